@@ -1,0 +1,165 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::roster::Member;
+use crate::stats::history::{PLACES, place};
+use crate::{Capability, Health, Roster, Worker};
+
+/// Who may be given a task: the workers that a strategy picks from, by index.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'r> {
+    roster: &'r Roster,
+    set: &'r CandidateSet,
+    group: usize,
+}
+
+impl<'r> Candidates<'r> {
+    /// The most groups that a roster can have.
+    pub const MAX_GROUPS: usize = Capability::MAX + 2;
+
+    /// How many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.set.workers.len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.set.workers.is_empty()
+    }
+
+    /// The candidate at `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    #[inline]
+    pub fn worker(&self, index: usize) -> &'r Arc<Worker> {
+        &self.set.workers[index]
+    }
+
+    /// Where the candidate at `index` stands in the roster.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    #[inline]
+    pub fn position(&self, index: usize) -> usize {
+        self.set.positions[index] as usize
+    }
+
+    /// The number of their group: tasks whose capabilities have the same candidates share one.
+    /// Below [`MAX_GROUPS`](Self::MAX_GROUPS).
+    #[inline]
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Their roster.
+    #[inline]
+    pub fn roster(&self) -> &'r Roster {
+        self.roster
+    }
+
+    /// All of them, by index.
+    #[inline]
+    pub fn iter(&self) -> std::slice::Iter<'r, Arc<Worker>> {
+        self.set.workers.iter()
+    }
+}
+
+/// The candidates for one capability, as the roster keeps them.
+#[derive(Debug, Default)]
+struct CandidateSet {
+    workers: Box<[Arc<Worker>]>,
+    positions: Box<[u32]>,
+}
+
+/// The candidates for every capability.
+#[derive(Clone, Debug)]
+pub(crate) struct CandidateTable {
+    sets: Arc<[CandidateSet]>,
+    /// Which of the sets, by [`place`].
+    by_capability: [u8; PLACES],
+}
+
+/// The sets that every table has: of tasks without a capability, and of those whose capability
+/// no worker names.
+const ANY: u8 = 0;
+const UNNAMED: u8 = 1;
+
+impl CandidateTable {
+    pub(crate) fn new(members: &[Member]) -> Self {
+        let named: BTreeSet<Capability> = members
+            .iter()
+            .flat_map(|member| member.worker.capabilities().iter())
+            .collect();
+        let mut by_capability = [UNNAMED; PLACES];
+        by_capability[place(None)] = ANY;
+        let mut sets = vec![
+            CandidateSet::new(members, |_| true),
+            CandidateSet::new(members, |worker| worker.capabilities().is_general()),
+        ];
+        for capability in named {
+            by_capability[capability.index()] = sets.len() as u8;
+            let serves = |worker: &Worker| worker.capabilities().serves(Some(capability));
+            sets.push(CandidateSet::new(members, serves));
+        }
+        Self {
+            sets: sets.into(),
+            by_capability,
+        }
+    }
+
+    /// The group of a capability.
+    #[inline]
+    pub(crate) fn group_of(&self, capability: Option<Capability>) -> usize {
+        usize::from(self.by_capability[place(capability)])
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// The candidates of a group of `roster`, whose table this is.
+    #[inline]
+    pub(crate) fn get<'r>(&'r self, roster: &'r Roster, group: usize) -> Candidates<'r> {
+        Candidates {
+            roster,
+            set: &self.sets[group],
+            group,
+        }
+    }
+}
+
+impl Default for CandidateTable {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
+impl CandidateSet {
+    fn new(members: &[Member], serves: impl Fn(&Worker) -> bool) -> Self {
+        let healthy = Self::of(members, |member| {
+            member.health == Health::Active && serves(&member.worker)
+        });
+        if !healthy.workers.is_empty() {
+            return healthy;
+        }
+        // Panic mode: some service beats none.
+        Self::of(members, |member| {
+            member.health != Health::Draining && serves(&member.worker)
+        })
+    }
+
+    fn of(members: &[Member], wanted: impl Fn(&Member) -> bool) -> Self {
+        let (workers, positions): (Vec<_>, Vec<_>) = (0u32..)
+            .zip(members)
+            .filter(|(_, member)| wanted(member))
+            .map(|(position, member)| (Arc::clone(&member.worker), position))
+            .unzip();
+        Self {
+            workers: workers.into(),
+            positions: positions.into(),
+        }
+    }
+}

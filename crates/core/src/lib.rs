@@ -1,0 +1,40 @@
+//! What is known about each worker of a pool, and who may be given a task.
+//!
+//! This crate is the bottom of [raddle](https://docs.rs/raddle): counters, latency rings,
+//! capabilities, rosters and the clock. It has no thread and no channel of its own. A connection
+//! pool or a proxy can keep its own targets in a [`Roster`] and, with `raddle-strategies`, balance
+//! them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`sync`] | the only door to atomics and channels; loom's under `--cfg loom` |
+//! | [`Clock`] | monotonic nanoseconds, real or simulated |
+//! | [`Capability`], [`CapabilitySet`] | interned names and bit masks |
+//! | [`Worker`], [`WorkerStats`] | one worker and what is known of it |
+//! | [`Roster`], [`Candidates`] | the workers of a pool, and who may serve a task |
+//! | [`Reservation`] | a selected worker, counted as in flight |
+
+mod baseline;
+mod candidates;
+mod capability;
+mod clock;
+mod outcome;
+mod reservation;
+mod roster;
+mod stats;
+pub mod sync;
+mod task;
+mod tracking;
+mod worker;
+
+pub use baseline::Baseline;
+pub use candidates::Candidates;
+pub use capability::{Capability, CapabilityError, CapabilitySet};
+pub use clock::{Clock, VirtualTime, nanos};
+pub use outcome::{Finished, Outcome};
+pub use reservation::{RecordError, Reservation};
+pub use roster::{Member, Roster, RosterBuilder, RosterError};
+pub use stats::{Counts, Histogram, HistogramSnapshot, LatencyRing, Recorder, WorkerStats};
+pub use task::TaskProfile;
+pub use tracking::{FastThreshold, Tracking, TrackingError};
+pub use worker::{Health, Worker, WorkerId, WorkerSpec};

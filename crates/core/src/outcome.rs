@@ -1,0 +1,39 @@
+use serde::Serialize;
+
+use crate::Capability;
+
+/// How an admitted task ended. Each admitted task has exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The handler returned `Ok`.
+    Completed,
+    /// The handler returned `Err`.
+    Failed,
+    /// The handler, or the making of its actor, panicked.
+    Panicked,
+    /// The deadline had passed when the task's turn came; it was not run.
+    Expired,
+    /// The task was withdrawn before it was run.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Whether the handler was run to this end, so that its time says something of the worker.
+    pub fn ran(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Panicked)
+    }
+}
+
+/// A task's end, as it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Nanoseconds in the mailbox; 0 where there is none.
+    pub wait: u64,
+    /// Nanoseconds in the handler; ignored where it was not run.
+    pub service: u64,
+    /// The capability that the task named.
+    pub capability: Option<Capability>,
+}

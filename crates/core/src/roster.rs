@@ -1,0 +1,340 @@
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::baseline::Baseline;
+use crate::candidates::{CandidateTable, Candidates};
+use crate::{
+    Capability, CapabilityError, Clock, Finished, Health, RecordError, Tracking, TrackingError,
+    Worker, WorkerId, WorkerSpec,
+};
+
+/// An immutable snapshot of a pool's workers and their health.
+///
+/// A change of membership or health makes another roster, which shares the workers and thereby
+/// everything that is known of them. Who may serve what is worked out when a roster is made, so
+/// that a selection finds its candidates by one table look-up, however few they are.
+///
+/// ```
+/// use raddle_core::{Roster, WorkerSpec};
+///
+/// let roster = Roster::builder()
+///     .worker(WorkerSpec::new("gpu-0").capability("vision"))
+///     .workers(3, WorkerSpec::general())
+///     .build()?;
+/// assert_eq!(roster.workers().len(), 4);
+/// # Ok::<(), raddle_core::RosterError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Roster {
+    members: Vec<Member>,
+    candidates: CandidateTable,
+    version: u64,
+    next_id: u32,
+    tracking: Tracking,
+    baseline: Arc<Baseline>,
+    clock: Clock,
+}
+
+/// A worker as a roster lists it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The worker.
+    pub worker: Arc<Worker>,
+    /// Whether it is given tasks.
+    pub health: Health,
+}
+
+/// Makes a [`Roster`].
+#[derive(Clone, Debug, Default)]
+pub struct RosterBuilder {
+    specs: Vec<WorkerSpec>,
+    tracking: Tracking,
+    clock: Option<Clock>,
+}
+
+/// Why a roster could not be made.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum RosterError {
+    /// Two workers of one name.
+    #[error("two workers are named `{0}`; names are unique within a pool")]
+    DuplicateName(String),
+    /// A capability that could not be interned.
+    #[error("worker `{worker}`: {error}")]
+    Capability {
+        /// The worker that offers it.
+        worker: String,
+        /// What is wrong with it.
+        error: CapabilityError,
+    },
+    /// A parameter out of its bounds.
+    #[error(transparent)]
+    Tracking(#[from] TrackingError),
+    /// No worker of this id.
+    #[error("worker {0} is not in the roster")]
+    UnknownWorker(WorkerId),
+}
+
+impl RosterBuilder {
+    /// Adds a worker.
+    #[must_use]
+    pub fn worker(mut self, spec: WorkerSpec) -> Self {
+        self.specs.push(spec);
+        self
+    }
+
+    /// Adds `count` workers, named `<name>-0`, `<name>-1` and so on.
+    #[must_use]
+    pub fn workers(mut self, count: usize, spec: WorkerSpec) -> Self {
+        self.specs
+            .extend((0..count).map(|index| spec.numbered(index)));
+        self
+    }
+
+    /// Sets what is learnt from recorded tasks.
+    #[must_use]
+    pub fn tracking(mut self, tracking: Tracking) -> Self {
+        self.tracking = tracking;
+        self
+    }
+
+    /// Sets the clock; the machine's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Makes the roster. A roster without workers is one: selections then say so.
+    ///
+    /// # Errors
+    /// When two workers have one name, a capability cannot be interned, or a tracking parameter
+    /// is out of its bounds.
+    pub fn build(self) -> Result<Roster, RosterError> {
+        self.tracking.validate()?;
+        // A stamp of its own for every line of rosters, without a counter that all would share.
+        let version = RandomState::new().hash_one(0);
+        let empty = Roster {
+            members: Vec::new(),
+            candidates: CandidateTable::default(),
+            version,
+            next_id: 0,
+            tracking: self.tracking,
+            baseline: Arc::new(Baseline::new()),
+            clock: self.clock.unwrap_or_default(),
+        };
+        empty.with_workers(&self.specs)
+    }
+}
+
+impl Roster {
+    /// A roster to be made.
+    pub fn builder() -> RosterBuilder {
+        RosterBuilder::default()
+    }
+
+    /// The workers, each with its health. A worker's place here is its *position*.
+    pub fn workers(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The worker of an id. A scan of the roster.
+    pub fn worker(&self, id: WorkerId) -> Option<&Arc<Worker>> {
+        // Ids are given in order and most rosters never lose a worker.
+        let at_its_id = self
+            .members
+            .get(id.0 as usize)
+            .filter(|member| member.worker.id() == id);
+        at_its_id
+            .or_else(|| self.members.iter().find(|member| member.worker.id() == id))
+            .map(|member| &member.worker)
+    }
+
+    /// Who may be given a task that names `capability`, or none. Wait-free.
+    #[inline]
+    pub fn candidates(&self, capability: Option<Capability>) -> Candidates<'_> {
+        self.candidates
+            .get(self, self.candidates.group_of(capability))
+    }
+
+    /// Every distinct set of candidates, by [group](Candidates::group).
+    pub fn groups(&self) -> impl Iterator<Item = Candidates<'_>> {
+        (0..self.candidates.groups()).map(|group| self.candidates.get(self, group))
+    }
+
+    /// A stamp that tells this roster from every other one.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The clock of its workers.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What is learnt from recorded tasks.
+    pub fn tracking(&self) -> &Tracking {
+        &self.tracking
+    }
+
+    /// What is normal in this pool.
+    pub fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// Records the end of a detached task by its worker's id. Wait-free but for the look-up.
+    ///
+    /// # Errors
+    /// When the worker is unknown, has nothing in flight, or is recorded by its own thread.
+    pub fn record(&self, id: WorkerId, end: &Finished) -> Result<(), RecordError> {
+        self.worker(id)
+            .ok_or(RecordError::UnknownWorker(id))?
+            .record(end)
+    }
+
+    /// This roster and more workers.
+    ///
+    /// # Errors
+    /// When a name is taken or a capability cannot be interned.
+    pub fn with_workers(&self, specs: &[WorkerSpec]) -> Result<Self, RosterError> {
+        let mut names: HashSet<String> = self
+            .members
+            .iter()
+            .map(|member| member.worker.name().to_owned())
+            .collect();
+        let mut next = self.clone();
+        for spec in specs {
+            if !names.insert(spec.name().to_owned()) {
+                return Err(RosterError::DuplicateName(spec.name().to_owned()));
+            }
+            let id = WorkerId(next.next_id);
+            next.next_id += 1;
+            let baseline = Arc::clone(&self.baseline);
+            let worker = Worker::new(id, spec, self.tracking, baseline, self.clock.clone())
+                .map_err(|error| RosterError::Capability {
+                    worker: spec.name().to_owned(),
+                    error,
+                })?;
+            next.members.push(Member {
+                worker: Arc::new(worker),
+                health: Health::Active,
+            });
+        }
+        Ok(next.published())
+    }
+
+    /// This roster with a worker's health changed.
+    ///
+    /// # Errors
+    /// When the worker is not in it.
+    pub fn with_health(&self, id: WorkerId, health: Health) -> Result<Self, RosterError> {
+        let mut next = self.clone();
+        let member = next
+            .members
+            .iter_mut()
+            .find(|member| member.worker.id() == id);
+        member.ok_or(RosterError::UnknownWorker(id))?.health = health;
+        Ok(next.published())
+    }
+
+    /// This roster without a worker. What is known of it stays with who holds the worker.
+    ///
+    /// # Errors
+    /// When the worker is not in it.
+    pub fn without(&self, id: WorkerId) -> Result<Self, RosterError> {
+        let mut next = self.clone();
+        next.members.retain(|member| member.worker.id() != id);
+        if next.members.len() == self.members.len() {
+            return Err(RosterError::UnknownWorker(id));
+        }
+        Ok(next.published())
+    }
+
+    fn published(mut self) -> Self {
+        self.candidates = CandidateTable::new(&self.members);
+        self.version = self.version.wrapping_add(1);
+        self
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn names(candidates: Candidates<'_>) -> Vec<&str> {
+        candidates.iter().map(|worker| worker.name()).collect()
+    }
+
+    #[test]
+    fn candidates_follow_capability_health_and_membership() {
+        let vision = Capability::intern("roster-vision").unwrap();
+        let speech = Capability::intern("roster-speech").unwrap();
+        let roster = Roster::builder()
+            .worker(WorkerSpec::new("v").capability("roster-vision"))
+            .worker(WorkerSpec::new("g"))
+            .worker(
+                WorkerSpec::new("vg")
+                    .capability("roster-vision")
+                    .and_general(),
+            )
+            .build()
+            .unwrap();
+        assert_eq!(names(roster.candidates(None)), ["v", "g", "vg"]);
+        assert_eq!(names(roster.candidates(Some(vision))), ["v", "g", "vg"]);
+        assert_eq!(names(roster.candidates(Some(speech))), ["g", "vg"]);
+
+        let id = |name| {
+            let member = roster
+                .workers()
+                .iter()
+                .find(|member| member.worker.name() == name);
+            member.unwrap().worker.id()
+        };
+        let ejected = roster.with_health(id("g"), Health::Ejected).unwrap();
+        assert_eq!(names(ejected.candidates(Some(speech))), ["vg"]);
+        // Panic mode: health is ignored when nobody healthy is left, but draining is not.
+        let panic = ejected.with_health(id("vg"), Health::Quarantined).unwrap();
+        assert_eq!(names(panic.candidates(Some(speech))), ["g", "vg"]);
+        assert_eq!(names(panic.candidates(None)), ["v"]);
+        let draining = panic.with_health(id("g"), Health::Draining).unwrap();
+        assert_eq!(names(draining.candidates(Some(speech))), ["vg"]);
+
+        let fewer = roster.without(id("v")).unwrap();
+        assert_eq!(names(fewer.candidates(Some(vision))), ["g", "vg"]);
+        assert!(fewer.worker(id("v")).is_none() && fewer.worker(id("vg")).is_some());
+        assert_ne!(fewer.version(), roster.version());
+        let more = fewer.with_workers(&[WorkerSpec::new("v")]).unwrap();
+        assert_eq!(
+            more.workers().last().unwrap().worker.id(),
+            WorkerId(3),
+            "ids are not reused"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let twice = Roster::builder()
+            .worker(WorkerSpec::new("a"))
+            .worker(WorkerSpec::new("a"));
+        let error = twice.build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "two workers are named `a`; names are unique within a pool"
+        );
+        let nameless = Roster::builder().worker(WorkerSpec::new("a").capability(""));
+        let error = nameless.build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "worker `a`: a capability name is empty, allowed is any other text"
+        );
+        let roster = Roster::builder().build().unwrap();
+        assert!(matches!(
+            roster.without(WorkerId(0)),
+            Err(RosterError::UnknownWorker(_))
+        ));
+    }
+}

@@ -1,0 +1,209 @@
+use super::writer::Writer;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Latencies below this many nanoseconds are counted exactly.
+const EXACT: u64 = 64;
+const EXACT_BITS: u32 = EXACT.ilog2();
+/// Buckets in each power of two above: half a bucket is 0.96 % of its lower edge.
+const PER_OCTAVE: u64 = 52;
+/// Latencies from `1 << TOP_BITS` (2.3 minutes) on share the last bucket.
+const TOP_BITS: u32 = 37;
+const BUCKETS: usize = (EXACT + (TOP_BITS - EXACT_BITS) as u64 * PER_OCTAVE) as usize;
+
+/// How often each latency occurred, in log-linear buckets: quantiles within 1 % up to 2.3 minutes,
+/// the maximum exactly.
+///
+/// Recording is wait-free (a load and a store for the one worker thread) and reading is possible
+/// at any time. 6.7 KB. A bucket that would overflow halves all of them: the quantiles stay.
+#[derive(Debug)]
+pub struct Histogram {
+    counts: Box<[AtomicU32]>,
+    maximum: AtomicU64,
+}
+
+/// A copy of a [`Histogram`], or of several merged.
+#[derive(Clone, Debug)]
+pub struct HistogramSnapshot {
+    counts: Box<[u64]>,
+    maximum: u64,
+}
+
+impl Histogram {
+    pub(crate) fn new(enabled: bool) -> Self {
+        let buckets = if enabled { BUCKETS } else { 0 };
+        Self {
+            counts: (0..buckets).map(|_| AtomicU32::new(0)).collect(),
+            maximum: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn record<W: Writer>(&self, latency: u64) {
+        let Some(count) = self.counts.get(bucket(latency)) else {
+            return;
+        };
+        if W::increment(count) == u32::MAX - 1 {
+            self.halve();
+        }
+        W::maximum(&self.maximum, latency);
+    }
+
+    #[cold]
+    fn halve(&self) {
+        for count in &self.counts {
+            count.store(count.load(Relaxed) / 2, Relaxed);
+        }
+    }
+
+    /// A copy to read quantiles from. Allocates.
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        let mut snapshot = HistogramSnapshot::default();
+        for (copy, count) in snapshot.counts.iter_mut().zip(&self.counts) {
+            *copy = u64::from(count.load(Relaxed));
+        }
+        snapshot.maximum = self.maximum.load(Relaxed);
+        snapshot
+    }
+}
+
+impl Default for HistogramSnapshot {
+    fn default() -> Self {
+        Self {
+            counts: vec![0; BUCKETS].into(),
+            maximum: 0,
+        }
+    }
+}
+
+impl HistogramSnapshot {
+    /// The number of latencies counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The longest latency in nanoseconds, exactly; 0 when there is none.
+    pub fn maximum(&self) -> u64 {
+        self.maximum
+    }
+
+    /// Adds what another has counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.maximum = self.maximum.max(other.maximum);
+    }
+
+    /// The latency that a share `q` (0 to 1) does not exceed, in nanoseconds within 1 %; `None`
+    /// when nothing was counted.
+    pub fn quantile(&self, q: f64) -> Option<u64> {
+        let count = self.count();
+        let rank = ((q.clamp(0.0, 1.0) * count as f64).ceil() as u64).max(1);
+        if count > 0 && rank == count {
+            return Some(self.maximum);
+        }
+        let mut passed = 0;
+        let index = self.counts.iter().position(|count| {
+            passed += count;
+            passed >= rank
+        })?;
+        Some(if index == BUCKETS - 1 {
+            self.maximum
+        } else {
+            middle(index).min(self.maximum)
+        })
+    }
+}
+
+#[inline]
+fn bucket(latency: u64) -> usize {
+    if latency < EXACT {
+        return latency as usize;
+    }
+    let octave = latency.ilog2();
+    if octave >= TOP_BITS {
+        return BUCKETS - 1;
+    }
+    let part = ((latency - (1 << octave)) * PER_OCTAVE) >> octave;
+    (EXACT + u64::from(octave - EXACT_BITS) * PER_OCTAVE + part) as usize
+}
+
+/// The smallest latency of a bucket.
+fn lower_edge(index: usize) -> u64 {
+    let index = index as u64;
+    if index < EXACT {
+        return index;
+    }
+    let octave = EXACT_BITS as u64 + (index - EXACT) / PER_OCTAVE;
+    let part = (index - EXACT) % PER_OCTAVE;
+    (1 << octave) + (part << octave).div_ceil(PER_OCTAVE)
+}
+
+fn middle(index: usize) -> u64 {
+    (lower_edge(index) + lower_edge(index + 1) - 1) / 2
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::writer::{Exclusive, Shared};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_bucket_starts_where_the_last_ended() {
+        for index in 0..BUCKETS - 1 {
+            let edge = lower_edge(index);
+            assert_eq!(bucket(edge), index, "edge {edge}");
+            assert_eq!(bucket(lower_edge(index + 1) - 1), index);
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn a_full_bucket_halves_all_and_keeps_the_quantiles() {
+        let histogram = Histogram::new(true);
+        (0..6).for_each(|_| histogram.record::<Exclusive>(1_000));
+        histogram.counts[bucket(10)].store(u32::MAX - 1, Relaxed);
+        histogram.record::<Exclusive>(10);
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.count(), u64::from(u32::MAX / 2) + 3);
+        assert_eq!(
+            (snapshot.quantile(0.5), snapshot.quantile(1.0)),
+            (Some(10), Some(1_000))
+        );
+    }
+
+    #[test]
+    fn an_empty_or_disabled_histogram_has_no_quantile() {
+        let disabled = Histogram::new(false);
+        disabled.record::<Shared>(7);
+        assert_eq!(disabled.snapshot().quantile(0.5), None);
+        assert_eq!(HistogramSnapshot::default().quantile(0.5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_are_within_one_percent(
+            mut latencies in prop::collection::vec(0u64..1 << TOP_BITS, 1..300),
+            exponents in prop::collection::vec(0u32..TOP_BITS, 300),
+            q in 0.0f64..=1.0,
+        ) {
+            for (latency, exponent) in latencies.iter_mut().zip(exponents) {
+                *latency >>= exponent; // even over the octaves
+            }
+            let (left, right) = latencies.split_at(latencies.len() / 2);
+            let (a, b) = (Histogram::new(true), Histogram::new(true));
+            left.iter().for_each(|l| a.record::<Exclusive>(*l));
+            right.iter().for_each(|l| b.record::<Shared>(*l));
+            let mut merged = a.snapshot();
+            merged.merge(&b.snapshot());
+            latencies.sort_unstable();
+            let rank = ((q * latencies.len() as f64).ceil() as usize).max(1);
+            let exact = latencies[rank - 1] as f64;
+            let found = merged.quantile(q).unwrap() as f64;
+            prop_assert!((found - exact).abs() <= 0.01 * exact, "{found} for {exact}");
+            prop_assert_eq!(merged.maximum(), *latencies.last().unwrap());
+            prop_assert_eq!(merged.count(), latencies.len() as u64);
+        }
+    }
+}

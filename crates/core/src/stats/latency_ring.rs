@@ -1,0 +1,264 @@
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::{Tracking, TrackingError};
+
+/// The last N latencies of a worker, with their mean at hand.
+///
+/// The sum and the number of the latencies in the ring are one atomic word, so that a mean is
+/// never torn: it always is the mean of latencies which were in the ring together, and exact
+/// (in whole nanoseconds, rounded down) when nobody writes.
+///
+/// # Cost
+/// [`mean`](Self::mean) is one load and a division. [`push`](Self::push), for several writers, is
+/// wait-free: three read-modify-write instructions and a store. [`push_exclusive`]
+/// (Self::push_exclusive), for the one thread that writes, is plain loads and stores. Nothing
+/// allocates but [`new`](Self::new) and [`quantile`](Self::quantile).
+///
+/// # Bounds
+/// The word holds `64 - bits(N)` bits of sum, so a latency above [`ceiling`](Self::ceiling) counts
+/// as that: 16 days at N = 100, 2.1 s at N = 65,536.
+///
+/// ```
+/// use raddle_core::LatencyRing;
+///
+/// let ring = LatencyRing::new(3)?;
+/// for latency in [100, 10, 20, 30] {
+///     ring.push(latency);
+/// }
+/// assert_eq!(ring.mean(), Some(20)); // of the last three
+/// # Ok::<(), raddle_core::TrackingError>(())
+/// ```
+// Who writes what, and why a mean is never torn: stats/README.md.
+#[derive(Debug)]
+pub struct LatencyRing {
+    /// `sum << count_bits | count` over the latencies in the ring.
+    total: AtomicU64,
+    /// Latencies pushed so far; the next goes to `cursor % N`.
+    cursor: AtomicU64,
+    /// Each [`EMPTY`], [`BUSY`], or a latency plus one.
+    slots: Box<[AtomicU64]>,
+    ceiling: u64,
+    count_bits: u32,
+}
+
+const EMPTY: u64 = 0;
+const BUSY: u64 = u64::MAX;
+
+impl LatencyRing {
+    /// A ring of the last `window` latencies.
+    ///
+    /// # Errors
+    /// When `window` is 0 or above 65,536.
+    pub fn new(window: usize) -> Result<Self, TrackingError> {
+        Tracking {
+            window,
+            ..Tracking::default()
+        }
+        .validate()?;
+        Ok(Self::with_slots(window))
+    }
+
+    /// A ring that keeps nothing, for a worker whose latencies are not tracked.
+    pub(crate) fn disabled() -> Self {
+        Self::with_slots(0)
+    }
+
+    fn with_slots(window: usize) -> Self {
+        let count_bits = usize::BITS - window.leading_zeros();
+        Self {
+            total: AtomicU64::new(0),
+            cursor: AtomicU64::new(0),
+            slots: (0..window).map(|_| AtomicU64::new(EMPTY)).collect(),
+            ceiling: (u64::MAX >> count_bits) / (window as u64).max(1),
+            count_bits,
+        }
+    }
+
+    /// The number of latencies that the ring can hold.
+    pub fn window(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The longest latency that is told apart from longer ones, in nanoseconds.
+    pub fn ceiling(&self) -> u64 {
+        self.ceiling
+    }
+
+    /// Adds a latency in nanoseconds. Wait-free; any thread may call it at any time.
+    ///
+    /// A latency is dropped when its slot is still being written by a thread that was suspended
+    /// there while the others went once around the ring.
+    pub fn push(&self, latency: u64) {
+        let window = self.slots.len() as u64;
+        if window == 0 {
+            return;
+        }
+        let slot = &self.slots[(self.cursor.fetch_add(1, Relaxed) % window) as usize];
+        let new = latency.min(self.ceiling) + 1;
+        // BUSY makes this thread the slot's only writer. Acquire pairs with the Release below:
+        // the total of the slot's last writer comes before ours, so no sum goes below zero.
+        let old = slot.swap(BUSY, Acquire);
+        if old == BUSY {
+            return;
+        }
+        self.total.fetch_add(self.delta(old, new), Relaxed);
+        slot.store(new, Release);
+    }
+
+    /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without any
+    /// read-modify-write instruction. Latencies are lost, and nothing worse, when other threads
+    /// push all the same.
+    #[inline]
+    pub fn push_exclusive(&self, latency: u64) {
+        let window = self.slots.len();
+        if window == 0 {
+            return;
+        }
+        let cursor = self.cursor.load(Relaxed) as usize;
+        // Once around the ring there is one division, not one a latency.
+        let index = if cursor < window {
+            cursor
+        } else {
+            cursor % window
+        };
+        self.cursor.store(index as u64 + 1, Relaxed);
+        let slot = &self.slots[index];
+        let new = latency.min(self.ceiling) + 1;
+        let old = slot.load(Relaxed);
+        slot.store(new, Relaxed);
+        self.total.store(
+            self.total.load(Relaxed).wrapping_add(self.delta(old, new)),
+            Relaxed,
+        );
+    }
+
+    /// What replacing `old` by `new` adds to the total.
+    #[inline]
+    fn delta(&self, old: u64, new: u64) -> u64 {
+        match old {
+            EMPTY => ((new - 1) << self.count_bits) + 1,
+            old => new.wrapping_sub(old) << self.count_bits,
+        }
+    }
+
+    /// The sum of the latencies in the ring and their number, as of one instant.
+    #[inline]
+    pub fn sum_and_count(&self) -> (u64, u64) {
+        let total = self.total.load(Relaxed);
+        let count = total & !(u64::MAX << self.count_bits);
+        (total >> self.count_bits, count)
+    }
+
+    /// The mean of the latencies in the ring in nanoseconds; `None` while it is empty.
+    #[inline]
+    pub fn mean(&self) -> Option<u64> {
+        let (sum, count) = self.sum_and_count();
+        sum.checked_div(count)
+    }
+
+    /// The latency that a share `q` (0 to 1) of those in the ring does not exceed, in
+    /// nanoseconds. For reports: copies and sorts the ring.
+    pub fn quantile(&self, q: f64) -> Option<u64> {
+        let mut latencies: Vec<u64> = self
+            .slots
+            .iter()
+            .map(|slot| slot.load(Relaxed))
+            .filter(|value| !matches!(*value, EMPTY | BUSY))
+            .map(|value| value - 1)
+            .collect();
+        if latencies.is_empty() {
+            return None;
+        }
+        let rank = (q.clamp(0.0, 1.0) * latencies.len() as f64).ceil() as usize;
+        let (_, latency, _) = latencies.select_nth_unstable(rank.saturating_sub(1));
+        Some(*latency)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn windows_out_of_bounds_are_refused() {
+        assert!(LatencyRing::new(0).is_err());
+        assert!(LatencyRing::new(65_537).is_err());
+        assert_eq!(LatencyRing::new(65_536).unwrap().window(), 65_536);
+    }
+
+    #[test]
+    fn zero_latency_is_a_latency() {
+        let ring = LatencyRing::new(4).unwrap();
+        assert_eq!(ring.mean(), None);
+        ring.push(0);
+        assert_eq!(ring.mean(), Some(0));
+        ring.push_exclusive(0);
+        assert_eq!(ring.sum_and_count(), (0, 2));
+    }
+
+    #[test]
+    fn endless_latencies_count_as_the_ceiling() {
+        for window in [1, 100, 65_536] {
+            let ring = LatencyRing::new(window).unwrap();
+            for _ in 0..2 * window {
+                ring.push(u64::MAX);
+            }
+            assert_eq!(ring.mean(), Some(ring.ceiling()));
+        }
+    }
+
+    #[test]
+    fn a_disabled_ring_keeps_nothing() {
+        let ring = LatencyRing::disabled();
+        ring.push(5);
+        ring.push_exclusive(5);
+        assert_eq!((ring.mean(), ring.quantile(0.5)), (None, None));
+    }
+
+    #[test]
+    fn several_writers_lose_nothing_that_was_not_overrun() {
+        let ring = Arc::new(LatencyRing::new(64).unwrap());
+        std::thread::scope(|scope| {
+            for writer in 0..4u64 {
+                let ring = &ring;
+                scope.spawn(move || (0..10_000).for_each(|i| ring.push(1_000 + writer + i % 3)));
+            }
+        });
+        let (sum, count) = ring.sum_and_count();
+        let slots: u64 = ring.slots.iter().map(|slot| slot.load(Relaxed) - 1).sum();
+        assert_eq!((sum, count), (slots, 64));
+    }
+
+    proptest! {
+        #[test]
+        fn the_mean_is_that_of_the_last_n(
+            window in 1usize..40,
+            latencies in prop::collection::vec((0u64..1 << 40, any::<bool>()), 0..200),
+        ) {
+            // Either way of pushing, but one at a time: the cursor is theirs in common.
+            let exclusive = latencies.first().is_some_and(|(_, exclusive)| *exclusive);
+            let ring = LatencyRing::new(window).unwrap();
+            let mut model = std::collections::VecDeque::new();
+            for (latency, _) in latencies {
+                if exclusive { ring.push_exclusive(latency) } else { ring.push(latency) }
+                model.push_back(latency);
+                if model.len() > window {
+                    model.pop_front();
+                }
+                prop_assert_eq!(ring.mean(), Some(model.iter().sum::<u64>() / model.len() as u64));
+            }
+            let mut sorted: Vec<_> = model.into_iter().collect();
+            sorted.sort_unstable();
+            prop_assert_eq!(ring.quantile(1.0), sorted.last().copied());
+            prop_assert_eq!(ring.quantile(0.0), sorted.first().copied());
+            prop_assert_eq!(
+                ring.quantile(0.5),
+                (!sorted.is_empty()).then(|| sorted[sorted.len().div_ceil(2) - 1])
+            );
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What is known of one worker, laid out by who writes it.
+
+mod histogram;
+pub(crate) mod history;
+mod in_flight;
+mod latency_ring;
+mod recorder;
+mod writer;
+
+use serde::Serialize;
+
+pub use histogram::{Histogram, HistogramSnapshot};
+pub use latency_ring::LatencyRing;
+pub use recorder::Recorder;
+
+use crate::baseline::Baseline;
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::{Capability, Finished, Outcome, Tracking};
+use history::History;
+use in_flight::{Admissions, Endings};
+use writer::{Shared, Writer};
+
+/// The statistics of one worker.
+///
+/// Readers see every figure at any time, wait-free; a selection reads the first two cache lines.
+/// What dispatchers write and what the worker writes are on lines of their own.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct WorkerStats {
+    dispatched: Dispatched,
+    pulse: Pulse,
+    counters: Counters,
+    history: History,
+    wait: Histogram,
+    service: Histogram,
+}
+
+/// Written by dispatchers.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Dispatched {
+    admissions: Admissions,
+}
+
+/// Written by the worker at the start and the end of a task, read by every selection.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Pulse {
+    endings: Endings,
+    /// The clock when the worker last made progress; 0 when unknown.
+    since: AtomicU64,
+    latencies: LatencyRing,
+}
+
+/// Written by the worker at the end of a task, read by reports.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Counters {
+    outcomes: [AtomicU64; 5],
+    busy: AtomicU64,
+    waited: AtomicU64,
+    /// Decayed share of successes, an `f64`.
+    success_rate: AtomicU64,
+}
+
+/// The weight of one task in the success rate.
+const SUCCESS_GAIN: f64 = 1.0 / 16.0;
+
+/// How a worker's admitted tasks ended so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Tasks that the worker was given.
+    pub admitted: u64,
+    /// Ended as [`Outcome::Completed`].
+    pub completed: u64,
+    /// Ended as [`Outcome::Failed`].
+    pub failed: u64,
+    /// Ended as [`Outcome::Panicked`].
+    pub panicked: u64,
+    /// Ended as [`Outcome::Expired`].
+    pub expired: u64,
+    /// Ended as [`Outcome::Cancelled`].
+    pub cancelled: u64,
+}
+
+impl Counts {
+    /// Tasks that have ended.
+    pub fn ended(&self) -> u64 {
+        self.completed + self.failed + self.panicked + self.expired + self.cancelled
+    }
+
+    /// Whether every admitted task has ended, and just once (law 1): true at any quiet moment.
+    pub fn is_balanced(&self) -> bool {
+        self.admitted == self.ended()
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.admitted += other.admitted;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.panicked += other.panicked;
+        self.expired += other.expired;
+        self.cancelled += other.cancelled;
+    }
+}
+
+impl WorkerStats {
+    pub(crate) fn new(tracking: &Tracking) -> Self {
+        let enabled = tracking.enabled;
+        let latencies = match LatencyRing::new(tracking.window) {
+            Ok(ring) if enabled => ring,
+            _ => LatencyRing::disabled(),
+        };
+        Self {
+            dispatched: Dispatched {
+                admissions: Admissions::new(),
+            },
+            pulse: Pulse {
+                endings: Endings::new(),
+                since: AtomicU64::new(0),
+                latencies,
+            },
+            counters: Counters {
+                outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
+                busy: AtomicU64::new(0),
+                waited: AtomicU64::new(0),
+                success_rate: AtomicU64::new(1f64.to_bits()),
+            },
+            history: History::new(enabled),
+            wait: Histogram::new(enabled),
+            service: Histogram::new(enabled),
+        }
+    }
+
+    /// Tasks in the mailbox or the handler. Wait-free; may be too high for a moment while others
+    /// admit and end tasks, and is exact when nobody does.
+    #[inline]
+    pub fn in_flight(&self) -> u64 {
+        self.pulse.endings.in_flight(&self.dispatched.admissions)
+    }
+
+    /// For how many nanoseconds the worker has had tasks without ending or starting one, at the
+    /// clock's `now`: a lower bound of the age of its oldest task in flight. 0 when it has none,
+    /// or when nobody told the time of its last progress.
+    #[inline]
+    pub fn stalled_for(&self, now: u64) -> u64 {
+        match self.pulse.since.load(Relaxed) {
+            0 => 0,
+            since if self.in_flight() > 0 => now.saturating_sub(since),
+            _ => 0,
+        }
+    }
+
+    /// The last latencies: service times, with a penalty for failures.
+    #[inline]
+    pub fn latencies(&self) -> &LatencyRing {
+        &self.pulse.latencies
+    }
+
+    /// How well the worker has done with a capability, from 0.5 to 1.5; 1.0 at the start.
+    #[inline]
+    pub fn history(&self, capability: Option<Capability>) -> f64 {
+        self.history.get(capability)
+    }
+
+    /// Decayed share of successes among the tasks that were run, 0 to 1; 1 at the start.
+    pub fn success_rate(&self) -> f64 {
+        f64::from_bits(self.counters.success_rate.load(Relaxed))
+    }
+
+    /// How often each time in the mailbox occurred.
+    pub fn wait(&self) -> &Histogram {
+        &self.wait
+    }
+
+    /// How often each time in the handler occurred.
+    pub fn service(&self) -> &Histogram {
+        &self.service
+    }
+
+    /// Nanoseconds spent in the handler so far.
+    pub fn busy(&self) -> u64 {
+        self.counters.busy.load(Relaxed)
+    }
+
+    /// Nanoseconds that tasks spent in the mailbox so far.
+    pub fn waited(&self) -> u64 {
+        self.counters.waited.load(Relaxed)
+    }
+
+    /// Whether the worker takes no more tasks.
+    pub fn is_closed(&self) -> bool {
+        self.dispatched.admissions.is_closed()
+    }
+
+    /// How the tasks ended so far. Consistent at a quiet moment.
+    pub fn counts(&self) -> Counts {
+        // The endings first: their Acquire makes visible what was counted before them.
+        self.pulse.endings.count();
+        let outcome = |outcome: Outcome| self.counters.outcomes[outcome as usize].load(Relaxed);
+        let mut counts = Counts {
+            admitted: 0,
+            completed: outcome(Outcome::Completed),
+            failed: outcome(Outcome::Failed),
+            panicked: outcome(Outcome::Panicked),
+            expired: outcome(Outcome::Expired),
+            cancelled: outcome(Outcome::Cancelled),
+        };
+        counts.admitted = self.dispatched.admissions.count();
+        counts
+    }
+
+    /// Counts a task as in flight; `false` once closed. Wait-free.
+    #[inline]
+    pub(crate) fn admit(&self) -> bool {
+        self.dispatched.admissions.admit()
+    }
+
+    /// Takes back an admission that led to nothing.
+    #[inline]
+    pub(crate) fn withdraw(&self) {
+        self.dispatched.admissions.withdraw();
+    }
+
+    pub(crate) fn close(&self) {
+        self.dispatched.admissions.close();
+    }
+
+    /// Notes when the worker made progress.
+    #[inline]
+    pub(crate) fn progressed(&self, now: u64) {
+        self.pulse.since.store(now, Relaxed);
+    }
+
+    /// Whether anybody has noted the time of the worker's progress.
+    pub(crate) fn notes_progress(&self) -> bool {
+        self.pulse.since.load(Relaxed) != 0
+    }
+
+    /// Records the end of a task that a reservation vouches for. Wait-free, any thread.
+    pub(crate) fn end_shared(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
+        self.record::<Shared>(end, tracking, baseline);
+        self.pulse.endings.end_shared();
+    }
+
+    /// Records the end of a task if one is in flight. Wait-free, any thread.
+    pub(crate) fn try_end(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) -> bool {
+        let ended = self.pulse.endings.try_end(&self.dispatched.admissions);
+        if ended {
+            self.record::<Shared>(end, tracking, baseline);
+        }
+        ended
+    }
+
+    #[inline]
+    fn record<W: Writer>(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
+        let counters = &self.counters;
+        let counter = &counters.outcomes[end.outcome as usize];
+        W::add(counter, 1);
+        W::add(&counters.waited, end.wait);
+        if tracking.enabled {
+            self.wait.record::<W>(end.wait);
+        }
+        if !end.outcome.ran() {
+            return;
+        }
+        W::add(&counters.busy, end.service);
+        if !tracking.enabled {
+            return;
+        }
+        self.service.record::<W>(end.service);
+        let success = end.outcome == Outcome::Completed;
+        let mut latency = end.service;
+        let mut fast = false;
+        if success {
+            fast = tracking.is_fast(end.service, || baseline.of(end.capability));
+            if baseline.wants(counter.load(Relaxed), end.capability) {
+                baseline.record(end.capability, end.service);
+            }
+        } else if let Some(mean) = baseline.overall() {
+            latency = latency.max((mean * tracking.failure_penalty) as u64);
+        }
+        W::push(&self.pulse.latencies, latency);
+        let gained = if success { SUCCESS_GAIN } else { 0.0 };
+        W::update(&counters.success_rate, |rate| {
+            rate * (1.0 - SUCCESS_GAIN) + gained
+        });
+        self.history
+            .record::<W>(end.capability, success, fast, tracking);
+    }
+}

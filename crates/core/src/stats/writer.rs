@@ -1,0 +1,94 @@
+use super::LatencyRing;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Who may write a worker's statistics at the moment: decided by type, so that the one worker
+/// thread pays for no read-modify-write instruction.
+pub(crate) trait Writer {
+    /// Raises a counter.
+    fn add(counter: &AtomicU64, by: u64);
+    /// Raises a small counter and returns what it was.
+    fn increment(counter: &AtomicU32) -> u32;
+    /// Raises `maximum` to at least `value`.
+    fn maximum(maximum: &AtomicU64, value: u64);
+    /// Replaces an `f64` kept as bits by a function of it.
+    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64);
+    /// Adds a latency to a ring.
+    fn push(ring: &LatencyRing, latency: u64);
+}
+
+/// This thread is the only writer: plain loads and stores.
+pub(crate) struct Exclusive;
+
+/// Any thread may write: read-modify-write instructions.
+pub(crate) struct Shared;
+
+impl Writer for Exclusive {
+    #[inline]
+    fn add(counter: &AtomicU64, by: u64) {
+        counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+    }
+
+    #[inline]
+    fn increment(counter: &AtomicU32) -> u32 {
+        let before = counter.load(Relaxed);
+        counter.store(before.wrapping_add(1), Relaxed);
+        before
+    }
+
+    #[inline]
+    fn maximum(maximum: &AtomicU64, value: u64) {
+        if value > maximum.load(Relaxed) {
+            maximum.store(value, Relaxed);
+        }
+    }
+
+    #[inline]
+    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
+        average.store(
+            next(f64::from_bits(average.load(Relaxed))).to_bits(),
+            Relaxed,
+        );
+    }
+
+    #[inline]
+    fn push(ring: &LatencyRing, latency: u64) {
+        ring.push_exclusive(latency);
+    }
+}
+
+/// Attempts of [`Shared::update`] before the sample is dropped: the bound that keeps it wait-free.
+const UPDATE_ATTEMPTS: usize = 8;
+
+impl Writer for Shared {
+    #[inline]
+    fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Relaxed);
+    }
+
+    #[inline]
+    fn increment(counter: &AtomicU32) -> u32 {
+        counter.fetch_add(1, Relaxed)
+    }
+
+    #[inline]
+    fn maximum(maximum: &AtomicU64, value: u64) {
+        maximum.fetch_max(value, Relaxed);
+    }
+
+    #[inline]
+    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
+        let mut seen = average.load(Relaxed);
+        for _ in 0..UPDATE_ATTEMPTS {
+            let wanted = next(f64::from_bits(seen)).to_bits();
+            match average.compare_exchange(seen, wanted, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    #[inline]
+    fn push(ring: &LatencyRing, latency: u64) {
+        ring.push(latency);
+    }
+}

@@ -1,0 +1,55 @@
+//! The only door to atomics, interior mutability, threads, channels and snapshots.
+//!
+//! In a normal build these are the items of `std`, `crossbeam-channel` and `arc-swap`. Under
+//! `--cfg loom` they are loom's, or models built on loom's lock, so that the code which loom
+//! explores is the code that ships. `clippy.toml` forbids the ways around this module.
+
+pub mod channel;
+mod snapshot;
+
+pub use snapshot::{Snapshot, SnapshotGuard, SnapshotReader};
+
+/// Atomic integers, fences and orderings.
+pub mod atomic {
+    #[cfg(loom)]
+    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    #[cfg(not(loom))]
+    pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+}
+
+/// Spawning and yielding.
+pub mod thread {
+    #[cfg(loom)]
+    pub use loom::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
+    #[cfg(not(loom))]
+    pub use std::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
+}
+
+/// Interior mutability that loom can watch.
+pub mod cell {
+    #[cfg(loom)]
+    pub use loom::cell::UnsafeCell;
+
+    /// `std`'s `UnsafeCell` behind the closure interface of loom's.
+    #[cfg(not(loom))]
+    #[derive(Debug, Default)]
+    pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    #[cfg(not(loom))]
+    impl<T> UnsafeCell<T> {
+        /// A cell that holds `value`.
+        pub const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        /// Calls `read` with a pointer that may be read while nobody writes.
+        pub fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+            read(self.0.get())
+        }
+
+        /// Calls `write` with a pointer that may be written while nobody else reads or writes.
+        pub fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+            write(self.0.get())
+        }
+    }
+}

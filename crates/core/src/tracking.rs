@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What is learnt from each recorded task, and by which parameters.
+///
+/// Counts and in-flight are always kept; the rest is what `enabled` turns off.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracking {
+    /// Whether latencies, histograms, histories and success rates are kept.
+    pub enabled: bool,
+    /// Latencies in each worker's window, 1 to 65,536.
+    pub window: usize,
+    /// Share of the old value in a capability history, at least 0 and below 1.
+    pub history_decay: f64,
+    /// When a success is a fast one.
+    pub fast: FastThreshold,
+    /// A failure enters the latency window as this many times the pool's mean of successes, at
+    /// least as its own duration; 0 or more.
+    pub failure_penalty: f64,
+}
+
+/// When a success counts as fast in a capability history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FastThreshold {
+    /// Below the pool's own moving mean for that capability.
+    #[default]
+    PoolMean,
+    /// Below a fixed time.
+    Fixed(Duration),
+}
+
+/// A parameter of [`Tracking`] that is out of its bounds.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum TrackingError {
+    /// The window is empty or too long.
+    #[error("window is {0}, allowed are 1 to {max}", max = Tracking::MAX_WINDOW)]
+    Window(usize),
+    /// The decay would never learn, or never forget.
+    #[error("history decay is {0}, allowed is at least 0 and below 1")]
+    Decay(f64),
+    /// The penalty is negative or not a number.
+    #[error("failure penalty is {0}, allowed is a finite factor of at least 0")]
+    Penalty(f64),
+}
+
+impl Default for Tracking {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            window: 100,
+            history_decay: 0.9,
+            fast: FastThreshold::PoolMean,
+            failure_penalty: 10.0,
+        }
+    }
+}
+
+impl Tracking {
+    /// The longest window.
+    pub const MAX_WINDOW: usize = 65_536;
+
+    /// Whether a success in `service` nanoseconds is a fast one where the pool's mean is `mean`.
+    #[inline]
+    pub(crate) fn is_fast(&self, service: u64, mean: impl FnOnce() -> Option<f64>) -> bool {
+        match self.fast {
+            FastThreshold::PoolMean => mean().is_some_and(|mean| (service as f64) < mean),
+            FastThreshold::Fixed(limit) => u128::from(service) < limit.as_nanos(),
+        }
+    }
+
+    /// Checks every parameter.
+    pub fn validate(&self) -> Result<(), TrackingError> {
+        if !(1..=Self::MAX_WINDOW).contains(&self.window) {
+            return Err(TrackingError::Window(self.window));
+        }
+        if !(0.0..1.0).contains(&self.history_decay) {
+            return Err(TrackingError::Decay(self.history_decay));
+        }
+        if !(self.failure_penalty.is_finite() && self.failure_penalty >= 0.0) {
+            return Err(TrackingError::Penalty(self.failure_penalty));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_is_checked_and_named() {
+        let fine = Tracking::default();
+        assert_eq!(fine.validate(), Ok(()));
+        for window in [0, Tracking::MAX_WINDOW + 1] {
+            let error = Tracking { window, ..fine }.validate().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("window is {window}, allowed are 1 to 65536")
+            );
+        }
+        for history_decay in [-0.1, 1.0, f64::NAN] {
+            let error = Tracking {
+                history_decay,
+                ..fine
+            }
+            .validate()
+            .unwrap_err();
+            assert!(
+                error.to_string().contains("at least 0 and below 1"),
+                "{error}"
+            );
+        }
+        for failure_penalty in [-1.0, f64::INFINITY, f64::NAN] {
+            let error = Tracking {
+                failure_penalty,
+                ..fine
+            }
+            .validate()
+            .unwrap_err();
+            assert!(error.to_string().contains("finite factor"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Baseline;
+use crate::stats::{Recorder, WorkerStats};
+use crate::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Relaxed, Release},
+};
+use crate::{Capability, CapabilityError, CapabilitySet, Clock, Finished, RecordError, Tracking};
+
+/// A worker's number within its pool; it is never given to another worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(pub u32);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// Whether a worker is given tasks. Part of the roster, not of the worker: changing it publishes
+/// another roster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Takes tasks.
+    #[default]
+    Active,
+    /// Finishes what it has and takes no more.
+    Draining,
+    /// Set aside as hung; takes tasks only when no active worker is left.
+    Quarantined,
+    /// Set aside as failing; takes tasks only when no active worker is left.
+    Ejected,
+}
+
+/// What a worker is to be: its name, what it offers, how much of the work it should get.
+///
+/// ```
+/// use raddle_core::WorkerSpec;
+///
+/// let gpu = WorkerSpec::new("gpu-0").capability("vision").weight(4);
+/// let rest = WorkerSpec::general();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSpec {
+    name: String,
+    capabilities: Vec<String>,
+    general: bool,
+    weight: u32,
+}
+
+impl WorkerSpec {
+    /// A worker of this name; a generalist until it names a capability.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            capabilities: Vec::new(),
+            general: false,
+            weight: 1,
+        }
+    }
+
+    /// A generalist, to be numbered: see [`RosterBuilder::workers`](crate::RosterBuilder::workers).
+    pub fn general() -> Self {
+        Self {
+            general: true,
+            ..Self::new("general")
+        }
+    }
+
+    /// Adds a capability. A worker with capabilities takes the tasks that name one of them, and
+    /// those that name none.
+    #[must_use]
+    pub fn capability(mut self, name: impl Into<String>) -> Self {
+        self.capabilities.push(name.into());
+        self
+    }
+
+    /// Makes a worker with capabilities take other tasks too, as a generalist.
+    #[must_use]
+    pub fn and_general(mut self) -> Self {
+        self.general = true;
+        self
+    }
+
+    /// Its share where weights count; 1 by default. 0 stands for the least share, not for none:
+    /// set its [`Health`] to take a worker out.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn numbered(&self, index: usize) -> Self {
+        Self {
+            name: format!("{}-{index}", self.name),
+            ..self.clone()
+        }
+    }
+
+    fn capability_set(&self) -> Result<CapabilitySet, CapabilityError> {
+        let general = self.general || self.capabilities.is_empty();
+        let none = if general {
+            CapabilitySet::GENERAL
+        } else {
+            CapabilitySet::NONE
+        };
+        self.capabilities
+            .iter()
+            .try_fold(none, |set, name| Ok(set.with(Capability::intern(name)?)))
+    }
+}
+
+/// One worker: who it is and what is known of it. Shared by the rosters that list it.
+#[derive(Debug)]
+pub struct Worker {
+    pub(crate) stats: WorkerStats,
+    id: WorkerId,
+    name: Box<str>,
+    capabilities: CapabilitySet,
+    weight: u32,
+    generation: AtomicU32,
+    recorder_taken: AtomicBool,
+    pub(crate) tracking: Tracking,
+    pub(crate) baseline: Arc<Baseline>,
+    clock: Clock,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        id: WorkerId,
+        spec: &WorkerSpec,
+        tracking: Tracking,
+        baseline: Arc<Baseline>,
+        clock: Clock,
+    ) -> Result<Self, CapabilityError> {
+        Ok(Self {
+            stats: WorkerStats::new(&tracking),
+            id,
+            name: spec.name.as_str().into(),
+            capabilities: spec.capability_set()?,
+            weight: spec.weight,
+            generation: AtomicU32::new(0),
+            recorder_taken: AtomicBool::new(false),
+            tracking,
+            baseline,
+            clock,
+        })
+    }
+
+    /// Its number within the pool.
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    /// Its name, unique within the pool.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it offers.
+    #[inline]
+    pub fn capabilities(&self) -> CapabilitySet {
+        self.capabilities
+    }
+
+    /// Its share where weights count.
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// How often its actor has been made anew.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Counts one more making of its actor; returns the new generation.
+    pub fn next_generation(&self) -> u32 {
+        self.generation.fetch_add(1, Relaxed) + 1
+    }
+
+    /// What is known of it.
+    #[inline]
+    pub fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    /// What is normal in its pool.
+    #[inline]
+    pub fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// The clock that its times are by.
+    #[inline]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Refuses every reservation from now on; those made before stand. When the worker's
+    /// [in-flight](WorkerStats::in_flight) count then reads 0, nothing can reach it any more.
+    pub fn close(&self) {
+        self.stats.close();
+    }
+
+    /// The exclusive right to write this worker's statistics, for its thread; `None` while
+    /// another has it.
+    pub fn recorder(self: &Arc<Self>) -> Option<Recorder> {
+        // AcqRel pairs with the Release in `return_recorder`: one writer's plain stores come
+        // before the next one's.
+        (!self.recorder_taken.swap(true, AcqRel)).then(|| Recorder::new(Arc::clone(self)))
+    }
+
+    pub(crate) fn return_recorder(&self) {
+        self.recorder_taken.store(false, Release);
+    }
+
+    /// Records the end of a task that a reservation vouches for.
+    pub(crate) fn end_shared(&self, end: &Finished) {
+        self.progressed();
+        self.stats.end_shared(end, &self.tracking, &self.baseline);
+    }
+
+    /// Records the end of one of this worker's tasks that was [detached]
+    /// (crate::Reservation::detach). Wait-free, any thread.
+    ///
+    /// # Errors
+    /// When nothing is in flight, or when the worker's own thread does the recording.
+    pub fn record(&self, end: &Finished) -> Result<(), RecordError> {
+        if self.recorder_taken.load(Relaxed) {
+            return Err(RecordError::HasRecorder(self.id));
+        }
+        self.progressed();
+        match self.stats.try_end(end, &self.tracking, &self.baseline) {
+            true => Ok(()),
+            false => Err(RecordError::NothingInFlight(self.id)),
+        }
+    }
+
+    /// Notes the time of progress where a selection has begun to note it.
+    fn progressed(&self) {
+        if self.stats.notes_progress() {
+            self.stats.progressed(self.clock.now());
+        }
+    }
+}
