@@ -1,0 +1,106 @@
+use std::time::Duration;
+
+use raddle_core::{
+    Finished, Outcome, RecordError, Reservation, Roster, TaskProfile, WorkerId, nanos,
+};
+
+use crate::report::BalancerStats;
+use crate::select::{ProgressBy, reserve};
+use crate::{SelectError, Strategy};
+
+/// A strategy and the three operations of balancing: select, record, report.
+///
+/// It needs no runtime: a proxy or a connection pool keeps its targets in a [`Roster`] and asks
+/// here which is next. What is learnt is the workers', so that balancers of several strategies
+/// can work over one roster, or one be replaced by another, and lose nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use raddle_core::{Outcome, Roster, TaskProfile, WorkerSpec};
+/// use raddle_strategies::{Balancer, LeastLoaded};
+///
+/// let roster = Roster::builder().workers(3, WorkerSpec::general()).build()?;
+/// let balancer = Balancer::new(LeastLoaded::new());
+/// let task = TaskProfile::default();
+///
+/// let reservation = balancer.select(&task, &roster)?;
+/// println!("ask {}", reservation.worker().name());
+/// reservation.finish(Outcome::Completed, Duration::from_millis(3));
+///
+/// assert_eq!(balancer.stats(&roster).selections, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Balancer {
+    strategy: Box<dyn Strategy>,
+}
+
+impl Balancer {
+    /// A balancer by this strategy.
+    pub fn new(strategy: impl Strategy + 'static) -> Self {
+        Self {
+            strategy: Box::new(strategy),
+        }
+    }
+
+    /// Its strategy.
+    pub fn strategy(&self) -> &dyn Strategy {
+        &*self.strategy
+    }
+
+    /// Its strategy, out of it.
+    pub fn into_strategy(self) -> Box<dyn Strategy> {
+        self.strategy
+    }
+
+    /// Selects a worker for a task and counts it as in flight there. Wait-free, allocates nothing
+    /// (but see [`WeightedRoundRobin`](crate::WeightedRoundRobin)).
+    ///
+    /// # Errors
+    /// When no worker may take the task.
+    #[inline]
+    pub fn select<'r>(
+        &self,
+        task: &TaskProfile,
+        roster: &'r Roster,
+    ) -> Result<Reservation<'r>, SelectError> {
+        reserve(&*self.strategy, task, roster, ProgressBy::Selection)
+    }
+
+    /// Records how a task ended whose reservation was [detached](Reservation::detach), by its
+    /// worker's id; `took` counts from the selection. Wait-free, allocates nothing. Who still has
+    /// the reservation calls [`Reservation::finish`] instead.
+    ///
+    /// # Errors
+    /// When the worker is not in the roster or has nothing in flight.
+    pub fn record(
+        &self,
+        roster: &Roster,
+        worker: WorkerId,
+        task: &TaskProfile,
+        outcome: Outcome,
+        took: Duration,
+    ) -> Result<(), RecordError> {
+        let service = nanos(took);
+        roster.record(
+            worker,
+            &Finished {
+                outcome,
+                wait: 0,
+                service,
+                capability: task.capability,
+            },
+        )
+    }
+
+    /// Lets the strategy work out anew what it keeps off the selection path (the schedule of
+    /// weighted round robin). Call it about once a second, from a thread that may take a while.
+    pub fn refresh(&self, roster: &Roster) {
+        self.strategy.refresh(roster);
+    }
+
+    /// What was selected and what has been learnt. Allocates.
+    pub fn stats(&self, roster: &Roster) -> BalancerStats {
+        BalancerStats::new(&*self.strategy, roster)
+    }
+}

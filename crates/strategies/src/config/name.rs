@@ -1,0 +1,120 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::ConfigError;
+use crate::{
+    CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin, Strategy, WeightedRoundRobin,
+};
+
+/// A strategy's name, as configuration and the environment spell it.
+///
+/// ```
+/// use raddle_strategies::StrategyName;
+///
+/// let name: StrategyName = "least_loaded".parse()?;
+/// assert_eq!(name.to_string(), "least_loaded");
+/// # Ok::<(), raddle_strategies::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StrategyName {
+    /// [`RoundRobin`].
+    RoundRobin,
+    /// [`LeastLoaded`].
+    #[default]
+    LeastLoaded,
+    /// [`Random`].
+    Random,
+    /// [`CapabilityBest`].
+    CapabilityBest,
+    /// [`LatencyBased`].
+    LatencyBased,
+    /// [`WeightedRoundRobin`]; `weighted_round` is understood too.
+    WeightedRoundRobin,
+}
+
+impl StrategyName {
+    /// Every name, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::RoundRobin,
+        Self::LeastLoaded,
+        Self::Random,
+        Self::CapabilityBest,
+        Self::LatencyBased,
+        Self::WeightedRoundRobin,
+    ];
+
+    /// The name as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastLoaded => "least_loaded",
+            Self::Random => "random",
+            Self::CapabilityBest => "capability_best",
+            Self::LatencyBased => "latency_based",
+            Self::WeightedRoundRobin => "weighted_round_robin",
+        }
+    }
+
+    /// The strategy at its defaults.
+    pub fn build(self) -> Box<dyn Strategy> {
+        match self {
+            Self::RoundRobin => Box::new(RoundRobin::new()),
+            Self::LeastLoaded => Box::new(LeastLoaded::new()),
+            Self::Random => Box::new(Random::new()),
+            Self::CapabilityBest => Box::new(CapabilityBest::new()),
+            Self::LatencyBased => Box::new(LatencyBased::new()),
+            Self::WeightedRoundRobin => Box::new(WeightedRoundRobin::new()),
+        }
+    }
+
+    /// What is allowed, for errors.
+    pub(super) fn allowed() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
+impl fmt::Display for StrategyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for StrategyName {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        if name == "weighted_round" {
+            return Ok(Self::WeightedRoundRobin);
+        }
+        let known = Self::ALL.into_iter().find(|known| known.as_str() == name);
+        known.ok_or_else(|| ConfigError::new("strategy", name, Self::allowed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_are_those_of_their_strategies() {
+        for name in StrategyName::ALL {
+            assert_eq!(name.to_string().parse::<StrategyName>().unwrap(), name);
+            assert_eq!(name.build().name(), name.as_str());
+        }
+        assert_eq!(
+            "weighted_round".parse(),
+            Ok(StrategyName::WeightedRoundRobin)
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_is_known() {
+        let error = "fastest".parse::<StrategyName>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "strategy is `fastest`, allowed is one of round_robin, least_loaded, random, \
+             capability_best, latency_based, weighted_round_robin"
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! Which worker next: the strategies of [raddle](https://docs.rs/raddle), with no thread and no
+//! channel.
+//!
+//! A [`Strategy`] picks by reading what `raddle-core` knows of the workers. A [`Balancer`] is a
+//! strategy with the operations around it, and needs no runtime. A [`BalancerConfig`] makes one
+//! from code, text, serde or the environment.
+//!
+//! | strategy | rule | cost | made for |
+//! |---|---|---|---|
+//! | [`RoundRobin`] | next in rotation | O(1) | equal workers, equal tasks |
+//! | [`LeastLoaded`] | fewest in flight | O(n) | tasks of varying length |
+//! | [`Random`] | uniform | O(1) | highest rate, least state |
+//! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
+//! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
+//! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
+
+mod balancer;
+mod capability_best;
+mod config;
+mod latency_based;
+mod least_loaded;
+mod lowest;
+mod random;
+mod report;
+mod round_robin;
+mod select;
+mod sequences;
+mod strategy;
+#[cfg(all(test, not(loom)))]
+mod testing;
+mod weighted_round_robin;
+
+pub use balancer::Balancer;
+pub use capability_best::CapabilityBest;
+pub use config::{BalancerConfig, ConfigError, StrategyName};
+pub use latency_based::LatencyBased;
+pub use least_loaded::LeastLoaded;
+pub use random::Random;
+pub use report::{BalancerStats, Percentiles, WorkerReport};
+pub use round_robin::RoundRobin;
+pub use select::{ProgressBy, SelectError, reserve};
+pub use strategy::Strategy;
+pub use weighted_round_robin::WeightedRoundRobin;

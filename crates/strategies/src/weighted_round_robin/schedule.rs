@@ -1,0 +1,123 @@
+//! From weights to the order of a rotation.
+
+/// The order in which workers with these turns take them: smooth, so that no worker has its turns
+/// in a row where others could stand between (nginx's smooth weighted round robin). For 5, 1, 1 it
+/// is 0 0 1 0 2 0 0.
+///
+/// O(turns x workers); the order is as long as the turns are in sum.
+pub(super) fn smooth_order(turns: &[u32]) -> impl Iterator<Item = u32> {
+    let total: i64 = turns.iter().map(|turns| i64::from(*turns)).sum();
+    let mut credit = vec![0i64; turns.len()];
+    (0..total).map(move |_| {
+        let mut best = 0;
+        for index in 0..credit.len() {
+            credit[index] += i64::from(turns[index]);
+            if credit[index] > credit[best] {
+                best = index;
+            }
+        }
+        credit[best] -= total;
+        best as u32
+    })
+}
+
+/// The turns a schedule over `workers` may have at the most: fine enough to tell weights 1 to 100
+/// apart in a small pool, short enough to be worked out in milliseconds for a thousand workers.
+fn longest(workers: usize) -> usize {
+    (8 * workers).max(1024)
+}
+
+/// How many turns each worker takes in one round, in proportion to the weights, at least one.
+///
+/// Whole weights whose round is short enough are kept exactly. A weight of 0 is the least share.
+pub(super) fn turns(weights: &[f64]) -> Vec<u32> {
+    let longest = longest(weights.len()) as u64;
+    if let Some(exact) = exact_turns(weights, longest) {
+        return exact;
+    }
+    let sum: f64 = weights.iter().sum();
+    // Every worker has one turn for being there; the rest goes by weight.
+    let to_share = (longest - weights.len() as u64) as f64;
+    weights
+        .iter()
+        .map(|weight| 1 + (weight / sum * to_share) as u32)
+        .collect()
+}
+
+fn exact_turns(weights: &[f64], longest: u64) -> Option<Vec<u32>> {
+    if weights.iter().all(|weight| *weight == 0.0) {
+        return Some(vec![1; weights.len()]);
+    }
+    let whole = |weight: &f64| {
+        (weight.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(weight))
+            .then_some(*weight as u64)
+    };
+    let whole: Vec<u64> = weights.iter().map(whole).collect::<Option<_>>()?;
+    let divisor = whole.iter().copied().reduce(greatest_common_divisor)?;
+    let fits = whole.iter().sum::<u64>() / divisor <= longest;
+    fits.then(|| {
+        whole
+            .iter()
+            .map(|weight| (weight / divisor) as u32)
+            .collect()
+    })
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn order(weights: &[f64]) -> String {
+        smooth_order(&turns(weights))
+            .map(|index| (b'a' + index as u8) as char)
+            .collect()
+    }
+
+    #[test]
+    fn fixed_weights_give_the_smooth_order() {
+        assert_eq!(order(&[5.0, 1.0, 1.0]), "aabacaa");
+        assert_eq!(order(&[50.0, 10.0, 10.0]), "aabacaa");
+        assert_eq!(order(&[7.0, 7.0]), "ab");
+        assert_eq!(order(&[0.0, 0.0, 0.0]), "abc");
+        assert_eq!(order(&[u32::MAX.into(), u32::MAX.into()]), "ab");
+    }
+
+    #[test]
+    fn the_least_weight_is_not_starved_by_the_greatest() {
+        for least in [0.0, 1.0] {
+            let turns = turns(&[f64::from(u32::MAX), least]);
+            assert_eq!(turns[1], 1);
+            assert!((1000..1024).contains(&turns[0]), "{turns:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_round_is_bounded_and_fair(weights in prop::collection::vec(0.0f64..100.0, 1..60)) {
+            let turns = turns(&weights);
+            let round: u64 = turns.iter().map(|turns| u64::from(*turns)).sum();
+            prop_assert!(round <= longest(weights.len()) as u64);
+            let mut taken = vec![0u32; turns.len()];
+            smooth_order(&turns).for_each(|index| taken[index as usize] += 1);
+            prop_assert_eq!(&taken, &turns);
+            let sum: f64 = weights.iter().sum();
+            for (weight, turns) in weights.iter().zip(&turns) {
+                prop_assert!(*turns >= 1);
+                if sum > 0.0 {
+                    let (share, fair) = (f64::from(*turns) / round as f64, weight / sum);
+                    let slack = weights.len() as f64 / round as f64 + 0.01;
+                    prop_assert!((share - fair).abs() <= slack, "{share} for {fair}");
+                }
+            }
+        }
+    }
+}
