@@ -1,0 +1,62 @@
+//! A lock-free actor runtime for latency-critical systems.
+//!
+//! Tasks go to a pool of worker actors, each on its own thread behind a crossbeam channel. A
+//! strategy picks the worker on the caller's own thread by reading atomic counters and latency
+//! rings, without a lock and without a router thread.
+//!
+//! ```
+//! use std::time::Duration;
+//! use raddle::prelude::*;
+//!
+//! struct Greeter { greeting: &'static str }
+//!
+//! impl Actor for Greeter {
+//!     type Msg = String;
+//!     type Reply = String;
+//!     type Error = std::convert::Infallible;
+//!
+//!     fn handle(&mut self, name: String, _: &mut Context<'_>) -> Result<String, Self::Error> {
+//!         Ok(format!("{}, {name}!", self.greeting))
+//!     }
+//! }
+//!
+//! let pool = Pool::builder("greet")
+//!     .worker(WorkerSpec::new("polyglot").capability("french").weight(2))
+//!     .workers(3, WorkerSpec::general())
+//!     .strategy(LatencyBased::default())
+//!     .mailbox(1024, Overflow::Block)
+//!     .spawn(|_worker| Greeter { greeting: "Hello" })?;
+//!
+//! pool.tell("nobody".into())?; // fire and forget
+//! assert_eq!(pool.ask("world".into())?.wait()?, "Hello, world!");
+//! let reply = pool.task("monde".into()).capability("french").deadline(Duration::from_secs(1)).ask()?;
+//! assert_eq!(reply.wait()?, "Hello, monde!");
+//!
+//! pool.set_strategy(LeastLoaded::new()); // under traffic
+//! let account = pool.shutdown(Drain::within(Duration::from_secs(5)))?;
+//! assert_eq!(account.counts.completed, 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! This crate is the other three in one: [`core`] (what is known about each worker),
+//! [`strategies`] (which worker next, useful without the runtime) and [`runtime`] (pools).
+
+pub use raddle_core as core;
+pub use raddle_runtime as runtime;
+pub use raddle_strategies as strategies;
+
+/// Everything that a program with a pool needs.
+pub mod prelude {
+    pub use raddle_core::{
+        Capability, FastThreshold, Health, Outcome, Roster, TaskProfile, Tracking, Worker,
+        WorkerId, WorkerSpec,
+    };
+    pub use raddle_runtime::{
+        Account, Actor, AskError, Context, Drain, Handle, Overflow, Pool, PoolStats, Registry,
+        Reply, SendError, ShutdownError, SpawnError,
+    };
+    pub use raddle_strategies::{
+        Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin,
+        SelectError, Strategy, StrategyName, WeightedRoundRobin,
+    };
+}

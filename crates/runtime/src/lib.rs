@@ -1,0 +1,25 @@
+//! Worker actors on crossbeam channels: pools, mailboxes, replies, drain.
+//!
+//! A [`Pool`] gives each task to one of its workers on the caller's own thread: a
+//! [`Strategy`](raddle_strategies::Strategy) picks the worker by reading atomic counters, the task
+//! goes into that worker's channel, and the worker's thread runs its [`Actor`]'s handler. There is
+//! no router thread and no central queue.
+
+mod account;
+mod actor;
+mod envelope;
+mod error;
+pub mod mailbox;
+mod panics;
+mod pool;
+mod registry;
+mod reply;
+mod worker_thread;
+
+pub use account::{Account, PoolStats};
+pub use actor::{Actor, Context};
+pub use error::{AskResult, SendError, ShutdownError, SpawnError};
+pub use mailbox::Overflow;
+pub use pool::{Drain, Handle, Pool, PoolBuilder, Task};
+pub use registry::{Registry, RegistryError};
+pub use reply::{AskError, Reply, ReplyFuture};

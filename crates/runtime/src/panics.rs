@@ -1,0 +1,71 @@
+//! Panics of the user's code, kept from doing more harm than their own.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs the user's code; a panic becomes its message.
+///
+/// What the code leaves half done is the actor, which is dropped and made anew.
+#[inline]
+pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(message)
+}
+
+/// Runs the user's code where its result matters to nobody (a `Drop`, a waker): a panic is logged
+/// and ends nothing else.
+#[inline]
+pub(crate) fn contain(code: impl FnOnce()) {
+    if let Err(message) = catch(code) {
+        tracing::error!(message, "a panic in a value's drop or waker was contained");
+    }
+}
+
+#[cold]
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => match payload.downcast_ref::<String>() {
+            Some(text) => text.clone(),
+            None => "a panic without a message".to_owned(),
+        },
+    };
+    // A payload may panic when dropped, and that one's payload again: the second is leaked.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(payload);
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::panic_any;
+
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic_any(Bomb);
+        }
+    }
+
+    #[test]
+    fn every_payload_has_a_message() {
+        assert_eq!(catch(|| panic!("plain")), Err("plain".into()));
+        assert_eq!(catch(|| panic!("number {}", 7)), Err("number 7".into()));
+        assert_eq!(
+            catch(|| panic_any(7)),
+            Err("a panic without a message".into())
+        );
+        assert_eq!(catch(|| 7), Ok(7));
+    }
+
+    #[test]
+    fn a_payload_or_value_that_panics_when_dropped_ends_here() {
+        assert_eq!(
+            catch(|| panic_any(Bomb)),
+            Err("a panic without a message".into())
+        );
+        let bomb = Bomb;
+        contain(|| drop(bomb));
+    }
+}
