@@ -61,7 +61,8 @@ impl<'r> Reservation<'r> {
         position: usize,
         capability: Option<Capability>,
     ) -> Option<Self> {
-        worker.stats().admit().then_some(Self {
+        // Not `then_some`: a reservation that is made and dropped gives a place back.
+        worker.stats().admit().then(|| Self {
             worker: Held::Borrowed(worker),
             position,
             capability,
@@ -136,5 +137,26 @@ impl Drop for Reservation<'_> {
         if !self.settled {
             self.worker().stats().withdraw();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Roster, WorkerSpec};
+
+    #[test]
+    fn a_refused_reservation_gives_nothing_back() {
+        let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
+        let worker = &roster.workers()[0].worker;
+        let held = Reservation::take(worker, 0, None).unwrap();
+        worker.close();
+        for _ in 0..3 {
+            assert!(Reservation::take(worker, 0, None).is_none());
+        }
+        assert_eq!((worker.stats().in_flight(), worker.stats().is_closed()), (1, true));
+        held.finish(Outcome::Completed, Duration::ZERO);
+        assert_eq!((worker.stats().in_flight(), worker.stats().is_closed()), (0, true));
+        assert!(worker.stats().counts().is_balanced());
     }
 }

@@ -1,8 +1,9 @@
 use super::writer::Writer;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// Latencies below this many nanoseconds are counted exactly.
-const EXACT: u64 = 64;
+/// Latencies below this many nanoseconds are counted exactly: below 100 a bucket of two would be off
+/// by more than 1 %.
+const EXACT: u64 = 128;
 const EXACT_BITS: u32 = EXACT.ilog2();
 /// Buckets in each power of two above: half a bucket is 0.96 % of its lower edge.
 const PER_OCTAVE: u64 = 52;

@@ -1,0 +1,271 @@
+//! What becomes of a task: reply, failure, panic, deadline, dropped reply.
+mod common;
+
+use std::time::Duration;
+
+use common::{Do, Gate, Obedient, Said, pool, watchdog};
+use raddle_core::{Clock, Health, WorkerSpec};
+use raddle_runtime::{Actor, AskError, Context, Drain, Overflow, Pool, SendError};
+use raddle_strategies::{LeastLoaded, StrategyName};
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn an_ask_is_answered_in_every_way_of_waiting() {
+    let _watchdog = watchdog();
+    let pool = pool(2, 8, Overflow::Block);
+    let said = |reply: Result<Said, _>| reply.map(|said| said.number);
+    assert_eq!(said(pool.ask(Do::Return(1)).unwrap().wait()), Ok(1));
+    assert_eq!(said(pool.ask(Do::Return(2)).unwrap().wait_for(LONG)), Ok(2));
+
+    let gate = Gate::new();
+    let mut reply = pool.ask(Do::Hold(gate.clone())).unwrap();
+    gate.reached();
+    assert!(reply.try_take().is_none(), "the handler is held");
+    assert_eq!(
+        said(reply.wait_for(Duration::ZERO)),
+        Err(AskError::TimedOut)
+    );
+    gate.open();
+    assert!(reply.wait_for(LONG).is_ok(), "it may be waited for again");
+    assert_eq!(reply.try_take(), Some(Err(AskError::Taken)));
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let answer = runtime.block_on(async { pool.ask(Do::Return(3)).unwrap().await });
+    assert_eq!(said(answer), Ok(3));
+    assert_eq!(
+        said(pool.ask(Do::Fail("no")).unwrap().wait()),
+        Err(AskError::Failed("no"))
+    );
+    assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
+}
+
+#[test]
+fn a_panic_fails_its_task_alone() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 8, Overflow::Block);
+    assert_eq!(pool.ask(Do::WhoAreYou).unwrap().wait().unwrap().number, 1);
+    let gate = Gate::new();
+    let held = pool.ask(Do::Hold(gate.clone())).unwrap();
+    gate.reached();
+    let panicking = pool.ask(Do::Panic("oh")).unwrap();
+    let behind = pool.ask(Do::WhoAreYou).unwrap();
+    gate.open();
+    assert!(held.wait().is_ok());
+    let message = "oh".to_owned();
+    assert_eq!(panicking.wait(), Err(AskError::Panicked { message }));
+    let behind = behind.wait().unwrap();
+    assert_eq!(
+        behind.number, 1,
+        "the mailbox was kept, the actor made anew"
+    );
+    let account = pool.shutdown(Drain::all()).unwrap();
+    assert_eq!((account.counts.panicked, account.counts.completed), (1, 3));
+    assert_eq!(pool.stats().balancer.workers[0].generation, 1);
+}
+
+#[test]
+fn an_actor_that_cannot_be_made_anew_fails_tasks_until_it_can() {
+    let _watchdog = watchdog();
+    let (made, count) = std::sync::mpsc::channel();
+    let pool = Pool::builder("test")
+        .workers(1, WorkerSpec::general())
+        .spawn(move |worker| {
+            made.send(()).unwrap();
+            // The second and third makings fail.
+            let generation = worker.generation();
+            let nth = generation + NTH.with(|nth| nth.replace(nth.get() + 1));
+            assert!(nth == 0 || nth > 3, "not now");
+            Obedient::default()
+        })
+        .unwrap();
+    assert!(pool.ask(Do::Panic("first")).unwrap().wait().is_err());
+    let message = "not now".to_owned();
+    assert_eq!(
+        pool.ask(Do::Return(1)).unwrap().wait(),
+        Err(AskError::Panicked { message })
+    );
+    let mut answers = (0..10).map(|_| pool.ask(Do::Return(7)).unwrap().wait());
+    assert!(
+        answers.any(|answer| answer.is_ok()),
+        "it is tried again for each task"
+    );
+    assert!(count.try_iter().count() >= 3);
+    assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
+}
+
+thread_local! {
+    /// How often this worker thread has made its actor.
+    static NTH: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+#[test]
+fn a_task_past_its_deadline_is_not_run() {
+    let _watchdog = watchdog();
+    let (clock, time) = Clock::simulated();
+    let pool = Pool::builder("test")
+        .workers(1, WorkerSpec::general())
+        .clock(clock)
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    let gate = Gate::new();
+    pool.tell(Do::Hold(gate.clone())).unwrap();
+    gate.reached();
+    let late = pool
+        .task(Do::Return(1))
+        .deadline(Duration::from_millis(5))
+        .ask()
+        .unwrap();
+    let fine = pool
+        .task(Do::Return(2))
+        .deadline(Duration::from_millis(500))
+        .ask()
+        .unwrap();
+    let endless = pool
+        .task(Do::Return(3))
+        .deadline(Duration::MAX)
+        .ask()
+        .unwrap();
+    time.advance(Duration::from_millis(5));
+    gate.open();
+    assert_eq!(late.wait(), Err(AskError::Expired));
+    assert!(fine.wait().is_ok() && endless.wait().is_ok());
+    let account = pool.shutdown(Drain::all()).unwrap();
+    assert_eq!((account.counts.expired, account.counts.completed), (1, 3));
+}
+
+struct Patient;
+impl Actor for Patient {
+    type Msg = ();
+    type Reply = Option<Duration>;
+    type Error = std::convert::Infallible;
+    fn handle(&mut self, (): (), cx: &mut Context<'_>) -> Result<Self::Reply, Self::Error> {
+        Ok(cx.remaining())
+    }
+}
+
+#[test]
+fn the_handler_sees_what_remains() {
+    let _watchdog = watchdog();
+    let (clock, _time) = Clock::simulated();
+    let pool = Pool::builder("test")
+        .workers(1, WorkerSpec::general())
+        .clock(clock)
+        .spawn(|_| Patient)
+        .unwrap();
+    assert_eq!(pool.ask(()).unwrap().wait(), Ok(None));
+    let reply = pool
+        .task(())
+        .deadline(Duration::from_millis(5))
+        .ask()
+        .unwrap();
+    assert_eq!(reply.wait(), Ok(Some(Duration::from_millis(5))));
+}
+
+#[test]
+fn a_dropped_reply_is_no_error() {
+    let _watchdog = watchdog();
+    let pool = pool(2, 8, Overflow::Block);
+    for _ in 0..100 {
+        drop(pool.ask(Do::Return(1)).unwrap());
+    }
+    assert_eq!(pool.shutdown(Drain::all()).unwrap().counts.completed, 100);
+}
+
+#[test]
+fn capabilities_route_and_unknown_ones_are_named() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder("test")
+        .worker(WorkerSpec::new("eye").capability("tasks-vision"))
+        .worker(WorkerSpec::new("ear").capability("tasks-speech"))
+        .strategy(LeastLoaded::new())
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    for _ in 0..20 {
+        let reply = pool
+            .task(Do::WhoAreYou)
+            .capability("tasks-vision")
+            .ask()
+            .unwrap();
+        assert_eq!(reply.wait().unwrap().by, "eye");
+    }
+    let error = pool
+        .task(Do::Return(9))
+        .capability("tasks-smell")
+        .tell()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no capable worker: none that takes tasks names `tasks-smell` and none is general; \
+         add one, or correct the name"
+    );
+    assert!(matches!(error, SendError::NoCapableWorker { .. }));
+    assert!(
+        matches!(error.into_message(), Do::Return(9)),
+        "the message is handed back"
+    );
+    let error = pool.task(Do::Return(9)).capability("").ask().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a capability name is empty, allowed is any other text"
+    );
+    assert_eq!(pool.account().rejected, 2);
+}
+
+#[test]
+fn the_strategy_is_swapped_under_traffic_and_nothing_is_lost() {
+    let _watchdog = watchdog();
+    let pool = pool(3, 64, Overflow::Block);
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..3)
+            .map(|_| {
+                let mut handle = pool.handle();
+                scope.spawn(move || (0..5_000).for_each(|i| handle.tell(Do::Return(i)).unwrap()))
+            })
+            .collect();
+        let mut names = StrategyName::ALL.into_iter().cycle();
+        while !senders.iter().all(|sender| sender.is_finished()) {
+            pool.set_strategy(names.next().unwrap().build());
+        }
+    });
+    pool.set_strategy(StrategyName::Random.build());
+    assert_eq!(pool.stats().balancer.strategy, "random");
+    let account = pool.shutdown(Drain::all()).unwrap();
+    assert_eq!(
+        (account.counts.admitted, account.counts.completed),
+        (15_000, 15_000)
+    );
+}
+
+#[test]
+fn stats_tell_each_worker() {
+    let _watchdog = watchdog();
+    let pool = pool(2, 8, Overflow::Block);
+    for number in 0..10 {
+        pool.ask(Do::Return(number)).unwrap().wait().unwrap();
+    }
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.name.as_str(), stats.balancer.strategy),
+        ("test", "round_robin")
+    );
+    assert_eq!(stats.balancer.selections, 10);
+    for (worker, name) in stats.balancer.workers.iter().zip(["w-0", "w-1"]) {
+        assert_eq!(
+            (worker.name.as_str(), worker.health),
+            (name, Health::Active)
+        );
+        assert_eq!(
+            (worker.counts.completed, worker.in_flight, worker.share),
+            (5, 0, 0.5)
+        );
+        assert!(worker.mean_latency.unwrap() > Duration::ZERO);
+        assert!(worker.service.p50 > Duration::ZERO && worker.service.p50 <= worker.service.max);
+        assert!(worker.wait.max > Duration::ZERO);
+    }
+    let json = serde_json::to_value(&stats).unwrap();
+    assert_eq!(json["account"]["completed"], 10);
+    assert_eq!(json["workers"][1]["counts"]["completed"], 5);
+}
