@@ -78,10 +78,7 @@ mod tests {
         assert_eq!((baseline.overall(), baseline.of(a)), (None, None));
         assert!(baseline.wants(5, a));
         baseline.record(a, 1_600);
-        assert_eq!(
-            (baseline.overall(), baseline.of(None)),
-            (Some(1_600.0), None)
-        );
+        assert_eq!((baseline.overall(), baseline.of(None)), (Some(1_600.0), None));
         assert!(!baseline.wants(5, a) && baseline.wants(16, a) && baseline.wants(5, None));
         baseline.record(a, 0);
         assert!((baseline.of(a).unwrap() - 1500.0625).abs() < 1e-9);

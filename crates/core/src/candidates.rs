@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::roster::Member;
 use crate::stats::history::{PLACES, place};
+use crate::stats::{Board, Signals};
 use crate::{Capability, Health, Roster, Worker};
 
 /// Who may be given a task: the workers that a strategy picks from, by index.
@@ -60,6 +62,21 @@ impl<'r> Candidates<'r> {
         self.roster
     }
 
+    /// What a selection reads of each, by index. Consume it with `for_each` or `fold`, which walk
+    /// through memory faster than `next`.
+    #[inline]
+    pub fn signals(&self) -> impl Iterator<Item = Signals<'r>> {
+        self.set.runs.iter().flat_map(|run| run.board.signals(run.lanes.clone(), run.named))
+    }
+
+    /// What a selection reads of the candidate at `index`, if there is one.
+    #[inline]
+    pub fn signals_at(&self, index: usize) -> Option<Signals<'r>> {
+        let worker = self.set.workers.get(index)?;
+        let (board, lane) = worker.stats().place();
+        board.signals(lane..lane + 1, self.set.is_named(worker)).next()
+    }
+
     /// All of them, by index.
     #[inline]
     pub fn iter(&self) -> std::slice::Iter<'r, Arc<Worker>> {
@@ -72,6 +89,18 @@ impl<'r> Candidates<'r> {
 struct CandidateSet {
     workers: Box<[Arc<Worker>]>,
     positions: Box<[u32]>,
+    /// Where their words are.
+    runs: Box<[Run]>,
+    /// What they are the candidates for, where some of them name it.
+    capability: Option<Capability>,
+}
+
+/// Candidates in lanes beside each other, alike in whether they name the capability.
+#[derive(Debug)]
+struct Run {
+    board: Board,
+    lanes: Range<usize>,
+    named: bool,
 }
 
 /// The candidates for every capability.
@@ -89,25 +118,20 @@ const UNNAMED: u8 = 1;
 
 impl CandidateTable {
     pub(crate) fn new(members: &[Member]) -> Self {
-        let named: BTreeSet<Capability> = members
-            .iter()
-            .flat_map(|member| member.worker.capabilities().iter())
-            .collect();
+        let named: BTreeSet<Capability> =
+            members.iter().flat_map(|member| member.worker.capabilities().iter()).collect();
         let mut by_capability = [UNNAMED; PLACES];
         by_capability[place(None)] = ANY;
         let mut sets = vec![
-            CandidateSet::new(members, |_| true),
-            CandidateSet::new(members, |worker| worker.capabilities().is_general()),
+            CandidateSet::new(members, None, |_| true),
+            CandidateSet::new(members, None, |worker| worker.capabilities().is_general()),
         ];
         for capability in named {
             by_capability[capability.index()] = sets.len() as u8;
             let serves = |worker: &Worker| worker.capabilities().serves(Some(capability));
-            sets.push(CandidateSet::new(members, serves));
+            sets.push(CandidateSet::new(members, Some(capability), serves));
         }
-        Self {
-            sets: sets.into(),
-            by_capability,
-        }
+        Self { sets: sets.into(), by_capability }
     }
 
     /// The group of a capability.
@@ -123,11 +147,7 @@ impl CandidateTable {
     /// The candidates of a group of `roster`, whose table this is.
     #[inline]
     pub(crate) fn get<'r>(&'r self, roster: &'r Roster, group: usize) -> Candidates<'r> {
-        Candidates {
-            roster,
-            set: &self.sets[group],
-            group,
-        }
+        Candidates { roster, set: &self.sets[group], group }
     }
 }
 
@@ -138,28 +158,60 @@ impl Default for CandidateTable {
 }
 
 impl CandidateSet {
-    fn new(members: &[Member], serves: impl Fn(&Worker) -> bool) -> Self {
-        let healthy = Self::of(members, |member| {
+    fn new(
+        members: &[Member],
+        capability: Option<Capability>,
+        serves: impl Fn(&Worker) -> bool,
+    ) -> Self {
+        let healthy = Self::of(members, capability, |member| {
             member.health == Health::Active && serves(&member.worker)
         });
         if !healthy.workers.is_empty() {
             return healthy;
         }
         // Panic mode: some service beats none.
-        Self::of(members, |member| {
+        Self::of(members, capability, |member| {
             member.health != Health::Draining && serves(&member.worker)
         })
     }
 
-    fn of(members: &[Member], wanted: impl Fn(&Member) -> bool) -> Self {
+    fn of(
+        members: &[Member],
+        capability: Option<Capability>,
+        wanted: impl Fn(&Member) -> bool,
+    ) -> Self {
         let (workers, positions): (Vec<_>, Vec<_>) = (0u32..)
             .zip(members)
             .filter(|(_, member)| wanted(member))
             .map(|(position, member)| (Arc::clone(&member.worker), position))
             .unzip();
-        Self {
+        let mut set = Self {
             workers: workers.into(),
             positions: positions.into(),
+            runs: Box::default(),
+            capability,
+        };
+        set.runs = set.find_runs();
+        set
+    }
+
+    /// Whether a candidate has the very capability.
+    fn is_named(&self, worker: &Worker) -> bool {
+        self.capability.is_some_and(|capability| worker.capabilities().names(capability))
+    }
+
+    fn find_runs(&self) -> Box<[Run]> {
+        let mut runs: Vec<Run> = Vec::new();
+        for worker in &self.workers {
+            let (board, lane) = worker.stats().place();
+            let named = self.is_named(worker);
+            match runs.last_mut() {
+                Some(run) if run.board.is(board) && run.lanes.end == lane && run.named == named => {
+                    run.lanes.end += 1;
+                }
+                _ => runs.push(Run { board: board.clone(), lanes: lane..lane + 1, named }),
+            }
         }
+        runs.into()
     }
 }

@@ -79,9 +79,7 @@ impl Capability {
                 return Ok(*place.insert(Self(index as u8)));
             }
         }
-        Err(CapabilityError::Full {
-            name: name.to_owned(),
-        })
+        Err(CapabilityError::Full { name: name.to_owned() })
     }
 
     /// The name. Wait-free.
@@ -92,6 +90,10 @@ impl Capability {
     /// A dense number below [`Capability::MAX`], for tables by capability.
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    pub(crate) fn from_index(index: usize) -> Option<Self> {
+        (index < Self::MAX).then_some(Self(index as u8))
     }
 
     fn bit(self) -> u128 {
@@ -127,24 +129,15 @@ pub struct CapabilitySet {
 
 impl CapabilitySet {
     /// Serves every task, as a generalist.
-    pub const GENERAL: Self = Self {
-        names: 0,
-        general: true,
-    };
+    pub const GENERAL: Self = Self { names: 0, general: true };
 
     /// Serves no task that names a capability.
-    pub const NONE: Self = Self {
-        names: 0,
-        general: false,
-    };
+    pub const NONE: Self = Self { names: 0, general: false };
 
     /// This set and one name more.
     #[must_use]
     pub fn with(self, capability: Capability) -> Self {
-        Self {
-            names: self.names | capability.bit(),
-            ..self
-        }
+        Self { names: self.names | capability.bit(), ..self }
     }
 
     /// Whether it serves tasks that name what it has not.
@@ -166,9 +159,7 @@ impl CapabilitySet {
 
     /// The names in the set, by the order of their interning. Allocates nothing.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
-        (0..Capability::MAX as u8)
-            .map(Capability)
-            .filter(move |c| self.names(*c))
+        (0..Capability::MAX as u8).map(Capability).filter(move |c| self.names(*c))
     }
 }
 
@@ -194,10 +185,7 @@ mod tests {
 
     #[test]
     fn a_set_serves_what_it_names_and_a_general_one_everything() {
-        let (a, b) = (
-            Capability::intern("set-a").unwrap(),
-            Capability::intern("set-b").unwrap(),
-        );
+        let (a, b) = (Capability::intern("set-a").unwrap(), Capability::intern("set-b").unwrap());
         let only_a: CapabilitySet = [a].into_iter().collect();
         assert!(only_a.serves(Some(a)) && only_a.serves(None) && !only_a.serves(Some(b)));
         assert!(CapabilitySet::GENERAL.serves(Some(b)) && !CapabilitySet::GENERAL.names(b));
@@ -207,9 +195,6 @@ mod tests {
     #[test]
     fn an_empty_name_is_refused() {
         let error = Capability::intern("").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a capability name is empty, allowed is any other text"
-        );
+        assert_eq!(error.to_string(), "a capability name is empty, allowed is any other text");
     }
 }

@@ -26,10 +26,7 @@ pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    Real {
-        clock: quanta::Clock,
-        origin: quanta::Instant,
-    },
+    Real { clock: quanta::Clock, origin: u64 },
     Simulated(Arc<AtomicU64>),
 }
 
@@ -41,17 +38,14 @@ impl Clock {
     /// The machine's clock. The first one of a process may take some milliseconds to calibrate.
     pub fn real() -> Self {
         let clock = quanta::Clock::new();
-        let origin = clock.now();
+        let origin = clock.raw();
         Self(Source::Real { clock, origin })
     }
 
     /// A clock that stands still until its [`VirtualTime`] moves it.
     pub fn simulated() -> (Self, VirtualTime) {
         let time = Arc::new(AtomicU64::new(1));
-        (
-            Self(Source::Simulated(Arc::clone(&time))),
-            VirtualTime(time),
-        )
+        (Self(Source::Simulated(Arc::clone(&time))), VirtualTime(time))
     }
 
     /// Nanoseconds since the origin, at least 1.
@@ -60,7 +54,7 @@ impl Clock {
         match &self.0 {
             Source::Real { clock, origin } => {
                 // quanta saturates at zero should the counter step back.
-                clock.now().saturating_duration_since(*origin).as_nanos() as u64 + 1
+                clock.delta_as_nanos(*origin, clock.raw()) + 1
             }
             Source::Simulated(time) => time.load(Ordering::Relaxed),
         }

@@ -32,9 +32,11 @@ pub use candidates::Candidates;
 pub use capability::{Capability, CapabilityError, CapabilitySet};
 pub use clock::{Clock, VirtualTime, nanos};
 pub use outcome::{Finished, Outcome};
-pub use reservation::{RecordError, Reservation};
+pub use reservation::{OwnedReservation, RecordError, Reservation};
 pub use roster::{Member, Roster, RosterBuilder, RosterError};
-pub use stats::{Counts, Histogram, HistogramSnapshot, LatencyRing, Recorder, WorkerStats};
+pub use stats::{
+    Counts, Histogram, HistogramSnapshot, LatencyRing, Recorder, Signals, WorkerStats,
+};
 pub use task::TaskProfile;
 pub use tracking::{FastThreshold, Tracking, TrackingError};
 pub use worker::{Health, Worker, WorkerId, WorkerSpec};

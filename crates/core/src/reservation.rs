@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,27 +15,42 @@ use crate::{Capability, Finished, Outcome, Worker, WorkerId};
 #[derive(Debug)]
 #[must_use = "a reservation that is dropped gives its place back"]
 pub struct Reservation<'r> {
-    worker: Held<'r>,
-    position: usize,
-    capability: Option<Capability>,
+    worker: &'r Arc<Worker>,
+    place: Place,
+}
+
+/// Where the worker stands in its roster (bits 0 to 31) and what the task asked for (bits 32 to
+/// 47: 0 for nothing, else the capability's index plus one). One word: fields of several sizes
+/// that are moved together are stored narrow and loaded wide, which stalls for longer than the
+/// counting takes.
+#[derive(Clone, Copy, Debug)]
+struct Place(u64);
+
+impl Place {
+    #[inline]
+    fn new(position: usize, capability: Option<Capability>) -> Self {
+        let asked = capability.map_or(0, |capability| capability.index() as u64 + 1);
+        Self(u64::from(position as u32) | asked << 32)
+    }
+
+    #[inline]
+    fn position(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn capability(self) -> Option<Capability> {
+        Capability::from_index((self.0 >> 32).checked_sub(1)? as usize)
+    }
+}
+
+/// A [`Reservation`] that keeps its worker alive, free of the roster's lifetime.
+#[derive(Debug)]
+#[must_use = "a reservation that is dropped gives its place back"]
+pub struct OwnedReservation {
+    worker: Arc<Worker>,
+    place: Place,
     /// Whether the place is no longer this reservation's to give back.
     settled: bool,
-}
-
-#[derive(Debug)]
-enum Held<'r> {
-    Borrowed(&'r Arc<Worker>),
-    Owned(Arc<Worker>),
-}
-
-impl Held<'_> {
-    #[inline]
-    fn get(&self) -> &Arc<Worker> {
-        match self {
-            Self::Borrowed(worker) => worker,
-            Self::Owned(worker) => worker,
-        }
-    }
 }
 
 /// The end of a task that could not be recorded.
@@ -44,8 +60,9 @@ pub enum RecordError {
     /// The roster has no such worker.
     #[error("worker {0} is not in the roster")]
     UnknownWorker(WorkerId),
-    /// The worker has nothing left to end: the task was recorded twice, or never selected.
-    #[error("worker {0} has no task in flight; each selected task is recorded once")]
+    /// No task of the worker was left to be ended by its id: it was recorded twice, or its
+    /// reservation was not detached.
+    #[error("worker {0} has no detached task in flight; each is recorded once")]
     NothingInFlight(WorkerId),
     /// The worker's thread records its tasks itself.
     #[error("worker {0} is recorded by its own thread; record only the workers you run yourself")]
@@ -62,18 +79,14 @@ impl<'r> Reservation<'r> {
         capability: Option<Capability>,
     ) -> Option<Self> {
         // Not `then_some`: a reservation that is made and dropped gives a place back.
-        worker.stats().admit().then(|| Self {
-            worker: Held::Borrowed(worker),
-            position,
-            capability,
-            settled: false,
-        })
+        worker.stats().admit().then(|| Self { worker, place: Place::new(position, capability) })
     }
 
-    /// The same, and notes the time: for workers whose own thread does not.
+    /// The same, and notes the clock's `now` where the worker had nothing in flight: for workers
+    /// whose own thread does not tell their progress.
     ///
-    /// The age of a worker's oldest task counts from here when it had none. A thread suspended
-    /// within this call makes that age too long for a while, never too short.
+    /// The age of a worker's oldest task counts from here. A thread suspended within this call
+    /// makes that age too long for a while, never too short.
     #[inline]
     pub fn take_at(
         worker: &'r Arc<Worker>,
@@ -82,60 +95,94 @@ impl<'r> Reservation<'r> {
         now: u64,
     ) -> Option<Self> {
         if worker.stats().in_flight() == 0 {
-            worker.stats().progressed(now);
+            worker.stats().set_busy_since(now);
         }
         Self::take(worker, position, capability)
     }
 
     /// The selected worker.
     #[inline]
-    pub fn worker(&self) -> &Arc<Worker> {
-        self.worker.get()
+    pub fn worker(&self) -> &'r Arc<Worker> {
+        self.worker
     }
 
     /// Where the worker stands in the roster of the selection.
     #[inline]
     pub fn position(&self) -> usize {
-        self.position
+        self.place.position()
     }
 
     /// Records the task's end and how long it took from the selection, or from its start where
     /// the caller knows that.
-    pub fn finish(mut self, outcome: Outcome, took: Duration) {
-        self.settled = true;
-        let end = Finished {
-            outcome,
-            wait: 0,
-            service: nanos(took),
-            capability: self.capability,
-        };
-        self.worker().end_shared(&end);
+    pub fn finish(self, outcome: Outcome, took: Duration) {
+        let capability = self.place.capability();
+        let end = Finished { outcome, wait: 0, service: nanos(took), capability };
+        self.worker.end_shared(&end);
+        mem::forget(self);
     }
 
-    /// Leaves the task in flight and returns the id to record its end by.
+    /// Leaves the task in flight and returns the id to [record](Worker::record) its end by.
+    pub fn detach(self) -> WorkerId {
+        let id = self.worker.id();
+        self.worker.stats().detach();
+        mem::forget(self);
+        id
+    }
+
+    /// Leaves the task in flight, to be ended by the worker's own
+    /// [`Recorder`](crate::Recorder).
     #[inline]
-    pub fn detach(mut self) -> WorkerId {
-        self.settled = true;
-        self.worker().id()
+    pub fn hand_over(self) {
+        mem::forget(self);
     }
 
     /// The same reservation, free of the roster's lifetime. Raises a reference count.
-    pub fn into_owned(mut self) -> Reservation<'static> {
-        self.settled = true;
-        Reservation {
-            worker: Held::Owned(Arc::clone(self.worker())),
-            position: self.position,
-            capability: self.capability,
-            settled: false,
-        }
+    pub fn into_owned(self) -> OwnedReservation {
+        let (worker, place) = (Arc::clone(self.worker), self.place);
+        mem::forget(self);
+        OwnedReservation { worker, place, settled: false }
     }
 }
 
 impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
+        self.worker.stats().withdraw();
+    }
+}
+
+impl OwnedReservation {
+    /// The selected worker.
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    /// Where the worker stands in the roster of the selection.
+    pub fn position(&self) -> usize {
+        self.place.position()
+    }
+
+    /// As [`Reservation::finish`].
+    pub fn finish(mut self, outcome: Outcome, took: Duration) {
+        self.settle().finish(outcome, took);
+    }
+
+    /// As [`Reservation::detach`].
+    pub fn detach(mut self) -> WorkerId {
+        self.settle().detach()
+    }
+
+    /// Hands the place over to a borrowed reservation.
+    fn settle(&mut self) -> Reservation<'_> {
+        self.settled = true;
+        Reservation { worker: &self.worker, place: self.place }
+    }
+}
+
+impl Drop for OwnedReservation {
+    fn drop(&mut self) {
         if !self.settled {
-            self.worker().stats().withdraw();
+            drop(self.settle());
         }
     }
 }
@@ -158,5 +205,26 @@ mod tests {
         held.finish(Outcome::Completed, Duration::ZERO);
         assert_eq!((worker.stats().in_flight(), worker.stats().is_closed()), (0, true));
         assert!(worker.stats().counts().is_balanced());
+    }
+
+    #[test]
+    fn an_owned_reservation_is_one_place_too() {
+        let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
+        let worker = Arc::clone(&roster.workers()[0].worker);
+        let owned = || Reservation::take(&worker, 0, None).unwrap().into_owned();
+        let held = [owned(), owned(), owned()];
+        drop(roster);
+        assert_eq!(worker.stats().in_flight(), 3);
+        let [dropped, finished, detached] = held;
+        drop(dropped);
+        finished.finish(Outcome::Completed, Duration::ZERO);
+        assert_eq!(worker.stats().in_flight(), 1);
+        assert_eq!(detached.detach(), worker.id());
+        assert_eq!((worker.stats().in_flight(), worker.stats().counts().admitted), (1, 2));
+    }
+
+    #[test]
+    fn a_reservation_fits_in_two_registers() {
+        assert_eq!(size_of::<Option<Reservation<'_>>>(), 16);
     }
 }

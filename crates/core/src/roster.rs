@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::baseline::Baseline;
 use crate::candidates::{CandidateTable, Candidates};
+use crate::stats::Board;
 use crate::{
     Capability, CapabilityError, Clock, Finished, Health, RecordError, Tracking, TrackingError,
     Worker, WorkerId, WorkerSpec,
@@ -89,8 +90,7 @@ impl RosterBuilder {
     /// Adds `count` workers, named `<name>-0`, `<name>-1` and so on.
     #[must_use]
     pub fn workers(mut self, count: usize, spec: WorkerSpec) -> Self {
-        self.specs
-            .extend((0..count).map(|index| spec.numbered(index)));
+        self.specs.extend((0..count).map(|index| spec.numbered(index)));
         self
     }
 
@@ -144,10 +144,7 @@ impl Roster {
     /// The worker of an id. A scan of the roster.
     pub fn worker(&self, id: WorkerId) -> Option<&Arc<Worker>> {
         // Ids are given in order and most rosters never lose a worker.
-        let at_its_id = self
-            .members
-            .get(id.0 as usize)
-            .filter(|member| member.worker.id() == id);
+        let at_its_id = self.members.get(id.0 as usize).filter(|member| member.worker.id() == id);
         at_its_id
             .or_else(|| self.members.iter().find(|member| member.worker.id() == id))
             .map(|member| &member.worker)
@@ -156,8 +153,7 @@ impl Roster {
     /// Who may be given a task that names `capability`, or none. Wait-free.
     #[inline]
     pub fn candidates(&self, capability: Option<Capability>) -> Candidates<'_> {
-        self.candidates
-            .get(self, self.candidates.group_of(capability))
+        self.candidates.get(self, self.candidates.group_of(capability))
     }
 
     /// Every distinct set of candidates, by [group](Candidates::group).
@@ -191,9 +187,7 @@ impl Roster {
     /// # Errors
     /// When the worker is unknown, has nothing in flight, or is recorded by its own thread.
     pub fn record(&self, id: WorkerId, end: &Finished) -> Result<(), RecordError> {
-        self.worker(id)
-            .ok_or(RecordError::UnknownWorker(id))?
-            .record(end)
+        self.worker(id).ok_or(RecordError::UnknownWorker(id))?.record(end)
     }
 
     /// This roster and more workers.
@@ -201,28 +195,23 @@ impl Roster {
     /// # Errors
     /// When a name is taken or a capability cannot be interned.
     pub fn with_workers(&self, specs: &[WorkerSpec]) -> Result<Self, RosterError> {
-        let mut names: HashSet<String> = self
-            .members
-            .iter()
-            .map(|member| member.worker.name().to_owned())
-            .collect();
+        let mut names: HashSet<String> =
+            self.members.iter().map(|member| member.worker.name().to_owned()).collect();
         let mut next = self.clone();
-        for spec in specs {
+        let board = Board::new(specs.len(), self.tracking.enabled);
+        for (lane, spec) in specs.iter().enumerate() {
             if !names.insert(spec.name().to_owned()) {
                 return Err(RosterError::DuplicateName(spec.name().to_owned()));
             }
             let id = WorkerId(next.next_id);
             next.next_id += 1;
             let baseline = Arc::clone(&self.baseline);
-            let worker = Worker::new(id, spec, self.tracking, baseline, self.clock.clone())
-                .map_err(|error| RosterError::Capability {
-                    worker: spec.name().to_owned(),
-                    error,
-                })?;
-            next.members.push(Member {
-                worker: Arc::new(worker),
-                health: Health::Active,
-            });
+            let place = (board.clone(), lane);
+            let worker =
+                Worker::new(id, spec, place, self.tracking, baseline, self.clock.clone()).map_err(
+                    |error| RosterError::Capability { worker: spec.name().to_owned(), error },
+                )?;
+            next.members.push(Member { worker: Arc::new(worker), health: Health::Active });
         }
         Ok(next.published())
     }
@@ -233,10 +222,7 @@ impl Roster {
     /// When the worker is not in it.
     pub fn with_health(&self, id: WorkerId, health: Health) -> Result<Self, RosterError> {
         let mut next = self.clone();
-        let member = next
-            .members
-            .iter_mut()
-            .find(|member| member.worker.id() == id);
+        let member = next.members.iter_mut().find(|member| member.worker.id() == id);
         member.ok_or(RosterError::UnknownWorker(id))?.health = health;
         Ok(next.published())
     }
@@ -276,11 +262,7 @@ mod tests {
         let roster = Roster::builder()
             .worker(WorkerSpec::new("v").capability("roster-vision"))
             .worker(WorkerSpec::new("g"))
-            .worker(
-                WorkerSpec::new("vg")
-                    .capability("roster-vision")
-                    .and_general(),
-            )
+            .worker(WorkerSpec::new("vg").capability("roster-vision").and_general())
             .build()
             .unwrap();
         assert_eq!(names(roster.candidates(None)), ["v", "g", "vg"]);
@@ -288,10 +270,7 @@ mod tests {
         assert_eq!(names(roster.candidates(Some(speech))), ["g", "vg"]);
 
         let id = |name| {
-            let member = roster
-                .workers()
-                .iter()
-                .find(|member| member.worker.name() == name);
+            let member = roster.workers().iter().find(|member| member.worker.name() == name);
             member.unwrap().worker.id()
         };
         let ejected = roster.with_health(id("g"), Health::Ejected).unwrap();
@@ -308,23 +287,14 @@ mod tests {
         assert!(fewer.worker(id("v")).is_none() && fewer.worker(id("vg")).is_some());
         assert_ne!(fewer.version(), roster.version());
         let more = fewer.with_workers(&[WorkerSpec::new("v")]).unwrap();
-        assert_eq!(
-            more.workers().last().unwrap().worker.id(),
-            WorkerId(3),
-            "ids are not reused"
-        );
+        assert_eq!(more.workers().last().unwrap().worker.id(), WorkerId(3), "ids are not reused");
     }
 
     #[test]
     fn mistakes_are_named() {
-        let twice = Roster::builder()
-            .worker(WorkerSpec::new("a"))
-            .worker(WorkerSpec::new("a"));
+        let twice = Roster::builder().worker(WorkerSpec::new("a")).worker(WorkerSpec::new("a"));
         let error = twice.build().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "two workers are named `a`; names are unique within a pool"
-        );
+        assert_eq!(error.to_string(), "two workers are named `a`; names are unique within a pool");
         let nameless = Roster::builder().worker(WorkerSpec::new("a").capability(""));
         let error = nameless.build().unwrap_err();
         assert_eq!(
@@ -332,9 +302,6 @@ mod tests {
             "worker `a`: a capability name is empty, allowed is any other text"
         );
         let roster = Roster::builder().build().unwrap();
-        assert!(matches!(
-            roster.without(WorkerId(0)),
-            Err(RosterError::UnknownWorker(_))
-        ));
+        assert!(matches!(roster.without(WorkerId(0)), Err(RosterError::UnknownWorker(_))));
     }
 }

@@ -17,8 +17,9 @@ pub struct Tracking {
     pub history_decay: f64,
     /// When a success is a fast one.
     pub fast: FastThreshold,
-    /// A failure enters the latency window as this many times the pool's mean of successes, at
-    /// least as its own duration; 0 or more.
+    /// A failure enters the latency window as this many times the pool's mean of successes (taken
+    /// for 10 ms before the first), and at least as its own duration and the worker's own mean;
+    /// 0 or more.
     pub failure_penalty: f64,
 }
 
@@ -48,6 +49,9 @@ pub enum TrackingError {
     Penalty(f64),
 }
 
+/// What the pool's mean is taken for, in nanoseconds, before its first success.
+const UNKNOWN_MEAN: f64 = 10_000_000.0;
+
 impl Default for Tracking {
     fn default() -> Self {
         Self {
@@ -71,6 +75,11 @@ impl Tracking {
             FastThreshold::PoolMean => mean().is_some_and(|mean| (service as f64) < mean),
             FastThreshold::Fixed(limit) => u128::from(service) < limit.as_nanos(),
         }
+    }
+
+    /// The latency in nanoseconds that a failure is taken for where the pool's mean is `mean`.
+    pub(crate) fn penalty(&self, mean: Option<f64>) -> u64 {
+        (self.failure_penalty * mean.unwrap_or(UNKNOWN_MEAN)) as u64
     }
 
     /// Checks every parameter.
@@ -98,30 +107,14 @@ mod tests {
         assert_eq!(fine.validate(), Ok(()));
         for window in [0, Tracking::MAX_WINDOW + 1] {
             let error = Tracking { window, ..fine }.validate().unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("window is {window}, allowed are 1 to 65536")
-            );
+            assert_eq!(error.to_string(), format!("window is {window}, allowed are 1 to 65536"));
         }
         for history_decay in [-0.1, 1.0, f64::NAN] {
-            let error = Tracking {
-                history_decay,
-                ..fine
-            }
-            .validate()
-            .unwrap_err();
-            assert!(
-                error.to_string().contains("at least 0 and below 1"),
-                "{error}"
-            );
+            let error = Tracking { history_decay, ..fine }.validate().unwrap_err();
+            assert!(error.to_string().contains("at least 0 and below 1"), "{error}");
         }
         for failure_penalty in [-1.0, f64::INFINITY, f64::NAN] {
-            let error = Tracking {
-                failure_penalty,
-                ..fine
-            }
-            .validate()
-            .unwrap_err();
+            let error = Tracking { failure_penalty, ..fine }.validate().unwrap_err();
             assert!(error.to_string().contains("finite factor"), "{error}");
         }
     }

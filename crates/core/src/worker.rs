@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
-use crate::stats::{Recorder, WorkerStats};
+use crate::stats::{Board, Recorder, WorkerStats};
 use crate::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Relaxed, Release},
@@ -57,20 +57,12 @@ pub struct WorkerSpec {
 impl WorkerSpec {
     /// A worker of this name; a generalist until it names a capability.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            capabilities: Vec::new(),
-            general: false,
-            weight: 1,
-        }
+        Self { name: name.into(), capabilities: Vec::new(), general: false, weight: 1 }
     }
 
     /// A generalist, to be numbered: see [`RosterBuilder::workers`](crate::RosterBuilder::workers).
     pub fn general() -> Self {
-        Self {
-            general: true,
-            ..Self::new("general")
-        }
+        Self { general: true, ..Self::new("general") }
     }
 
     /// Adds a capability. A worker with capabilities takes the tasks that name one of them, and
@@ -101,22 +93,13 @@ impl WorkerSpec {
     }
 
     pub(crate) fn numbered(&self, index: usize) -> Self {
-        Self {
-            name: format!("{}-{index}", self.name),
-            ..self.clone()
-        }
+        Self { name: format!("{}-{index}", self.name), ..self.clone() }
     }
 
     fn capability_set(&self) -> Result<CapabilitySet, CapabilityError> {
         let general = self.general || self.capabilities.is_empty();
-        let none = if general {
-            CapabilitySet::GENERAL
-        } else {
-            CapabilitySet::NONE
-        };
-        self.capabilities
-            .iter()
-            .try_fold(none, |set, name| Ok(set.with(Capability::intern(name)?)))
+        let none = if general { CapabilitySet::GENERAL } else { CapabilitySet::NONE };
+        self.capabilities.iter().try_fold(none, |set, name| Ok(set.with(Capability::intern(name)?)))
     }
 }
 
@@ -139,12 +122,13 @@ impl Worker {
     pub(crate) fn new(
         id: WorkerId,
         spec: &WorkerSpec,
+        (board, lane): (Board, usize),
         tracking: Tracking,
         baseline: Arc<Baseline>,
         clock: Clock,
     ) -> Result<Self, CapabilityError> {
         Ok(Self {
-            stats: WorkerStats::new(&tracking),
+            stats: WorkerStats::new(board, lane, &tracking),
             id,
             name: spec.name.as_str().into(),
             capabilities: spec.capability_set()?,
@@ -246,10 +230,12 @@ impl Worker {
         }
     }
 
-    /// Notes the time of progress where a selection has begun to note it.
+    /// Notes the time of an end, where selections have begun to note times.
     fn progressed(&self) {
-        if self.stats.notes_progress() {
-            self.stats.progressed(self.clock.now());
+        if self.stats.notes_time() {
+            let now = self.clock.now();
+            self.stats.set_busy_since(now);
+            self.stats.set_idle_since(now);
         }
     }
 }

@@ -14,10 +14,7 @@ pub struct Account {
 
 impl Account {
     pub(crate) fn of(roster: &Roster, rejected: u64) -> Self {
-        let mut account = Self {
-            rejected,
-            ..Self::default()
-        };
+        let mut account = Self { rejected, ..Self::default() };
         for member in roster.workers() {
             account.counts += member.worker.stats().counts();
         }

@@ -49,11 +49,7 @@ pub struct Context<'w> {
 
 impl<'w> Context<'w> {
     pub(crate) fn new(worker: &'w Worker, deadline: Option<u64>) -> Self {
-        Self {
-            worker,
-            clock: worker.clock(),
-            deadline,
-        }
+        Self { worker, clock: worker.clock(), deadline }
     }
 
     /// The worker that runs the task.
@@ -65,8 +61,6 @@ impl<'w> Context<'w> {
     /// Reads the clock.
     pub fn remaining(&self) -> Option<Duration> {
         let deadline = self.deadline?;
-        Some(Duration::from_nanos(
-            deadline.saturating_sub(self.clock.now()),
-        ))
+        Some(Duration::from_nanos(deadline.saturating_sub(self.clock.now())))
     }
 }

@@ -64,13 +64,7 @@ enum Mail<T> {
 pub fn bounded<T>(worker: Arc<Worker>, capacity: usize) -> (Mailbox<T>, Inbox<T>) {
     assert!(capacity > 0, "mailbox capacity is 0, allowed is at least 1");
     let (sender, receiver) = channel::bounded(capacity);
-    (
-        Mailbox {
-            sender,
-            worker: Arc::clone(&worker),
-        },
-        Inbox { receiver, worker },
-    )
+    (Mailbox { sender, worker: Arc::clone(&worker) }, Inbox { receiver, worker })
 }
 
 impl<T> Mailbox<T> {
@@ -88,15 +82,14 @@ impl<T> Mailbox<T> {
     ) -> Result<(), Refused<T>> {
         debug_assert!(Arc::ptr_eq(reservation.worker(), &self.worker));
         let sent = match self.sender.try_send(Mail::Task(task)) {
-            Err(TrySendError::Full(mail)) if overflow == Overflow::Block => self
-                .sender
-                .send(mail)
-                .map_err(|error| TrySendError::Disconnected(error.0)),
+            Err(TrySendError::Full(mail)) if overflow == Overflow::Block => {
+                self.sender.send(mail).map_err(|error| TrySendError::Disconnected(error.0))
+            }
             sent => sent,
         };
         match sent {
             Ok(()) => {
-                reservation.detach();
+                reservation.hand_over();
                 Ok(())
             }
             Err(TrySendError::Full(Mail::Task(task))) => Err(Refused::Full(task)),
@@ -148,16 +141,12 @@ impl<T> Inbox<T> {
 
 impl<T> fmt::Debug for Mailbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("worker", &self.worker.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("worker", &self.worker.name()).finish_non_exhaustive()
     }
 }
 
 impl<T> fmt::Debug for Inbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
-            .field("worker", &self.worker.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Inbox").field("worker", &self.worker.name()).finish_non_exhaustive()
     }
 }

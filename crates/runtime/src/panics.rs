@@ -52,19 +52,13 @@ mod tests {
     fn every_payload_has_a_message() {
         assert_eq!(catch(|| panic!("plain")), Err("plain".into()));
         assert_eq!(catch(|| panic!("number {}", 7)), Err("number 7".into()));
-        assert_eq!(
-            catch(|| panic_any(7)),
-            Err("a panic without a message".into())
-        );
+        assert_eq!(catch(|| panic_any(7)), Err("a panic without a message".into()));
         assert_eq!(catch(|| 7), Ok(7));
     }
 
     #[test]
     fn a_payload_or_value_that_panics_when_dropped_ends_here() {
-        assert_eq!(
-            catch(|| panic_any(Bomb)),
-            Err("a panic without a message".into())
-        );
+        assert_eq!(catch(|| panic_any(Bomb)), Err("a panic without a message".into()));
         let bomb = Bomb;
         contain(|| drop(bomb));
     }

@@ -102,10 +102,7 @@ impl Registry {
         let entered: &dyn Any = &**entry.value();
         let pool = entered.downcast_ref::<WeakPool<A>>().ok_or_else(|| {
             let asked = std::any::type_name::<A>();
-            RegistryError::OtherActor {
-                name: name.to_owned(),
-                asked,
-            }
+            RegistryError::OtherActor { name: name.to_owned(), asked }
         })?;
         pool.upgrade().ok_or_else(not_found)
     }

@@ -57,10 +57,7 @@ pub(crate) fn slot<R, E>() -> (ReplySender<R, E>, Reply<R, E>) {
 impl<R, E> ReplySender<R, E> {
     /// Puts the answer and wakes who waits for it. Hands it back when nobody will take it.
     pub(crate) fn send(self, answer: Answer<R, E>) -> Option<Answer<R, E>> {
-        self.0
-            .send(answer)
-            .err()
-            .map(oneshot::SendError::into_inner)
+        self.0.send(answer).err().map(oneshot::SendError::into_inner)
     }
 }
 

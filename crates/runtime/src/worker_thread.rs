@@ -37,15 +37,7 @@ impl<A: Actor> WorkerThread<A> {
     ) -> Result<Self, String> {
         let clock = worker.clock().clone();
         let actor = Some(panics::catch(|| factory(&worker))?);
-        Ok(Self {
-            worker,
-            clock,
-            inbox,
-            recorder,
-            factory,
-            cancelling,
-            actor,
-        })
+        Ok(Self { worker, clock, inbox, recorder, factory, cancelling, actor })
     }
 
     /// Runs tasks until the mailbox is closed and every admitted task has ended.
@@ -53,6 +45,7 @@ impl<A: Actor> WorkerThread<A> {
         let mut now = self.clock.now();
         loop {
             let next = self.inbox.try_next().or_else(|| {
+                self.recorder.rest(now);
                 let next = self.inbox.wait_next();
                 now = self.clock.now();
                 next
@@ -68,13 +61,7 @@ impl<A: Actor> WorkerThread<A> {
     /// Brings one task to its end: runs it if it is to be run, records, replies. Returns the time.
     fn end(&mut self, envelope: Envelope<A>, start: u64) -> u64 {
         self.recorder.start(start);
-        let Envelope {
-            msg,
-            reply,
-            given_at,
-            deadline,
-            capability,
-        } = envelope;
+        let Envelope { msg, reply, given_at, deadline, capability } = envelope;
         let mut end = start;
         let ending = match self.reason_not_to_run(deadline, start) {
             Some(reason) => {
@@ -111,9 +98,7 @@ impl<A: Actor> WorkerThread<A> {
         if self.cancelling.load(Relaxed) {
             return Some(AskError::Cancelled);
         }
-        deadline
-            .is_some_and(|deadline| now >= deadline)
-            .then_some(AskError::Expired)
+        deadline.is_some_and(|deadline| now >= deadline).then_some(AskError::Expired)
     }
 
     #[inline]
@@ -145,20 +130,11 @@ impl<A: Actor> WorkerThread<A> {
         let worker = self.worker.name();
         match made {
             Ok(actor) => {
-                tracing::warn!(
-                    worker,
-                    generation,
-                    "a handler panicked, its actor is made anew"
-                );
+                tracing::warn!(worker, generation, "a handler panicked, its actor is made anew");
                 self.actor = Some(actor);
             }
             Err(message) => {
-                tracing::error!(
-                    worker,
-                    generation,
-                    message,
-                    "the actor could not be made anew"
-                );
+                tracing::error!(worker, generation, message, "the actor could not be made anew");
             }
         }
     }

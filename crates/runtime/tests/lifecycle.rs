@@ -14,16 +14,10 @@ use raddle_strategies::{BalancerConfig, StrategyName};
 #[test]
 fn mistakes_in_the_description_are_named() {
     let spawn = |builder: raddle_runtime::PoolBuilder<Obedient>| {
-        builder
-            .spawn(|_| Obedient::default())
-            .unwrap_err()
-            .to_string()
+        builder.spawn(|_| Obedient::default()).unwrap_err().to_string()
     };
     let builder = || Pool::builder("p");
-    assert_eq!(
-        spawn(builder()),
-        "pool `p` has no worker; add one with `worker` or `workers`"
-    );
+    assert_eq!(spawn(builder()), "pool `p` has no worker; add one with `worker` or `workers`");
     let one = || builder().worker(WorkerSpec::new("w"));
     assert_eq!(
         spawn(one().mailbox(0, Overflow::Block)),
@@ -50,17 +44,9 @@ fn an_actor_that_cannot_be_made_is_an_error_and_leaves_no_thread() {
             Obedient::default()
         })
         .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("the actor of worker `w-1` could not be made"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the actor of worker `w-1` could not be made"), "{error}");
     assert!(error.to_string().contains("no disk"), "{error}");
-    assert!(
-        ended.recv().is_err(),
-        "the maker, and so every thread, is gone"
-    );
+    assert!(ended.recv().is_err(), "the maker, and so every thread, is gone");
 }
 
 #[test]
@@ -68,10 +54,7 @@ fn threads_are_named_for_pool_and_worker() {
     let _watchdog = watchdog();
     let pool = pool(1, 8, Overflow::Block);
     let (name, names) = channel();
-    let told = move || {
-        name.send(std::thread::current().name().map(str::to_owned))
-            .unwrap()
-    };
+    let told = move || name.send(std::thread::current().name().map(str::to_owned)).unwrap();
     pool.tell(Do::Call(Box::new(told))).unwrap();
     assert_eq!(names.recv().unwrap().as_deref(), Some("raddle-test-w-0"));
 }
@@ -85,10 +68,7 @@ fn a_full_mailbox_rejects_with_the_message() {
     gate.reached();
     (0..2).for_each(|number| pool.tell(Do::Return(number)).unwrap());
     let error = pool.tell(Do::Return(77)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the mailbox of the selected worker is full"
-    );
+    assert_eq!(error.to_string(), "the mailbox of the selected worker is full");
     assert!(matches!(error, SendError::Full(Do::Return(77))));
     let account = pool.account();
     assert_eq!((account.counts.admitted, account.rejected), (3, 1));
@@ -116,25 +96,14 @@ fn a_full_mailbox_blocks_until_there_is_room() {
 fn shutdown_runs_what_was_admitted_and_refuses_the_rest() {
     let _watchdog = watchdog();
     let pool = pool(2, 64, Overflow::Block);
-    let replies: Vec<_> = (0..50)
-        .map(|number| pool.ask(Do::Return(number)).unwrap())
-        .collect();
-    let account = pool
-        .shutdown(Drain::within(Duration::from_secs(30)))
-        .unwrap();
-    assert_eq!(
-        (account.counts.admitted, account.counts.completed),
-        (50, 50)
-    );
+    let replies: Vec<_> = (0..50).map(|number| pool.ask(Do::Return(number)).unwrap()).collect();
+    let account = pool.shutdown(Drain::within(Duration::from_secs(30))).unwrap();
+    assert_eq!((account.counts.admitted, account.counts.completed), (50, 50));
     assert!(replies.into_iter().all(|reply| reply.wait().is_ok()));
     let error = pool.clone().tell(Do::Return(7)).unwrap_err();
     assert_eq!(error.to_string(), "the pool is shut down");
     assert!(matches!(error, SendError::Closed(Do::Return(7))));
-    assert_eq!(
-        pool.shutdown(Drain::all()).unwrap().rejected,
-        1,
-        "it may be called again"
-    );
+    assert_eq!(pool.shutdown(Drain::all()).unwrap().rejected, 1, "it may be called again");
 }
 
 #[test]
@@ -149,12 +118,7 @@ fn what_the_limit_leaves_queued_is_cancelled_and_a_hung_handler_is_named() {
     assert!(other.wait().is_ok());
     let error = pool.shutdown(Drain::now()).unwrap_err();
     assert_eq!(error.workers, ["w-0"]);
-    assert!(
-        error
-            .to_string()
-            .contains("workers w-0 were still in a handler"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("workers w-0 were still in a handler"), "{error}");
     assert_eq!(error.account.counts.admitted, 3);
     gate.open();
     assert!(held.wait().is_ok(), "a late answer is an answer");
@@ -173,16 +137,10 @@ fn the_last_handle_drains_when_it_is_dropped() {
     drop(pool);
     for _ in 0..50 {
         let done = done.clone();
-        clone
-            .tell(Do::Call(Box::new(move || done.send(()).unwrap())))
-            .unwrap();
+        clone.tell(Do::Call(Box::new(move || done.send(()).unwrap()))).unwrap();
     }
     drop((clone, done));
-    assert_eq!(
-        all_done.try_iter().count(),
-        50,
-        "all were run before the drop returned"
-    );
+    assert_eq!(all_done.try_iter().count(), 50, "all were run before the drop returned");
 }
 
 #[test]
@@ -202,10 +160,7 @@ fn a_handler_may_drop_the_last_handle_or_call_shutdown() {
     };
     pool.tell(Do::Call(Box::new(last))).unwrap();
     drop(pool);
-    assert!(
-        answers.recv().unwrap(),
-        "a handler cannot wait for its own end"
-    );
+    assert!(answers.recv().unwrap(), "a handler cannot wait for its own end");
     assert!(answers.recv().unwrap());
 }
 
@@ -213,15 +168,7 @@ fn a_handler_may_drop_the_last_handle_or_call_shutdown() {
 fn no_message_is_accepted_and_then_lost_while_the_pool_closes() {
     let _watchdog = watchdog();
     for round in 0..200 {
-        let pool = pool(
-            2,
-            4,
-            if round % 2 == 0 {
-                Overflow::Block
-            } else {
-                Overflow::Reject
-            },
-        );
+        let pool = pool(2, 4, if round % 2 == 0 { Overflow::Block } else { Overflow::Reject });
         let (make, dropped) = counted();
         let handled = std::thread::scope(|scope| {
             let senders: Vec<_> = (0..3)
@@ -244,24 +191,14 @@ fn no_message_is_accepted_and_then_lost_while_the_pool_closes() {
                 .collect();
             // Closes somewhere within the sending.
             let account = pool.shutdown(Drain::all()).unwrap();
-            let accepted: u64 = senders
-                .into_iter()
-                .map(|sender| sender.join().unwrap())
-                .sum();
+            let accepted: u64 = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
             let after = pool.account();
-            assert_eq!(
-                account.counts, after.counts,
-                "nothing is admitted after the shutdown"
-            );
+            assert_eq!(account.counts, after.counts, "nothing is admitted after the shutdown");
             assert_eq!(after.counts.completed, accepted, "accepted is handled");
             assert!(after.is_balanced());
             after.counts.completed + after.rejected
         });
-        assert_eq!(
-            dropped.try_iter().count() as u64,
-            handled,
-            "each message is dropped once"
-        );
+        assert_eq!(dropped.try_iter().count() as u64, handled, "each message is dropped once");
     }
 }
 
@@ -281,26 +218,15 @@ fn a_registry_finds_living_pools_by_name_and_type() {
     let registry = Registry::new();
     let first = pool(1, 8, Overflow::Block);
     registry.register(&first).unwrap();
-    assert_eq!(
-        registry.register(&first),
-        Err(RegistryError::NameTaken("test".into()))
-    );
+    assert_eq!(registry.register(&first), Err(RegistryError::NameTaken("test".into())));
     assert_eq!(registry.get::<Obedient>("test").unwrap().name(), "test");
     let error = registry.get::<Other>("test").unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("pool `test` does not run actors of type"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("pool `test` does not run actors of type"), "{error}");
     let error = registry.get::<Obedient>("nothing").unwrap_err();
     assert_eq!(error.to_string(), "no pool is named `nothing`");
     assert_eq!(registry.names(), ["test"]);
     drop(first);
     assert!(registry.names().is_empty(), "it keeps no pool alive");
-    assert!(matches!(
-        registry.get::<Obedient>("test"),
-        Err(RegistryError::NotFound(_))
-    ));
+    assert!(matches!(registry.get::<Obedient>("test"), Err(RegistryError::NotFound(_))));
     registry.register(&pool(1, 8, Overflow::Block)).unwrap();
 }

@@ -22,23 +22,15 @@ fn an_ask_is_answered_in_every_way_of_waiting() {
     let mut reply = pool.ask(Do::Hold(gate.clone())).unwrap();
     gate.reached();
     assert!(reply.try_take().is_none(), "the handler is held");
-    assert_eq!(
-        said(reply.wait_for(Duration::ZERO)),
-        Err(AskError::TimedOut)
-    );
+    assert_eq!(said(reply.wait_for(Duration::ZERO)), Err(AskError::TimedOut));
     gate.open();
     assert!(reply.wait_for(LONG).is_ok(), "it may be waited for again");
     assert_eq!(reply.try_take(), Some(Err(AskError::Taken)));
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let answer = runtime.block_on(async { pool.ask(Do::Return(3)).unwrap().await });
     assert_eq!(said(answer), Ok(3));
-    assert_eq!(
-        said(pool.ask(Do::Fail("no")).unwrap().wait()),
-        Err(AskError::Failed("no"))
-    );
+    assert_eq!(said(pool.ask(Do::Fail("no")).unwrap().wait()), Err(AskError::Failed("no")));
     assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
 }
 
@@ -57,10 +49,7 @@ fn a_panic_fails_its_task_alone() {
     let message = "oh".to_owned();
     assert_eq!(panicking.wait(), Err(AskError::Panicked { message }));
     let behind = behind.wait().unwrap();
-    assert_eq!(
-        behind.number, 1,
-        "the mailbox was kept, the actor made anew"
-    );
+    assert_eq!(behind.number, 1, "the mailbox was kept, the actor made anew");
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.panicked, account.counts.completed), (1, 3));
     assert_eq!(pool.stats().balancer.workers[0].generation, 1);
@@ -83,15 +72,9 @@ fn an_actor_that_cannot_be_made_anew_fails_tasks_until_it_can() {
         .unwrap();
     assert!(pool.ask(Do::Panic("first")).unwrap().wait().is_err());
     let message = "not now".to_owned();
-    assert_eq!(
-        pool.ask(Do::Return(1)).unwrap().wait(),
-        Err(AskError::Panicked { message })
-    );
+    assert_eq!(pool.ask(Do::Return(1)).unwrap().wait(), Err(AskError::Panicked { message }));
     let mut answers = (0..10).map(|_| pool.ask(Do::Return(7)).unwrap().wait());
-    assert!(
-        answers.any(|answer| answer.is_ok()),
-        "it is tried again for each task"
-    );
+    assert!(answers.any(|answer| answer.is_ok()), "it is tried again for each task");
     assert!(count.try_iter().count() >= 3);
     assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
 }
@@ -113,21 +96,9 @@ fn a_task_past_its_deadline_is_not_run() {
     let gate = Gate::new();
     pool.tell(Do::Hold(gate.clone())).unwrap();
     gate.reached();
-    let late = pool
-        .task(Do::Return(1))
-        .deadline(Duration::from_millis(5))
-        .ask()
-        .unwrap();
-    let fine = pool
-        .task(Do::Return(2))
-        .deadline(Duration::from_millis(500))
-        .ask()
-        .unwrap();
-    let endless = pool
-        .task(Do::Return(3))
-        .deadline(Duration::MAX)
-        .ask()
-        .unwrap();
+    let late = pool.task(Do::Return(1)).deadline(Duration::from_millis(5)).ask().unwrap();
+    let fine = pool.task(Do::Return(2)).deadline(Duration::from_millis(500)).ask().unwrap();
+    let endless = pool.task(Do::Return(3)).deadline(Duration::MAX).ask().unwrap();
     time.advance(Duration::from_millis(5));
     gate.open();
     assert_eq!(late.wait(), Err(AskError::Expired));
@@ -156,11 +127,7 @@ fn the_handler_sees_what_remains() {
         .spawn(|_| Patient)
         .unwrap();
     assert_eq!(pool.ask(()).unwrap().wait(), Ok(None));
-    let reply = pool
-        .task(())
-        .deadline(Duration::from_millis(5))
-        .ask()
-        .unwrap();
+    let reply = pool.task(()).deadline(Duration::from_millis(5)).ask().unwrap();
     assert_eq!(reply.wait(), Ok(Some(Duration::from_millis(5))));
 }
 
@@ -184,33 +151,19 @@ fn capabilities_route_and_unknown_ones_are_named() {
         .spawn(|_| Obedient::default())
         .unwrap();
     for _ in 0..20 {
-        let reply = pool
-            .task(Do::WhoAreYou)
-            .capability("tasks-vision")
-            .ask()
-            .unwrap();
+        let reply = pool.task(Do::WhoAreYou).capability("tasks-vision").ask().unwrap();
         assert_eq!(reply.wait().unwrap().by, "eye");
     }
-    let error = pool
-        .task(Do::Return(9))
-        .capability("tasks-smell")
-        .tell()
-        .unwrap_err();
+    let error = pool.task(Do::Return(9)).capability("tasks-smell").tell().unwrap_err();
     assert_eq!(
         error.to_string(),
         "no capable worker: none that takes tasks names `tasks-smell` and none is general; \
          add one, or correct the name"
     );
     assert!(matches!(error, SendError::NoCapableWorker { .. }));
-    assert!(
-        matches!(error.into_message(), Do::Return(9)),
-        "the message is handed back"
-    );
+    assert!(matches!(error.into_message(), Do::Return(9)), "the message is handed back");
     let error = pool.task(Do::Return(9)).capability("").ask().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "a capability name is empty, allowed is any other text"
-    );
+    assert_eq!(error.to_string(), "a capability name is empty, allowed is any other text");
     assert_eq!(pool.account().rejected, 2);
 }
 
@@ -233,10 +186,7 @@ fn the_strategy_is_swapped_under_traffic_and_nothing_is_lost() {
     pool.set_strategy(StrategyName::Random.build());
     assert_eq!(pool.stats().balancer.strategy, "random");
     let account = pool.shutdown(Drain::all()).unwrap();
-    assert_eq!(
-        (account.counts.admitted, account.counts.completed),
-        (15_000, 15_000)
-    );
+    assert_eq!((account.counts.admitted, account.counts.completed), (15_000, 15_000));
 }
 
 #[test]
@@ -247,20 +197,11 @@ fn stats_tell_each_worker() {
         pool.ask(Do::Return(number)).unwrap().wait().unwrap();
     }
     let stats = pool.stats();
-    assert_eq!(
-        (stats.name.as_str(), stats.balancer.strategy),
-        ("test", "round_robin")
-    );
+    assert_eq!((stats.name.as_str(), stats.balancer.strategy), ("test", "round_robin"));
     assert_eq!(stats.balancer.selections, 10);
     for (worker, name) in stats.balancer.workers.iter().zip(["w-0", "w-1"]) {
-        assert_eq!(
-            (worker.name.as_str(), worker.health),
-            (name, Health::Active)
-        );
-        assert_eq!(
-            (worker.counts.completed, worker.in_flight, worker.share),
-            (5, 0, 0.5)
-        );
+        assert_eq!((worker.name.as_str(), worker.health), (name, Health::Active));
+        assert_eq!((worker.counts.completed, worker.in_flight, worker.share), (5, 0, 0.5));
         assert!(worker.mean_latency.unwrap() > Duration::ZERO);
         assert!(worker.service.p50 > Duration::ZERO && worker.service.p50 <= worker.service.max);
         assert!(worker.wait.max > Duration::ZERO);

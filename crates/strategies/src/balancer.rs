@@ -5,7 +5,7 @@ use raddle_core::{
 };
 
 use crate::report::BalancerStats;
-use crate::select::{ProgressBy, reserve};
+use crate::select::{reserve, reserve_by};
 use crate::{SelectError, Strategy};
 
 /// A strategy and the three operations of balancing: select, record, report.
@@ -33,14 +33,15 @@ use crate::{SelectError, Strategy};
 #[derive(Debug)]
 pub struct Balancer {
     strategy: Box<dyn Strategy>,
+    /// Whether selections note the time, as the strategy reads ages.
+    notes_time: bool,
 }
 
 impl Balancer {
     /// A balancer by this strategy.
     pub fn new(strategy: impl Strategy + 'static) -> Self {
-        Self {
-            strategy: Box::new(strategy),
-        }
+        let notes_time = strategy.reads_age();
+        Self { strategy: Box::new(strategy), notes_time }
     }
 
     /// Its strategy.
@@ -64,7 +65,22 @@ impl Balancer {
         task: &TaskProfile,
         roster: &'r Roster,
     ) -> Result<Reservation<'r>, SelectError> {
-        reserve(&*self.strategy, task, roster, ProgressBy::Selection)
+        if self.notes_time {
+            return self.select_at(task, roster);
+        }
+        reserve(&*self.strategy, task, roster)
+    }
+
+    /// [`select`](Self::select) for a strategy that reads ages.
+    fn select_at<'r>(
+        &self,
+        task: &TaskProfile,
+        roster: &'r Roster,
+    ) -> Result<Reservation<'r>, SelectError> {
+        let now = if task.given_at == 0 { roster.clock().now() } else { task.given_at };
+        reserve_by(&*self.strategy, &task.given_at(now), roster, |worker, position| {
+            Reservation::take_at(worker, position, task.capability, now)
+        })
     }
 
     /// Records how a task ended whose reservation was [detached](Reservation::detach), by its
@@ -82,15 +98,7 @@ impl Balancer {
         took: Duration,
     ) -> Result<(), RecordError> {
         let service = nanos(took);
-        roster.record(
-            worker,
-            &Finished {
-                outcome,
-                wait: 0,
-                service,
-                capability: task.capability,
-            },
-        )
+        roster.record(worker, &Finished { outcome, wait: 0, service, capability: task.capability })
     }
 
     /// Lets the strategy work out anew what it keeps off the selection path (the schedule of

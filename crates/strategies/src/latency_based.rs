@@ -7,20 +7,34 @@ use crate::lowest::lowest;
 ///
 /// - **Rule:** `argmin max(mean, age) x (q + 1)`, ties at random. `mean` is that of the worker's
 ///   last N latencies (default 100; a failure enters as a penalty latency, see
-///   [`Tracking::failure_penalty`](raddle_core::Tracking)), or the pool's mean while the worker
-///   has none. `age` is how long the worker has had tasks without making progress
-///   ([`WorkerStats::stalled_for`](raddle_core::WorkerStats::stalled_for)), so that a hung worker
-///   does not keep its good mean. `q` is what is in flight.
-/// - **Cost:** O(n), wait-free: two cache lines a worker, and one clock reading a selection unless
-///   the task tells its time.
+///   [`Tracking::failure_penalty`](raddle_core::Tracking)). A worker that has none scores the
+///   pool's mean, and so does one whose latencies are stale: idle for ten times its mean, and for
+///   a tenth of a second at least. `age` is how long the worker has had tasks without making
+///   progress ([`WorkerStats::stalled_for`](raddle_core::WorkerStats::stalled_for)), so that a
+///   hung worker does not keep its good mean. `q` is what is in flight.
+/// - **Cost:** O(n), wait-free: a cache line and a half a worker, and one clock reading a selection
+///   unless the task tells its time.
 /// - **Made for:** latency-sensitive tasks on workers of unequal speed.
-/// - **Traps:** without the guards (see [`unguarded`](Self::unguarded)) all callers herd onto one
+/// - **Traps:** where the others' queues are longer than the failure penalty's factor, a worker that
+///   fails at once is chosen again: raise the factor or bound the queues. `age` sees no single stuck
+///   task where a target, driven without raddle's runtime, serves several at a time. Without the
+///   guards (see [`unguarded`](Self::unguarded)) all callers herd onto one
 ///   worker until its mean has risen; one that fails at once looks fastest; one that hangs keeps
-///   its good mean for ever; one without data is flooded. `age` sees no single stuck task where a
-///   target, driven without raddle's runtime, serves several at a time.
+///   its good mean for ever; one without data is flooded; one with a few bad latencies is never
+///   tried again.
 #[derive(Clone, Copy, Debug)]
 pub struct LatencyBased {
     guarded: bool,
+}
+
+/// Nanoseconds for which an idle worker's latencies are good whatever they are.
+const STALE: u64 = 100_000_000;
+/// For how many times its own mean an idle worker's latencies are good: a worker ten times slower
+/// than the others is then tried with one task in the time of a hundred of theirs.
+const STALE_MEANS: u64 = 10;
+
+fn is_stale(idle: u64, mean: u64) -> bool {
+    idle > STALE && idle / STALE_MEANS > mean
 }
 
 impl LatencyBased {
@@ -43,45 +57,32 @@ impl Default for LatencyBased {
 
 impl Strategy for LatencyBased {
     fn name(&self) -> &'static str {
-        if self.guarded {
-            "latency_based"
-        } else {
-            "latency_based_unguarded"
-        }
+        if self.guarded { "latency_based" } else { "latency_based_unguarded" }
     }
 
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         if !self.guarded {
-            return lowest(candidates, |worker| {
-                worker.stats().latencies().mean().unwrap_or(0)
-            });
+            return lowest(candidates, |signals| signals.recent_mean());
         }
-        let Some(any) = candidates.iter().next() else {
-            return 0;
-        };
-        let now = if task.given_at == 0 {
-            any.clock().now()
-        } else {
-            task.given_at
-        };
+        let Some(any) = candidates.iter().next() else { return 0 };
+        let now = if task.given_at == 0 { any.clock().now() } else { task.given_at };
         // At least 1, so that the queue counts before anything was measured.
-        let unknown = any.baseline().overall().unwrap_or(0.0).max(1.0);
-        lowest(candidates, |worker| {
-            let stats = worker.stats();
-            let (sum, count) = stats.latencies().sum_and_count();
-            let mean = if count == 0 {
-                unknown
-            } else {
-                (sum as f64 / count as f64).max(1.0)
+        let unknown = any.baseline().overall().map_or(1, |mean| mean as u64).max(1);
+        lowest(candidates, |signals| {
+            let mean = match signals.recent_mean() {
+                0 => unknown,
+                mean => mean,
             };
-            let in_flight = stats.in_flight();
-            let age = if in_flight == 0 {
-                0
-            } else {
-                stats.stalled_for(now)
-            };
-            mean.max(age as f64) * (in_flight + 1) as f64
+            match signals.in_flight() {
+                // Who looks better than the pool is given tasks, and is not stale for long.
+                0 if mean > unknown && is_stale(signals.idle_for(now), mean) => unknown,
+                0 => mean,
+                in_flight => {
+                    let slowest = mean.max(signals.stalled_for(now));
+                    slowest.saturating_mul(in_flight.saturating_add(1))
+                }
+            }
         })
     }
 
@@ -94,26 +95,21 @@ impl Strategy for LatencyBased {
 mod tests {
     use super::*;
     use crate::Balancer;
-    use raddle_core::{Clock, Outcome, Roster, WorkerSpec};
+    use raddle_core::{Clock, Outcome, Reservation, Roster, WorkerSpec};
     use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn finish_on(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
         let worker = &roster.workers()[position].worker;
-        raddle_core::Reservation::take(worker, position, None)
-            .unwrap()
-            .finish(outcome, took);
+        Reservation::take(worker, position, None).unwrap().finish(outcome, took);
     }
 
     #[test]
     fn a_hung_worker_does_not_keep_its_good_mean() {
         let (clock, time) = Clock::simulated();
-        let roster = Roster::builder()
-            .workers(2, WorkerSpec::general())
-            .clock(clock)
-            .build()
-            .unwrap();
+        let roster =
+            Roster::builder().workers(2, WorkerSpec::general()).clock(clock).build().unwrap();
         finish_on(&roster, 0, Outcome::Completed, MS); // fast
         finish_on(&roster, 1, Outcome::Completed, 10 * MS);
         let balancer = Balancer::new(LatencyBased::new());
@@ -149,14 +145,32 @@ mod tests {
             finish_on(&roster, position, Outcome::Completed, MS);
         }
         let balancer = Balancer::new(LatencyBased::new());
-        let held: Vec<_> = (0..40)
-            .map(|_| balancer.select(&TaskProfile::default(), &roster).unwrap())
-            .collect();
-        let share = held
-            .iter()
-            .filter(|reservation| reservation.position() == 3)
-            .count();
+        let held: Vec<_> =
+            (0..40).map(|_| balancer.select(&TaskProfile::default(), &roster).unwrap()).collect();
+        let share = held.iter().filter(|reservation| reservation.position() == 3).count();
         assert_eq!(share, 10, "it scores the pool's mean");
+    }
+
+    #[test]
+    fn stale_latencies_are_not_trusted_for_ever() {
+        let (clock, time) = Clock::simulated();
+        let roster =
+            Roster::builder().workers(2, WorkerSpec::general()).clock(clock).build().unwrap();
+        let balancer = Balancer::new(LatencyBased::new());
+        let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();
+        (0..10).for_each(|_| finish_on(&roster, 1, Outcome::Completed, MS));
+        let slow = Reservation::take_at(&roster.workers()[0].worker, 0, None, 1).unwrap();
+        slow.finish(Outcome::Completed, 20 * MS);
+        for _ in 0..20 {
+            let reservation = select();
+            assert_eq!(reservation.position(), 1, "ten times its mean is not over");
+            time.advance(10 * MS);
+            reservation.finish(Outcome::Completed, MS);
+        }
+        time.advance(MS);
+        let busy = select();
+        let tried = select();
+        assert_eq!(busy.position() + tried.position(), 1, "the slow one is tried again");
     }
 
     #[test]

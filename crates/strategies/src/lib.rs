@@ -38,6 +38,6 @@ pub use least_loaded::LeastLoaded;
 pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;
-pub use select::{ProgressBy, SelectError, reserve};
+pub use select::{SelectError, reserve};
 pub use strategy::Strategy;
 pub use weighted_round_robin::WeightedRoundRobin;

@@ -1,41 +1,52 @@
-use raddle_core::{Candidates, Worker};
+use raddle_core::{Candidates, Signals};
 
-/// The index of a candidate with the lowest score, ties broken evenly at random. O(n), wait-free.
+/// The index of a candidate with the lowest score, ties broken evenly at random. O(n), wait-free,
+/// at most one pass in the common cases: a single best, or many.
 ///
-/// The ties are counted in a first pass and one of them is found again in a second, which starts
-/// at the first tie: at most one random number a selection. Scores that change in between can
-/// only move the choice to another candidate that was, or has become, as good.
+/// Scores that change meanwhile can only move the choice to another candidate that was, or has
+/// become, as good.
 #[inline]
-pub(crate) fn lowest<S: PartialOrd>(
-    candidates: &Candidates<'_>,
-    score: impl Fn(&Worker) -> S,
-) -> usize {
-    let mut workers = candidates.iter().enumerate();
-    let Some((mut found, worker)) = workers.next() else {
-        return 0;
-    };
-    let mut best = score(worker);
-    let mut ties = 1usize;
-    for (index, worker) in workers {
-        let score = score(worker);
+pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) -> u64) -> usize {
+    let count = candidates.len();
+    let (mut index, mut found, mut ties) = (0, 0, 0);
+    let mut best = u64::MAX;
+    candidates.signals().for_each(|signals| {
+        let score = score(signals);
         if score < best {
             (best, found, ties) = (score, index, 1);
-        } else if score == best {
-            ties += 1;
+        } else {
+            ties += usize::from(score == best);
         }
-    }
-    if ties == 1 {
+        index += 1;
+    });
+    if ties <= 1 {
         return found;
     }
-    let mut to_pass = fastrand::usize(..ties);
-    for (index, worker) in candidates.iter().enumerate().skip(found) {
-        if score(worker) <= best {
-            found = index;
-            if to_pass == 0 {
-                break;
+    if ties == count {
+        return fastrand::usize(..count);
+    }
+    let is_best = |index: usize| candidates.signals_at(index).is_some_and(|s| score(s) <= best);
+    // Where ties are many, a few candidates drawn at random find one of them, each as likely.
+    if ties * DRAWS >= count {
+        for _ in 0..2 * DRAWS {
+            let drawn = fastrand::usize(..count);
+            if is_best(drawn) {
+                return drawn;
             }
-            to_pass -= 1;
         }
     }
-    found
+    // Where they are few, one is chosen by its number and found again.
+    let mut to_pass = fastrand::usize(..ties);
+    let mut last = found;
+    for index in (found..count).filter(|index| is_best(*index)) {
+        last = index;
+        if to_pass == 0 {
+            break;
+        }
+        to_pass -= 1;
+    }
+    last
 }
+
+/// Draws that are expected to find a tie, at the most, before it is cheaper to look for one.
+const DRAWS: usize = 4;

@@ -92,15 +92,9 @@ impl BalancerStats {
         let selections = workers.iter().map(|worker| worker.counts.admitted).sum();
         for (position, worker) in workers.iter_mut().enumerate() {
             worker.share = worker.counts.admitted as f64 / (selections as f64).max(1.0);
-            worker.weight = weights
-                .as_ref()
-                .and_then(|weights| weights.get(position).copied());
+            worker.weight = weights.as_ref().and_then(|weights| weights.get(position).copied());
         }
-        Self {
-            strategy: strategy.name(),
-            selections,
-            workers,
-        }
+        Self { strategy: strategy.name(), selections, workers }
     }
 }
 
@@ -131,10 +125,7 @@ fn history(worker: &Worker) -> BTreeMap<&'static str, f64> {
     named
         .chain([None])
         .map(|capability| {
-            (
-                capability.map_or("", Capability::name),
-                worker.stats().history(capability),
-            )
+            (capability.map_or("", Capability::name), worker.stats().history(capability))
         })
         .collect()
 }

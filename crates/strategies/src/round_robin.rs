@@ -18,9 +18,7 @@ pub struct RoundRobin {
 impl RoundRobin {
     /// A rotation that starts at the first worker.
     pub fn new() -> Self {
-        Self {
-            sequences: Sequences::new(),
-        }
+        Self { sequences: Sequences::new() }
     }
 }
 
@@ -51,17 +49,12 @@ mod tests {
     fn it_rotates() {
         let roster = roster(3);
         let task = TaskProfile::default();
-        assert_eq!(
-            picks(&RoundRobin::new(), &task, &roster, 7),
-            [0, 1, 2, 0, 1, 2, 0]
-        );
+        assert_eq!(picks(&RoundRobin::new(), &task, &roster, 7), [0, 1, 2, 0, 1, 2, 0]);
     }
 
     #[test]
     fn it_survives_the_wrap_of_its_sequence() {
-        let strategy = RoundRobin {
-            sequences: Sequences::starting_at(u64::MAX - 1),
-        };
+        let strategy = RoundRobin { sequences: Sequences::starting_at(u64::MAX - 1) };
         let picks = picks(&strategy, &TaskProfile::default(), &roster(3), 5);
         assert!(picks.iter().all(|pick| *pick < 3), "{picks:?}");
     }

@@ -1,4 +1,6 @@
-use raddle_core::{Capability, Reservation, Roster, TaskProfile};
+use std::sync::Arc;
+
+use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker};
 use thiserror::Error;
 
 use crate::Strategy;
@@ -24,16 +26,9 @@ pub enum SelectError {
     Closed,
 }
 
-/// Who notes the time at which a worker was given its first task in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProgressBy {
-    /// The selection does, when the strategy reads ages: for workers that are driven from outside.
-    Selection,
-    /// The worker's own [`Recorder`](raddle_core::Recorder) does.
-    Recorder,
-}
-
-/// Lets `strategy` pick a worker and counts the task as in flight there.
+/// Lets `strategy` pick a worker and counts the task as in flight there. For workers whose own
+/// thread [records](raddle_core::Recorder): others are selected by a
+/// [`Balancer`](crate::Balancer), which notes the time as well.
 ///
 /// Wait-free for every strategy of this crate, and allocates nothing; a worker that closed since
 /// the roster was made is passed over, at most n steps.
@@ -45,7 +40,19 @@ pub fn reserve<'r>(
     strategy: &dyn Strategy,
     task: &TaskProfile,
     roster: &'r Roster,
-    progress: ProgressBy,
+) -> Result<Reservation<'r>, SelectError> {
+    reserve_by(strategy, task, roster, |worker, position| {
+        Reservation::take(worker, position, task.capability)
+    })
+}
+
+/// The same with another way to take a place at a worker.
+#[inline]
+pub(crate) fn reserve_by<'r>(
+    strategy: &dyn Strategy,
+    task: &TaskProfile,
+    roster: &'r Roster,
+    take: impl Fn(&'r Arc<Worker>, usize) -> Option<Reservation<'r>>,
 ) -> Result<Reservation<'r>, SelectError> {
     let candidates = roster.candidates(task.capability);
     let count = candidates.len();
@@ -53,26 +60,21 @@ pub fn reserve<'r>(
         return Err(none_for(task, roster));
     }
     let picked = strategy.pick(task, &candidates).min(count - 1);
-    let notes_time = progress == ProgressBy::Selection && strategy.reads_age();
-    (0..count)
-        .find_map(|step| {
-            let index = if picked + step < count {
-                picked + step
-            } else {
-                picked + step - count
-            };
-            let (worker, position) = (candidates.worker(index), candidates.position(index));
-            if !notes_time {
-                return Reservation::take(worker, position, task.capability);
-            }
-            let now = if task.given_at == 0 {
-                roster.clock().now()
-            } else {
-                task.given_at
-            };
-            Reservation::take_at(worker, position, task.capability, now)
-        })
-        .ok_or(SelectError::Closed)
+    let take = |index| take(candidates.worker(index), candidates.position(index));
+    match take(picked) {
+        Some(reservation) => Ok(reservation),
+        None => next_open(count, picked, take),
+    }
+}
+
+/// The first of the others that is not closed.
+#[cold]
+fn next_open<'r>(
+    count: usize,
+    closed: usize,
+    take: impl Fn(usize) -> Option<Reservation<'r>>,
+) -> Result<Reservation<'r>, SelectError> {
+    (closed + 1..count).chain(0..closed).find_map(take).ok_or(SelectError::Closed)
 }
 
 #[cold]

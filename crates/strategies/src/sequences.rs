@@ -10,11 +10,7 @@ pub(crate) struct Sequences(Box<[AtomicU64]>);
 
 impl Sequences {
     pub(crate) fn new() -> Self {
-        Self(
-            (0..Candidates::MAX_GROUPS)
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-        )
+        Self((0..Candidates::MAX_GROUPS).map(|_| AtomicU64::new(0)).collect())
     }
 
     /// The next number of the candidates' group. Wraps after 584 years at a task a nanosecond.
@@ -25,10 +21,6 @@ impl Sequences {
 
     #[cfg(test)]
     pub(crate) fn starting_at(first: u64) -> Self {
-        Self(
-            (0..Candidates::MAX_GROUPS)
-                .map(|_| AtomicU64::new(first))
-                .collect(),
-        )
+        Self((0..Candidates::MAX_GROUPS).map(|_| AtomicU64::new(first)).collect())
     }
 }

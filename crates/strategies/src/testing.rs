@@ -6,10 +6,7 @@ use crate::Strategy;
 
 /// A roster of `workers` generalists.
 pub(crate) fn roster(workers: usize) -> Roster {
-    Roster::builder()
-        .workers(workers, WorkerSpec::general())
-        .build()
-        .unwrap()
+    Roster::builder().workers(workers, WorkerSpec::general()).build().unwrap()
 }
 
 /// The indices of so many picks, without reserving.
@@ -20,7 +17,5 @@ pub(crate) fn picks(
     count: usize,
 ) -> Vec<usize> {
     let candidates = roster.candidates(task.capability);
-    (0..count)
-        .map(|_| strategy.pick(task, &candidates))
-        .collect()
+    (0..count).map(|_| strategy.pick(task, &candidates)).collect()
 }

@@ -69,10 +69,7 @@ impl Histogram {
 
 impl Default for HistogramSnapshot {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS].into(),
-            maximum: 0,
-        }
+        Self { counts: vec![0; BUCKETS].into(), maximum: 0 }
     }
 }
 
@@ -108,11 +105,7 @@ impl HistogramSnapshot {
             passed += count;
             passed >= rank
         })?;
-        Some(if index == BUCKETS - 1 {
-            self.maximum
-        } else {
-            middle(index).min(self.maximum)
-        })
+        Some(if index == BUCKETS - 1 { self.maximum } else { middle(index).min(self.maximum) })
     }
 }
 
@@ -168,10 +161,7 @@ mod tests {
         histogram.record::<Exclusive>(10);
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.count(), u64::from(u32::MAX / 2) + 3);
-        assert_eq!(
-            (snapshot.quantile(0.5), snapshot.quantile(1.0)),
-            (Some(10), Some(1_000))
-        );
+        assert_eq!((snapshot.quantile(0.5), snapshot.quantile(1.0)), (Some(10), Some(1_000)));
     }
 
     #[test]

@@ -16,23 +16,17 @@ pub(crate) fn place(capability: Option<Capability>) -> usize {
 #[derive(Debug)]
 pub(super) struct History(Box<[AtomicU64]>);
 
-const START: f64 = 1.0;
+pub(super) const START: f32 = 1.0;
 
 impl History {
     pub(super) fn new(enabled: bool) -> Self {
         let places = if enabled { PLACES } else { 0 };
-        Self(
-            (0..places)
-                .map(|_| AtomicU64::new(START.to_bits()))
-                .collect(),
-        )
+        Self((0..places).map(|_| AtomicU64::new(f64::from(START).to_bits())).collect())
     }
 
     #[inline]
     pub(super) fn get(&self, capability: Option<Capability>) -> f64 {
-        self.0
-            .get(place(capability))
-            .map_or(START, |h| f64::from_bits(h.load(Relaxed)))
+        self.0.get(place(capability)).map_or(f64::from(START), |h| f64::from_bits(h.load(Relaxed)))
     }
 
     #[inline]

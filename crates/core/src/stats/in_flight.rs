@@ -6,8 +6,10 @@ use crate::sync::atomic::{
 /// The bit of the admission word that says: no more.
 const CLOSED: u64 = 1 << 63;
 
-/// Tasks given to a worker so far, and whether it takes more. Written by dispatchers.
+/// Tasks given to a worker so far, and whether it takes more. Written by dispatchers, so on a
+/// cache line of its own.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Admissions(AtomicU64);
 
 /// Tasks that a worker has ended so far. Written by whoever records the end.
@@ -74,15 +76,6 @@ impl Endings {
         self.0.fetch_add(1, Release);
     }
 
-    /// Counts one more end if there is a task left to end, by any thread.
-    pub(super) fn try_end(&self, admissions: &Admissions) -> bool {
-        if self.0.fetch_add(1, Release) < admissions.count() {
-            return true;
-        }
-        self.0.fetch_sub(1, Relaxed);
-        false
-    }
-
     #[inline]
     pub(super) fn count(&self) -> u64 {
         self.0.load(Acquire)
@@ -91,8 +84,40 @@ impl Endings {
     /// Tasks in flight; momentarily too many while others admit and end, never too few.
     #[inline]
     pub(super) fn in_flight(&self, admissions: &Admissions) -> u64 {
-        // In this order: admissions only grow past what the endings count (see above).
+        // In this order: admissions only grow past what the endings count.
         let ended = self.count();
         admissions.count().saturating_sub(ended)
+    }
+
+    /// The same for selections: a closed worker has more than any other.
+    #[inline]
+    pub(super) fn in_flight_or_closed(&self, admissions: &Admissions) -> u64 {
+        let ended = self.count();
+        admissions.0.load(Acquire).wrapping_sub(ended)
+    }
+}
+
+/// Tasks that were left to be ended by their worker's id.
+#[derive(Debug)]
+pub(super) struct Detached(AtomicU64);
+
+impl Detached {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Takes one, if there is one. Two that ask at once for the last may both be refused only if
+    /// a third, refused too, has not yet taken its asking back.
+    pub(super) fn take(&self) -> bool {
+        // Below zero for the moment in which a refused one takes its asking back.
+        let taken = self.0.fetch_sub(1, Relaxed).cast_signed() > 0;
+        if !taken {
+            self.0.fetch_add(1, Relaxed);
+        }
+        taken
     }
 }

@@ -52,11 +52,7 @@ impl LatencyRing {
     /// # Errors
     /// When `window` is 0 or above 65,536.
     pub fn new(window: usize) -> Result<Self, TrackingError> {
-        Tracking {
-            window,
-            ..Tracking::default()
-        }
-        .validate()?;
+        Tracking { window, ..Tracking::default() }.validate()?;
         Ok(Self::with_slots(window))
     }
 
@@ -91,9 +87,14 @@ impl LatencyRing {
     /// A latency is dropped when its slot is still being written by a thread that was suspended
     /// there while the others went once around the ring.
     pub fn push(&self, latency: u64) {
+        self.push_shared(latency);
+    }
+
+    /// [`push`](Self::push), and the mean that came of it; `None` when the latency was dropped.
+    pub(super) fn push_shared(&self, latency: u64) -> Option<u64> {
         let window = self.slots.len() as u64;
         if window == 0 {
-            return;
+            return None;
         }
         let slot = &self.slots[(self.cursor.fetch_add(1, Relaxed) % window) as usize];
         let new = latency.min(self.ceiling) + 1;
@@ -101,10 +102,12 @@ impl LatencyRing {
         // the total of the slot's last writer comes before ours, so no sum goes below zero.
         let old = slot.swap(BUSY, Acquire);
         if old == BUSY {
-            return;
+            return None;
         }
-        self.total.fetch_add(self.delta(old, new), Relaxed);
+        let delta = self.delta(old, new);
+        let total = self.total.fetch_add(delta, Relaxed).wrapping_add(delta);
         slot.store(new, Release);
+        self.mean_of(total)
     }
 
     /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without any
@@ -118,20 +121,13 @@ impl LatencyRing {
         }
         let cursor = self.cursor.load(Relaxed) as usize;
         // Once around the ring there is one division, not one a latency.
-        let index = if cursor < window {
-            cursor
-        } else {
-            cursor % window
-        };
+        let index = if cursor < window { cursor } else { cursor % window };
         self.cursor.store(index as u64 + 1, Relaxed);
         let slot = &self.slots[index];
         let new = latency.min(self.ceiling) + 1;
         let old = slot.load(Relaxed);
         slot.store(new, Relaxed);
-        self.total.store(
-            self.total.load(Relaxed).wrapping_add(self.delta(old, new)),
-            Relaxed,
-        );
+        self.total.store(self.total.load(Relaxed).wrapping_add(self.delta(old, new)), Relaxed);
     }
 
     /// What replacing `old` by `new` adds to the total.
@@ -144,18 +140,24 @@ impl LatencyRing {
     }
 
     /// The sum of the latencies in the ring and their number, as of one instant.
-    #[inline]
     pub fn sum_and_count(&self) -> (u64, u64) {
-        let total = self.total.load(Relaxed);
-        let count = total & !(u64::MAX << self.count_bits);
-        (total >> self.count_bits, count)
+        self.split(self.total.load(Relaxed))
     }
 
     /// The mean of the latencies in the ring in nanoseconds; `None` while it is empty.
     #[inline]
     pub fn mean(&self) -> Option<u64> {
-        let (sum, count) = self.sum_and_count();
+        self.mean_of(self.total.load(Relaxed))
+    }
+
+    fn mean_of(&self, total: u64) -> Option<u64> {
+        let (sum, count) = self.split(total);
         sum.checked_div(count)
+    }
+
+    /// A total's sum and count.
+    fn split(&self, total: u64) -> (u64, u64) {
+        (total >> self.count_bits, total & !(u64::MAX << self.count_bits))
     }
 
     /// The latency that a share `q` (0 to 1) of those in the ring does not exceed, in

@@ -1,5 +1,6 @@
 //! What is known of one worker, laid out by who writes it.
 
+mod board;
 mod histogram;
 pub(crate) mod history;
 mod in_flight;
@@ -9,6 +10,8 @@ mod writer;
 
 use serde::Serialize;
 
+pub(crate) use board::Board;
+pub use board::Signals;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use latency_ring::LatencyRing;
 pub use recorder::Recorder;
@@ -16,43 +19,26 @@ pub use recorder::Recorder;
 use crate::baseline::Baseline;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Capability, Finished, Outcome, Tracking};
+use board::Pulse;
 use history::History;
-use in_flight::{Admissions, Endings};
+use in_flight::{Admissions, Detached};
 use writer::{Shared, Writer};
 
-/// The statistics of one worker.
-///
-/// Readers see every figure at any time, wait-free; a selection reads the first two cache lines.
-/// What dispatchers write and what the worker writes are on lines of their own.
+/// The statistics of one worker. Readers see every figure at any time, wait-free.
 #[derive(Debug)]
-#[repr(C, align(128))]
 pub struct WorkerStats {
-    dispatched: Dispatched,
-    pulse: Pulse,
+    /// What selections read, beside that of the other workers.
+    board: Board,
+    lane: usize,
+    detached: Detached,
     counters: Counters,
+    latencies: LatencyRing,
     history: History,
     wait: Histogram,
     service: Histogram,
 }
 
-/// Written by dispatchers.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Dispatched {
-    admissions: Admissions,
-}
-
-/// Written by the worker at the start and the end of a task, read by every selection.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Pulse {
-    endings: Endings,
-    /// The clock when the worker last made progress; 0 when unknown.
-    since: AtomicU64,
-    latencies: LatencyRing,
-}
-
-/// Written by the worker at the end of a task, read by reports.
+/// Written by the worker at the end of a task, read by reports; on lines of their own.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Counters {
@@ -107,38 +93,49 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl WorkerStats {
-    pub(crate) fn new(tracking: &Tracking) -> Self {
+    pub(crate) fn new(board: Board, lane: usize, tracking: &Tracking) -> Self {
         let enabled = tracking.enabled;
         let latencies = match LatencyRing::new(tracking.window) {
             Ok(ring) if enabled => ring,
             _ => LatencyRing::disabled(),
         };
         Self {
-            dispatched: Dispatched {
-                admissions: Admissions::new(),
-            },
-            pulse: Pulse {
-                endings: Endings::new(),
-                since: AtomicU64::new(0),
-                latencies,
-            },
+            board,
+            lane,
+            detached: Detached::new(),
             counters: Counters {
                 outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
                 busy: AtomicU64::new(0),
                 waited: AtomicU64::new(0),
                 success_rate: AtomicU64::new(1f64.to_bits()),
             },
+            latencies,
             history: History::new(enabled),
             wait: Histogram::new(enabled),
             service: Histogram::new(enabled),
         }
     }
 
+    /// Where selections read this worker's words.
+    pub(crate) fn place(&self) -> (&Board, usize) {
+        (&self.board, self.lane)
+    }
+
+    #[inline]
+    fn admissions(&self) -> &Admissions {
+        self.board.admissions(self.lane)
+    }
+
+    #[inline]
+    fn pulse(&self) -> &Pulse {
+        self.board.pulse(self.lane)
+    }
+
     /// Tasks in the mailbox or the handler. Wait-free; may be too high for a moment while others
     /// admit and end tasks, and is exact when nobody does.
     #[inline]
     pub fn in_flight(&self) -> u64 {
-        self.pulse.endings.in_flight(&self.dispatched.admissions)
+        self.pulse().endings.in_flight(self.admissions())
     }
 
     /// For how many nanoseconds the worker has had tasks without ending or starting one, at the
@@ -146,17 +143,13 @@ impl WorkerStats {
     /// or when nobody told the time of its last progress.
     #[inline]
     pub fn stalled_for(&self, now: u64) -> u64 {
-        match self.pulse.since.load(Relaxed) {
-            0 => 0,
-            since if self.in_flight() > 0 => now.saturating_sub(since),
-            _ => 0,
-        }
+        if self.in_flight() == 0 { 0 } else { self.pulse().stalled_for(now) }
     }
 
     /// The last latencies: service times, with a penalty for failures.
     #[inline]
     pub fn latencies(&self) -> &LatencyRing {
-        &self.pulse.latencies
+        &self.latencies
     }
 
     /// How well the worker has done with a capability, from 0.5 to 1.5; 1.0 at the start.
@@ -192,13 +185,13 @@ impl WorkerStats {
 
     /// Whether the worker takes no more tasks.
     pub fn is_closed(&self) -> bool {
-        self.dispatched.admissions.is_closed()
+        self.admissions().is_closed()
     }
 
     /// How the tasks ended so far. Consistent at a quiet moment.
     pub fn counts(&self) -> Counts {
         // The endings first: their Acquire makes visible what was counted before them.
-        self.pulse.endings.count();
+        self.pulse().endings.count();
         let outcome = |outcome: Outcome| self.counters.outcomes[outcome as usize].load(Relaxed);
         let mut counts = Counts {
             admitted: 0,
@@ -208,50 +201,61 @@ impl WorkerStats {
             expired: outcome(Outcome::Expired),
             cancelled: outcome(Outcome::Cancelled),
         };
-        counts.admitted = self.dispatched.admissions.count();
+        counts.admitted = self.admissions().count();
         counts
     }
 
     /// Counts a task as in flight; `false` once closed. Wait-free.
     #[inline]
     pub(crate) fn admit(&self) -> bool {
-        self.dispatched.admissions.admit()
+        self.admissions().admit()
     }
 
     /// Takes back an admission that led to nothing.
     #[inline]
     pub(crate) fn withdraw(&self) {
-        self.dispatched.admissions.withdraw();
+        self.admissions().withdraw();
     }
 
     pub(crate) fn close(&self) {
-        self.dispatched.admissions.close();
+        self.admissions().close();
     }
 
-    /// Notes when the worker made progress.
+    /// Notes that the worker has a task on which it makes progress from now on; 0 takes it back.
     #[inline]
-    pub(crate) fn progressed(&self, now: u64) {
-        self.pulse.since.store(now, Relaxed);
+    pub(crate) fn set_busy_since(&self, now: u64) {
+        self.pulse().set_busy_since(now);
     }
 
-    /// Whether anybody has noted the time of the worker's progress.
-    pub(crate) fn notes_progress(&self) -> bool {
-        self.pulse.since.load(Relaxed) != 0
+    /// Notes that the worker has no task any more.
+    #[inline]
+    pub(crate) fn set_idle_since(&self, now: u64) {
+        self.pulse().set_idle_since(now);
+    }
+
+    /// Whether anybody has noted when the worker was busy.
+    pub(crate) fn notes_time(&self) -> bool {
+        self.pulse().stalled_for(u64::MAX) != 0
     }
 
     /// Records the end of a task that a reservation vouches for. Wait-free, any thread.
     pub(crate) fn end_shared(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
         self.record::<Shared>(end, tracking, baseline);
-        self.pulse.endings.end_shared();
+        self.pulse().endings.end_shared();
     }
 
-    /// Records the end of a task if one is in flight. Wait-free, any thread.
+    /// Leaves a task to be ended by [`try_end`](Self::try_end).
+    pub(crate) fn detach(&self) {
+        self.detached.add();
+    }
+
+    /// Records the end of a detached task if there is one. Wait-free, any thread.
     pub(crate) fn try_end(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) -> bool {
-        let ended = self.pulse.endings.try_end(&self.dispatched.admissions);
-        if ended {
-            self.record::<Shared>(end, tracking, baseline);
+        let detached = self.detached.take();
+        if detached {
+            self.end_shared(end, tracking, baseline);
         }
-        ended
+        detached
     }
 
     #[inline]
@@ -279,15 +283,17 @@ impl WorkerStats {
             if baseline.wants(counter.load(Relaxed), end.capability) {
                 baseline.record(end.capability, end.service);
             }
-        } else if let Some(mean) = baseline.overall() {
-            latency = latency.max((mean * tracking.failure_penalty) as u64);
+        } else {
+            // At least the worker's own mean, so that no failure makes it look better.
+            latency = latency.max(tracking.penalty(baseline.overall()));
+            latency = latency.max(self.latencies.mean().unwrap_or(0));
         }
-        W::push(&self.pulse.latencies, latency);
+        if let Some(mean) = W::push(&self.latencies, latency) {
+            self.pulse().publish_mean(mean);
+        }
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
-        W::update(&counters.success_rate, |rate| {
-            rate * (1.0 - SUCCESS_GAIN) + gained
-        });
-        self.history
-            .record::<W>(end.capability, success, fast, tracking);
+        W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
+        self.history.record::<W>(end.capability, success, fast, tracking);
+        self.board.publish_history(self.lane, end.capability, self.history(end.capability));
     }
 }

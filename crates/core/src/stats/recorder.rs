@@ -25,20 +25,22 @@ impl Recorder {
     /// Notes that a task was started at the clock's `now`.
     #[inline]
     pub fn start(&mut self, now: u64) {
-        self.worker.stats().progressed(now);
+        self.worker.stats().set_busy_since(now);
+    }
+
+    /// Notes that the worker has nothing to do from the clock's `now` on.
+    #[inline]
+    pub fn rest(&mut self, now: u64) {
+        self.worker.stats().set_busy_since(0);
+        self.worker.stats().set_idle_since(now);
     }
 
     /// Records the end of one of the worker's admitted tasks.
     #[inline]
     pub fn end(&mut self, end: &Finished) {
-        let Worker {
-            stats,
-            tracking,
-            baseline,
-            ..
-        } = &*self.worker;
+        let Worker { stats, tracking, baseline, .. } = &*self.worker;
         stats.record::<Exclusive>(end, tracking, baseline);
-        stats.pulse.endings.end_exclusive();
+        stats.pulse().endings.end_exclusive();
     }
 }
 

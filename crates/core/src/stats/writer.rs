@@ -12,8 +12,8 @@ pub(crate) trait Writer {
     fn maximum(maximum: &AtomicU64, value: u64);
     /// Replaces an `f64` kept as bits by a function of it.
     fn update(average: &AtomicU64, next: impl Fn(f64) -> f64);
-    /// Adds a latency to a ring.
-    fn push(ring: &LatencyRing, latency: u64);
+    /// Adds a latency to a ring, and returns the mean that came of it.
+    fn push(ring: &LatencyRing, latency: u64) -> Option<u64>;
 }
 
 /// This thread is the only writer: plain loads and stores.
@@ -44,15 +44,13 @@ impl Writer for Exclusive {
 
     #[inline]
     fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
-        average.store(
-            next(f64::from_bits(average.load(Relaxed))).to_bits(),
-            Relaxed,
-        );
+        average.store(next(f64::from_bits(average.load(Relaxed))).to_bits(), Relaxed);
     }
 
     #[inline]
-    fn push(ring: &LatencyRing, latency: u64) {
+    fn push(ring: &LatencyRing, latency: u64) -> Option<u64> {
         ring.push_exclusive(latency);
+        ring.mean()
     }
 }
 
@@ -88,7 +86,7 @@ impl Writer for Shared {
     }
 
     #[inline]
-    fn push(ring: &LatencyRing, latency: u64) {
-        ring.push(latency);
+    fn push(ring: &LatencyRing, latency: u64) -> Option<u64> {
+        ring.push_shared(latency)
     }
 }

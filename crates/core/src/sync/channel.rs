@@ -42,11 +42,7 @@ mod imp {
     pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         let channel = Arc::new(Channel {
             capacity,
-            state: Mutex::new(State {
-                queue: VecDeque::new(),
-                senders: 1,
-                receivers: 1,
-            }),
+            state: Mutex::new(State { queue: VecDeque::new(), senders: 1, receivers: 1 }),
             changed: Condvar::new(),
         });
         (Sender(Arc::clone(&channel)), Receiver(channel))

@@ -80,9 +80,7 @@ use imp::{Cell, Guard, Reader};
 impl<T> Snapshot<T> {
     /// A snapshot that holds `value`.
     pub fn new(value: Arc<T>) -> Self {
-        Self {
-            cell: imp::cell(value),
-        }
+        Self { cell: imp::cell(value) }
     }
 
     /// The current value. Lock-free.

@@ -63,9 +63,7 @@ impl<A: Actor> PoolBuilder<A> {
     /// Sets the strategy and the tracking from a configuration. What is wrong with it is
     /// [`spawn`](Self::spawn)'s error.
     pub fn balancer(mut self, config: BalancerConfig) -> Self {
-        self.strategy = config
-            .build()
-            .map(|balancer| Arc::from(balancer.into_strategy()));
+        self.strategy = config.build().map(|balancer| Arc::from(balancer.into_strategy()));
         self.tracking(config.tracking())
     }
 
@@ -109,9 +107,7 @@ impl<A: Actor> PoolBuilder<A> {
         let roster = Arc::new(self.roster.build()?);
         let names = roster.workers().iter().map(|member| member.worker.name());
         if let Some(name) = names.chain([&*self.name]).find(|name| name.contains('\0')) {
-            return Err(SpawnError::Name {
-                name: name.to_owned(),
-            });
+            return Err(SpawnError::Name { name: name.to_owned() });
         }
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) = roster
             .workers()
@@ -119,29 +115,19 @@ impl<A: Actor> PoolBuilder<A> {
             .map(|member| mailbox::bounded(Arc::clone(&member.worker), self.capacity))
             .unzip();
         strategy.refresh(&roster);
-        let routing = Routing {
-            roster: Arc::clone(&roster),
-            mailboxes: mailboxes.into(),
-            strategy,
-        };
+        let routing =
+            Routing { roster: Arc::clone(&roster), mailboxes: mailboxes.into(), strategy };
         let shared = Arc::new(Shared::new(&self.name, self.overflow, routing));
         let (threads, alive) = Threads::new();
         let (stop, stopped) = channel::bounded(1);
         // From here on, dropping it closes the mailboxes and joins what was spawned.
-        let pool = PoolInner {
-            shared,
-            threads,
-            stop,
-        };
+        let pool = PoolInner { shared, threads, stop };
         pool.spawn_workers(&roster, inboxes, Arc::new(make), alive)?;
         let shared = Arc::clone(&pool.shared);
         let housekeeper = move || housekeeper::run(&shared, &stopped);
         pool.threads
             .spawn(format!("raddle-{}", self.name), housekeeper)
-            .map_err(|source| SpawnError::Thread {
-                worker: "housekeeper".into(),
-                source,
-            })?;
+            .map_err(|source| SpawnError::Thread { worker: "housekeeper".into(), source })?;
         Ok(Pool::new(pool))
     }
 }
@@ -173,25 +159,17 @@ impl<A: Actor> PoolInner<A> {
                         thread.run();
                     }
                     Err(message) => {
-                        let _ = report.send(Err(SpawnError::Actor {
-                            worker: name,
-                            message,
-                        }));
+                        let _ = report.send(Err(SpawnError::Actor { worker: name, message }));
                     }
                 }
                 drop(alive);
             };
-            self.threads
-                .spawn(name, body)
-                .map_err(|source| SpawnError::Thread {
-                    worker: member.worker.name().to_owned(),
-                    source,
-                })?;
+            self.threads.spawn(name, body).map_err(|source| SpawnError::Thread {
+                worker: member.worker.name().to_owned(),
+                source,
+            })?;
         }
         drop(report);
-        roster
-            .workers()
-            .iter()
-            .try_for_each(|_| reports.recv().unwrap_or(Ok(())))
+        roster.workers().iter().try_for_each(|_| reports.recv().unwrap_or(Ok(())))
     }
 }

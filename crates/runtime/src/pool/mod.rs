@@ -108,10 +108,7 @@ impl<A: Actor> Pool<A> {
 
     /// A handle for one thread.
     pub fn handle(&self) -> Handle<A> {
-        Handle {
-            pool: self.clone(),
-            routing: self.0.shared.routing.reader(),
-        }
+        Handle { pool: self.clone(), routing: self.0.shared.routing.reader() }
     }
 
     /// A task to be described further: capability, deadline.
@@ -186,10 +183,7 @@ impl<A: Actor> Pool<A> {
             .filter(|worker| worker.stats().in_flight() > 0)
             .map(|worker| worker.name().to_owned())
             .collect();
-        Err(ShutdownError {
-            workers,
-            account: self.account(),
-        })
+        Err(ShutdownError { workers, account: self.account() })
     }
 
     pub(crate) fn downgrade(&self) -> WeakPool<A> {
@@ -264,25 +258,18 @@ impl<A: Actor> Clone for Pool<A> {
 
 impl<A: Actor> Clone for Handle<A> {
     fn clone(&self) -> Self {
-        Self {
-            pool: self.pool.clone(),
-            routing: self.routing.clone(),
-        }
+        Self { pool: self.pool.clone(), routing: self.routing.clone() }
     }
 }
 
 impl<A: Actor> fmt::Debug for Pool<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
 impl<A: Actor> fmt::Debug for Handle<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("pool", &self.pool)
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("pool", &self.pool).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use raddle_core::{Capability, CapabilityError, TaskProfile, nanos};
-use raddle_strategies::{ProgressBy, reserve};
+use raddle_strategies::reserve;
 
 use super::routing::Loaded;
 use super::shared::Shared;
@@ -26,14 +26,7 @@ pub struct Task<'p, A: Actor> {
 impl<'p, A: Actor> Task<'p, A> {
     #[inline]
     pub(super) fn new(shared: &'p Shared<A>, routing: Loaded<'p, A>, msg: A::Msg) -> Self {
-        Self {
-            shared,
-            routing,
-            msg,
-            profile: TaskProfile::default(),
-            deadline: None,
-            wrong: None,
-        }
+        Self { shared, routing, msg, profile: TaskProfile::default(), deadline: None, wrong: None }
     }
 
     /// Asks for a worker of this capability, or a general one. A name is interned, which takes a
@@ -79,22 +72,14 @@ impl<'p, A: Actor> Task<'p, A> {
 
     #[inline]
     fn send(self, reply: Option<ReplySender<A::Reply, A::Error>>) -> Result<(), SendError<A::Msg>> {
-        let Self {
-            shared,
-            routing,
-            msg,
-            profile,
-            deadline,
-            wrong,
-        } = self;
+        let Self { shared, routing, msg, profile, deadline, wrong } = self;
         if let Some(error) = wrong {
             return Err(shared.rejected(SendError::Capability { error, msg }));
         }
         let given_at = shared.clock.now();
         let profile = profile.given_at(given_at);
         let roster = &routing.roster;
-        let reservation = match reserve(&*routing.strategy, &profile, roster, ProgressBy::Recorder)
-        {
+        let reservation = match reserve(&*routing.strategy, &profile, roster) {
             Ok(reservation) => reservation,
             Err(error) => return Err(shared.rejected(SendError::from_select(error, msg))),
         };
@@ -106,14 +91,12 @@ impl<'p, A: Actor> Task<'p, A> {
             capability: profile.capability,
         };
         let mailbox = &routing.mailboxes[reservation.position()];
-        mailbox
-            .put(reservation, envelope, shared.overflow)
-            .map_err(|refused| {
-                shared.rejected(match refused {
-                    Refused::Full(envelope) => SendError::Full(envelope.msg),
-                    Refused::Closed(envelope) => SendError::Closed(envelope.msg),
-                })
+        mailbox.put(reservation, envelope, shared.overflow).map_err(|refused| {
+            shared.rejected(match refused {
+                Refused::Full(envelope) => SendError::Full(envelope.msg),
+                Refused::Closed(envelope) => SendError::Closed(envelope.msg),
             })
+        })
     }
 }
 

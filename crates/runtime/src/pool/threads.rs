@@ -28,14 +28,7 @@ impl Threads {
     pub(super) fn new() -> (Self, Alive) {
         let (alive, ended) = channel::unbounded();
         let cancelling = Arc::new(AtomicBool::new(false));
-        (
-            Self {
-                cancelling,
-                ended,
-                handles: Vec::new().into(),
-            },
-            alive,
-        )
+        (Self { cancelling, ended, handles: Vec::new().into() }, alive)
     }
 
     /// Spawns one and keeps its handle.
@@ -81,9 +74,7 @@ impl Threads {
     /// Whether the calling thread is one of these.
     pub(super) fn contain_current(&self) -> bool {
         let current = thread::current().id();
-        self.handles()
-            .iter()
-            .any(|handle| handle.thread().id() == current)
+        self.handles().iter().any(|handle| handle.thread().id() == current)
     }
 
     fn ended_within(&self, limit: Duration) -> bool {
@@ -93,8 +84,6 @@ impl Threads {
     #[allow(clippy::disallowed_types, reason = "locked at spawn and shutdown only")]
     fn handles(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
         // No code panics while it holds the lock.
-        self.handles
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.handles.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

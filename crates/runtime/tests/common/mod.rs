@@ -29,10 +29,7 @@ pub struct Gate {
 
 impl Gate {
     pub fn new() -> Self {
-        Self {
-            reached: Arc::new(Barrier::new(2)),
-            go_on: Arc::new(Barrier::new(2)),
-        }
+        Self { reached: Arc::new(Barrier::new(2)), go_on: Arc::new(Barrier::new(2)) }
     }
     /// Waits until the handler is there.
     pub fn reached(&self) {
@@ -75,10 +72,7 @@ impl Actor for Obedient {
             Do::Call(function) => function(),
             Do::WhoAreYou => {}
         }
-        Ok(Said {
-            number,
-            by: cx.worker().name().to_owned(),
-        })
+        Ok(Said { number, by: cx.worker().name().to_owned() })
     }
 }
 

@@ -59,16 +59,9 @@ pub struct ConfigError {
 impl ConfigError {
     fn new(setting: &str, value: impl fmt::Display, allowed: impl fmt::Display) -> Self {
         let (value, allowed) = (value.to_string(), allowed.to_string());
-        let allowed = if setting == Key::Strategy.name() {
-            format!("one of {allowed}")
-        } else {
-            allowed
-        };
-        Self {
-            setting: setting.to_owned(),
-            value,
-            allowed,
-        }
+        let allowed =
+            if setting == Key::Strategy.name() { format!("one of {allowed}") } else { allowed };
+        Self { setting: setting.to_owned(), value, allowed }
     }
 }
 
@@ -144,10 +137,7 @@ impl Default for BalancerConfig {
 impl BalancerConfig {
     /// The defaults, with this strategy.
     pub fn new(strategy: StrategyName) -> Self {
-        Self {
-            strategy,
-            ..Self::default()
-        }
+        Self { strategy, ..Self::default() }
     }
 
     /// Reads the variables `LOAD_BALANCER_*`; what is not set stays at its default.
@@ -176,17 +166,11 @@ impl BalancerConfig {
                 Some(text) => config.set(key, text),
                 None => Err(named(value.to_string_lossy().into_owned())),
             };
-            set.map_err(|error| ConfigError {
-                setting: name.clone(),
-                ..error
-            })?;
+            set.map_err(|error| ConfigError { setting: name.clone(), ..error })?;
         }
         config.validate().map_err(|error| {
             let key = Key::ALL.into_iter().find(|key| key.name() == error.setting);
-            ConfigError {
-                setting: key.map_or(error.setting, Key::variable),
-                ..error
-            }
+            ConfigError { setting: key.map_or(error.setting, Key::variable), ..error }
         })?;
         Ok(config)
     }
@@ -270,10 +254,9 @@ impl BalancerConfig {
     pub fn build(&self) -> Result<Balancer, ConfigError> {
         self.validate()?;
         Ok(match self.strategy {
-            StrategyName::WeightedRoundRobin => Balancer::new(WeightedRoundRobin::bounded(
-                self.weight_floor,
-                self.weight_cap,
-            )),
+            StrategyName::WeightedRoundRobin => {
+                Balancer::new(WeightedRoundRobin::bounded(self.weight_floor, self.weight_cap))
+            }
             name => Balancer::new(name.build()),
         })
     }
@@ -281,16 +264,20 @@ impl BalancerConfig {
     fn set(&mut self, key: Key, text: &str) -> Result<(), ConfigError> {
         let refused = || ConfigError::new(key.name(), text, key.allowed());
         let number = || text.parse::<f64>().map_err(|_| refused());
-        *self = match key {
-            Key::Strategy => self.strategy(text.parse()?),
-            Key::TrackingEnabled => self.tracking_enabled(text.parse().map_err(|_| refused())?),
-            Key::WindowSize => self.window_size(text.parse().map_err(|_| refused())?)?,
-            Key::HistoryDecay => self.history_decay(number()?)?,
-            Key::FastThreshold => self.fast_threshold(parse_threshold(text).ok_or_else(refused)?),
-            Key::FailurePenalty => self.failure_penalty(number()?)?,
-            Key::WeightFloor => self.weight_floor(number()?)?,
-            Key::WeightCap => self.weight_cap(number()?)?,
+        let set = match key {
+            Key::Strategy => Ok(self.strategy(text.parse()?)),
+            Key::TrackingEnabled => Ok(self.tracking_enabled(text.parse().map_err(|_| refused())?)),
+            Key::WindowSize => self.window_size(text.parse().map_err(|_| refused())?),
+            Key::HistoryDecay => self.history_decay(number()?),
+            Key::FastThreshold => {
+                Ok(self.fast_threshold(parse_threshold(text).ok_or_else(refused)?))
+            }
+            Key::FailurePenalty => self.failure_penalty(number()?),
+            Key::WeightFloor => self.weight_floor(number()?),
+            Key::WeightCap => self.weight_cap(number()?),
         };
+        // The value as it was written, not as it was understood.
+        *self = set.map_err(|_| refused())?;
         Ok(())
     }
 
@@ -301,22 +288,14 @@ impl BalancerConfig {
             Key::WeightCap => self.weight_cap >= 1.0 && self.weight_cap.is_finite(),
             _ => self.tracking.validate().is_ok(),
         };
-        if within {
-            Ok(self)
-        } else {
-            Err(ConfigError::new(key.name(), value, key.allowed()))
-        }
+        if within { Ok(self) } else { Err(ConfigError::new(key.name(), value, key.allowed())) }
     }
 
     /// Checks what no single setting can show.
     fn validate(&self) -> Result<(), ConfigError> {
         if self.strategy == StrategyName::LatencyBased && !self.tracking.enabled {
             let allowed = "true, as the strategy latency_based picks by what is tracked";
-            return Err(ConfigError::new(
-                Key::TrackingEnabled.name(),
-                false,
-                allowed,
-            ));
+            return Err(ConfigError::new(Key::TrackingEnabled.name(), false, allowed));
         }
         Ok(())
     }
@@ -325,9 +304,7 @@ impl BalancerConfig {
 fn parse_threshold(text: &str) -> Option<FastThreshold> {
     match text {
         "pool_mean" => Some(FastThreshold::PoolMean),
-        time => humantime::parse_duration(time)
-            .ok()
-            .map(FastThreshold::Fixed),
+        time => humantime::parse_duration(time).ok().map(FastThreshold::Fixed),
     }
 }
 
@@ -336,9 +313,7 @@ fn threshold_text(fast: FastThreshold) -> String {
         FastThreshold::PoolMean => "pool_mean".into(),
         FastThreshold::Fixed(time) => {
             // Without the spaces that would make it two words.
-            humantime::format_duration(time)
-                .to_string()
-                .replace(' ', "")
+            humantime::format_duration(time).to_string().replace(' ', "")
         }
     }
 }
@@ -366,13 +341,7 @@ impl FromStr for BalancerConfig {
 impl fmt::Display for BalancerConfig {
     /// Every setting, in the form that [`FromStr`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tracking {
-            enabled,
-            window,
-            history_decay,
-            fast,
-            failure_penalty,
-        } = self.tracking;
+        let Tracking { enabled, window, history_decay, fast, failure_penalty } = self.tracking;
         write!(
             f,
             "{},tracking_enabled={enabled},window_size={window},history_decay={history_decay},\

@@ -102,10 +102,7 @@ mod tests {
             assert_eq!(name.to_string().parse::<StrategyName>().unwrap(), name);
             assert_eq!(name.build().name(), name.as_str());
         }
-        assert_eq!(
-            "weighted_round".parse(),
-            Ok(StrategyName::WeightedRoundRobin)
-        );
+        assert_eq!("weighted_round".parse(), Ok(StrategyName::WeightedRoundRobin));
     }
 
     #[test]

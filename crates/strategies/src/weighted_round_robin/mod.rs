@@ -47,26 +47,18 @@ impl WeightedRoundRobin {
             0.0 < floor && floor <= 1.0 && 1.0 <= cap && cap.is_finite(),
             "weight bounds are {floor} and {cap}, allowed is 0 < floor <= 1 <= cap"
         );
-        Self {
-            bounds: Some((floor, cap)),
-            sequences: Sequences::new(),
-            table: Table::new(),
-        }
+        Self { bounds: Some((floor, cap)), sequences: Sequences::new(), table: Table::new() }
     }
 
     /// The workers' own weights and nothing else.
     pub fn fixed() -> Self {
-        Self {
-            bounds: None,
-            ..Self::new()
-        }
+        Self { bounds: None, ..Self::new() }
     }
 
     /// The weights of some workers by this rule, in their order.
     fn weigh<'w>(&self, workers: impl Iterator<Item = &'w Worker>) -> Vec<f64> {
-        let (own, performance): (Vec<f64>, Vec<Option<f64>>) = workers
-            .map(|worker| (f64::from(worker.weight()), performance(worker)))
-            .unzip();
+        let (own, performance): (Vec<f64>, Vec<Option<f64>>) =
+            workers.map(|worker| (f64::from(worker.weight()), performance(worker))).unzip();
         let Some((floor, cap)) = self.bounds else {
             return own;
         };
@@ -76,10 +68,7 @@ impl WeightedRoundRobin {
             Some(performance) if pool > 0.0 => (performance / pool).clamp(floor, cap),
             _ => 1.0,
         };
-        own.iter()
-            .zip(performance)
-            .map(|(own, performance)| own * factor(performance))
-            .collect()
+        own.iter().zip(performance).map(|(own, performance)| own * factor(performance)).collect()
     }
 }
 
@@ -141,9 +130,7 @@ mod tests {
         strategy.refresh(roster);
         let picks = picks(strategy, &TaskProfile::default(), roster, 10_000);
         let mut shares = vec![0.0; roster.workers().len()];
-        picks
-            .into_iter()
-            .for_each(|pick| shares[pick] += 1.0 / 10_000.0);
+        picks.into_iter().for_each(|pick| shares[pick] += 1.0 / 10_000.0);
         shares
     }
 
@@ -167,17 +154,10 @@ mod tests {
             .unwrap();
         let task = TaskProfile::default();
         for strategy in [WeightedRoundRobin::fixed(), WeightedRoundRobin::new()] {
-            assert_eq!(
-                picks(&strategy, &task, &roster, 7),
-                [0, 0, 1, 0, 2, 0, 0],
-                "aabacaa"
-            );
+            assert_eq!(picks(&strategy, &task, &roster, 7), [0, 0, 1, 0, 2, 0, 0], "aabacaa");
         }
         let fewer = roster.without(roster.workers()[0].worker.id()).unwrap();
-        assert_eq!(
-            picks(&WeightedRoundRobin::fixed(), &task, &fewer, 4),
-            [0, 1, 0, 1]
-        );
+        assert_eq!(picks(&WeightedRoundRobin::fixed(), &task, &fewer, 4), [0, 1, 0, 1]);
     }
 
     #[test]
@@ -192,9 +172,7 @@ mod tests {
             assert!((share - factor / 3.0).abs() < 0.01, "{shares:?}");
         }
         assert_eq!(strategy.weights(&roster).unwrap()[2], 1.0);
-        let tight = WeightedRoundRobin::bounded(0.5, 1.5)
-            .weights(&roster)
-            .unwrap();
+        let tight = WeightedRoundRobin::bounded(0.5, 1.5).weights(&roster).unwrap();
         assert_eq!(tight, [1.5, 0.5, 1.0]);
     }
 
@@ -206,10 +184,7 @@ mod tests {
         assert!((shares(&strategy, &roster)[0] - 0.5).abs() < 0.01);
         finish_on(&roster, 0, Outcome::Failed, 1, 100);
         let fallen = shares(&strategy, &roster)[0];
-        assert!(
-            (0.02..0.1).contains(&fallen),
-            "at its floor, not starved: {fallen}"
-        );
+        assert!((0.02..0.1).contains(&fallen), "at its floor, not starved: {fallen}");
         finish_on(&roster, 0, Outcome::Completed, 2, 200);
         assert!((shares(&strategy, &roster)[0] - 0.5).abs() < 0.01);
     }

@@ -38,10 +38,7 @@ pub(super) fn turns(weights: &[f64]) -> Vec<u32> {
     let sum: f64 = weights.iter().sum();
     // Every worker has one turn for being there; the rest goes by weight.
     let to_share = (longest - weights.len() as u64) as f64;
-    weights
-        .iter()
-        .map(|weight| 1 + (weight / sum * to_share) as u32)
-        .collect()
+    weights.iter().map(|weight| 1 + (weight / sum * to_share) as u32).collect()
 }
 
 fn exact_turns(weights: &[f64], longest: u64) -> Option<Vec<u32>> {
@@ -55,20 +52,11 @@ fn exact_turns(weights: &[f64], longest: u64) -> Option<Vec<u32>> {
     let whole: Vec<u64> = weights.iter().map(whole).collect::<Option<_>>()?;
     let divisor = whole.iter().copied().reduce(greatest_common_divisor)?;
     let fits = whole.iter().sum::<u64>() / divisor <= longest;
-    fits.then(|| {
-        whole
-            .iter()
-            .map(|weight| (weight / divisor) as u32)
-            .collect()
-    })
+    fits.then(|| whole.iter().map(|weight| (weight / divisor) as u32).collect())
 }
 
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
@@ -77,9 +65,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn order(weights: &[f64]) -> String {
-        smooth_order(&turns(weights))
-            .map(|index| (b'a' + index as u8) as char)
-            .collect()
+        smooth_order(&turns(weights)).map(|index| (b'a' + index as u8) as char).collect()
     }
 
     #[test]

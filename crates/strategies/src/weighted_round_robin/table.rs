@@ -109,9 +109,7 @@ mod tests {
     use crate::testing::roster;
 
     fn turns(table: &Table, candidates: &Candidates<'_>) -> Vec<Option<usize>> {
-        (0..4)
-            .map(|sequence| table.turn(candidates, sequence))
-            .collect()
+        (0..4).map(|sequence| table.turn(candidates, sequence)).collect()
     }
 
     #[test]
@@ -120,35 +118,19 @@ mod tests {
         let candidates = roster.candidates(None);
         assert_eq!(turns(&table, &candidates), [None; 4]);
         table.write(roster.version(), &[vec![0, 2], vec![]]);
-        assert_eq!(
-            turns(&table, &candidates),
-            [Some(0), Some(2), Some(0), Some(2)]
-        );
-        table.write(
-            roster.version(),
-            &[(0..100).map(|turn| turn % 3).collect(), vec![]],
-        );
-        assert_eq!(
-            turns(&table, &candidates),
-            [Some(0), Some(1), Some(2), Some(0)]
-        );
+        assert_eq!(turns(&table, &candidates), [Some(0), Some(2), Some(0), Some(2)]);
+        table.write(roster.version(), &[(0..100).map(|turn| turn % 3).collect(), vec![]]);
+        assert_eq!(turns(&table, &candidates), [Some(0), Some(1), Some(2), Some(0)]);
         table.write(roster.version(), &[vec![1], vec![]]);
         assert_eq!(turns(&table, &candidates), [Some(1); 4]);
         table.write(roster.version() + 1, &[vec![1], vec![]]);
-        assert_eq!(
-            turns(&table, &candidates),
-            [None; 4],
-            "it is another roster's"
-        );
+        assert_eq!(turns(&table, &candidates), [None; 4], "it is another roster's");
     }
 
     #[test]
     fn a_turn_out_of_bounds_is_no_turn() {
         let (table, roster) = (Table::new(), roster(2));
         table.write(roster.version(), &[vec![0, 7], vec![]]);
-        assert_eq!(
-            turns(&table, &roster.candidates(None)),
-            [Some(0), None, Some(0), None]
-        );
+        assert_eq!(turns(&table, &roster.candidates(None)), [Some(0), None, Some(0), None]);
     }
 }

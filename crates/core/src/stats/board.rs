@@ -1,0 +1,182 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::history::{PLACES, START, place};
+use super::in_flight::{Admissions, Endings};
+use crate::Capability;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// What selections read of workers that were made together: each kind of word in an array of its
+/// own, by lane, so that a strategy which looks at all of them walks through memory in order.
+///
+/// Dispatchers write the admissions, a cache line each. The workers write the pulses, two to a
+/// line, and the histories, sixteen to a line, with plain stores that nobody waits for. A line a
+/// pulse would cost the scan of 1,024 workers a third more, all words of a worker on one line
+/// would make its dispatchers and its thread wait for each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Board {
+    admissions: Arc<[Admissions]>,
+    pulses: Arc<[Pulse]>,
+    /// `f32` by place and lane; empty when histories are not kept.
+    histories: Arc<[AtomicU32]>,
+}
+
+/// Written by the worker at the start and the end of a task.
+#[derive(Debug)]
+#[repr(align(32))]
+pub(super) struct Pulse {
+    pub(super) endings: Endings,
+    /// The clock when the worker, having tasks, last started or ended one; 0 when unknown.
+    busy_since: AtomicU64,
+    /// The clock when it last ended one and had no other; 0 when unknown.
+    idle_since: AtomicU64,
+    /// The mean of the last latencies, at least 1; 0 while there is none.
+    recent: AtomicU64,
+}
+
+impl Board {
+    pub(crate) fn new(lanes: usize, histories: bool) -> Self {
+        let places = if histories { PLACES * lanes } else { 0 };
+        Self {
+            admissions: (0..lanes).map(|_| Admissions::new()).collect(),
+            pulses: (0..lanes).map(|_| Pulse::new()).collect(),
+            histories: (0..places).map(|_| AtomicU32::new(START.to_bits())).collect(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn admissions(&self, lane: usize) -> &Admissions {
+        &self.admissions[lane]
+    }
+
+    #[inline]
+    pub(super) fn pulse(&self, lane: usize) -> &Pulse {
+        &self.pulses[lane]
+    }
+
+    /// Publishes a history, which the worker keeps exactly.
+    #[inline]
+    pub(super) fn publish_history(&self, lane: usize, capability: Option<Capability>, h: f64) {
+        if let Some(history) = self.history(lane, place(capability)) {
+            history.store((h as f32).to_bits(), Relaxed);
+        }
+    }
+
+    fn history(&self, lane: usize, place: usize) -> Option<&AtomicU32> {
+        self.histories.get(place * self.pulses.len() + lane)
+    }
+
+    /// Whether both are of the same workers.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pulses, &other.pulses)
+    }
+
+    /// What a selection reads of the workers in these lanes.
+    #[inline]
+    pub(crate) fn signals(
+        &self,
+        lanes: Range<usize>,
+        named: bool,
+    ) -> impl Iterator<Item = Signals<'_>> {
+        let words = self.admissions[lanes.clone()].iter().zip(&self.pulses[lanes.clone()]);
+        lanes.zip(words).map(move |(lane, (admissions, pulse))| Signals {
+            admissions,
+            pulse,
+            board: self,
+            lane,
+            named,
+        })
+    }
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self {
+            endings: Endings::new(),
+            busy_since: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            recent: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_busy_since(&self, now: u64) {
+        self.busy_since.store(now, Relaxed);
+    }
+
+    pub(super) fn set_idle_since(&self, now: u64) {
+        self.idle_since.store(now, Relaxed);
+    }
+
+    /// Nanoseconds since the worker, having tasks, last made progress; 0 when unknown.
+    #[inline]
+    pub(super) fn stalled_for(&self, now: u64) -> u64 {
+        since(&self.busy_since, now)
+    }
+
+    #[inline]
+    pub(super) fn publish_mean(&self, mean: u64) {
+        self.recent.store(mean.max(1), Relaxed);
+    }
+}
+
+#[inline]
+fn since(time: &AtomicU64, now: u64) -> u64 {
+    match time.load(Relaxed) {
+        0 => 0,
+        time => now.saturating_sub(time),
+    }
+}
+
+/// What a selection reads of one candidate, word by word and wait-free.
+#[derive(Clone, Copy, Debug)]
+pub struct Signals<'r> {
+    admissions: &'r Admissions,
+    pulse: &'r Pulse,
+    board: &'r Board,
+    lane: usize,
+    named: bool,
+}
+
+impl Signals<'_> {
+    /// Tasks in flight; more than any worker can have when the worker is closed.
+    #[inline]
+    pub fn in_flight(&self) -> u64 {
+        self.pulse.endings.in_flight_or_closed(self.admissions)
+    }
+
+    /// The mean of the worker's last latencies in nanoseconds, at least 1, as of a recent one;
+    /// 0 before the first.
+    #[inline]
+    pub fn recent_mean(&self) -> u64 {
+        self.pulse.recent.load(Relaxed)
+    }
+
+    /// For how many nanoseconds a worker that has tasks has neither started nor ended one; 0 when
+    /// unknown.
+    #[inline]
+    pub fn stalled_for(&self, now: u64) -> u64 {
+        self.pulse.stalled_for(now)
+    }
+
+    /// For how many nanoseconds a worker without tasks has had none; 0 when unknown.
+    #[inline]
+    pub fn idle_for(&self, now: u64) -> u64 {
+        since(&self.pulse.idle_since, now)
+    }
+
+    /// How well the worker has done with a capability, as
+    /// [`WorkerStats::history`](crate::WorkerStats::history).
+    #[inline]
+    pub fn history(&self, capability: Option<Capability>) -> f32 {
+        self.board
+            .history(self.lane, place(capability))
+            .map_or(START, |history| f32::from_bits(history.load(Relaxed)))
+    }
+
+    /// Whether the worker has the very capability that these are the candidates for.
+    #[inline]
+    pub fn is_named(&self) -> bool {
+        self.named
+    }
+}

@@ -1,0 +1,78 @@
+//! The limit of capability names, in a process of its own: names are never forgotten.
+#![cfg(not(loom))]
+
+use std::collections::HashSet;
+use std::sync::Barrier;
+use std::thread;
+
+use raddle_core::{Capability, CapabilityError, CapabilitySet, Roster, WorkerSpec};
+
+/// The only names that are known to this process, so that its tests may run in any order.
+fn names() -> Vec<String> {
+    (0..Capability::MAX).map(|number| format!("name-{number}")).collect()
+}
+
+#[test]
+fn the_129th_name_is_refused_and_the_128_stay_known() {
+    assert_eq!(Capability::MAX, 128);
+    let known: Vec<Capability> =
+        names().iter().map(|name| Capability::intern(name).unwrap()).collect();
+
+    let error = Capability::intern("one-too-many").unwrap_err();
+    assert_eq!(error, CapabilityError::Full { name: "one-too-many".into() });
+    assert_eq!(
+        error.to_string(),
+        "no room for capability `one-too-many`: this process already knows 128 names, \
+         which is the limit"
+    );
+    let roster = Roster::builder().worker(WorkerSpec::new("w").capability("one-too-many")).build();
+    assert_eq!(
+        roster.unwrap_err().to_string(),
+        "worker `w`: no room for capability `one-too-many`: this process already knows 128 names, \
+         which is the limit"
+    );
+
+    for (name, capability) in names().iter().zip(&known) {
+        assert_eq!(Capability::intern(name), Ok(*capability));
+        assert_eq!(capability.name(), name);
+    }
+    assert!(Capability::intern("one-too-many").is_err(), "a refusal frees nothing");
+
+    let all: CapabilitySet = known.iter().copied().collect();
+    assert_eq!(all.iter().count(), 128);
+    for capability in known {
+        assert!(all.serves(Some(capability)));
+        let alone = CapabilitySet::NONE.with(capability);
+        assert_eq!(alone.iter().collect::<Vec<_>>(), [capability]);
+    }
+}
+
+#[test]
+fn threads_that_intern_the_same_names_get_the_same_values() {
+    const THREADS: usize = 8;
+    let barrier = Barrier::new(THREADS);
+    let tables: Vec<Vec<Capability>> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let names = names();
+                    let mut table = vec![None; names.len()];
+                    barrier.wait();
+                    // Each from another place, so that every name is first somewhere.
+                    for step in 0..names.len() {
+                        let at = (step + thread * 16) % names.len();
+                        table[at] = Some(Capability::intern(&names[at]).unwrap());
+                    }
+                    table.into_iter().flatten().collect()
+                })
+            })
+            .collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    assert!(tables.iter().all(|table| *table == tables[0]));
+    assert_eq!(tables[0].iter().collect::<HashSet<_>>().len(), Capability::MAX);
+    for (name, capability) in names().iter().zip(&tables[0]) {
+        assert_eq!(capability.name(), name);
+    }
+}

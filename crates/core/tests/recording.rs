@@ -1,0 +1,218 @@
+//! Who may record the end of a task, and that each is recorded once.
+#![cfg(not(loom))]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle_core::{
+    Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster, Worker, WorkerId,
+    WorkerSpec,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn roster(workers: usize) -> Roster {
+    Roster::builder().workers(workers, WorkerSpec::general()).build().unwrap()
+}
+
+fn worker(roster: &Roster, position: usize) -> &Arc<Worker> {
+    &roster.workers()[position].worker
+}
+
+fn ended(outcome: Outcome, service: u64) -> Finished {
+    Finished { outcome, wait: 0, service, capability: None }
+}
+
+#[test]
+fn there_is_one_recorder_at_a_time_and_nobody_records_beside_it() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let id = worker.id();
+    let mut recorder = worker.recorder().unwrap();
+    assert!(worker.recorder().is_none());
+
+    assert_eq!(Reservation::take(worker, 0, None).unwrap().detach(), id);
+    let end = ended(Outcome::Completed, 7);
+    let error = roster.record(id, &end).unwrap_err();
+    assert_eq!(error, RecordError::HasRecorder(id));
+    assert_eq!(
+        error.to_string(),
+        "worker #0 is recorded by its own thread; record only the workers you run yourself"
+    );
+    assert_eq!(worker.stats().in_flight(), 1, "a refused record ends nothing");
+    recorder.end(&end);
+    assert_eq!(worker.stats().in_flight(), 0);
+
+    drop(recorder);
+    let again = worker.recorder();
+    assert!(again.is_some(), "it came back with the drop");
+    drop(again);
+    let _ = Reservation::take(worker, 0, None).unwrap().detach();
+    roster.record(id, &end).unwrap();
+    assert_eq!(worker.stats().counts(), Counts { admitted: 2, completed: 2, ..Counts::default() });
+    assert_eq!(worker.stats().latencies().sum_and_count(), (14, 2));
+}
+
+#[test]
+fn recording_twice_is_refused_and_changes_nothing() {
+    let roster = roster(2);
+    let worker = worker(&roster, 1);
+    let id = Reservation::take(worker, 1, None).unwrap().detach();
+    roster.record(id, &ended(Outcome::Completed, 100)).unwrap();
+    let before = worker.stats().counts();
+    for _ in 0..3 {
+        let error = roster.record(id, &ended(Outcome::Failed, 900)).unwrap_err();
+        assert_eq!(error, RecordError::NothingInFlight(id));
+        assert_eq!(
+            error.to_string(),
+            "worker #1 has no detached task in flight; each is recorded once"
+        );
+        assert_eq!(worker.stats().in_flight(), 0);
+    }
+    assert_eq!(worker.stats().counts(), before);
+    assert_eq!(worker.stats().latencies().sum_and_count(), (100, 1));
+    assert_eq!(worker.stats().success_rate(), 1.0);
+
+    let held = Reservation::take(worker, 1, None).unwrap();
+    assert_eq!(worker.stats().in_flight(), 1, "the refusals left no debt behind");
+    drop(held);
+
+    let error = roster.record(WorkerId(9), &ended(Outcome::Completed, 1)).unwrap_err();
+    assert_eq!(error.to_string(), "worker #9 is not in the roster");
+}
+
+#[test]
+fn each_outcome_is_counted_as_what_it_is_and_only_runs_are_timed() {
+    let roster = roster(1);
+    let stats = worker(&roster, 0).stats();
+    let outcomes = [
+        (Outcome::Completed, 5),
+        (Outcome::Failed, 4),
+        (Outcome::Panicked, 3),
+        (Outcome::Expired, 2),
+        (Outcome::Cancelled, 1),
+    ];
+    for (outcome, times) in outcomes {
+        for _ in 0..times {
+            Reservation::take(worker(&roster, 0), 0, None).unwrap().finish(outcome, MS);
+        }
+    }
+    let expected =
+        Counts { admitted: 15, completed: 5, failed: 4, panicked: 3, expired: 2, cancelled: 1 };
+    assert_eq!(stats.counts(), expected);
+    assert!(stats.counts().is_balanced());
+    assert_eq!(stats.busy(), 12_000_000);
+    assert_eq!(stats.latencies().sum_and_count().1, 12);
+    assert_eq!(stats.service().snapshot().count(), 12);
+    assert_eq!(stats.wait().snapshot().count(), 15, "every task has waited");
+}
+
+#[test]
+fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
+    let roster = roster(3);
+    let id = worker(&roster, 1).id();
+    Reservation::take(worker(&roster, 1), 1, None).unwrap().finish(Outcome::Completed, 3 * MS);
+    let held = Reservation::take(worker(&roster, 1), 1, None).unwrap();
+    let later = Reservation::take(worker(&roster, 1), 1, None).unwrap().detach();
+
+    let changed = roster
+        .with_workers(&[WorkerSpec::new("late")])
+        .and_then(|roster| roster.with_health(id, Health::Draining))
+        .and_then(|roster| roster.without(WorkerId(0)))
+        .unwrap();
+    let same = changed.worker(id).unwrap();
+    assert!(Arc::ptr_eq(same, worker(&roster, 1)));
+    assert_eq!(changed.workers()[0].worker.id(), id, "it moved to the front");
+    assert_eq!((same.stats().in_flight(), same.stats().counts().admitted), (2, 3));
+    assert_eq!(same.stats().latencies().mean(), Some(3_000_000));
+
+    changed.record(later, &ended(Outcome::Completed, 5_000_000)).unwrap();
+    held.finish(Outcome::Failed, MS);
+    let counts = Counts { admitted: 3, completed: 2, failed: 1, ..Counts::default() };
+    assert_eq!((same.stats().in_flight(), same.stats().counts()), (0, counts));
+
+    let without = changed.without(id).unwrap();
+    let error = without.record(id, &ended(Outcome::Completed, 1)).unwrap_err();
+    assert_eq!(error, RecordError::UnknownWorker(id));
+    assert_eq!(without.baseline().overall(), roster.baseline().overall());
+}
+
+#[test]
+fn every_latency_is_reported_within_one_percent() {
+    for latency in (0..1_500).chain((11..37).flat_map(|bit| [(1 << bit) - 1, 1 << bit])) {
+        let roster = roster(1);
+        for service in [latency, 1 << 40] {
+            let reservation = Reservation::take(worker(&roster, 0), 0, None).unwrap();
+            reservation.finish(Outcome::Completed, Duration::from_nanos(service));
+        }
+        let snapshot = worker(&roster, 0).stats().service().snapshot();
+        let found = snapshot.quantile(0.5).unwrap();
+        let off = found.abs_diff(latency) as f64;
+        assert!(off <= 0.01 * latency as f64, "{found} for {latency}");
+        assert_eq!(snapshot.quantile(1.0), Some(1 << 40), "the maximum is exact");
+    }
+}
+
+#[test]
+fn a_reservation_outlives_its_roster_when_it_is_owned() {
+    let roster = roster(1);
+    let kept = Arc::clone(worker(&roster, 0));
+    let reservation = Reservation::take(&roster.workers()[0].worker, 0, None).unwrap().into_owned();
+    drop(roster);
+    assert_eq!(kept.stats().in_flight(), 1);
+    std::thread::spawn(move || drop(reservation)).join().unwrap();
+    assert_eq!(kept.stats().in_flight(), 0);
+    assert_eq!(kept.stats().counts(), Counts::default(), "it never counted as admitted");
+}
+
+#[test]
+fn a_closed_worker_takes_nothing_and_ends_what_it_has() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let held = Reservation::take(worker, 0, None).unwrap();
+    worker.close();
+    assert!(worker.stats().is_closed());
+    assert!((0..1000).all(|_| Reservation::take(worker, 0, None).is_none()));
+    assert_eq!((worker.stats().in_flight(), worker.stats().counts().admitted), (1, 1));
+    held.finish(Outcome::Completed, MS);
+    assert_eq!(worker.stats().in_flight(), 0);
+    assert!(worker.stats().counts().is_balanced());
+}
+
+#[test]
+fn the_age_of_what_is_in_flight_counts_from_the_last_progress_and_never_below_zero() {
+    let (clock, time) = Clock::simulated();
+    let roster = Roster::builder().workers(1, WorkerSpec::general()).clock(clock).build().unwrap();
+    let (worker, clock) = (worker(&roster, 0), roster.clock());
+    let take = || Reservation::take_at(worker, 0, None, clock.now()).unwrap();
+    time.set(1_000);
+    assert_eq!(worker.stats().stalled_for(clock.now()), 0);
+    let first = take();
+    time.set(1_400);
+    let second = take();
+    assert_eq!(worker.stats().stalled_for(clock.now()), 400, "of the oldest, not of the last");
+    time.set(2_000);
+    first.finish(Outcome::Completed, Duration::from_nanos(1_000));
+    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "an end is progress");
+    time.set(1_500);
+    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "nor when the clock went back");
+    time.set(9_000);
+    assert_eq!(worker.stats().stalled_for(clock.now()), 7_000);
+    drop(second);
+    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "nothing in flight has no age");
+}
+
+/// Who forgets to detach, and records by id, must not leave the worker with a debt that hides
+/// the next task.
+#[test]
+fn a_record_by_id_does_not_end_what_a_reservation_holds() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let held = Reservation::take(worker, 0, None).unwrap();
+    let recorded = roster.record(worker.id(), &ended(Outcome::Completed, 1));
+    drop(held);
+    let next = Reservation::take(worker, 0, None).unwrap();
+    assert_eq!(worker.stats().in_flight(), 1, "the next task is seen; record said {recorded:?}");
+    drop(next);
+    assert!(worker.stats().counts().is_balanced());
+}

@@ -1,0 +1,113 @@
+//! Selecting and recording allocate nothing, counted by an allocator of this process's own.
+#![cfg(not(loom))]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use raddle_core::{Capability, Outcome, Roster, TaskProfile, WorkerSpec};
+use raddle_strategies::{Balancer, SelectError, StrategyName};
+
+const MS: Duration = Duration::from_millis(1);
+const TIMES: usize = 1_000;
+
+fn roster() -> Roster {
+    Roster::builder()
+        .workers(4, WorkerSpec::new("able").capability("no-allocation"))
+        .workers(4, WorkerSpec::general())
+        .build()
+        .unwrap()
+}
+
+/// Allocations while `work` is done so often.
+fn allocations(mut work: impl FnMut()) -> u64 {
+    measure(|| (0..TIMES).for_each(|_| work())).count_total
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(black_box(Box::new(7)))), TIMES as u64);
+}
+
+#[test]
+fn selecting_and_recording_allocate_nothing() {
+    let able = TaskProfile::default().capability(Capability::intern("no-allocation").unwrap());
+    for name in StrategyName::ALL {
+        for task in [TaskProfile::default(), able] {
+            let roster = roster();
+            let balancer = Balancer::new(name.build());
+            balancer.refresh(&roster);
+            // The thread's random generator is made by its first number.
+            drop(balancer.select(&task, &roster));
+
+            let select = || balancer.select(&task, &roster).unwrap();
+            assert_eq!(allocations(|| drop(select())), 0, "{name}: select and drop");
+            let finish = || select().finish(Outcome::Completed, MS);
+            assert_eq!(allocations(finish), 0, "{name}: select and finish");
+            let fail = || select().finish(Outcome::Failed, MS);
+            assert_eq!(allocations(fail), 0, "{name}: select and fail");
+            let by_id = || {
+                let id = select().detach();
+                balancer.record(&roster, id, &task, Outcome::Completed, MS).unwrap();
+            };
+            assert_eq!(allocations(by_id), 0, "{name}: detach and record");
+            let owned = || drop(select().into_owned());
+            assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
+        }
+    }
+}
+
+#[test]
+fn refusals_allocate_nothing() {
+    let nobody = TaskProfile::default().capability(Capability::intern("nobody").unwrap());
+    let roster = Roster::builder()
+        .workers(2, WorkerSpec::new("able").capability("no-allocation"))
+        .build()
+        .unwrap();
+    for name in StrategyName::ALL {
+        let balancer = Balancer::new(name.build());
+        let refused = || {
+            let error = balancer.select(&nobody, &roster).map(drop).unwrap_err();
+            assert!(matches!(error, SelectError::NoCapableWorker { .. }));
+        };
+        assert_eq!(allocations(refused), 0, "{name}");
+        let id = roster.workers()[0].worker.id();
+        let twice = || {
+            let task = TaskProfile::default();
+            assert!(balancer.record(&roster, id, &task, Outcome::Completed, MS).is_err());
+        };
+        assert_eq!(allocations(twice), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_refresh_of_a_known_roster_is_where_the_schedule_is_made() {
+    let roster = roster();
+    let balancer = Balancer::new(StrategyName::WeightedRoundRobin.build());
+    let refreshed = measure(|| balancer.refresh(&roster)).count_total;
+    assert!(refreshed > 0, "the schedule is worked out here");
+    let task = TaskProfile::default();
+    assert_eq!(allocations(|| drop(balancer.select(&task, &roster))), 0, "and not on selecting");
+}
+
+#[test]
+fn the_workers_own_recorder_allocates_nothing() {
+    let roster = roster();
+    let worker = &roster.workers()[0].worker;
+    let balancer = Balancer::new(StrategyName::RoundRobin.build());
+    let only = (1..8)
+        .fold(roster.clone(), |roster, id| roster.without(raddle_core::WorkerId(id)).unwrap());
+    let mut recorder = worker.recorder().unwrap();
+    let record = || {
+        let _ = balancer.select(&TaskProfile::default(), &only).unwrap().detach();
+        recorder.start(only.clock().now());
+        recorder.end(&raddle_core::Finished {
+            outcome: Outcome::Completed,
+            wait: 10,
+            service: 1_000,
+            capability: None,
+        });
+    };
+    assert_eq!(allocations(record), 0);
+    assert_eq!(worker.stats().in_flight(), 0);
+}

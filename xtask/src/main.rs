@@ -1,0 +1,81 @@
+//! The project's own chores: `cargo xtask <chore>`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xshell::{Cmd, Shell, cmd};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The project's own chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Every test: unit, property, documentation, example, command line, bench and loom.
+    Test,
+    /// Formatting, clippy and documentation, warnings as errors.
+    Lint,
+    /// The loom models alone.
+    Loom,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> xshell::Result<()> {
+    let shell = Shell::new()?;
+    shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    match chore {
+        Chore::Test => test(&shell),
+        Chore::Lint => lint(&shell),
+        Chore::Loom => loom(&shell),
+    }
+}
+
+/// The examples of crate `raddle`, which a test run is to run.
+const EXAMPLES: [&str; 3] = ["quickstart", "balancer", "tokio_pool"];
+
+fn test(shell: &Shell) -> xshell::Result<()> {
+    cmd!(shell, "cargo test --workspace --all-targets").run()?;
+    cmd!(shell, "cargo test --workspace --doc").run()?;
+    for example in EXAMPLES {
+        cmd!(shell, "cargo run --quiet --package raddle --example {example}").run()?;
+    }
+    loom(shell)
+}
+
+fn lint(shell: &Shell) -> xshell::Result<()> {
+    cmd!(shell, "cargo fmt --all --check").run()?;
+    cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings").run()?;
+    // Only in a loom build are the facade's atomics other types than those of std.
+    let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
+    let packages = ["-p", "raddle-core", "-p", "raddle-strategies", "-p", "raddle-runtime"];
+    with_loom(cmd!(shell, "cargo clippy --lib {packages...} -- {facade...}")).run()?;
+    with_loom(cmd!(shell, "cargo clippy -p raddle-loom-tests --all-targets -- --deny warnings"))
+        .run()?;
+    cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings").run()
+}
+
+fn loom(shell: &Shell) -> xshell::Result<()> {
+    let run = "--nocapture";
+    with_loom(cmd!(shell, "cargo test --profile loom -p raddle-loom-tests -- {run}")).run()
+}
+
+/// The command with loom's types behind the facade, in a target folder of its own so that the
+/// usual build is kept.
+fn with_loom(command: Cmd<'_>) -> Cmd<'_> {
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    command
+        .env("RUSTFLAGS", format!("{flags} --cfg loom").trim())
+        .env("CARGO_TARGET_DIR", "target/loom")
+}
