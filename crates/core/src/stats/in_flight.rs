@@ -107,14 +107,15 @@ impl Detached {
     }
 
     pub(super) fn add(&self) {
-        self.0.fetch_add(1, Relaxed);
+        // Release pairs with the Acquire in `take`: who records the end comes after the admission.
+        self.0.fetch_add(1, Release);
     }
 
     /// Takes one, if there is one. Two that ask at once for the last may both be refused only if
     /// a third, refused too, has not yet taken its asking back.
     pub(super) fn take(&self) -> bool {
         // Below zero for the moment in which a refused one takes its asking back.
-        let taken = self.0.fetch_sub(1, Relaxed).cast_signed() > 0;
+        let taken = self.0.fetch_sub(1, Acquire).cast_signed() > 0;
         if !taken {
             self.0.fetch_add(1, Relaxed);
         }

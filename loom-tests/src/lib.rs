@@ -1,0 +1,30 @@
+//! Every concurrent algorithm of raddle, model-checked: loom runs each test in all the ways in
+//! which its threads may interleave and its loads may read old values, up to a bound on the
+//! preemptions of one execution.
+//!
+//! ```text
+//! cargo xtask loom
+//! LOOM_MAX_PREEMPTIONS=3 cargo xtask loom      # the long run
+//! ```
+//!
+//! Each file of `tests/` is one property. Its models are generic over the algorithm, so that they
+//! run over the code which ships, and over a *twin*: a copy with one line wrong, over which they
+//! must fail. What a twin's model does not notice, the model would not notice in the real code.
+//!
+//! # What loom cannot see
+//! - Two read-modify-writes of one atomic always happen in the order in which it runs them, so an
+//!   ordering that decides only theirs has a twin with a swapped step instead.
+//! - It remembers one last access of each atomic. A thread that loads and then stores hides from it
+//!   that another had loaded before, and so the executions in which the store comes first: whoever
+//!   writes by load and store does so in the model's own thread, which loom runs first.
+//! - It treats `SeqCst` as `AcqRel`.
+//! - Channels and snapshots are models (`raddle_core::sync`): what is checked is our protocol, not
+//!   crossbeam's or arc-swap's.
+//!
+//! Without `--cfg loom` this crate is empty.
+
+#[cfg(loom)]
+mod model;
+
+#[cfg(loom)]
+pub use model::{explore, fails_with, roster, worker};

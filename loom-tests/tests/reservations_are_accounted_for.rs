@@ -1,0 +1,393 @@
+//! What is in flight at a worker is never too little and is nothing when all has ended or was given
+//! back; who reads nothing, sees everything that led there.
+#![cfg(loom)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loom::thread;
+use raddle_core::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{self, AcqRel, Acquire, Relaxed, Release},
+};
+use raddle_core::{Finished, Outcome, OwnedReservation, Reservation, Roster, Worker};
+use raddle_loom_tests::{explore, fails_with, roster};
+
+/// The account of one worker.
+trait Account: Send + Sync + 'static {
+    /// A task in flight; dropped, it is given back.
+    type Place: Send + 'static;
+
+    fn reserve(self: &Arc<Self>) -> Option<Self::Place>;
+    fn finish(place: Self::Place);
+    /// Leaves a task in flight.
+    fn detach(place: Self::Place);
+    /// Ends a detached task, if there is one.
+    fn record(&self) -> bool;
+    fn close(&self);
+    fn in_flight(&self) -> u64;
+    /// The same as a selection reads it, which does not stop at 0.
+    fn selectable(&self) -> u64;
+    fn completed(&self) -> u64;
+}
+
+/// The only worker of a roster.
+fn only(roster: &Roster) -> &Arc<Worker> {
+    &roster.workers()[0].worker
+}
+
+/// The account of a roster's only worker.
+impl Account for Roster {
+    type Place = OwnedReservation;
+
+    fn reserve(self: &Arc<Self>) -> Option<Self::Place> {
+        Reservation::take(only(self), 0, None).map(Reservation::into_owned)
+    }
+    fn finish(place: Self::Place) {
+        place.finish(Outcome::Completed, Duration::ZERO);
+    }
+    fn detach(place: Self::Place) {
+        place.detach();
+    }
+    fn record(&self) -> bool {
+        let end = Finished { outcome: Outcome::Completed, wait: 0, service: 0, capability: None };
+        only(self).record(&end).is_ok()
+    }
+    fn close(&self) {
+        only(self).close();
+    }
+    fn in_flight(&self) -> u64 {
+        only(self).stats().in_flight()
+    }
+    fn selectable(&self) -> u64 {
+        self.candidates(None).signals().next().unwrap().in_flight()
+    }
+    fn completed(&self) -> u64 {
+        only(self).stats().counts().completed
+    }
+}
+
+fn real() -> Arc<Roster> {
+    Arc::new(roster(1))
+}
+
+/// A minimal worker with a bug planted.
+struct Twin {
+    bug: Bug,
+    admitted: AtomicU64,
+    closed: AtomicBool,
+    ended: AtomicU64,
+    completed: AtomicU64,
+    detached: AtomicU64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    /// Reads what was admitted before what has ended: a task that comes and goes in between is
+    /// taken off without having been counted.
+    AdmittedFirst,
+    /// Counts an end without Release: it is seen without its admission and without its outcome.
+    RelaxedEnd,
+    /// Gives a place back without Release: it is seen without what the thread did before.
+    RelaxedWithdrawal,
+    /// The closed bit is a word of its own: the worker may close between the look and the count.
+    LooksThenAdmits,
+    /// Ends by id while there are fewer ends than admissions, without Acquire: it counts the ends
+    /// of others and may miss their admissions.
+    OutnumbersUnseen,
+    /// Looks whether a task was detached and then takes it: two threads may take the same one.
+    LooksThenTakes,
+    /// Takes a detached task without Acquire: its end is seen without its admission.
+    TakesUnseen,
+}
+
+/// What [`Twin::reserve`] gives.
+struct Place(Option<Arc<Twin>>);
+
+impl Twin {
+    fn with(bug: Bug) -> Arc<Self> {
+        Arc::new(Self {
+            bug,
+            admitted: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            ended: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
+            detached: AtomicU64::new(0),
+        })
+    }
+
+    /// The ordering, or Relaxed where that is the bug.
+    fn unless(&self, bug: Bug, ordering: Ordering) -> Ordering {
+        if self.bug == bug { Relaxed } else { ordering }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(twin) = &self.0 {
+            // Planted: RelaxedWithdrawal.
+            twin.admitted.fetch_sub(1, twin.unless(Bug::RelaxedWithdrawal, Release));
+        }
+    }
+}
+
+impl Account for Twin {
+    type Place = Place;
+
+    fn reserve(self: &Arc<Self>) -> Option<Place> {
+        // Planted: LooksThenAdmits, in every twin, as the other models do not close.
+        if self.closed.load(Acquire) {
+            return None;
+        }
+        self.admitted.fetch_add(1, Relaxed);
+        Some(Place(Some(Arc::clone(self))))
+    }
+    fn finish(mut place: Place) {
+        let twin = place.0.take().unwrap();
+        twin.completed.fetch_add(1, Relaxed);
+        // Planted: RelaxedEnd.
+        twin.ended.fetch_add(1, twin.unless(Bug::RelaxedEnd, Release));
+    }
+    fn detach(mut place: Place) {
+        place.0.take().unwrap().detached.fetch_add(1, Release);
+    }
+    fn record(&self) -> bool {
+        let taken = match self.bug {
+            // Planted: OutnumbersUnseen.
+            Bug::OutnumbersUnseen => {
+                let fewer = self.ended.fetch_add(1, Release) < self.admitted.load(Acquire);
+                self.ended.fetch_sub(1, Relaxed);
+                fewer
+            }
+            // Planted: LooksThenTakes.
+            Bug::LooksThenTakes => {
+                let some = self.detached.load(Acquire) > 0;
+                self.detached.fetch_sub(u64::from(some), AcqRel);
+                some
+            }
+            // Planted in TakesUnseen.
+            bug => {
+                let ordering = if bug == Bug::TakesUnseen { Relaxed } else { Acquire };
+                let taken = self.detached.fetch_sub(1, ordering).cast_signed() > 0;
+                self.detached.fetch_add(u64::from(!taken), Relaxed);
+                taken
+            }
+        };
+        if taken {
+            self.completed.fetch_add(1, Relaxed);
+            self.ended.fetch_add(1, Release);
+        }
+        taken
+    }
+    fn close(&self) {
+        self.closed.store(true, Release);
+    }
+    fn in_flight(&self) -> u64 {
+        if self.bug == Bug::AdmittedFirst {
+            // Planted: AdmittedFirst.
+            let admitted = self.admitted.load(Acquire);
+            return admitted.saturating_sub(self.ended.load(Acquire));
+        }
+        let ended = self.ended.load(Acquire);
+        self.admitted.load(Acquire).saturating_sub(ended)
+    }
+    fn selectable(&self) -> u64 {
+        let ended = self.ended.load(Acquire);
+        self.admitted.load(Acquire).wrapping_sub(ended)
+    }
+    fn completed(&self) -> u64 {
+        self.completed.load(Relaxed)
+    }
+}
+
+/// One task is held while two come and go: one ends, one is given back.
+fn a_held_task_is_always_counted<A: Account>(account: Arc<A>) {
+    let held = account.reserve().unwrap();
+    let ends = thread::spawn({
+        let account = Arc::clone(&account);
+        move || account.reserve().map(A::finish)
+    });
+    let gives_back = thread::spawn({
+        let account = Arc::clone(&account);
+        move || drop(account.reserve())
+    });
+    let seen = account.in_flight();
+    assert!((1..=3).contains(&seen), "{seen} in flight while one is held");
+    ends.join().unwrap();
+    gives_back.join().unwrap();
+    assert_eq!(account.in_flight(), 1);
+    A::finish(held);
+    assert_eq!((account.in_flight(), account.completed()), (0, 2));
+}
+
+/// One task ends and one is given back, each after its thread left a note.
+fn who_reads_nothing_sees_what_led_there<A: Account>(account: Arc<A>) {
+    let (ends, gives_back) = (account.reserve().unwrap(), account.reserve().unwrap());
+    let note = Arc::new(AtomicBool::new(false));
+    let threads = [
+        thread::spawn(move || A::finish(ends)),
+        thread::spawn({
+            let note = Arc::clone(&note);
+            move || {
+                note.store(true, Relaxed);
+                drop(gives_back);
+            }
+        }),
+    ];
+    if account.in_flight() == 0 {
+        assert_eq!(account.completed(), 1, "an end is seen without its outcome");
+        assert!(note.load(Relaxed), "a place is back before what its thread did");
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(account.in_flight(), 0);
+}
+
+/// A worker that is closed and has nothing in flight goes, while a dispatcher tries to reserve.
+fn a_closed_worker_that_is_idle_stays_so<A: Account>(account: Arc<A>) {
+    let gone = Arc::new(AtomicBool::new(false));
+    let dispatchers: Vec<_> = (0..2)
+        .map(|_| {
+            let (account, gone) = (Arc::clone(&account), Arc::clone(&gone));
+            thread::spawn(move || {
+                if let Some(place) = account.reserve() {
+                    assert!(!gone.load(Relaxed), "a task was admitted to a worker that is gone");
+                    A::finish(place);
+                }
+            })
+        })
+        .collect();
+    account.close();
+    assert!(account.reserve().is_none(), "admitted by the thread that closed");
+    if account.in_flight() == 0 {
+        gone.store(true, Relaxed);
+    }
+    dispatchers.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(account.in_flight(), 0);
+}
+
+/// Two threads reserve, let go and record by id.
+fn who_reserved_can_record<A: Account>(account: Arc<A>) {
+    let other = thread::spawn({
+        let account = Arc::clone(&account);
+        move || {
+            A::detach(account.reserve().unwrap());
+            assert!(account.record(), "a task in flight could not be recorded");
+        }
+    });
+    A::detach(account.reserve().unwrap());
+    assert!(account.record(), "a task in flight could not be recorded");
+    other.join().unwrap();
+    assert_eq!((account.in_flight(), account.completed()), (0, 2));
+}
+
+/// Two threads record the same task.
+fn a_task_is_recorded_once<A: Account>(account: Arc<A>) {
+    A::detach(account.reserve().unwrap());
+    let other = thread::spawn({
+        let account = Arc::clone(&account);
+        move || account.record()
+    });
+    let here = account.record();
+    let there = other.join().unwrap();
+    assert!(here != there, "one task was recorded by both or by neither: {here}");
+    A::detach(account.reserve().unwrap());
+    assert_eq!(account.in_flight(), 1);
+}
+
+/// A thread records what another has detached, without having been told of it.
+fn an_end_by_id_is_seen_with_its_admission<A: Account>(account: Arc<A>) {
+    let dispatcher = thread::spawn({
+        let account = Arc::clone(&account);
+        move || A::detach(account.reserve().unwrap())
+    });
+    let recording = thread::spawn({
+        let account = Arc::clone(&account);
+        move || account.record()
+    });
+    let seen = account.selectable();
+    assert!(seen <= 1, "{seen} in flight: an end is seen without its admission");
+    dispatcher.join().unwrap();
+    let ended = recording.join().unwrap();
+    assert_eq!(account.in_flight(), u64::from(!ended));
+}
+
+#[test]
+fn held_tasks_are_counted() {
+    explore("a held task is always counted", 3, || a_held_task_is_always_counted(real()));
+}
+
+#[test]
+fn reading_admissions_first_loses_a_held_task() {
+    let model = || a_held_task_is_always_counted(Twin::with(Bug::AdmittedFirst));
+    fails_with("admissions read first", 2, "0 in flight while one is held", model);
+}
+
+#[test]
+fn a_relaxed_end_hides_its_admission() {
+    let model = || a_held_task_is_always_counted(Twin::with(Bug::RelaxedEnd));
+    fails_with("relaxed end, admission", 2, "0 in flight while one is held", model);
+}
+
+#[test]
+fn idleness_shows_what_led_there() {
+    let model = || who_reads_nothing_sees_what_led_there(real());
+    explore("who reads nothing sees what led there", 3, model);
+}
+
+#[test]
+fn a_relaxed_end_hides_its_outcome() {
+    let model = || who_reads_nothing_sees_what_led_there(Twin::with(Bug::RelaxedEnd));
+    fails_with("relaxed end, outcome", 2, "an end is seen without its outcome", model);
+}
+
+#[test]
+fn a_relaxed_withdrawal_hides_what_came_before() {
+    let model = || who_reads_nothing_sees_what_led_there(Twin::with(Bug::RelaxedWithdrawal));
+    fails_with("relaxed withdrawal", 2, "a place is back before what its thread did", model);
+}
+
+#[test]
+fn closed_and_idle_is_final() {
+    let model = || a_closed_worker_that_is_idle_stays_so(real());
+    explore("a closed worker that is idle stays so", 3, model);
+}
+
+#[test]
+fn a_closed_bit_apart_admits_to_the_gone() {
+    let model = || a_closed_worker_that_is_idle_stays_so(Twin::with(Bug::LooksThenAdmits));
+    fails_with("closed bit apart", 2, "admitted to a worker that is gone", model);
+}
+
+#[test]
+fn each_detached_task_can_be_recorded() {
+    explore("who reserved can record", 3, || who_reserved_can_record(real()));
+}
+
+#[test]
+fn outnumbering_unseen_admissions_refuses_a_record() {
+    let model = || who_reserved_can_record(Twin::with(Bug::OutnumbersUnseen));
+    fails_with("ends outnumber unseen admissions", 2, "could not be recorded", model);
+}
+
+#[test]
+fn a_second_record_is_refused() {
+    explore("a task is recorded once", 3, || a_task_is_recorded_once(real()));
+}
+
+#[test]
+fn looking_before_taking_records_twice() {
+    let model = || a_task_is_recorded_once(Twin::with(Bug::LooksThenTakes));
+    fails_with("look, then take", 2, "one task was recorded by both", model);
+}
+
+#[test]
+fn recording_the_task_of_another() {
+    let model = || an_end_by_id_is_seen_with_its_admission(real());
+    explore("an end by id is seen with its admission", 3, model);
+}
+
+#[test]
+fn taking_without_acquire_hides_the_admission() {
+    let model = || an_end_by_id_is_seen_with_its_admission(Twin::with(Bug::TakesUnseen));
+    fails_with("task taken Relaxed", 3, "an end is seen without its admission", model);
+}
