@@ -1,0 +1,38 @@
+//! The program `raddle`: runs the strategies on the real runtime and compares what came of it.
+#![warn(missing_docs)]
+
+mod app;
+mod args;
+mod progress;
+mod report;
+mod run;
+mod stop;
+mod trace;
+mod workers;
+mod workload;
+
+use std::process::ExitCode;
+
+use app::{End, Failure};
+use clap::Parser;
+
+/// Something went wrong in the run itself.
+const FAILED: u8 = 1;
+/// What was asked for cannot be; as clap ends.
+const WRONG: u8 = 2;
+/// Ctrl-C, as shells report it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match app::run(args::Cli::parse()) {
+        Ok(End::Whole) => ExitCode::SUCCESS,
+        Ok(End::Interrupted) => INTERRUPTED.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            match failure {
+                Failure::Run(_) | Failure::CtrlC(_) => FAILED.into(),
+                _ => WRONG.into(),
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The report as CSV: the same figures, one line a strategy, one column a worker's share.
+
+use std::io::{self, Write};
+
+use super::Report;
+
+const COLUMNS: [&str; 15] = [
+    "strategy",
+    "tasks",
+    "completed",
+    "failed",
+    "rejected",
+    "cancelled",
+    "throughput_per_s",
+    "utilisation",
+    "latency_us_mean",
+    "latency_us_p50",
+    "latency_us_p90",
+    "latency_us_p99",
+    "latency_us_p999",
+    "latency_us_max",
+    "select_ns_mean",
+];
+
+/// Writes the report.
+pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    let workers = report.strategies.first().map_or(&[][..], |first| &first.share);
+    let shares = workers.iter().map(|(worker, _)| format!("share_{worker}"));
+    csv.write_record(COLUMNS.iter().map(|column| (*column).to_owned()).chain(shares))?;
+    for strategy in &report.strategies {
+        let latency = &strategy.latency_us;
+        csv.write_field(&strategy.strategy)?;
+        for count in [
+            strategy.tasks,
+            strategy.completed,
+            strategy.failed,
+            strategy.rejected,
+            strategy.cancelled,
+        ] {
+            csv.write_field(count.to_string())?;
+        }
+        let figures = [
+            strategy.throughput_per_s,
+            strategy.utilisation,
+            latency.mean,
+            latency.p50,
+            latency.p90,
+            latency.p99,
+            latency.p999,
+            latency.max,
+            strategy.select_ns_mean,
+        ];
+        for figure in figures.into_iter().chain(strategy.share.iter().map(|(_, share)| *share)) {
+            // What was not measured is an empty field.
+            csv.write_field(if figure.is_nan() { String::new() } else { figure.to_string() })?;
+        }
+        csv.write_record(None::<&[u8]>)?;
+    }
+    csv.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_the_same_figures() {
+        let mut report = super::super::tests::example();
+        report.strategies[1].latency_us.mean = f64::NAN;
+        let mut bytes = Vec::new();
+        write(&report, &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], format!("{},share_code-0,share_any-1", COLUMNS.join(",")));
+        assert_eq!(
+            lines[1],
+            "least_loaded,1000,1000,0,0,0,250.5,0.625,1500,900,2000,4000,8000,12000,41,0.75,0.25"
+        );
+        assert_eq!(
+            lines[2],
+            "random,1000,990,0,10,0,250.5,0.625,,900,2000,9000,18000,27000,41,0.75,0.25"
+        );
+        assert_eq!(lines.len(), 3);
+    }
+}

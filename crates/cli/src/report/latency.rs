@@ -1,0 +1,79 @@
+//! Latencies in a few figures.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Mean, percentiles and maximum in microseconds; not a number (JSON `null`) when nothing was
+/// measured. Percentiles are exact to three significant digits, mean and maximum as measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl Latency {
+    /// Sums up latencies in nanoseconds.
+    pub fn of(nanos: &[u64]) -> Self {
+        let Some(max) = nanos.iter().max() else {
+            let none = f64::NAN;
+            return Self { mean: none, p50: none, p90: none, p99: none, p999: none, max: none };
+        };
+        let mut histogram = Histogram::<u64>::new_with_max((*max).max(2), 3)
+            .expect("three digits and a maximum of at least 2 make a histogram");
+        for latency in nanos {
+            histogram.saturating_record(*latency);
+        }
+        let percentile = |p| histogram.value_at_quantile(p).min(*max) as f64 / 1e3;
+        let sum: u128 = nanos.iter().map(|latency| u128::from(*latency)).sum();
+        Self {
+            mean: sum as f64 / nanos.len() as f64 / 1e3,
+            p50: percentile(0.5),
+            p90: percentile(0.9),
+            p99: percentile(0.99),
+            p999: percentile(0.999),
+            max: *max as f64 / 1e3,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_of_a_thousand_latencies_are_right_to_three_digits() {
+        let nanos: Vec<u64> = (1..=1000).rev().map(|ms| ms * 1_000_000).collect();
+        let latency = Latency::of(&nanos);
+        assert_eq!((latency.mean, latency.max), (500_500.0, 1_000_000.0));
+        for (measured, exact) in [
+            (latency.p50, 500e3),
+            (latency.p90, 900e3),
+            (latency.p99, 990e3),
+            (latency.p999, 999e3),
+        ] {
+            assert!((measured / exact - 1.0).abs() < 1e-3, "{measured} for {exact}");
+        }
+    }
+
+    #[test]
+    fn one_latency_is_every_figure() {
+        assert_eq!(Latency::of(&[7_000]).p50, 7.0);
+        assert_eq!(Latency::of(&[0]).max, 0.0);
+    }
+
+    #[test]
+    fn nothing_measured_is_null() {
+        let json = serde_json::to_value(Latency::of(&[])).unwrap();
+        assert!(json["p99"].is_null() && json["mean"].is_null());
+    }
+}

@@ -1,0 +1,134 @@
+//! What was measured, and how it is shown.
+
+pub mod csv;
+pub mod file;
+pub mod json;
+mod latency;
+pub mod table;
+
+use serde::{Serialize, Serializer};
+
+pub use latency::Latency;
+
+use crate::args::Service;
+use crate::run::Mode;
+
+/// Everything that was measured. Its JSON is part of what the program promises.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What was asked of the strategies.
+    pub workload: WorkloadReport,
+    /// What came of it, in the order they ran.
+    pub strategies: Vec<StrategyReport>,
+}
+
+/// What was asked of the strategies.
+#[derive(Debug, Serialize)]
+pub struct WorkloadReport {
+    /// `embedded`, or the trace.
+    pub source: String,
+    /// How many tasks.
+    pub tasks: usize,
+    /// Seed of the embedded workload and of random choices.
+    pub seed: u64,
+    /// What arrival and service times were divided by.
+    pub speedup: f64,
+    /// Seconds from the first arrival to the last, sped up.
+    pub span_s: f64,
+    /// Seconds that a worker of speed 1 would be busy with all tasks, sped up.
+    pub work_s: f64,
+    /// `open`, or `closed` with its `concurrency`.
+    #[serde(flatten)]
+    pub mode: Mode,
+    /// What a worker does for the time of a task.
+    pub service: Service,
+    /// The workers.
+    pub workers: String,
+    /// How many tasks may wait for a worker; `null` if there is room for all.
+    pub mailbox: Option<usize>,
+    /// Whether Ctrl-C ended it early.
+    pub interrupted: bool,
+}
+
+/// What came of one strategy.
+#[derive(Debug, Serialize)]
+pub struct StrategyReport {
+    /// Its name.
+    pub strategy: String,
+    /// Tasks given to the pool.
+    pub tasks: u64,
+    /// Tasks whose handler succeeded.
+    pub completed: u64,
+    /// Tasks whose handler failed.
+    pub failed: u64,
+    /// Tasks that the pool refused.
+    pub rejected: u64,
+    /// Tasks that Ctrl-C cut short; absent when there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cancelled: u64,
+    /// Completed tasks a second, from the first given to the last done.
+    pub throughput_per_s: f64,
+    /// The share of that time in which the workers were busy.
+    pub utilisation: f64,
+    /// Latencies of the completed tasks.
+    pub latency_us: Latency,
+    /// Each worker's share of the completed tasks.
+    #[serde(serialize_with = "as_map")]
+    pub share: Vec<(String, f64)>,
+    /// Mean time of a selection.
+    pub select_ns_mean: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+fn as_map<S: Serializer>(pairs: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, share)| (name, share)))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A report of two strategies that differ in some columns.
+    pub fn example() -> Report {
+        let strategy = |strategy: &str, p99: f64, rejected| StrategyReport {
+            strategy: strategy.into(),
+            tasks: 1_000,
+            completed: 1_000 - rejected,
+            failed: 0,
+            rejected,
+            cancelled: 0,
+            throughput_per_s: 250.5,
+            utilisation: 0.625,
+            latency_us: Latency {
+                mean: 1_500.0,
+                p50: 900.0,
+                p90: 2_000.0,
+                p99,
+                p999: 2.0 * p99,
+                max: 3.0 * p99,
+            },
+            share: vec![("code-0".into(), 0.75), ("any-1".into(), 0.25)],
+            select_ns_mean: 41.0,
+        };
+        Report {
+            workload: WorkloadReport {
+                source: "embedded".into(),
+                tasks: 1_000,
+                seed: 1,
+                speedup: 1.0,
+                span_s: 4.0,
+                work_s: 5.0,
+                mode: Mode::Closed { concurrency: 2 },
+                service: Service::Sleep,
+                workers: "1x1.0:code,1x1.0".into(),
+                mailbox: None,
+                interrupted: false,
+            },
+            strategies: vec![strategy("least_loaded", 4_000.0, 0), strategy("random", 9_000.0, 10)],
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The report as tables for people.
+
+use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+
+use super::{Report, StrategyReport};
+
+const BEST: char = '*';
+const WORST: char = '!';
+
+/// Which end of a column is the good one.
+#[derive(Clone, Copy)]
+enum Better {
+    More,
+    Less,
+    /// Given by the run, not earned by the strategy.
+    Neither,
+}
+
+/// A column: its heading, its figure, how it is written and what is good.
+struct Column {
+    heading: &'static str,
+    figure: fn(&StrategyReport) -> f64,
+    written: fn(f64) -> String,
+    better: Better,
+}
+
+const fn column(
+    heading: &'static str,
+    better: Better,
+    written: fn(f64) -> String,
+    figure: fn(&StrategyReport) -> f64,
+) -> Column {
+    Column { heading, figure, written, better }
+}
+
+const COLUMNS: [Column; 13] = [
+    column("tasks", Better::Neither, count, |s| s.tasks as f64),
+    column("completed", Better::More, count, |s| s.completed as f64),
+    column("failed", Better::Less, count, |s| s.failed as f64),
+    column("rejected", Better::Less, count, |s| s.rejected as f64),
+    column("tasks/s", Better::More, count, |s| s.throughput_per_s),
+    column("utilisation", Better::More, percent, |s| s.utilisation),
+    column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean),
+    column("p50 ms", Better::Less, milliseconds, |s| s.latency_us.p50),
+    column("p90 ms", Better::Less, milliseconds, |s| s.latency_us.p90),
+    column("p99 ms", Better::Less, milliseconds, |s| s.latency_us.p99),
+    column("p99.9 ms", Better::Less, milliseconds, |s| s.latency_us.p999),
+    column("max ms", Better::Less, milliseconds, |s| s.latency_us.max),
+    column("select ns", Better::Less, count, |s| s.select_ns_mean),
+];
+
+const CANCELLED: Column = column("cancelled", Better::Neither, count, |s| s.cancelled as f64);
+
+/// The figures of each strategy, the best and the worst of each column marked.
+pub fn figures(report: &Report) -> Table {
+    let strategies = &report.strategies;
+    let cancelled = strategies.iter().any(|strategy| strategy.cancelled > 0);
+    let columns: Vec<&Column> = COLUMNS.iter().chain(cancelled.then_some(&CANCELLED)).collect();
+    let mut rows: Vec<Vec<Cell>> =
+        strategies.iter().map(|strategy| vec![Cell::new(&strategy.strategy)]).collect();
+    for column in &columns {
+        for (row, cell) in rows.iter_mut().zip(cells(column, strategies)) {
+            row.push(cell);
+        }
+    }
+    table(columns.iter().map(|column| column.heading), rows)
+}
+
+/// Each worker's share of the completed tasks.
+pub fn shares(report: &Report) -> Table {
+    let workers = report.strategies.first().map_or(&[][..], |first| &first.share);
+    let row = |strategy: &StrategyReport| {
+        let shares = strategy.share.iter().map(|(_, share)| right(percent(*share)));
+        [Cell::new(&strategy.strategy)].into_iter().chain(shares).collect()
+    };
+    let rows = report.strategies.iter().map(row).collect();
+    table(workers.iter().map(|(worker, _)| worker.as_str()), rows)
+}
+
+/// What the marks mean.
+pub fn legend() -> String {
+    format!("{BEST} best and {WORST} worst of the column; times are from when a task was due")
+}
+
+fn table<'a>(headings: impl Iterator<Item = &'a str>, rows: Vec<Vec<Cell>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    let headings = headings.map(|heading| right(heading.to_owned()));
+    table.set_header([Cell::new("strategy")].into_iter().chain(headings));
+    table.add_rows(rows);
+    if std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) {
+        table.force_no_tty();
+    }
+    table
+}
+
+fn cells(column: &Column, strategies: &[StrategyReport]) -> Vec<Cell> {
+    let figures: Vec<f64> = strategies.iter().map(column.figure).collect();
+    let marks = marks(&figures, column);
+    let cell = |(figure, mark): (f64, Option<char>)| {
+        let text = (column.written)(figure);
+        match mark {
+            Some(BEST) => right(format!("{text} {BEST}")).fg(Color::Green),
+            Some(mark) => right(format!("{text} {mark}")).fg(Color::Red),
+            None if matches!(column.better, Better::Neither) => right(text),
+            // As wide as with a mark, so that the digits stand below each other.
+            None => right(format!("{text}  ")),
+        }
+    };
+    figures.into_iter().zip(marks).map(cell).collect()
+}
+
+/// The mark of each figure. Figures that are written alike are marked alike, and none is marked
+/// where best and worst would be written alike.
+fn marks(figures: &[f64], column: &Column) -> Vec<Option<char>> {
+    let measured = || figures.iter().copied().filter(|figure| !figure.is_nan());
+    let (least, most) = (measured().fold(f64::NAN, f64::min), measured().fold(f64::NAN, f64::max));
+    let (best, worst) = match column.better {
+        Better::More => (most, least),
+        Better::Less => (least, most),
+        Better::Neither => return vec![None; figures.len()],
+    };
+    let (best, worst) = ((column.written)(best), (column.written)(worst));
+    let mark = |figure: &f64| match (column.written)(*figure) {
+        _ if best == worst => None,
+        text if text == best => Some(BEST),
+        text if text == worst => Some(WORST),
+        _ => None,
+    };
+    figures.iter().map(mark).collect()
+}
+
+fn right(text: String) -> Cell {
+    Cell::new_owned(text).set_alignment(CellAlignment::Right)
+}
+
+fn count(figure: f64) -> String {
+    measured(figure, |count| format!("{count:.0}"))
+}
+
+fn percent(figure: f64) -> String {
+    format!("{:.1} %", figure * 100.0)
+}
+
+/// In four digits, as far as that goes.
+fn milliseconds(microseconds: f64) -> String {
+    measured(microseconds / 1e3, |ms| match ms {
+        ..9.9995 => format!("{ms:.3}"),
+        ..99.995 => format!("{ms:.2}"),
+        ..999.95 => format!("{ms:.1}"),
+        _ => format!("{ms:.0}"),
+    })
+}
+
+fn measured(figure: f64, written: impl FnOnce(f64) -> String) -> String {
+    if figure.is_nan() { "-".into() } else { written(figure) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn best_and_worst_are_marked_and_equals_are_not() {
+        let text = figures(&super::super::tests::example()).force_no_tty().to_string();
+        let line = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(&format!("| {name}"))).unwrap();
+            line.split('|').skip(1).map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let (best, worst) = (line("least_loaded"), line("random"));
+        assert_eq!(best[1..5], ["1000", "1000 *", "0", "0 *"]);
+        assert_eq!(worst[1..5], ["1000", "990 !", "0", "10 !"]);
+        assert_eq!((best[7].as_str(), worst[7].as_str()), ("1.500", "1.500"));
+        assert_eq!((best[10].as_str(), worst[10].as_str()), ("4.000 *", "9.000 !"));
+    }
+
+    #[test]
+    fn figures_written_alike_are_marked_alike_and_what_is_missing_is_not_marked() {
+        let column = column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean);
+        let marked = marks(&[1_000.1, 1_000.4, 5_000.0, f64::NAN, 2_000.0], &column);
+        assert_eq!(marked, [Some(BEST), Some(BEST), Some(WORST), None, None]);
+        assert_eq!(marks(&[7.0, 7.1], &column), [None, None]);
+        assert_eq!(marks(&[f64::NAN], &column), [None]);
+    }
+
+    #[test]
+    fn times_are_written_in_four_digits() {
+        let written = [12.4, 1_234.0, 56_789.0, 999_990.0, 2_500_000.0, f64::NAN].map(milliseconds);
+        assert_eq!(written, ["0.012", "1.234", "56.79", "1000", "2500", "-"]);
+    }
+
+    #[test]
+    fn every_worker_has_its_share() {
+        let text = shares(&super::super::tests::example()).force_no_tty().to_string();
+        assert!(text.contains("code-0") && text.contains("75.0 %") && text.contains("25.0 %"));
+    }
+}

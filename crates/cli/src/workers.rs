@@ -1,0 +1,259 @@
+//! `--workers`: how many, how fast, for what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// One thread each; beyond this it is more likely a slip of the finger.
+const MOST_WORKERS: usize = 1_024;
+const SLOWEST: f64 = 0.001;
+const FASTEST: f64 = 1_000.0;
+const FORM: &str =
+    "COUNTxSPEED or COUNTxSPEED:CAPABILITY+CAPABILITY, joined by commas, like `4x1.0:code,2x0.5`";
+
+/// Workers as given by `--workers`; at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workers(Vec<Group>);
+
+/// Workers that are alike.
+#[derive(Clone, Debug, PartialEq)]
+struct Group {
+    count: usize,
+    speed: f64,
+    /// None at all makes them general workers.
+    capabilities: Vec<String>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerPlan {
+    /// Unique among the workers.
+    pub name: String,
+    /// Service times are divided by it.
+    pub speed: f64,
+    /// What it serves; empty for everything.
+    pub capabilities: Vec<String>,
+}
+
+/// Why a `--workers` cannot be.
+#[derive(Debug, Error, PartialEq)]
+pub enum WorkersError {
+    /// Not of the form.
+    #[error("`{part}` is not a group of workers: expected {FORM}")]
+    Form {
+        /// The part that is wrong.
+        part: String,
+    },
+    /// A count that is no number or none at all.
+    #[error("`{count}` in `{part}` is not a number of workers: expected 1 to {MOST_WORKERS}")]
+    Count {
+        /// The count.
+        count: String,
+        /// The part it stands in.
+        part: String,
+    },
+    /// A speed that nothing can have.
+    #[error("`{speed}` in `{part}` is not a speed: expected a number from {SLOWEST} to {FASTEST}")]
+    Speed {
+        /// The speed.
+        speed: String,
+        /// The part it stands in.
+        part: String,
+    },
+    /// Too many in all.
+    #[error("{count} workers are too many: expected at most {MOST_WORKERS}, each is a thread")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Workers {
+    /// Each worker, in the order given.
+    pub fn plans(&self) -> Vec<WorkerPlan> {
+        let each = self.0.iter().flat_map(|group| std::iter::repeat_n(group, group.count));
+        each.enumerate()
+            .map(|(index, Group { speed, capabilities, .. })| {
+                let kind =
+                    if capabilities.is_empty() { "any".into() } else { capabilities.join("+") };
+                let name = format!("{kind}-{index}");
+                WorkerPlan { name, speed: *speed, capabilities: capabilities.clone() }
+            })
+            .collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|group| group.count).sum()
+    }
+
+    /// The sum of their speeds.
+    pub fn capacity(&self) -> f64 {
+        self.0.iter().map(|group| group.count as f64 * group.speed).sum()
+    }
+
+    /// Whether one of them serves tasks of this capability.
+    pub fn serve(&self, capability: &str) -> bool {
+        self.0.iter().any(|group| {
+            group.capabilities.is_empty() || group.capabilities.iter().any(|own| own == capability)
+        })
+    }
+}
+
+impl FromStr for Workers {
+    type Err = WorkersError;
+
+    fn from_str(text: &str) -> Result<Self, WorkersError> {
+        let groups: Vec<Group> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        let count = groups.iter().map(|group| group.count).sum();
+        if count > MOST_WORKERS {
+            return Err(WorkersError::TooMany { count });
+        }
+        Ok(Self(groups))
+    }
+}
+
+impl FromStr for Group {
+    type Err = WorkersError;
+
+    fn from_str(part: &str) -> Result<Self, WorkersError> {
+        let form = || WorkersError::Form { part: part.to_owned() };
+        let (size, names) = match part.split_once(':') {
+            Some((size, names)) => (size, Some(names)),
+            None => (part, None),
+        };
+        let (count_text, speed_text) = size.split_once('x').ok_or_else(form)?;
+        let count = count_text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|count| (1..=MOST_WORKERS).contains(count))
+            .ok_or_else(|| WorkersError::Count { count: count_text.into(), part: part.into() })?;
+        let speed = speed_text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|speed| (SLOWEST..=FASTEST).contains(speed))
+            .ok_or_else(|| WorkersError::Speed { speed: speed_text.into(), part: part.into() })?;
+        let mut capabilities: Vec<String> = Vec::new();
+        for name in names.iter().flat_map(|names| names.split('+')).map(str::trim) {
+            if name.is_empty() || name.contains(':') {
+                return Err(form());
+            }
+            if !capabilities.iter().any(|known| known == name) {
+                capabilities.push(name.to_owned());
+            }
+        }
+        Ok(Self { count, speed, capabilities })
+    }
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Group { count, speed, capabilities }) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let colon = if capabilities.is_empty() { "" } else { ":" };
+            write!(f, "{comma}{count}x{speed:?}{colon}{}", capabilities.join("+"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn groups_become_workers_with_names_of_their_own() {
+        let workers: Workers = "2x1.5:code,1x1:code+chat, 2x0.5".parse().unwrap();
+        assert_eq!(workers.count(), 5);
+        assert_eq!(workers.capacity(), 5.0);
+        let plans = workers.plans();
+        let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        assert_eq!(names, ["code-0", "code-1", "code+chat-2", "any-3", "any-4"]);
+        assert_eq!(plans[4].speed, 0.5);
+        assert_eq!(plans[2].capabilities, ["code", "chat"]);
+    }
+
+    #[test]
+    fn a_general_worker_serves_everything_and_a_special_one_what_it_names() {
+        let special: Workers = "1x1:code".parse().unwrap();
+        assert!(special.serve("code") && !special.serve("chat"));
+        let general: Workers = "1x1".parse().unwrap();
+        assert!(general.serve("chat"));
+    }
+
+    #[test]
+    fn every_impossible_spec_says_what_is_wrong_and_what_would_be_right() {
+        let form = |part| format!("`{part}` is not a group of workers: expected {FORM}");
+        let count = |count, part| {
+            format!("`{count}` in `{part}` is not a number of workers: expected 1 to 1024")
+        };
+        let speed = |speed, part| {
+            format!("`{speed}` in `{part}` is not a speed: expected a number from 0.001 to 1000")
+        };
+        let cases = [
+            ("", form("")),
+            ("many", form("many")),
+            ("4", form("4")),
+            ("4x1,", form("")),
+            ("4x1:", form("4x1:")),
+            ("4x1:code+", form("4x1:code+")),
+            ("4x1:a:b", form("4x1:a:b")),
+            ("0x1", count("0", "0x1")),
+            ("-1x1", count("-1", "-1x1")),
+            ("1.5x1", count("1.5", "1.5x1")),
+            ("x1", count("", "x1")),
+            ("1025x1", count("1025", "1025x1")),
+            ("99999999999999999999x1", count("99999999999999999999", "99999999999999999999x1")),
+            ("2x0", speed("0", "2x0")),
+            ("2x-1", speed("-1", "2x-1")),
+            ("2xNaN", speed("NaN", "2xNaN")),
+            ("2xinf", speed("inf", "2xinf")),
+            ("2x1e9", speed("1e9", "2x1e9")),
+            ("1x1,2xfast:code", speed("fast", "2xfast:code")),
+            (
+                "1000x1,25x2",
+                "1025 workers are too many: expected at most 1024, each is a thread".into(),
+            ),
+        ];
+        for (spec, expected) in cases {
+            assert_eq!(spec.parse::<Workers>().unwrap_err().to_string(), expected, "for {spec:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+            let _ = text.parse::<Workers>();
+        }
+
+        #[test]
+        fn a_valid_spec_round_trips(
+            groups in prop::collection::vec(
+                (1..100_usize, SLOWEST..=FASTEST, prop::collection::hash_set("[a-z]{1,5}", 0..3)),
+                1..8,
+            )
+        ) {
+            let group = |(count, speed, names): (usize, f64, HashSet<String>)| Group {
+                count,
+                speed,
+                capabilities: names.into_iter().collect(),
+            };
+            let workers = Workers(groups.into_iter().map(group).collect());
+            prop_assert_eq!(workers.to_string().parse::<Workers>().unwrap(), workers);
+        }
+
+        #[test]
+        fn names_are_unique(count in 1..50_usize, other in 1..50_usize) {
+            let workers: Workers = format!("{count}x1:a,{other}x2:a,1x1").parse().unwrap();
+            let names: HashSet<_> = workers.plans().into_iter().map(|plan| plan.name).collect();
+            prop_assert_eq!(names.len(), workers.count());
+        }
+    }
+}
