@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::roster::Member;
 use crate::stats::history::{PLACES, place};
 use crate::stats::{Board, Signals};
-use crate::{Capability, Health, Roster, Worker};
+use crate::{Capability, Health, Reservation, Roster, Worker};
 
 /// Who may be given a task: the workers that a strategy picks from, by index.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub struct Candidates<'r> {
     roster: &'r Roster,
     set: &'r CandidateSet,
     group: usize,
+    /// Of the capability that was asked for.
+    place: usize,
 }
 
 impl<'r> Candidates<'r> {
@@ -38,6 +40,21 @@ impl<'r> Candidates<'r> {
     #[inline]
     pub fn worker(&self, index: usize) -> &'r Arc<Worker> {
         &self.set.workers[index]
+    }
+
+    /// Takes a place at the candidate at `index`: [`Reservation::take`] without a look at the
+    /// worker, whose other figures may be far from its admissions.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    #[inline]
+    pub fn take(&self, index: usize, capability: Option<Capability>) -> Option<Reservation<'r>> {
+        let worker = self.worker(index);
+        let admissions = match &*self.set.runs {
+            [run] => run.board.admissions(run.lanes.start + index),
+            _ => worker.stats().admissions(),
+        };
+        Reservation::at(worker, admissions, self.position(index), capability)
     }
 
     /// Where the candidate at `index` stands in the roster.
@@ -66,7 +83,11 @@ impl<'r> Candidates<'r> {
     /// through memory faster than `next`.
     #[inline]
     pub fn signals(&self) -> impl Iterator<Item = Signals<'r>> {
-        self.set.runs.iter().flat_map(|run| run.board.signals(run.lanes.clone(), run.named))
+        let place = self.place;
+        self.set
+            .runs
+            .iter()
+            .flat_map(move |run| run.board.signals(run.lanes.clone(), place, run.named))
     }
 
     /// What a selection reads of the candidate at `index`, if there is one.
@@ -74,7 +95,7 @@ impl<'r> Candidates<'r> {
     pub fn signals_at(&self, index: usize) -> Option<Signals<'r>> {
         let worker = self.set.workers.get(index)?;
         let (board, lane) = worker.stats().place();
-        board.signals(lane..lane + 1, self.set.is_named(worker)).next()
+        board.signals(lane..lane + 1, self.place, self.set.is_named(worker)).next()
     }
 
     /// All of them, by index.
@@ -146,8 +167,13 @@ impl CandidateTable {
 
     /// The candidates of a group of `roster`, whose table this is.
     #[inline]
-    pub(crate) fn get<'r>(&'r self, roster: &'r Roster, group: usize) -> Candidates<'r> {
-        Candidates { roster, set: &self.sets[group], group }
+    pub(crate) fn get<'r>(
+        &'r self,
+        roster: &'r Roster,
+        group: usize,
+        asked: Option<Capability>,
+    ) -> Candidates<'r> {
+        Candidates { roster, set: &self.sets[group], group, place: place(asked) }
     }
 }
 

@@ -153,12 +153,12 @@ impl Roster {
     /// Who may be given a task that names `capability`, or none. Wait-free.
     #[inline]
     pub fn candidates(&self, capability: Option<Capability>) -> Candidates<'_> {
-        self.candidates.get(self, self.candidates.group_of(capability))
+        self.candidates.get(self, self.candidates.group_of(capability), capability)
     }
 
     /// Every distinct set of candidates, by [group](Candidates::group).
     pub fn groups(&self) -> impl Iterator<Item = Candidates<'_>> {
-        (0..self.candidates.groups()).map(|group| self.candidates.get(self, group))
+        (0..self.candidates.groups()).map(|group| self.candidates.get(self, group, None))
     }
 
     /// A stamp that tells this roster from every other one.
@@ -198,7 +198,7 @@ impl Roster {
         let mut names: HashSet<String> =
             self.members.iter().map(|member| member.worker.name().to_owned()).collect();
         let mut next = self.clone();
-        let board = Board::new(specs.len(), self.tracking.enabled);
+        let board = Board::new(specs.len());
         for (lane, spec) in specs.iter().enumerate() {
             if !names.insert(spec.name().to_owned()) {
                 return Err(RosterError::DuplicateName(spec.name().to_owned()));

@@ -78,7 +78,8 @@ impl Balancer {
         roster: &'r Roster,
     ) -> Result<Reservation<'r>, SelectError> {
         let now = if task.given_at == 0 { roster.clock().now() } else { task.given_at };
-        reserve_by(&*self.strategy, &task.given_at(now), roster, |worker, position| {
+        reserve_by(&*self.strategy, &task.given_at(now), roster, |candidates, index| {
+            let (worker, position) = (candidates.worker(index), candidates.position(index));
             Reservation::take_at(worker, position, task.capability, now)
         })
     }

@@ -1,4 +1,4 @@
-use raddle_core::{Candidates, Capability, Signals, TaskProfile};
+use raddle_core::{Candidates, Signals, TaskProfile};
 
 use crate::Strategy;
 use crate::lowest::lowest;
@@ -26,12 +26,12 @@ impl CapabilityBest {
         Self
     }
 
-    /// The score of a candidate for a task of this capability; higher is better.
+    /// The score of a candidate for the capability that was asked for; higher is better.
     #[inline]
-    pub fn score(candidate: Signals<'_>, capability: Option<Capability>) -> f32 {
+    pub fn score(candidate: Signals<'_>) -> f32 {
         let fit = if candidate.is_named() { 2.0 } else { 1.0 };
         let status = if candidate.in_flight() > 0 { 0.5 } else { 1.0 };
-        fit * candidate.history(capability) * status
+        fit * candidate.history() * status
     }
 }
 
@@ -41,19 +41,26 @@ impl Strategy for CapabilityBest {
     }
 
     #[inline]
-    fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        lowest(candidates, |signals| {
-            // The bits of a float that is not negative are in its order.
-            u64::from(u32::MAX - Self::score(signals, task.capability).to_bits())
-        })
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        lowest(candidates, cost)
     }
+}
+
+/// A number that is lower the higher the [score](CapabilityBest::score) is: the bits of a float
+/// that is not negative are in its order, and two times as much is one more in its exponent.
+#[inline]
+fn cost(candidate: Signals<'_>) -> u64 {
+    const TWICE: u64 = 1 << (f32::MANTISSA_DIGITS - 1);
+    let named = u64::from(candidate.is_named()) * TWICE;
+    let busy = u64::from(candidate.in_flight() > 0) * TWICE;
+    2 * u64::from(u32::MAX) - named + busy - u64::from(candidate.history().to_bits())
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use raddle_core::{
-        FastThreshold, Finished, Outcome, Reservation, Roster, Tracking, WorkerSpec,
+        Capability, FastThreshold, Finished, Outcome, Reservation, Roster, Tracking, WorkerSpec,
     };
     use std::time::Duration;
 
@@ -72,7 +79,7 @@ mod tests {
 
     fn score(roster: &Roster, position: usize, capability: Option<Capability>) -> f64 {
         let candidates = roster.candidates(capability);
-        CapabilityBest::score(candidates.signals_at(position).unwrap(), capability).into()
+        CapabilityBest::score(candidates.signals_at(position).unwrap()).into()
     }
 
     #[test]
@@ -101,6 +108,28 @@ mod tests {
         Reservation::take(specialist, 0, x).unwrap().detach();
         specialist.record(&expired).unwrap();
         assert!((specialist.stats().history(x) - expected).abs() < 1e-12, "it was not run");
+    }
+
+    #[test]
+    fn costs_are_in_the_order_of_scores() {
+        let (roster, x) = roster();
+        let [specialist, generalist] = [0, 1].map(|at| &roster.workers()[at].worker);
+        let candidates = roster.candidates(Some(x));
+        fastrand::seed(7);
+        for round in 0..200 {
+            let _busy = [specialist, generalist].map(|worker| {
+                let reservation = Reservation::take(worker, 0, Some(x)).unwrap();
+                let outcome = if fastrand::bool() { Outcome::Completed } else { Outcome::Failed };
+                reservation.finish(outcome, Duration::from_micros(fastrand::u64(..20)));
+                fastrand::bool().then(|| Reservation::take(worker, 0, Some(x)))
+            });
+            let [a, b] = [0, 1].map(|at| candidates.signals_at(at).unwrap());
+            assert_eq!(
+                CapabilityBest::score(a).total_cmp(&CapabilityBest::score(b)),
+                cost(b).cmp(&cost(a)),
+                "round {round}, seed 7"
+            );
+        }
     }
 
     #[test]

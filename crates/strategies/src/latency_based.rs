@@ -33,8 +33,20 @@ const STALE: u64 = 100_000_000;
 /// than the others is then tried with one task in the time of a hundred of theirs.
 const STALE_MEANS: u64 = 10;
 
-fn is_stale(idle: u64, mean: u64) -> bool {
-    idle > STALE && idle / STALE_MEANS > mean
+// Out of line, so that the scan of idle workers stays a few instructions: inlined, both are
+// worked out for every worker and then not used.
+
+/// The score of a worker that has been idle for long. Who looks better than the pool is not
+/// stale: it is given tasks.
+#[inline(never)]
+fn after_a_rest(idle: u64, mean: u64, unknown: u64) -> u64 {
+    if idle / STALE_MEANS > mean { mean.min(unknown) } else { mean }
+}
+
+/// The score of a worker with tasks.
+#[inline(never)]
+fn while_busy(in_flight: u64, mean: u64, stalled: u64) -> u64 {
+    mean.max(stalled).saturating_mul(in_flight.saturating_add(1))
 }
 
 impl LatencyBased {
@@ -75,13 +87,11 @@ impl Strategy for LatencyBased {
                 mean => mean,
             };
             match signals.in_flight() {
-                // Who looks better than the pool is given tasks, and is not stale for long.
-                0 if mean > unknown && is_stale(signals.idle_for(now), mean) => unknown,
-                0 => mean,
-                in_flight => {
-                    let slowest = mean.max(signals.stalled_for(now));
-                    slowest.saturating_mul(in_flight.saturating_add(1))
+                0 if signals.idle_for(now) > STALE => {
+                    after_a_rest(signals.idle_for(now), mean, unknown)
                 }
+                0 => mean,
+                in_flight => while_busy(in_flight, mean, signals.stalled_for(now)),
             }
         })
     }

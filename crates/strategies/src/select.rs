@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker};
+use raddle_core::{Candidates, Capability, Reservation, Roster, TaskProfile};
 use thiserror::Error;
 
 use crate::Strategy;
@@ -41,9 +39,7 @@ pub fn reserve<'r>(
     task: &TaskProfile,
     roster: &'r Roster,
 ) -> Result<Reservation<'r>, SelectError> {
-    reserve_by(strategy, task, roster, |worker, position| {
-        Reservation::take(worker, position, task.capability)
-    })
+    reserve_by(strategy, task, roster, |candidates, index| candidates.take(index, task.capability))
 }
 
 /// The same with another way to take a place at a worker.
@@ -52,7 +48,7 @@ pub(crate) fn reserve_by<'r>(
     strategy: &dyn Strategy,
     task: &TaskProfile,
     roster: &'r Roster,
-    take: impl Fn(&'r Arc<Worker>, usize) -> Option<Reservation<'r>>,
+    take: impl Fn(&Candidates<'r>, usize) -> Option<Reservation<'r>>,
 ) -> Result<Reservation<'r>, SelectError> {
     let candidates = roster.candidates(task.capability);
     let count = candidates.len();
@@ -60,7 +56,7 @@ pub(crate) fn reserve_by<'r>(
         return Err(none_for(task, roster));
     }
     let picked = strategy.pick(task, &candidates).min(count - 1);
-    let take = |index| take(candidates.worker(index), candidates.position(index));
+    let take = |index| take(&candidates, index);
     match take(picked) {
         Some(reservation) => Ok(reservation),
         None => next_open(count, picked, take),

@@ -17,7 +17,7 @@ use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 pub(crate) struct Board {
     admissions: Arc<[Admissions]>,
     pulses: Arc<[Pulse]>,
-    /// `f32` by place and lane; empty when histories are not kept.
+    /// `f32` by place and lane.
     histories: Arc<[AtomicU32]>,
 }
 
@@ -35,17 +35,16 @@ pub(super) struct Pulse {
 }
 
 impl Board {
-    pub(crate) fn new(lanes: usize, histories: bool) -> Self {
-        let places = if histories { PLACES * lanes } else { 0 };
+    pub(crate) fn new(lanes: usize) -> Self {
         Self {
             admissions: (0..lanes).map(|_| Admissions::new()).collect(),
             pulses: (0..lanes).map(|_| Pulse::new()).collect(),
-            histories: (0..places).map(|_| AtomicU32::new(START.to_bits())).collect(),
+            histories: (0..PLACES * lanes).map(|_| AtomicU32::new(START.to_bits())).collect(),
         }
     }
 
     #[inline]
-    pub(super) fn admissions(&self, lane: usize) -> &Admissions {
+    pub(crate) fn admissions(&self, lane: usize) -> &Admissions {
         &self.admissions[lane]
     }
 
@@ -57,13 +56,13 @@ impl Board {
     /// Publishes a history, which the worker keeps exactly.
     #[inline]
     pub(super) fn publish_history(&self, lane: usize, capability: Option<Capability>, h: f64) {
-        if let Some(history) = self.history(lane, place(capability)) {
-            history.store((h as f32).to_bits(), Relaxed);
-        }
+        self.histories(place(capability))[lane].store((h as f32).to_bits(), Relaxed);
     }
 
-    fn history(&self, lane: usize, place: usize) -> Option<&AtomicU32> {
-        self.histories.get(place * self.pulses.len() + lane)
+    #[inline]
+    fn histories(&self, place: usize) -> &[AtomicU32] {
+        let lanes = self.pulses.len();
+        &self.histories[place * lanes..][..lanes]
     }
 
     /// Whether both are of the same workers.
@@ -71,20 +70,17 @@ impl Board {
         Arc::ptr_eq(&self.pulses, &other.pulses)
     }
 
-    /// What a selection reads of the workers in these lanes.
+    /// What a selection for a capability's place reads of the workers in these lanes.
     #[inline]
     pub(crate) fn signals(
         &self,
         lanes: Range<usize>,
+        place: usize,
         named: bool,
     ) -> impl Iterator<Item = Signals<'_>> {
         let words = self.admissions[lanes.clone()].iter().zip(&self.pulses[lanes.clone()]);
-        lanes.zip(words).map(move |(lane, (admissions, pulse))| Signals {
-            admissions,
-            pulse,
-            board: self,
-            lane,
-            named,
+        words.zip(&self.histories(place)[lanes]).map(move |((admissions, pulse), history)| {
+            Signals { admissions, pulse, history, named }
         })
     }
 }
@@ -133,8 +129,7 @@ fn since(time: &AtomicU64, now: u64) -> u64 {
 pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
-    board: &'r Board,
-    lane: usize,
+    history: &'r AtomicU32,
     named: bool,
 }
 
@@ -165,13 +160,11 @@ impl Signals<'_> {
         since(&self.pulse.idle_since, now)
     }
 
-    /// How well the worker has done with a capability, as
+    /// How well the worker has done with the capability that was asked for, as
     /// [`WorkerStats::history`](crate::WorkerStats::history).
     #[inline]
-    pub fn history(&self, capability: Option<Capability>) -> f32 {
-        self.board
-            .history(self.lane, place(capability))
-            .map_or(START, |history| f32::from_bits(history.load(Relaxed)))
+    pub fn history(&self) -> f32 {
+        f32::from_bits(self.history.load(Relaxed))
     }
 
     /// Whether the worker has the very capability that these are the candidates for.

@@ -10,7 +10,7 @@ const CLOSED: u64 = 1 << 63;
 /// cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Admissions(AtomicU64);
+pub(crate) struct Admissions(AtomicU64);
 
 /// Tasks that a worker has ended so far. Written by whoever records the end.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Admissions {
 
     /// Counts one more task; refused once closed.
     #[inline]
-    pub(super) fn admit(&self) -> bool {
+    pub(crate) fn admit(&self) -> bool {
         if self.0.fetch_add(1, Relaxed) & CLOSED == 0 {
             return true;
         }
@@ -36,7 +36,7 @@ impl Admissions {
 
     /// Takes back an admission that led to nothing.
     #[inline]
-    pub(super) fn withdraw(&self) {
+    pub(crate) fn withdraw(&self) {
         // Release pairs with the Acquire of `drained`: what the withdrawing thread did before
         // comes before the worker's end.
         self.0.fetch_sub(1, Release);

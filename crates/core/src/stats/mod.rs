@@ -13,6 +13,7 @@ use serde::Serialize;
 pub(crate) use board::Board;
 pub use board::Signals;
 pub use histogram::{Histogram, HistogramSnapshot};
+pub(crate) use in_flight::Admissions;
 pub use latency_ring::LatencyRing;
 pub use recorder::Recorder;
 
@@ -21,7 +22,7 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Capability, Finished, Outcome, Tracking};
 use board::Pulse;
 use history::History;
-use in_flight::{Admissions, Detached};
+use in_flight::Detached;
 use writer::{Shared, Writer};
 
 /// The statistics of one worker. Readers see every figure at any time, wait-free.
@@ -122,7 +123,7 @@ impl WorkerStats {
     }
 
     #[inline]
-    fn admissions(&self) -> &Admissions {
+    pub(crate) fn admissions(&self) -> &Admissions {
         self.board.admissions(self.lane)
     }
 
@@ -203,18 +204,6 @@ impl WorkerStats {
         };
         counts.admitted = self.admissions().count();
         counts
-    }
-
-    /// Counts a task as in flight; `false` once closed. Wait-free.
-    #[inline]
-    pub(crate) fn admit(&self) -> bool {
-        self.admissions().admit()
-    }
-
-    /// Takes back an admission that led to nothing.
-    #[inline]
-    pub(crate) fn withdraw(&self) {
-        self.admissions().withdraw();
     }
 
     pub(crate) fn close(&self) {

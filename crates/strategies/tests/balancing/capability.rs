@@ -25,7 +25,7 @@ fn reported(balancer: &Balancer, roster: &Roster, position: usize, capability: &
 /// The specialist's score.
 fn specialist_score(roster: &Roster, task: &TaskProfile) -> f64 {
     let candidates = roster.candidates(task.capability);
-    CapabilityBest::score(candidates.signals_at(0).unwrap(), task.capability).into()
+    CapabilityBest::score(candidates.signals_at(0).unwrap()).into()
 }
 
 /// Lets the idle specialist end tasks like this; each entry is outcome, time and expected sample.

@@ -1,0 +1,92 @@
+//! A task through a pool: giving it, and giving it and waiting for its answer, beside the bare
+//! channel.
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use raddle_benches::criterion;
+use raddle_core::WorkerSpec;
+use raddle_core::sync::channel;
+use raddle_runtime::{Actor, Context, Drain, Overflow, Pool};
+use raddle_strategies::StrategyName;
+
+const MAILBOX: usize = 1024;
+
+struct Sum(u64);
+
+impl Actor for Sum {
+    type Msg = u64;
+    type Reply = u64;
+    type Error = std::convert::Infallible;
+
+    fn handle(&mut self, number: u64, _: &mut Context<'_>) -> Result<u64, Self::Error> {
+        self.0 = self.0.wrapping_add(number);
+        Ok(self.0)
+    }
+}
+
+fn pool(workers: usize, name: StrategyName) -> Pool<Sum> {
+    Pool::builder("bench")
+        .workers(workers, WorkerSpec::general())
+        .strategy(name.build())
+        .mailbox(MAILBOX, Overflow::Block)
+        .spawn(|_| Sum(0))
+        .expect("the description has no mistakes")
+}
+
+fn main() {
+    let mut criterion = criterion();
+    tell(&mut criterion);
+    ask(&mut criterion);
+    criterion.final_summary();
+}
+
+/// In a steady stream: what is measured is the slower of the two sides.
+fn tell(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tell");
+    group.bench_function("crossbeam", |bencher| {
+        let (sender, receiver) = channel::bounded::<u64>(MAILBOX);
+        let worker = std::thread::spawn(move || receiver.iter().fold(0, u64::wrapping_add));
+        bencher.iter(|| sender.send(black_box(7)).expect("the receiver is there"));
+        drop(sender);
+        black_box(worker.join().expect("adding does not panic"));
+    });
+    for workers in [1, 4] {
+        for name in StrategyName::ALL {
+            let pool = pool(workers, name);
+            let mut handle = pool.handle();
+            group.bench_function(format!("{name}/{workers}"), |bencher| {
+                bencher.iter(|| handle.tell(black_box(7)).expect("the pool is open"));
+            });
+            let account = pool.shutdown(Drain::all()).expect("there is no limit");
+            assert!(account.is_balanced());
+        }
+    }
+    let pool = pool(1, StrategyName::RoundRobin);
+    group.bench_function("round_robin/1/without_handle", |bencher| {
+        bencher.iter(|| pool.tell(black_box(7)).expect("the pool is open"));
+    });
+    group.finish();
+}
+
+/// Back to back, from one thread.
+fn ask(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ask");
+    group.bench_function("crossbeam", |bencher| {
+        let (sender, receiver) = channel::bounded::<u64>(MAILBOX);
+        let (answer, answers) = channel::bounded::<u64>(1);
+        let worker = std::thread::spawn(move || receiver.iter().try_for_each(|n| answer.send(n)));
+        bencher.iter(|| {
+            sender.send(black_box(7)).expect("the receiver is there");
+            answers.recv().expect("the worker answers")
+        });
+        drop(sender);
+        worker.join().expect("sending does not panic").expect("the asker is there");
+    });
+    let pool = pool(1, StrategyName::RoundRobin);
+    let mut handle = pool.handle();
+    group.bench_function("round_robin/1", |bencher| {
+        bencher.iter(|| handle.ask(black_box(7)).expect("the pool is open").wait());
+    });
+    group.finish();
+}

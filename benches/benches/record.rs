@@ -1,0 +1,119 @@
+//! Recording the end of a task, whole and by its parts.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::Criterion;
+use raddle_benches::{criterion, warm_roster, while_written};
+use raddle_core::{Clock, Finished, LatencyRing, Outcome, Reservation, TaskProfile};
+use raddle_strategies::{Balancer, RoundRobin};
+
+const MS: Duration = Duration::from_millis(1);
+
+const END: Finished =
+    Finished { outcome: Outcome::Completed, wait: 20_000, service: 1_000_000, capability: None };
+
+fn main() {
+    let mut criterion = criterion();
+    base(&mut criterion);
+    whole(&mut criterion);
+    ring(&mut criterion);
+    reading(&mut criterion);
+    criterion.final_summary();
+}
+
+fn base(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record/base");
+    group.bench_function("noop", |bencher| bencher.iter(|| black_box(&END)));
+    let real = Clock::real();
+    group.bench_function("clock", |bencher| bencher.iter(|| black_box(real.now())));
+    let (simulated, _time) = Clock::simulated();
+    group.bench_function("clock_simulated", |bencher| bencher.iter(|| black_box(simulated.now())));
+    group.finish();
+}
+
+/// A task from its reservation to its end.
+fn whole(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record");
+    let roster = warm_roster(1);
+    let worker = &roster.workers()[0].worker;
+    let take = || Reservation::take(worker, 0, None).expect("nobody closes it");
+
+    group.bench_function("take_drop", |bencher| bencher.iter(|| drop(black_box(take()))));
+    group.bench_function("take_finish", |bencher| {
+        bencher.iter(|| take().finish(black_box(Outcome::Completed), black_box(MS)));
+    });
+    group.bench_function("take_finish_failed", |bencher| {
+        bencher.iter(|| take().finish(black_box(Outcome::Failed), black_box(MS)));
+    });
+    group.bench_function("take_finish_dirty", |bencher| {
+        while_written(&roster, || {
+            bencher.iter(|| take().finish(black_box(Outcome::Completed), black_box(MS)));
+        });
+    });
+    let (balancer, task) = (Balancer::new(RoundRobin::new()), TaskProfile::default());
+    group.bench_function("take_detach_record", |bencher| {
+        bencher.iter(|| {
+            let id = take().detach();
+            balancer.record(&roster, id, &task, black_box(Outcome::Completed), black_box(MS))
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("record/recorder");
+    let mut recorder = worker.recorder().expect("nobody else has it");
+    group.bench_function("start", |bencher| bencher.iter(|| recorder.start(black_box(7))));
+    group.bench_function("take_start_end", |bencher| {
+        bencher.iter(|| {
+            let _ = take().detach();
+            recorder.start(black_box(7));
+            recorder.end(black_box(&END));
+        });
+    });
+    let failed = Finished { outcome: Outcome::Failed, ..END };
+    group.bench_function("take_start_end_failed", |bencher| {
+        bencher.iter(|| {
+            let _ = take().detach();
+            recorder.start(black_box(7));
+            recorder.end(black_box(&failed));
+        });
+    });
+    // Everything but the ring and the service histogram: what an expired task costs.
+    let expired = Finished { outcome: Outcome::Expired, ..END };
+    group.bench_function("take_end_expired", |bencher| {
+        bencher.iter(|| {
+            let _ = take().detach();
+            recorder.end(black_box(&expired));
+        });
+    });
+    group.finish();
+}
+
+fn ring(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record/ring");
+    for window in [100, 65_536] {
+        let ring = LatencyRing::new(window).expect("the window is within its bounds");
+        let id = |name| criterion::BenchmarkId::new(name, window);
+        group.bench_function(id("push"), |bencher| bencher.iter(|| ring.push(black_box(1_000))));
+        group.bench_function(id("push_exclusive"), |bencher| {
+            bencher.iter(|| ring.push_exclusive(black_box(1_000)));
+        });
+        group.bench_function(id("mean"), |bencher| bencher.iter(|| black_box(ring.mean())));
+    }
+    group.finish();
+}
+
+/// What a report costs the thread that asks for it.
+fn reading(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record/read");
+    let roster = warm_roster(16);
+    let stats = roster.workers()[0].worker.stats();
+    group.bench_function("in_flight", |bencher| bencher.iter(|| black_box(stats.in_flight())));
+    group.bench_function("counts", |bencher| bencher.iter(|| black_box(stats.counts())));
+    group.bench_function("histogram_p99", |bencher| {
+        bencher.iter(|| black_box(stats.service().snapshot().quantile(0.99)));
+    });
+    let balancer = Balancer::new(RoundRobin::new());
+    group.bench_function("stats_of_16", |bencher| bencher.iter(|| balancer.stats(&roster)));
+    group.finish();
+}

@@ -1,0 +1,56 @@
+//! What the benches of raddle share: their settings, and pools to measure on.
+//!
+//! `cargo bench -p raddle-benches` runs all; `-- select/hot/random` those whose names contain it.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use criterion::Criterion;
+use raddle_core::{Outcome, Reservation, Roster, WorkerSpec};
+
+/// Short runs, so that all benches take minutes together.
+pub fn criterion() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(700))
+        .sample_size(20)
+        .configure_from_args()
+}
+
+/// A roster of generalists, each with some latencies of about a millisecond behind it.
+pub fn warm_roster(workers: usize) -> Roster {
+    let roster = Roster::builder()
+        .workers(workers, WorkerSpec::general())
+        .build()
+        .expect("a roster of generalists has no mistakes");
+    for (position, member) in roster.workers().iter().enumerate() {
+        for round in 0..20 {
+            let took = Duration::from_nanos(1_000_000 + (position * 7 + round) as u64 * 1_000);
+            if let Some(reservation) = Reservation::take(&member.worker, position, None) {
+                reservation.finish(Outcome::Completed, took);
+            }
+        }
+    }
+    roster
+}
+
+/// Runs `measured` while another thread writes the lines of all workers of `roster`, one after
+/// the other.
+pub fn while_written<T>(roster: &Roster, measured: impl FnOnce() -> T) -> T {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                for (position, member) in roster.workers().iter().enumerate() {
+                    if let Some(reservation) = Reservation::take(&member.worker, position, None) {
+                        reservation.finish(Outcome::Completed, Duration::from_millis(1));
+                    }
+                }
+            }
+        });
+        let result = measured();
+        stop.store(true, Relaxed);
+        result
+    })
+}
