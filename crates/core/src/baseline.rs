@@ -4,8 +4,8 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What is normal in a pool: the moving mean of its successes, by capability and in all.
 ///
-/// The workers of a pool share it, so it is written seldom (see
-/// [`Baseline::wants`]) and an update that meets another may be lost.
+/// The workers of a pool share it, so it is written seldom (one success in eight of each worker),
+/// and an update that meets another may be lost.
 #[derive(Debug)]
 pub struct Baseline {
     overall: AtomicU64,

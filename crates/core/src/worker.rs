@@ -214,8 +214,8 @@ impl Worker {
         self.stats.end_shared(end, &self.tracking, &self.baseline);
     }
 
-    /// Records the end of one of this worker's tasks that was [detached]
-    /// (crate::Reservation::detach). Wait-free, any thread.
+    /// Records the end of one of this worker's tasks that was
+    /// [detached](crate::Reservation::detach). Wait-free, any thread.
     ///
     /// # Errors
     /// When nothing is in flight, or when the worker's own thread does the recording.

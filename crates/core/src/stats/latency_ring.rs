@@ -12,8 +12,8 @@ use crate::{Tracking, TrackingError};
 ///
 /// # Cost
 /// [`mean`](Self::mean) is one load and a division. [`push`](Self::push), for several writers, is
-/// wait-free: three read-modify-write instructions and a store. [`push_exclusive`]
-/// (Self::push_exclusive), for the one thread that writes, is plain loads and stores. Nothing
+/// wait-free: three read-modify-write instructions and a store. For the one thread that
+/// writes, [`push_exclusive`](Self::push_exclusive) is plain loads and stores. Nothing
 /// allocates but [`new`](Self::new) and [`quantile`](Self::quantile).
 ///
 /// # Bounds
