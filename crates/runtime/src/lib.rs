@@ -7,6 +7,8 @@
 
 mod account;
 mod actor;
+#[allow(dead_code, reason = "no worker sheds yet")]
+mod codel;
 mod envelope;
 mod error;
 pub mod mailbox;
@@ -18,6 +20,7 @@ mod worker_thread;
 
 pub use account::{Account, PoolStats};
 pub use actor::{Actor, Context};
+pub use codel::{CoDel, CoDelError};
 pub use error::{AskResult, SendError, ShutdownError, SpawnError};
 pub use mailbox::Overflow;
 pub use pool::{Drain, Handle, Pool, PoolBuilder, Task};
