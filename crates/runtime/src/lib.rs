@@ -16,6 +16,8 @@ mod panics;
 mod pool;
 mod registry;
 mod reply;
+#[allow(dead_code, reason = "no worker keeps a history yet")]
+mod restart;
 mod worker_thread;
 
 pub use account::{Account, PoolStats};
@@ -26,3 +28,4 @@ pub use mailbox::Overflow;
 pub use pool::{Drain, Handle, Pool, PoolBuilder, Task};
 pub use registry::{Registry, RegistryError};
 pub use reply::{AskError, Reply, ReplyFuture};
+pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
