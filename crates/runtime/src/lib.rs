@@ -18,6 +18,8 @@ mod registry;
 mod reply;
 #[allow(dead_code, reason = "no worker keeps a history yet")]
 mod restart;
+#[allow(dead_code, unused_imports, reason = "nothing is put off yet")]
+mod timer;
 mod worker_thread;
 
 pub use account::{Account, PoolStats};
@@ -29,3 +31,10 @@ pub use pool::{Drain, Handle, Pool, PoolBuilder, Task};
 pub use registry::{Registry, RegistryError};
 pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
+pub use timer::TimerHandle;
+
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod models {
+    pub use crate::timer::{Fired, TimerHandle, TimerQueue};
+}

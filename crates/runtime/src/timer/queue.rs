@@ -1,0 +1,395 @@
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::TimerHandle;
+
+/// Timers that have not fired, by due time; those of one time in the order of their entry. Times
+/// are nanoseconds of one clock.
+///
+/// A periodic timer is due at `due + k * period`, whenever it was taken, so that it does not
+/// drift. What it missed by being taken late it skips: it is never due twice for one taking.
+///
+/// Cancelled timers are dropped when they are met, and all of them when they are more than half
+/// of what is here: the memory is that of twice the active ones at most, after the next `push` or
+/// `pop_due`. Dropping the queue cancels what is left.
+pub struct TimerQueue<T> {
+    heap: BinaryHeap<Entry<T>>,
+    /// How many have entered, periodic ones again at each firing.
+    entered: u64,
+    /// See `Timer::cancelled`.
+    cancelled: Arc<AtomicUsize>,
+}
+
+/// A timer that was due.
+#[derive(Debug)]
+pub enum Fired<'q, T> {
+    /// What was to happen once.
+    Once(T),
+    /// What happens again and again; it stays with its timer.
+    Again(Again<'q, T>),
+}
+
+/// What a periodic timer holds, lent while it fires.
+pub struct Again<'q, T>(PeekMut<'q, Entry<T>>);
+
+struct Entry<T> {
+    due: u64,
+    /// Decides between those of one due time.
+    number: u64,
+    period: Option<NonZeroU64>,
+    handle: TimerHandle,
+    item: T,
+}
+
+impl<T> TimerQueue<T> {
+    /// A queue without timers. Allocates little.
+    pub fn new() -> Self {
+        Self { heap: BinaryHeap::new(), entered: 0, cancelled: Arc::default() }
+    }
+
+    /// Adds a timer that is due at `due`, and with a `period` again and again. O(log n), allocates
+    /// the handle.
+    pub fn push(&mut self, due: u64, period: Option<NonZeroU64>, item: T) -> TimerHandle {
+        self.compact();
+        let handle = TimerHandle::new(Arc::clone(&self.cancelled));
+        let number = self.next_number();
+        self.heap.push(Entry { due, number, period, handle: handle.clone(), item });
+        handle
+    }
+
+    /// When the next timer is due that is not cancelled. O(1), or O(log n) for each cancelled one
+    /// that it meets.
+    pub fn next_due(&mut self) -> Option<u64> {
+        loop {
+            let next = self.heap.peek()?;
+            if !next.handle.is_cancelled() {
+                return Some(next.due);
+            }
+            self.drop_next();
+        }
+    }
+
+    /// Begins the firing of the next timer that is due at `now` or before. To be called until
+    /// there is none. O(log n).
+    pub fn pop_due(&mut self, now: u64) -> Option<Fired<'_, T>> {
+        self.compact();
+        loop {
+            let next = self.heap.peek()?;
+            if next.due > now {
+                return None;
+            }
+            if next.handle.claim(next.period.is_some()) {
+                break;
+            }
+            self.drop_next();
+        }
+        let number = self.next_number();
+        let mut fired = self.heap.peek_mut()?;
+        let Some(period) = fired.period else {
+            return Some(Fired::Once(PeekMut::pop(fired).item));
+        };
+        // Of the times at which it is due, the first after now.
+        let periods = ((now - fired.due) / period).saturating_add(1);
+        fired.due = fired.due.saturating_add(periods.saturating_mul(period.get()));
+        fired.number = number;
+        Some(Fired::Again(Again(fired)))
+    }
+
+    /// Drops the first timer, which is cancelled.
+    fn drop_next(&mut self) {
+        if let Some(entry) = self.heap.pop() {
+            entry.handle.uncount();
+        }
+    }
+
+    /// Drops the cancelled timers when they are more than half. O(n), which is O(1) for each that
+    /// is dropped.
+    fn compact(&mut self) {
+        // A count that lags, or is ahead of a cancel that fails, costs memory or time, no more.
+        if self.cancelled.load(Relaxed) <= self.heap.len() / 2 {
+            return;
+        }
+        self.heap.retain(|entry| {
+            let is_cancelled = entry.handle.is_cancelled();
+            if is_cancelled {
+                entry.handle.uncount();
+            }
+            !is_cancelled
+        });
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.entered += 1;
+        self.entered
+    }
+}
+
+impl<T> Default for TimerQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for TimerQueue<T> {
+    fn drop(&mut self) {
+        for entry in &self.heap {
+            entry.handle.cancel();
+        }
+    }
+}
+
+impl<T> Deref for Again<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.item
+    }
+}
+
+impl<T> DerefMut for Again<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0.item
+    }
+}
+
+impl<T> Ord for Entry<T> {
+    /// The greatest is the next one to fire.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.due, other.number).cmp(&(self.due, self.number))
+    }
+}
+
+impl<T> PartialOrd for Entry<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Entry<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T> Eq for Entry<T> {}
+
+impl<T> fmt::Debug for TimerQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerQueue").field("timers", &self.heap.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Again<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Again").field(&**self).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::rc::Rc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn every(period: u64) -> Option<NonZeroU64> {
+        NonZeroU64::new(period)
+    }
+
+    /// The items that are due, as far as they go.
+    fn taken<T: Clone>(queue: &mut TimerQueue<T>, now: u64) -> Vec<T> {
+        let mut items = Vec::new();
+        while let Some(fired) = queue.pop_due(now) {
+            items.push(match fired {
+                Fired::Once(item) => item,
+                Fired::Again(item) => item.clone(),
+            });
+        }
+        items
+    }
+
+    #[test]
+    fn timers_fire_by_due_time_and_then_by_entry() {
+        let mut queue = TimerQueue::new();
+        for (due, item) in [(5, 'c'), (3, 'a'), (5, 'd'), (9, 'e'), (3, 'b')] {
+            queue.push(due, None, item);
+        }
+        assert_eq!(queue.next_due(), Some(3));
+        assert_eq!(taken(&mut queue, 2), []);
+        assert_eq!(taken(&mut queue, 5), ['a', 'b', 'c', 'd']);
+        assert_eq!(queue.next_due(), Some(9));
+        assert_eq!(taken(&mut queue, 100), ['e']);
+        assert_eq!(queue.next_due(), None);
+    }
+
+    #[test]
+    fn a_periodic_timer_keeps_its_times_and_skips_those_it_missed() {
+        let mut queue = TimerQueue::new();
+        let handle = queue.push(10, every(10), 'p');
+        let times = [(10, 1, 20), (21, 1, 30), (29, 0, 30), (30, 1, 40), (75, 1, 80), (80, 1, 90)];
+        for (now, fires, next) in times {
+            assert_eq!(taken(&mut queue, now).len(), fires, "at {now}");
+            assert_eq!(queue.next_due(), Some(next), "at {now}");
+        }
+        assert!(handle.is_active());
+        assert!(handle.cancel());
+        assert_eq!(taken(&mut queue, 1_000), []);
+    }
+
+    #[test]
+    fn a_periodic_timer_re_enters_behind_those_of_its_next_time() {
+        let mut queue = TimerQueue::new();
+        queue.push(10, every(10), 'p');
+        queue.push(20, None, 'o');
+        assert_eq!(taken(&mut queue, 10), ['p']);
+        assert_eq!(taken(&mut queue, 20), ['o', 'p']);
+    }
+
+    #[test]
+    fn a_periodic_timer_keeps_what_it_holds() {
+        let mut queue = TimerQueue::new();
+        queue.push(1, every(1), 0);
+        for now in 1..=5 {
+            let Some(Fired::Again(mut count)) = queue.pop_due(now) else { panic!("not due") };
+            *count += 1;
+            assert_eq!(*count, now);
+        }
+    }
+
+    #[test]
+    fn the_end_of_time_is_borne() {
+        let mut queue = TimerQueue::new();
+        queue.push(0, every(1), ());
+        queue.push(u64::MAX - 1, every(u64::MAX), ());
+        assert!(queue.pop_due(u64::MAX - 1).is_some());
+        assert!(queue.pop_due(u64::MAX - 1).is_some());
+        assert!(queue.pop_due(u64::MAX - 1).is_none());
+        assert_eq!(queue.next_due(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_timer_is_cancelled_once_and_only_before_it_fires() {
+        let mut queue = TimerQueue::new();
+        let (early, late) = (queue.push(1, None, 'a'), queue.push(2, None, 'b'));
+        assert!(early.is_active() && late.is_active());
+        assert_eq!(taken(&mut queue, 1), ['a']);
+        assert!(!early.is_active());
+        assert!(!early.cancel(), "it has fired");
+        let again = late.clone();
+        assert!(late.cancel());
+        assert!(!again.cancel(), "it was cancelled");
+        assert!(!again.is_active());
+        assert_eq!(queue.next_due(), None);
+        assert_eq!(taken(&mut queue, 2), []);
+        assert_eq!(format!("{early:?} {late:?}"), "TimerHandle(fired) TimerHandle(cancelled)");
+    }
+
+    #[test]
+    fn dropping_a_handle_cancels_nothing_and_dropping_the_queue_all() {
+        let mut queue = TimerQueue::new();
+        drop(queue.push(1, None, 'a'));
+        assert_eq!(taken(&mut queue, 1), ['a']);
+        let handle = queue.push(2, None, 'b');
+        drop(queue);
+        assert!(!handle.is_active());
+        assert!(!handle.cancel());
+    }
+
+    #[test]
+    fn cancelled_timers_are_dropped_when_they_are_more_than_half() {
+        let item = Rc::new(());
+        let mut queue = TimerQueue::new();
+        let handles: Vec<_> =
+            (0..100).map(|due| queue.push(1_000 + due, None, Rc::clone(&item))).collect();
+        let cancel = |range: std::ops::Range<usize>| {
+            assert!(handles[range].iter().all(TimerHandle::cancel));
+        };
+        cancel(50..100);
+        assert!(queue.pop_due(1).is_none());
+        assert_eq!(Rc::strong_count(&item), 101, "a half is kept");
+        cancel(49..50);
+        assert!(queue.pop_due(1).is_none());
+        assert_eq!(Rc::strong_count(&item), 50);
+        assert_eq!(taken(&mut queue, 1_048).len(), 49);
+        assert_eq!((queue.heap.len(), queue.cancelled.load(Relaxed)), (0, 0));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push { after: u64, period: Option<u64> },
+        Cancel(prop::sample::Index),
+        Advance(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let period = prop::option::weighted(0.3, 1u64..20);
+        prop_oneof![
+            3 => (0u64..40, period).prop_map(|(after, period)| Step::Push { after, period }),
+            3 => any::<prop::sample::Index>().prop_map(Step::Cancel),
+            2 => (0u64..30).prop_map(Step::Advance),
+        ]
+    }
+
+    /// A timer as the model has it: due time, number, period, item.
+    type Plain = (u64, u64, Option<u64>, usize);
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Beside a plain list of what is pending.
+        #[test]
+        fn timers_fire_as_a_sorted_list_would(steps in prop::collection::vec(step(), 1..200)) {
+            let mut queue = TimerQueue::new();
+            let (mut list, mut handles) = (Vec::<Plain>::new(), Vec::new());
+            let (mut now, mut numbers) = (0, 0..);
+            for step in steps {
+                match step {
+                    Step::Push { after, period } => {
+                        let item = handles.len();
+                        handles.push(queue.push(now + after, period.and_then(every), item));
+                        list.push((now + after, numbers.next().unwrap(), period, item));
+                    }
+                    Step::Cancel(index) if !handles.is_empty() => {
+                        let item = index.index(handles.len());
+                        let pending = list.iter().position(|timer| timer.3 == item);
+                        prop_assert_eq!(handles[item].is_active(), pending.is_some());
+                        prop_assert_eq!(handles[item].cancel(), pending.is_some());
+                        pending.map(|at| list.swap_remove(at));
+                    }
+                    Step::Cancel(_) => {}
+                    Step::Advance(by) => {
+                        now += by;
+                        let mut expected = Vec::new();
+                        while let Some(at) = (0..list.len()).min_by_key(|at| list[*at]) {
+                            let (due, _, period, item) = list[at];
+                            if due > now {
+                                break;
+                            }
+                            expected.push(item);
+                            match period {
+                                None => drop(list.swap_remove(at)),
+                                Some(period) => {
+                                    let next = (due..).step_by(period as usize);
+                                    list[at].0 = next.into_iter().find(|due| *due > now).unwrap();
+                                    list[at].1 = numbers.next().unwrap();
+                                }
+                            }
+                        }
+                        prop_assert_eq!(taken(&mut queue, now), expected);
+                    }
+                }
+                queue.compact();
+                prop_assert!(queue.heap.len() <= 2 * list.len());
+                prop_assert_eq!(queue.heap.len() - list.len(), queue.cancelled.load(Relaxed));
+            }
+            prop_assert_eq!(queue.next_due(), list.iter().min().map(|timer| timer.0));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Timers are cancelled while their queue drops the cancelled ones that it meets: it takes off its
+//! count of them only what was counted, so that the count is never below zero and 0 in the end.
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use raddle_core::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::TimerQueue;
+
+/// Two timers, each cancelled by a thread of its own, in a queue that is asked for what is due and
+/// drops what is cancelled: one by one, or all when they are more than half.
+fn model() {
+    let mut queue = TimerQueue::new();
+    let threads: Vec<_> = (1..=2)
+        .map(|due| {
+            let handle = queue.push(due, None, ());
+            thread::spawn(move || assert!(handle.cancel(), "it was not due"))
+        })
+        .collect();
+    // Each checks in `uncount` that what it drops was counted.
+    let _ = queue.next_due();
+    assert!(queue.pop_due(0).is_none(), "it was not due");
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(queue.pop_due(u64::MAX).is_none(), "fired after its cancel");
+}
+
+/// One timer, which this thread meets while another one cancels it by `cancel`.
+fn twin(cancel: fn(&AtomicU32, &AtomicUsize)) {
+    let words = Arc::new((AtomicU32::new(0), AtomicUsize::new(0)));
+    let canceller = thread::spawn({
+        let words = Arc::clone(&words);
+        move || cancel(&words.0, &words.1)
+    });
+    let (state, cancelled) = &*words;
+    if state.load(Acquire) != 0 {
+        let counted = cancelled.fetch_sub(1, Relaxed);
+        assert!(counted > 0, "a cancelled timer was met before it was counted");
+    }
+    canceller.join().unwrap();
+}
+
+#[test]
+fn cancelling_while_the_queue_drops() {
+    explore("cancelled timers are counted", 3, model);
+}
+
+#[test]
+fn counting_first() {
+    explore("counting before cancelling", 3, || {
+        twin(|state, cancelled| {
+            cancelled.fetch_add(1, Relaxed);
+            state.store(1, Release);
+        });
+    });
+}
+
+#[test]
+fn counting_afterwards_is_too_late() {
+    // Planted: the queue may meet the timer between the two.
+    fails_with("counting after cancelling", 2, "met before it was counted", || {
+        twin(|state, cancelled| {
+            state.store(1, Release);
+            cancelled.fetch_add(1, Relaxed);
+        });
+    });
+}
