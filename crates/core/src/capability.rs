@@ -92,7 +92,8 @@ impl Capability {
         usize::from(self.0)
     }
 
-    pub(crate) fn from_index(index: usize) -> Option<Self> {
+    /// The capability of a dense number, interned or not; `None` when there can be none.
+    pub fn from_index(index: usize) -> Option<Self> {
         (index < Self::MAX).then_some(Self(index as u8))
     }
 

@@ -37,6 +37,6 @@ pub use roster::{Member, Roster, RosterBuilder, RosterError};
 pub use stats::{
     Counts, Histogram, HistogramSnapshot, LatencyRing, Recorder, Signals, WorkerStats,
 };
-pub use task::TaskProfile;
+pub use task::{Priority, TaskProfile};
 pub use tracking::{FastThreshold, Tracking, TrackingError};
 pub use worker::{Health, Worker, WorkerId, WorkerSpec};

@@ -145,10 +145,14 @@ impl<'r> Reservation<'r> {
     }
 
     /// Leaves the task in flight, to be ended by the worker's own
-    /// [`Recorder`](crate::Recorder).
+    /// [`Recorder`](crate::Recorder). To be called when the task is where the worker will find
+    /// it; whether the worker sleeps and the caller must wake it.
     #[inline]
-    pub fn hand_over(self) {
+    #[must_use = "a worker that sleeps must be woken"]
+    pub fn hand_over(self) -> bool {
+        let must_wake = self.admissions.must_wake();
         mem::forget(self);
+        must_wake
     }
 
     /// The same reservation, free of the roster's lifetime. Raises a reference count.

@@ -203,8 +203,7 @@ impl Roster {
             if !names.insert(spec.name().to_owned()) {
                 return Err(RosterError::DuplicateName(spec.name().to_owned()));
             }
-            let id = WorkerId(next.next_id);
-            next.next_id += 1;
+            let id = next.unused_id();
             let baseline = Arc::clone(&self.baseline);
             let place = (board.clone(), lane);
             let worker =
@@ -214,6 +213,18 @@ impl Roster {
             next.members.push(Member { worker: Arc::new(worker), health: Health::Active });
         }
         Ok(next.published())
+    }
+
+    /// This roster and the workers that `grown` has more, which was made by
+    /// [`with_workers`](Self::with_workers) from an earlier state of this one.
+    #[must_use]
+    pub fn joined_by(&self, grown: &Self) -> Self {
+        let mut next = self.clone();
+        let first = self.next_id;
+        next.members
+            .extend(grown.members.iter().filter(|member| member.worker.id().0 >= first).cloned());
+        next.next_id = grown.next_id;
+        next.published()
     }
 
     /// This roster with a worker's health changed.
@@ -238,6 +249,22 @@ impl Roster {
             return Err(RosterError::UnknownWorker(id));
         }
         Ok(next.published())
+    }
+
+    /// An id that was never given, and whose low 16 bits are those of no member's.
+    fn unused_id(&mut self) -> WorkerId {
+        loop {
+            let id = WorkerId(self.next_id);
+            self.next_id += 1;
+            let seat = id.seat();
+            // Ids are given in order: the first 65,536 cannot meet another's seat.
+            let is_free = id.0 < u32::from(u16::MAX)
+                || self.members.iter().all(|member| member.worker.id().seat() != seat);
+            // The last one stands for nobody.
+            if is_free && seat != u16::MAX {
+                return id;
+            }
+        }
     }
 
     fn published(mut self) -> Self {

@@ -1,4 +1,23 @@
+use serde::{Deserialize, Serialize};
+
 use crate::Capability;
+
+/// How urgent a task is. Within one priority, a worker runs tasks in the order given.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// After the others, but not never.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+    /// Before every task that is data: for messages about the work, not the work.
+    Control,
+}
 
 /// What routing may know of a task. Made with [`TaskProfile::default`] and the setters.
 ///
@@ -13,6 +32,10 @@ use crate::Capability;
 pub struct TaskProfile {
     /// What the worker must be able to do; `None` for anything.
     pub capability: Option<Capability>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The hash of its key: tasks of one key are run in order, by one worker.
+    pub key: Option<u64>,
     /// The clock when the task was given; 0 when unknown, then the strategies that need the time
     /// read the clock themselves.
     pub given_at: u64,
@@ -23,6 +46,20 @@ impl TaskProfile {
     #[must_use]
     pub fn capability(mut self, capability: Capability) -> Self {
         self.capability = Some(capability);
+        self
+    }
+
+    /// Sets how urgent the task is.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets the hash of the task's key.
+    #[must_use]
+    pub fn key(mut self, hash: u64) -> Self {
+        self.key = Some(hash);
         self
     }
 

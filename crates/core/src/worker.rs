@@ -16,6 +16,13 @@ use crate::{Capability, CapabilityError, CapabilitySet, Clock, Finished, RecordE
 #[serde(transparent)]
 pub struct WorkerId(pub u32);
 
+impl WorkerId {
+    /// Its low 16 bits, by which at most 65,536 workers of one roster are told apart.
+    pub fn seat(self) -> u16 {
+        self.0 as u16
+    }
+}
+
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
@@ -88,11 +95,14 @@ impl WorkerSpec {
         self
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// Its name.
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn numbered(&self, index: usize) -> Self {
+    /// The same with a name of its own: `<name>-<index>`.
+    #[must_use]
+    pub fn numbered(&self, index: usize) -> Self {
         Self { name: format!("{}-{index}", self.name), ..self.clone() }
     }
 
@@ -202,6 +212,21 @@ impl Worker {
         // AcqRel pairs with the Release in `return_recorder`: one writer's plain stores come
         // before the next one's.
         (!self.recorder_taken.swap(true, AcqRel)).then(|| Recorder::new(Arc::clone(self)))
+    }
+
+    /// The exclusive right to write this worker's statistics, out of the hands of a thread that
+    /// is known to write no more: it hangs outside of them, and will
+    /// [disown](Recorder::disown) its own. In any other case the statistics are garbled.
+    pub fn replace_recorder(self: &Arc<Self>) -> Recorder {
+        // As in `recorder`; what made it known came after the other thread's last write.
+        self.recorder_taken.store(true, Relaxed);
+        Recorder::new(Arc::clone(self))
+    }
+
+    /// Takes a task off this worker's account without an end: it was shed, or has become another
+    /// worker's. To be called once for a task that was admitted here and is not to be ended here.
+    pub fn give_up(&self) {
+        self.stats.admissions().withdraw();
     }
 
     pub(crate) fn return_recorder(&self) {

@@ -1,16 +1,20 @@
 use crate::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+    AtomicBool, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 /// The bit of the admission word that says: no more.
 const CLOSED: u64 = 1 << 63;
 
-/// Tasks given to a worker so far, and whether it takes more. Written by dispatchers, so on a
-/// cache line of its own.
+/// Tasks given to a worker so far, whether it takes more, and whether it must be woken for them.
+/// Written by dispatchers, so on a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(crate) struct Admissions(AtomicU64);
+pub(crate) struct Admissions {
+    count: AtomicU64,
+    /// Raised by the worker before it sleeps, lowered by whoever wakes it.
+    sleeping: AtomicBool,
+}
 
 /// Tasks that a worker has ended so far. Written by whoever records the end.
 #[derive(Debug)]
@@ -21,39 +25,70 @@ pub(super) struct Endings(AtomicU64);
 
 impl Admissions {
     pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self { count: AtomicU64::new(0), sleeping: AtomicBool::new(false) }
     }
 
     /// Counts one more task; refused once closed.
     #[inline]
     pub(crate) fn admit(&self) -> bool {
-        if self.0.fetch_add(1, Relaxed) & CLOSED == 0 {
+        // Acquire pairs with the AcqRel of `fall_asleep`: who is counted after the worker looked
+        // sees that it sleeps.
+        if self.count.fetch_add(1, Acquire) & CLOSED == 0 {
             return true;
         }
         self.withdraw();
         false
     }
 
-    /// Takes back an admission that led to nothing.
+    /// Counts one more task, closed or not: by the worker itself, which therefore is not gone.
+    pub(crate) fn adopt(&self) {
+        self.count.fetch_add(1, Relaxed);
+    }
+
+    /// Takes back an admission that led to nothing here.
     #[inline]
     pub(crate) fn withdraw(&self) {
-        // Release pairs with the Acquire of `drained`: what the withdrawing thread did before
+        // Release pairs with the Acquire of `count`: what the withdrawing thread did before
         // comes before the worker's end.
-        self.0.fetch_sub(1, Release);
+        self.count.fetch_sub(1, Release);
     }
 
     /// Refuses every admission from now on.
     pub(super) fn close(&self) {
-        self.0.fetch_or(CLOSED, Relaxed);
+        self.count.fetch_or(CLOSED, Relaxed);
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.0.load(Relaxed) & CLOSED != 0
+        self.count.load(Relaxed) & CLOSED != 0
     }
 
     #[inline]
     pub(super) fn count(&self) -> u64 {
-        self.0.load(Acquire) & !CLOSED
+        self.count.load(Acquire) & !CLOSED
+    }
+
+    /// Raises the sleeping flag, unless more than `expected` tasks were ever admitted or the
+    /// worker is closed: then whoever gives the next task, or closes, wakes it.
+    pub(super) fn fall_asleep(&self, expected: u64) -> bool {
+        self.sleeping.store(true, Relaxed);
+        // A read-modify-write, so that each admission comes before it and is seen here, or after
+        // it and, acquiring what this releases, sees the flag.
+        if self.count.fetch_add(0, AcqRel) == expected {
+            return true;
+        }
+        self.sleeping.store(false, Relaxed);
+        false
+    }
+
+    /// Whether the worker sleeps and the caller is the one to wake it.
+    #[inline]
+    pub(crate) fn must_wake(&self) -> bool {
+        self.sleeping.load(Relaxed) && self.sleeping.swap(false, Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn is_sleeping(&self) -> bool {
+        self.sleeping.load(Relaxed)
     }
 }
 
@@ -93,7 +128,7 @@ impl Endings {
     #[inline]
     pub(super) fn in_flight_or_closed(&self, admissions: &Admissions) -> u64 {
         let ended = self.count();
-        admissions.0.load(Acquire).wrapping_sub(ended)
+        admissions.count.load(Acquire).wrapping_sub(ended)
     }
 }
 

@@ -189,6 +189,17 @@ impl WorkerStats {
         self.admissions().is_closed()
     }
 
+    /// Whether the worker's thread sleeps until it is woken.
+    pub fn is_sleeping(&self) -> bool {
+        self.admissions().is_sleeping()
+    }
+
+    /// Falls asleep unless there is more in flight than the `held` tasks that cannot be run yet.
+    pub(crate) fn fall_asleep(&self, held: u64) -> bool {
+        let ended = self.pulse().endings.count();
+        self.admissions().fall_asleep(ended + held)
+    }
+
     /// How the tasks ended so far. Consistent at a quiet moment.
     pub fn counts(&self) -> Counts {
         // The endings first: their Acquire makes visible what was counted before them.

@@ -10,11 +10,12 @@ use crate::{Finished, Worker};
 #[derive(Debug)]
 pub struct Recorder {
     worker: Arc<Worker>,
+    disowned: bool,
 }
 
 impl Recorder {
     pub(crate) fn new(worker: Arc<Worker>) -> Self {
-        Self { worker }
+        Self { worker, disowned: false }
     }
 
     /// The worker whose statistics this writes.
@@ -44,8 +45,36 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Ends this right without giving it back: its worker's thread is no longer the one that
+    /// records, as another [took its place](Worker::replace_recorder).
+    pub fn disown(mut self) {
+        self.disowned = true;
+    }
+
+    /// Notes that the thread is about to sleep, which it may when this is `true`: then no more
+    /// than the `held` tasks, which cannot be run yet, are in flight, the worker is not closed,
+    /// and whoever gives it the next task is told to wake it.
+    pub fn fall_asleep(&mut self, held: u64) -> bool {
+        self.worker.stats().fall_asleep(held)
+    }
+
+    /// Notes that the thread is awake.
+    pub fn awake(&mut self) {
+        self.worker.stats().admissions().must_wake();
+    }
+
+    /// Counts a task that was `from`'s as this worker's. In flight is never too low meanwhile.
+    pub fn adopt(&mut self, from: &Worker) {
+        self.worker.stats().admissions().adopt();
+        from.give_up();
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.worker.return_recorder();
+        if !self.disowned {
+            self.worker.return_recorder();
+        }
     }
 }

@@ -85,6 +85,28 @@ mod imp {
         }
     }
 
+    impl<T> Sender<T> {
+        /// Sends when there is room, or times out at once: loom has no time.
+        pub fn send_timeout(&self, message: T, _: Duration) -> Result<(), SendTimeoutError<T>> {
+            self.try_send(message).map_err(|error| match error {
+                TrySendError::Full(message) => SendTimeoutError::Timeout(message),
+                TrySendError::Disconnected(message) => SendTimeoutError::Disconnected(message),
+            })
+        }
+    }
+
+    impl<T> Receiver<T> {
+        /// Messages in the channel.
+        pub fn len(&self) -> usize {
+            self.0.state.lock().unwrap().queue.len()
+        }
+
+        /// Whether there are none.
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+    }
+
     impl<T> Receiver<T> {
         /// Waits for a message.
         pub fn recv(&self) -> Result<T, RecvError> {

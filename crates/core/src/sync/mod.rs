@@ -25,6 +25,14 @@ pub mod thread {
     pub use std::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
 }
 
+/// Telling the processor that one spins.
+pub mod hint {
+    #[cfg(loom)]
+    pub use loom::hint::spin_loop;
+    #[cfg(not(loom))]
+    pub use std::hint::spin_loop;
+}
+
 /// Interior mutability that loom can watch.
 pub mod cell {
     #[cfg(loom)]
