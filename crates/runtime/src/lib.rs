@@ -11,6 +11,8 @@ mod actor;
 mod codel;
 mod envelope;
 mod error;
+#[cfg_attr(not(test), expect(dead_code, reason = "no task has a key yet"))]
+mod keys;
 pub mod mailbox;
 mod panics;
 mod pool;
