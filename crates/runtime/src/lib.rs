@@ -11,7 +11,7 @@ mod actor;
 mod codel;
 mod envelope;
 mod error;
-#[cfg_attr(not(test), expect(dead_code, reason = "no task has a key yet"))]
+#[cfg_attr(not(any(loom, test)), expect(dead_code, reason = "no task has a key yet"))]
 mod keys;
 pub mod mailbox;
 mod panics;
@@ -35,8 +35,11 @@ pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
 pub use timer::TimerHandle;
 
+/// What the loom models look at besides.
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod models {
+    pub use crate::keys::partitions::{Partition, Partitions, Seat};
+    pub use crate::keys::rendezvous::owner;
     pub use crate::timer::{Fired, TimerHandle, TimerQueue};
 }

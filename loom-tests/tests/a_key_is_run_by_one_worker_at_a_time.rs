@@ -1,0 +1,252 @@
+//! The partition of a key moves from one worker to another while tasks of the key are given: they
+//! run in order, never two at a time, and each sees what those before it did, on whichever worker.
+#![cfg(loom)]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+
+use loom::thread;
+use raddle_core::sync::atomic::{
+    AtomicU64,
+    Ordering::{self, Acquire, Relaxed, Release},
+};
+use raddle_core::sync::cell::UnsafeCell;
+use raddle_core::sync::channel::{self, Receiver, Sender};
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::{Partition, Partitions, Seat};
+
+const TASKS: usize = 2;
+/// What loom says of two writes of which neither comes after the other.
+const CONCURRENT: &str = "Concurrent write accesses";
+
+/// One key, whose partition starts at seat 0.
+trait Table: 'static {
+    fn bind(&self) -> Seat;
+    fn may_run(&self, seat: Seat) -> bool;
+    fn release(&self, seat: Seat) -> Option<Seat>;
+    fn give_to(&self, seat: Seat) -> bool;
+    /// Whether it is settled at `seat`, without tasks; asked at the end.
+    fn is_idle_at(&self, seat: Seat) -> bool;
+}
+
+struct Shipped {
+    partitions: Partitions,
+    partition: Partition,
+}
+
+impl Shipped {
+    fn new() -> Self {
+        let partitions = Partitions::new(NonZeroU32::MIN, |_| 0);
+        Self { partition: partitions.partition_of(7), partitions }
+    }
+}
+
+impl Table for Shipped {
+    fn bind(&self) -> Seat {
+        self.partitions.bind(self.partition).unwrap()
+    }
+    fn may_run(&self, seat: Seat) -> bool {
+        self.partitions.may_run(self.partition, seat)
+    }
+    fn release(&self, seat: Seat) -> Option<Seat> {
+        self.partitions.release(self.partition, seat)
+    }
+    fn give_to(&self, seat: Seat) -> bool {
+        self.partitions.reassign(|_| seat)
+    }
+    fn is_idle_at(&self, seat: Seat) -> bool {
+        let only = (0..2).all(|other| self.partitions.mentions(other) == (other == seat));
+        // Only without tasks it is given away at once.
+        only && self.give_to(2) && !self.partitions.mentions(seat)
+    }
+}
+
+/// The shipped table, its answers tampered with.
+struct Tampered<const BUG: u8>(Shipped);
+
+/// A worker runs what it receives at once.
+const DOES_NOT_ASK: u8 = 0;
+/// The old owner does not learn that the new one is to be woken.
+const DOES_NOT_WAKE: u8 = 1;
+
+impl<const BUG: u8> Table for Tampered<BUG> {
+    fn bind(&self) -> Seat {
+        self.0.bind()
+    }
+    fn may_run(&self, seat: Seat) -> bool {
+        BUG == DOES_NOT_ASK || self.0.may_run(seat)
+    }
+    fn release(&self, seat: Seat) -> Option<Seat> {
+        self.0.release(seat).filter(|_| BUG != DOES_NOT_WAKE)
+    }
+    fn give_to(&self, seat: Seat) -> bool {
+        self.0.give_to(seat)
+    }
+    fn is_idle_at(&self, seat: Seat) -> bool {
+        self.0.is_idle_at(seat)
+    }
+}
+
+/// A minimal table for the one move from seat 0 to seat 1, with the orderings that a twin weakens:
+/// bit 16 says that the partition is seat 1's, above and below it are the tasks of each.
+struct Twin {
+    word: AtomicU64,
+    releasing: Ordering,
+    asking: Ordering,
+}
+
+const MOVED: u64 = 1 << 16;
+/// One task of each seat.
+const ONE: [u64; 2] = [1, MOVED << 1];
+
+impl Twin {
+    fn new(releasing: Ordering, asking: Ordering) -> Self {
+        Self { word: AtomicU64::new(0), releasing, asking }
+    }
+
+    /// Whether seat 0 has tasks.
+    fn is_held(word: u64) -> bool {
+        word & (MOVED - 1) > 0
+    }
+}
+
+impl Table for Twin {
+    fn bind(&self) -> Seat {
+        let seat = |word| usize::from(word & MOVED != 0);
+        let bound = |word| Some(word + ONE[seat(word)]);
+        seat(self.word.fetch_update(Relaxed, Relaxed, bound).unwrap()) as Seat
+    }
+    fn may_run(&self, seat: Seat) -> bool {
+        seat == 0 || !Self::is_held(self.word.load(self.asking))
+    }
+    fn release(&self, seat: Seat) -> Option<Seat> {
+        let word = self.word.fetch_sub(ONE[usize::from(seat)], self.releasing);
+        (seat == 0 && word & MOVED != 0 && !Self::is_held(word - 1)).then_some(1)
+    }
+    fn give_to(&self, _: Seat) -> bool {
+        self.word.fetch_or(MOVED, Relaxed);
+        true
+    }
+    fn is_idle_at(&self, _: Seat) -> bool {
+        self.word.load(Acquire) == MOVED
+    }
+}
+
+enum Post {
+    Task(usize),
+    Wake,
+    /// Nothing more will be sent but wake-ups.
+    Last,
+}
+
+/// What the threads share. Leaked: when a model fails, destructors of what they own are run outside
+/// of loom, where a channel's lock cannot be taken.
+struct Pool<T> {
+    table: T,
+    mailboxes: [(Sender<Post>, Receiver<Post>); 2],
+    /// What the tasks of the key work on: loom reports a run that does not come after the others.
+    state: UnsafeCell<()>,
+    /// The tasks that have run. Invisible to loom, whose threads are all of one.
+    ran: RefCell<Vec<usize>>,
+}
+
+impl<T: Table> Pool<T> {
+    /// Gives the tasks one after the other.
+    fn dispatch(&self) {
+        for task in 0..TASKS {
+            self.send(self.table.bind(), Post::Task(task));
+        }
+        (0..2).for_each(|seat| self.send(seat, Post::Last));
+    }
+
+    fn send(&self, seat: Seat, post: Post) {
+        self.mailboxes[usize::from(seat)].0.send(post).unwrap();
+    }
+
+    /// Gives the partition to each of these in turn.
+    fn reassign(&self, owners: &[Seat]) {
+        for owner in owners {
+            while !self.table.give_to(*owner) {
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Runs tasks in the order in which they came, and none before it may.
+    fn work(&self, seat: Seat) {
+        let (mut deferred, mut last) = (VecDeque::new(), false);
+        while !(last && deferred.is_empty()) {
+            match self.mailboxes[usize::from(seat)].1.recv().unwrap() {
+                Post::Task(task) => deferred.push_back(task),
+                Post::Wake => {}
+                Post::Last => last = true,
+            }
+            while !deferred.is_empty() && self.table.may_run(seat) {
+                let task = deferred.pop_front().unwrap();
+                self.state.with_mut(|_| self.ran.borrow_mut().push(task));
+                if let Some(next) = self.table.release(seat) {
+                    self.send(next, Post::Wake);
+                }
+            }
+        }
+    }
+}
+
+/// This thread gives tasks to a worker on each of two seats, while another gives the partition to
+/// each of `owners` in turn.
+fn model<T: Table>(table: T, owners: &'static [Seat]) {
+    let mailboxes = [channel::unbounded(), channel::unbounded()];
+    let pool: &Pool<T> = Box::leak(Box::new(Pool {
+        table,
+        mailboxes,
+        state: UnsafeCell::new(()),
+        ran: RefCell::default(),
+    }));
+    let membership = thread::spawn(move || pool.reassign(owners));
+    let workers = [0, 1].map(|seat| thread::spawn(move || pool.work(seat)));
+    pool.dispatch();
+    membership.join().unwrap();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert_eq!(*pool.ran.borrow(), [0, 1], "the tasks ran in another order");
+    assert!(pool.table.is_idle_at(*owners.last().unwrap()), "the partition is not settled");
+}
+
+#[test]
+fn a_partition_that_moves() {
+    explore("a partition moves", 2, || model(Shipped::new(), &[1]));
+}
+
+#[test]
+fn a_partition_that_moves_back() {
+    explore("a partition moves back", 2, || model(Shipped::new(), &[1, 0]));
+}
+
+#[test]
+fn running_without_asking() {
+    // Planted: seat 1 runs a task while one that was given before it is still with seat 0.
+    fails_with("does not ask", 2, CONCURRENT, || {
+        model(Tampered::<DOES_NOT_ASK>(Shipped::new()), &[1]);
+    });
+}
+
+#[test]
+fn releasing_relaxed() {
+    // Planted: a task is counted out by a Relaxed read-modify-write, so that the new owner may run
+    // the next one without seeing what it did.
+    fails_with("released Relaxed", 2, CONCURRENT, || model(Twin::new(Relaxed, Acquire), &[1]));
+}
+
+#[test]
+fn asking_relaxed() {
+    // Planted: the new owner asks by a Relaxed load, with the same effect.
+    fails_with("asked Relaxed", 2, CONCURRENT, || model(Twin::new(Release, Relaxed), &[1]));
+}
+
+#[test]
+fn a_deferring_worker_that_is_not_woken() {
+    // Planted: nobody tells seat 1, which waits for a message, that it may run what it deferred.
+    fails_with("does not wake", 2, "deadlock", || {
+        model(Tampered::<DOES_NOT_WAKE>(Shipped::new()), &[1]);
+    });
+}
