@@ -123,7 +123,7 @@ proptest! {
                     models[position].held -= 1;
                     if recorders[position].is_some() {
                         models[position].handed_over += 1;
-                        reservation.hand_over();
+                        assert!(!reservation.hand_over(), "nobody sleeps");
                     } else {
                         models[position].detached += 1;
                         prop_assert_eq!(reservation.detach(), worker_at(position).id());

@@ -1,10 +1,11 @@
 use std::fmt;
 use std::io;
 
-use raddle_core::{Capability, CapabilityError, RosterError};
+use raddle_core::{Capability, CapabilityError, RosterError, WorkerId};
 use raddle_strategies::{ConfigError, SelectError};
 use thiserror::Error;
 
+use crate::restart::RestartsError;
 use crate::{Account, Actor, Reply};
 
 /// What an ask returns: the answer to come, or the message handed back.
@@ -42,7 +43,41 @@ pub enum SendError<M> {
     },
 }
 
+/// Why a pool's workers could not be changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// The pool is shut down, or is being.
+    #[error("the pool is shut down")]
+    Closed,
+    /// No worker of this id takes tasks.
+    #[error("worker {0} is not in the pool, or already draining")]
+    UnknownWorker(WorkerId),
+    /// The pool would have no worker.
+    #[error("worker {0} is the last one that takes tasks; add another before, or shut down")]
+    LastWorker(WorkerId),
+    /// The pool would have no worker.
+    #[error("a pool of 0 workers was asked for, allowed is at least 1")]
+    NoWorkers,
+    /// A worker could not be made.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
 impl<M> SendError<M> {
+    /// The same error with another message.
+    pub(crate) fn map<N>(self, message: impl FnOnce(M) -> N) -> SendError<N> {
+        match self {
+            Self::Closed(msg) => SendError::Closed(message(msg)),
+            Self::Full(msg) => SendError::Full(message(msg)),
+            Self::NoWorker(msg) => SendError::NoWorker(message(msg)),
+            Self::NoCapableWorker { capability, msg } => {
+                SendError::NoCapableWorker { capability, msg: message(msg) }
+            }
+            Self::Capability { error, msg } => SendError::Capability { error, msg: message(msg) },
+        }
+    }
+
     /// The message, out of the error.
     pub fn into_message(self) -> M {
         match self {
@@ -97,9 +132,28 @@ pub enum SpawnError {
         /// The pool's or worker's name.
         name: String,
     },
-    /// A mailbox without room.
-    #[error("mailbox capacity is 0, allowed is at least 1")]
-    Mailbox,
+    /// A mailbox without room, or with too much.
+    #[error("mailbox capacity is {capacity}, allowed are 1 to {most}")]
+    Mailbox {
+        /// What was asked for.
+        capacity: usize,
+        /// The most that is allowed.
+        most: usize,
+    },
+    /// A budget that is no share.
+    #[error("hedge budget is {0}, allowed is a share from 0 to 1")]
+    HedgeBudget(f64),
+    /// A core that the process may not use.
+    #[error("core {core} cannot be used, allowed are {allowed:?}")]
+    Core {
+        /// What was asked for.
+        core: usize,
+        /// The cores that may be used.
+        allowed: Vec<usize>,
+    },
+    /// The restarts are described wrongly.
+    #[error(transparent)]
+    Restarts(#[from] RestartsError),
     /// The workers could not be made.
     #[error(transparent)]
     Roster(#[from] RosterError),
@@ -127,12 +181,28 @@ pub enum SpawnError {
 /// A shutdown that left something running.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "workers {} were still in a handler at the time limit; what was queued is cancelled",
-    workers.join(", ")
+    "{}; what was queued is cancelled",
+    still_running(workers, *.lost_threads)
 )]
 pub struct ShutdownError {
     /// The workers whose handler did not return in time. Their threads end when it does.
     pub workers: Vec<String>,
+    /// Threads that had been given up as hung and have not returned.
+    pub lost_threads: usize,
     /// What became of the tasks so far; those in the handlers are still in flight.
     pub account: Account,
+}
+
+fn still_running(workers: &[String], lost_threads: usize) -> String {
+    match (workers, lost_threads) {
+        ([], lost) => format!("{lost} threads that were given up as hung have not returned"),
+        (workers, 0) => {
+            format!("workers {} were still in a handler at the time limit", workers.join(", "))
+        }
+        (workers, lost) => format!(
+            "workers {} were still in a handler at the time limit, and {lost} threads that were \
+             given up as hung have not returned",
+            workers.join(", ")
+        ),
+    }
 }

@@ -7,29 +7,33 @@
 
 mod account;
 mod actor;
-#[allow(dead_code, reason = "no worker sheds yet")]
 mod codel;
+mod context;
 mod envelope;
 mod error;
-#[cfg_attr(not(any(loom, test)), expect(dead_code, reason = "no task has a key yet"))]
+mod event;
 mod keys;
+mod lease;
 pub mod mailbox;
 mod panics;
 mod pool;
+mod race;
 mod registry;
 mod reply;
-#[allow(dead_code, reason = "no worker keeps a history yet")]
 mod restart;
-#[allow(dead_code, unused_imports, reason = "nothing is put off yet")]
 mod timer;
-mod worker_thread;
+mod worker;
 
 pub use account::{Account, PoolStats};
-pub use actor::{Actor, Context};
+pub use actor::{Actor, StartError};
 pub use codel::{CoDel, CoDelError};
-pub use error::{AskResult, SendError, ShutdownError, SpawnError};
-pub use mailbox::Overflow;
-pub use pool::{Drain, Handle, Pool, PoolBuilder, Task};
+pub use context::Context;
+pub use error::{AskResult, MembershipError, SendError, ShutdownError, SpawnError};
+pub use event::{Event, EventKind, Events};
+pub use mailbox::{Overflow, WaitStrategy};
+pub use pool::{
+    Drain, Handle, Hedge, HedgeError, OnRetired, Pool, PoolBuilder, ShedReason, Task, Watchdog,
+};
 pub use registry::{Registry, RegistryError};
 pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
@@ -41,5 +45,7 @@ pub use timer::TimerHandle;
 pub mod models {
     pub use crate::keys::partitions::{Partition, Partitions, Seat};
     pub use crate::keys::rendezvous::owner;
+    pub use crate::lease::{Lease, Revoked, Stay};
+    pub use crate::race::Race;
     pub use crate::timer::{Fired, TimerHandle, TimerQueue};
 }

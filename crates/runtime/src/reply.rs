@@ -1,17 +1,22 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use thiserror::Error;
+
+use crate::context::Asker;
+use crate::race::Race;
 
 type Answer<R, E> = Result<R, AskError<E>>;
 
 /// The answer to an ask, still to come.
 ///
 /// It can be waited for by a thread or awaited on any executor. Dropping it is not an error: the
-/// task is run and its answer discarded.
+/// task is run and its answer discarded, unless it was to be
+/// [cancelled](crate::Task::cancel_on_drop) then.
 #[must_use = "an answer that nobody waits for could have been a tell"]
 pub struct Reply<R, E>(oneshot::Receiver<Answer<R, E>>);
 
@@ -19,7 +24,19 @@ pub struct Reply<R, E>(oneshot::Receiver<Answer<R, E>>);
 pub struct ReplyFuture<R, E>(<oneshot::Receiver<Answer<R, E>> as IntoFuture>::IntoFuture);
 
 /// Where the worker puts the answer.
-pub(crate) struct ReplySender<R, E>(oneshot::Sender<Answer<R, E>>);
+pub(crate) enum ReplySender<R, E> {
+    /// The only copy of the task.
+    Own {
+        sender: oneshot::Sender<Answer<R, E>>,
+        /// Whether dropping the reply cancels the task.
+        cancel: bool,
+    },
+    /// One of the copies of a hedged task.
+    Shared { race: SharedRace<R, E> },
+}
+
+/// What decides which copy of a hedged task answers.
+type SharedRace<R, E> = Arc<Race<oneshot::Sender<Answer<R, E>>>>;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -37,9 +54,16 @@ pub enum AskError<E> {
     /// The deadline had passed when the task's turn came; it was not run.
     #[error("the deadline passed before the task was run")]
     Expired,
-    /// The pool was shut down before the task was run.
-    #[error("the pool was shut down before the task was run")]
+    /// The pool was shut down before the task was run, or the task was withdrawn.
+    #[error("the task was cancelled before it was run")]
     Cancelled,
+    /// The task was dropped, as the pool is overloaded; see [`Overflow`](crate::Overflow) and
+    /// [`CoDel`](crate::CoDel).
+    #[error("the task was shed before it was run, as the pool is overloaded")]
+    Shed,
+    /// The task's worker was retired before it was run, and no other could take it.
+    #[error("the task's worker was retired before it was run, and no other could take it")]
+    Retired,
     /// The time given to [`Reply::wait_for`] is over; the answer may still come.
     #[error("no answer within the time waited; it may still come")]
     TimedOut,
@@ -49,15 +73,42 @@ pub enum AskError<E> {
 }
 
 /// One slot for an answer, from the allocator.
-pub(crate) fn slot<R, E>() -> (ReplySender<R, E>, Reply<R, E>) {
+pub(crate) fn slot<R, E>(cancel: bool) -> (ReplySender<R, E>, Reply<R, E>) {
     let (sender, receiver) = oneshot::channel();
-    (ReplySender(sender), Reply(receiver))
+    (ReplySender::Own { sender, cancel }, Reply(receiver))
 }
 
 impl<R, E> ReplySender<R, E> {
     /// Puts the answer and wakes who waits for it. Hands it back when nobody will take it.
     pub(crate) fn send(self, answer: Answer<R, E>) -> Option<Answer<R, E>> {
-        self.0.send(answer).err().map(oneshot::SendError::into_inner)
+        let sender = match self {
+            Self::Own { sender, .. } => Some(sender),
+            Self::Shared { race } => {
+                race.finish(matches!(answer, Ok(_) | Err(AskError::Failed(_))))
+            }
+        };
+        match sender {
+            Some(sender) => sender.send(answer).err().map(oneshot::SendError::into_inner),
+            None => Some(answer),
+        }
+    }
+
+    /// Lets another copy of the task answer as well.
+    pub(crate) fn share(self) -> (Self, SharedRace<R, E>) {
+        let race = match self {
+            Self::Own { sender, .. } => Arc::new(Race::new(sender)),
+            Self::Shared { race } => race,
+        };
+        (Self::Shared { race: Arc::clone(&race) }, race)
+    }
+}
+
+impl<R, E> Asker for ReplySender<R, E> {
+    fn has_withdrawn(&self) -> bool {
+        match self {
+            Self::Own { sender, cancel } => *cancel && sender.is_closed(),
+            Self::Shared { race } => race.is_over(),
+        }
     }
 }
 

@@ -168,10 +168,14 @@ pub enum Decision {
     Retire(RetireReason),
 }
 
-/// Why an actor is not made anew.
+/// Why a worker is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RetireReason {
+    /// It was asked for.
+    Asked,
+    /// Its actor could not be made anew when it was to end anyway.
+    ClosedWithoutActor,
     /// It has been restarted too often.
     LimitReached {
         /// So often.
@@ -196,6 +200,10 @@ impl fmt::Display for RestartPolicy {
 impl fmt::Display for RetireReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Asked => f.write_str("as asked for"),
+            Self::ClosedWithoutActor => {
+                f.write_str("its actor could not be made anew when it was to end")
+            }
             Self::LimitReached { restarts, within } => {
                 write!(f, "the limit of {restarts} restarts within {within:?} is reached")
             }

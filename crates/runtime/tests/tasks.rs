@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::{Do, Gate, Obedient, Said, pool, watchdog};
 use raddle_core::{Clock, Health, WorkerSpec};
-use raddle_runtime::{Actor, AskError, Context, Drain, Overflow, Pool, SendError};
+use raddle_runtime::{Actor, AskError, Context, Drain, EventKind, Overflow, Pool, SendError};
 use raddle_strategies::{LeastLoaded, StrategyName};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -56,32 +56,32 @@ fn a_panic_fails_its_task_alone() {
 }
 
 #[test]
-fn an_actor_that_cannot_be_made_anew_fails_tasks_until_it_can() {
+fn an_actor_that_cannot_be_made_anew_is_tried_again_and_its_tasks_wait() {
     let _watchdog = watchdog();
-    let (made, count) = std::sync::mpsc::channel();
     let pool = Pool::builder("test")
         .workers(1, WorkerSpec::general())
         .spawn(move |worker| {
-            made.send(()).unwrap();
-            // The second and third makings fail.
             let generation = worker.generation();
-            let nth = generation + NTH.with(|nth| nth.replace(nth.get() + 1));
-            assert!(nth == 0 || nth > 3, "not now");
+            assert!(generation == 0 || generation > 3, "not now");
             Obedient::default()
         })
         .unwrap();
+    let mut events = pool.subscribe();
     assert!(pool.ask(Do::Panic("first")).unwrap().wait().is_err());
-    let message = "not now".to_owned();
-    assert_eq!(pool.ask(Do::Return(1)).unwrap().wait(), Err(AskError::Panicked { message }));
-    let mut answers = (0..10).map(|_| pool.ask(Do::Return(7)).unwrap().wait());
-    assert!(answers.any(|answer| answer.is_ok()), "it is tried again for each task");
-    assert!(count.try_iter().count() >= 3);
+    assert_eq!(pool.ask(Do::Return(1)).unwrap().wait().unwrap().number, 1);
     assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
-}
-
-thread_local! {
-    /// How often this worker thread has made its actor.
-    static NTH: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    let kinds: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|event| event.kind).collect();
+    let failed = EventKind::StartFailed { message: "not now".into() };
+    assert_eq!(
+        kinds,
+        [
+            EventKind::Panicked { message: "first".into() },
+            failed.clone(),
+            failed.clone(),
+            failed,
+            EventKind::Restarted { generation: 4 },
+        ]
+    );
 }
 
 #[test]

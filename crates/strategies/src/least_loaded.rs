@@ -30,6 +30,10 @@ impl Strategy for LeastLoaded {
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         lowest(candidates, |signals| signals.in_flight())
     }
+
+    fn lets_steal(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(all(test, not(loom)))]

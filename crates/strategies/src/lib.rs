@@ -25,6 +25,7 @@ mod report;
 mod round_robin;
 mod select;
 mod sequences;
+mod shadow;
 mod strategy;
 #[cfg(all(test, not(loom)))]
 mod testing;
@@ -39,5 +40,6 @@ pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;
 pub use select::{SelectError, reserve};
+pub use shadow::{Shadow, ShadowReport};
 pub use strategy::Strategy;
 pub use weighted_round_robin::WeightedRoundRobin;

@@ -28,4 +28,8 @@ impl Strategy for Random {
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         fastrand::usize(..candidates.len())
     }
+
+    fn lets_steal(&self) -> bool {
+        true
+    }
 }

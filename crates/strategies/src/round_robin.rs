@@ -37,6 +37,10 @@ impl Strategy for RoundRobin {
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         (self.sequences.next(candidates) % candidates.len() as u64) as usize
     }
+
+    fn lets_steal(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -51,6 +51,13 @@ pub trait Strategy: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether idle workers may take what it gave to others: not where it picks a worker for what
+    /// it is good at. Right for strategies that are blind to a task's size, as the worker that is
+    /// idle first is then the one to have it.
+    fn lets_steal(&self) -> bool {
+        false
+    }
+
     /// The weights by which it picks, by the workers' positions, where it has any: for reports.
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         let _ = roster;
@@ -70,6 +77,9 @@ impl<S: Strategy + ?Sized> Strategy for Box<S> {
     }
     fn reads_age(&self) -> bool {
         (**self).reads_age()
+    }
+    fn lets_steal(&self) -> bool {
+        (**self).lets_steal()
     }
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         (**self).weights(roster)

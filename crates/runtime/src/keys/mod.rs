@@ -16,12 +16,15 @@
 
 pub mod partitions;
 pub mod rendezvous;
+mod tables;
+
+pub(crate) use tables::{KeyTables, Slot};
 
 /// A number that looks random, another one for each `number`: the finaliser of SplitMix64 (Steele,
 /// Lea, Flood: *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014). Wait-free.
 fn mix(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

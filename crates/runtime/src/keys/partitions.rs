@@ -16,6 +16,18 @@ pub type Seat = u16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Partition(u32);
 
+impl Partition {
+    /// Its number.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The partition of a number.
+    pub fn of_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// Which worker runs the tasks of each partition, and how many it has, also while a partition moves
 /// from one worker to another.
 ///

@@ -1,30 +1,40 @@
-use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
-use raddle_core::sync::channel;
-use raddle_core::{Clock, Roster, RosterBuilder, Tracking, Worker, WorkerSpec};
+use raddle_core::{Clock, Roster, RosterBuilder, Tracking, Worker, WorkerSpec, nanos};
 use raddle_strategies::{BalancerConfig, ConfigError, LeastLoaded, Strategy};
 
+use super::membership::{Membership, check_names};
 use super::routing::Routing;
+use super::settings::{OnRetired, Settings, ShedReason, Watchdog};
 use super::shared::Shared;
-use super::threads::{Alive, Threads};
 use super::{Pool, PoolInner, housekeeper};
-use crate::envelope::Envelope;
-use crate::mailbox::{self, Inbox, Overflow};
-use crate::worker_thread::{Factory, WorkerThread};
-use crate::{Actor, SpawnError};
+use crate::codel::CoDel;
+use crate::mailbox::{self, Overflow, WaitStrategy};
+use crate::restart::Restarts;
+use crate::{Actor, SendError, SpawnError};
 
 /// Describes a [`Pool`] and spawns it.
-#[derive(Debug)]
 #[must_use = "a pool is made by `spawn`"]
-pub struct PoolBuilder<A> {
+pub struct PoolBuilder<A: Actor> {
     name: String,
     workers: usize,
     roster: RosterBuilder,
     strategy: Result<Arc<dyn Strategy>, ConfigError>,
-    capacity: usize,
-    overflow: Overflow,
-    actor: PhantomData<fn() -> A>,
+    template: Option<WorkerSpec>,
+    settings: Settings<A>,
+    pinned: Pinning,
+}
+
+/// Which cores workers are to run on.
+enum Pinning {
+    /// As the operating system likes.
+    Free,
+    /// On any that the process may use, in turn.
+    All,
+    /// On these, in turn.
+    Cores(Vec<usize>),
 }
 
 impl<A: Actor> PoolBuilder<A> {
@@ -34,14 +44,15 @@ impl<A: Actor> PoolBuilder<A> {
             workers: 0,
             roster: Roster::builder(),
             strategy: Ok(Arc::new(LeastLoaded::new())),
-            capacity: 1024,
-            overflow: Overflow::Block,
-            actor: PhantomData,
+            template: None,
+            settings: Settings::default(),
+            pinned: Pinning::Free,
         }
     }
 
     /// Adds a worker.
     pub fn worker(mut self, spec: WorkerSpec) -> Self {
+        self.template.get_or_insert_with(|| spec.clone());
         self.roster = self.roster.worker(spec);
         self.workers += 1;
         self
@@ -49,6 +60,7 @@ impl<A: Actor> PoolBuilder<A> {
 
     /// Adds `count` workers, named `<name>-0`, `<name>-1` and so on.
     pub fn workers(mut self, count: usize, spec: WorkerSpec) -> Self {
+        self.template.get_or_insert_with(|| spec.clone());
         self.roster = self.roster.workers(count, spec);
         self.workers += count;
         self
@@ -73,11 +85,90 @@ impl<A: Actor> PoolBuilder<A> {
         self
     }
 
-    /// Sets each worker's mailbox: how many tasks it holds, at least 1, and what happens when it
-    /// is full. 1024 and [`Overflow::Block`] by default.
+    /// Sets each worker's mailbox: how many tasks each of its lanes (high, normal, low priority,
+    /// and tasks with keys) holds, 1 to 32,768, and what happens when it is full. 1024 and
+    /// [`Overflow::Block`] by default. All of it is allocated beforehand: the capacity, times four,
+    /// times the size of a message and about a hundred bytes.
     pub fn mailbox(mut self, capacity: usize, overflow: Overflow) -> Self {
-        self.capacity = capacity;
-        self.overflow = overflow;
+        self.settings.capacity = capacity;
+        self.settings.overflow = overflow;
+        self
+    }
+
+    /// Sheds tasks that have waited too long in an overloaded mailbox; off by default.
+    pub fn codel(mut self, codel: CoDel) -> Self {
+        self.settings.codel = Some(codel);
+        self
+    }
+
+    /// Is called, on the caller's thread, with each refused task before its message goes back to
+    /// the caller. For tasks that a [timer](crate::Task::tell_after) gives it is the only word.
+    pub fn on_rejected(
+        mut self,
+        told: impl Fn(&SendError<A::Msg>) + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.on_rejected = Some(Box::new(told));
+        self
+    }
+
+    /// Is given the message of each shed task, on the thread that sheds it: a caller's under
+    /// [`Overflow::DropOldest`] and [`Overflow::DropNewest`], the worker's under [`CoDel`].
+    pub fn on_shed(mut self, given: impl Fn(A::Msg, ShedReason) + Send + Sync + 'static) -> Self {
+        self.settings.on_shed = Some(Box::new(given));
+        self
+    }
+
+    /// Sets how workers without tasks wait; see [`WaitStrategy`].
+    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+        self.settings.wait = wait;
+        self
+    }
+
+    /// Pins each worker's thread to a core of its own, as far as there are enough: in turn on those
+    /// that the process may use.
+    pub fn pin_workers(mut self) -> Self {
+        self.pinned = Pinning::All;
+        self
+    }
+
+    /// Pins the workers' threads to these cores, in turn. [`spawn`](Self::spawn) fails when there
+    /// is no such core.
+    pub fn pin_workers_to(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
+        self.pinned = Pinning::Cores(cores.into_iter().collect());
+        self
+    }
+
+    /// Sets after what, how often and when actors are made anew; always and without a limit by
+    /// default.
+    pub fn restarts(mut self, restarts: Restarts) -> Self {
+        self.settings.restarts = restarts;
+        self
+    }
+
+    /// Sets what becomes of the pool when a worker was retired by its restarts.
+    pub fn on_retired(mut self, on_retired: OnRetired) -> Self {
+        self.settings.on_retired = on_retired;
+        self
+    }
+
+    /// Sets when a handler counts as hung; never by default.
+    pub fn watchdog(mut self, watchdog: Watchdog) -> Self {
+        self.settings.watchdog = Some(watchdog);
+        self
+    }
+
+    /// Sets whether an idle worker takes tasks from the mailboxes of others with the same
+    /// capabilities: free ones, which have no key and are no control messages. By default as the
+    /// strategy [lets](Strategy::lets_steal).
+    pub fn stealing(mut self, stealing: bool) -> Self {
+        self.settings.stealing = Some(stealing);
+        self
+    }
+
+    /// Sets how many copies of [hedged](crate::Task::ask_hedged) tasks may be given, as a share of
+    /// the tasks that asked for it; 0.05 by default.
+    pub fn hedge_budget(mut self, share: f64) -> Self {
+        self.settings.hedge_budget = share;
         self
     }
 
@@ -88,88 +179,113 @@ impl<A: Actor> PoolBuilder<A> {
     }
 
     /// Spawns a thread a worker, named `raddle-<pool>-<worker>`, makes each worker's actor on it by
-    /// `make`, and returns when all are ready. `make` is called again after a panic.
+    /// `make`, and returns when all are ready. `make` is called again when an actor is made anew or
+    /// a worker added.
     ///
     /// # Errors
     /// When the description is wrong, a thread could not be had or an actor could not be made;
     /// then no thread is left.
     pub fn spawn(
-        self,
+        mut self,
         make: impl Fn(&Worker) -> A + Send + Sync + 'static,
     ) -> Result<Pool<A>, SpawnError> {
-        if self.workers == 0 {
+        let Some(template) = self.template else {
             return Err(SpawnError::NoWorkers { pool: self.name });
-        }
-        if self.capacity == 0 {
-            return Err(SpawnError::Mailbox);
-        }
+        };
+        self.settings.validate()?;
+        self.settings.cores = self.pinned.cores()?;
         let strategy = self.strategy?;
         let roster = Arc::new(self.roster.build()?);
-        let names = roster.workers().iter().map(|member| member.worker.name());
-        if let Some(name) = names.chain([&*self.name]).find(|name| name.contains('\0')) {
-            return Err(SpawnError::Name { name: name.to_owned() });
+        if roster.workers().is_empty() {
+            return Err(SpawnError::NoWorkers { pool: self.name });
         }
-        let (mailboxes, inboxes): (Vec<_>, Vec<_>) = roster
+        if self.name.contains('\0') {
+            return Err(SpawnError::Name { name: self.name });
+        }
+        check_names(roster.workers())?;
+        warn_of_busy_waiting(&self.name, self.settings.wait, roster.workers().len());
+        let capacity = self.settings.capacity;
+        let mailboxes: Arc<[_]> = roster
             .workers()
             .iter()
-            .map(|member| mailbox::bounded(Arc::clone(&member.worker), self.capacity))
-            .unzip();
+            .map(|member| mailbox::bounded(Arc::clone(&member.worker), capacity))
+            .collect();
         strategy.refresh(&roster);
-        let routing =
-            Routing { roster: Arc::clone(&roster), mailboxes: mailboxes.into(), strategy };
-        let shared = Arc::new(Shared::new(&self.name, self.overflow, routing));
-        let (threads, alive) = Threads::new();
-        let (stop, stopped) = channel::bounded(1);
-        // From here on, dropping it closes the mailboxes and joins what was spawned.
-        let pool = PoolInner { shared, threads, stop };
-        pool.spawn_workers(&roster, inboxes, Arc::new(make), alive)?;
+        let stealing = self.settings.stealing.unwrap_or_else(|| strategy.lets_steal());
+        let mailboxes_of_all = Arc::clone(&mailboxes);
+        let routing = Routing { roster, mailboxes, strategy, shadow: None, stealing };
+        let shared = Shared::new(
+            &self.name,
+            self.settings,
+            Box::new(make),
+            routing,
+            Membership::new(template),
+        );
+        // From here on, dropping it closes the mailboxes and waits for what was spawned.
+        let pool = PoolInner { shared: Arc::new(shared) };
+        let tenures = pool.shared.start(&mailboxes_of_all)?;
+        pool.shared.membership().tenures = tenures;
         let shared = Arc::clone(&pool.shared);
-        let housekeeper = move || housekeeper::run(&shared, &stopped);
-        pool.threads
-            .spawn(format!("raddle-{}", self.name), housekeeper)
+        pool.shared
+            .threads
+            .spawn_housekeeper(format!("raddle-{}", self.name), move || housekeeper::run(&shared))
             .map_err(|source| SpawnError::Thread { worker: "housekeeper".into(), source })?;
         Ok(Pool::new(pool))
     }
 }
 
-impl<A: Actor> PoolInner<A> {
-    /// Spawns a thread for each worker and waits until all actors are made.
-    fn spawn_workers(
-        &self,
-        roster: &Roster,
-        inboxes: Vec<Inbox<Envelope<A>>>,
-        make: Arc<Factory<A>>,
-        alive: Alive,
-    ) -> Result<(), SpawnError> {
-        let (report, reports) = channel::unbounded();
-        for (member, inbox) in roster.workers().iter().zip(inboxes) {
-            let worker = Arc::clone(&member.worker);
-            let Some(recorder) = worker.recorder() else {
-                unreachable!("the roster was made here, so its recorders are free")
-            };
-            let name = format!("raddle-{}-{}", self.shared.name, worker.name());
-            let (make, cancelling) = (Arc::clone(&make), Arc::clone(&self.threads.cancelling));
-            let (report, alive) = (report.clone(), alive.clone());
-            let body = move || {
-                let name = worker.name().to_owned();
-                match WorkerThread::start(worker, inbox, recorder, make, cancelling) {
-                    Ok(thread) => {
-                        let _ = report.send(Ok(()));
-                        drop(report);
-                        thread.run();
-                    }
-                    Err(message) => {
-                        let _ = report.send(Err(SpawnError::Actor { worker: name, message }));
-                    }
-                }
-                drop(alive);
-            };
-            self.threads.spawn(name, body).map_err(|source| SpawnError::Thread {
-                worker: member.worker.name().to_owned(),
-                source,
-            })?;
-        }
-        drop(report);
-        roster.workers().iter().try_for_each(|_| reports.recv().unwrap_or(Ok(())))
+impl<A: Actor> std::fmt::Debug for PoolBuilder<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolBuilder").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+impl Pinning {
+    fn cores(self) -> Result<Vec<core_affinity::CoreId>, SpawnError> {
+        let wanted = match self {
+            Self::Free => return Ok(Vec::new()),
+            Self::All => None,
+            Self::Cores(cores) => Some(cores),
+        };
+        let all = core_affinity::get_core_ids().unwrap_or_default();
+        let Some(wanted) = wanted else { return Ok(all) };
+        let find = |id: usize| {
+            let core = all.iter().find(|core| core.id == id).copied();
+            core.ok_or_else(|| SpawnError::Core {
+                core: id,
+                allowed: all.iter().map(|core| core.id).collect(),
+            })
+        };
+        wanted.into_iter().map(find).collect()
+    }
+}
+
+/// Warns when workers that never sleep are more than the cores.
+fn warn_of_busy_waiting(pool: &str, wait: WaitStrategy, workers: usize) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if wait.keeps_core() && workers > cores {
+        tracing::warn!(
+            pool,
+            workers,
+            cores,
+            "more workers that spin for ever than cores: they take turns with each other's tasks;              use WaitStrategy::SpinThenPark"
+        );
+    }
+}
+
+impl<A: Actor> Settings<A> {
+    fn validate(&self) -> Result<(), SpawnError> {
+        if !(1..=Self::MAX_CAPACITY).contains(&self.capacity) {
+            return Err(SpawnError::Mailbox { capacity: self.capacity, most: Self::MAX_CAPACITY });
+        }
+        if !(0.0..=1.0).contains(&self.hedge_budget) {
+            return Err(SpawnError::HedgeBudget(self.hedge_budget));
+        }
+        Ok(self.restarts.validate()?)
+    }
+}
+
+/// A period in nanoseconds, at least one.
+pub(super) fn nonzero_nanos(period: Duration) -> NonZeroU64 {
+    NonZeroU64::new(nanos(period)).unwrap_or(NonZeroU64::MIN)
 }

@@ -1,25 +1,36 @@
 mod builder;
+mod dispatch;
+mod hedging;
 mod housekeeper;
+mod membership;
 mod routing;
+mod settings;
 mod shared;
 mod task;
 mod threads;
+mod watchdog;
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use raddle_core::sync::SnapshotReader;
-use raddle_core::sync::channel::Sender;
-use raddle_strategies::{BalancerStats, Strategy};
+use raddle_core::sync::atomic::Ordering::Relaxed;
+use raddle_core::{WorkerId, WorkerSpec, nanos};
+use raddle_strategies::{BalancerStats, ShadowReport, Strategy};
 
 pub use builder::PoolBuilder;
+pub use hedging::{Hedge, HedgeError};
+pub use settings::{OnRetired, ShedReason, Watchdog};
+pub(crate) use shared::Shared;
 pub use task::Task;
 
-use crate::{Account, Actor, AskResult, PoolStats, SendError, ShutdownError};
+use crate::event::Events;
+use crate::timer::TimerHandle;
+use crate::{Account, Actor, AskResult, MembershipError, PoolStats, SendError, ShutdownError};
+use builder::nonzero_nanos;
+use housekeeper::Job;
 use routing::{Loaded, Routing};
-use shared::Shared;
-use threads::Threads;
 
 /// Workers of one actor type behind one strategy.
 ///
@@ -54,9 +65,6 @@ pub struct Pool<A: Actor>(Arc<PoolInner<A>>);
 /// What keeps a pool's threads alive.
 struct PoolInner<A: Actor> {
     shared: Arc<Shared<A>>,
-    threads: Threads,
-    /// Ends the housekeeper.
-    stop: Sender<()>,
 }
 
 /// A pool that is not kept alive.
@@ -136,18 +144,83 @@ impl<A: Actor> Pool<A> {
         self.task(msg).ask()
     }
 
-    /// Replaces the strategy, under traffic. What was learnt is the workers' and stays. Waits for
-    /// the strategy to work out what it keeps; no dispatch waits.
-    pub fn set_strategy(&self, strategy: impl Strategy + 'static) {
-        let shared = &self.0.shared;
-        let routing = shared.routing.load();
-        let next = Routing {
-            roster: Arc::clone(&routing.roster),
-            mailboxes: Arc::clone(&routing.mailboxes),
-            strategy: Arc::new(strategy),
+    /// Gives a message after this time, unless it is cancelled before: `task(msg).tell_after`.
+    pub fn tell_after(&self, delay: Duration, msg: A::Msg) -> TimerHandle {
+        self.task(msg).tell_after(delay)
+    }
+
+    /// Gives a message that `make` makes, first after the period and then each time it has passed
+    /// again, until the timer is cancelled. Without drift; times that were missed are skipped. As
+    /// [`tell_after`](Task::tell_after) it never waits for room. `make` is called on the pool's own
+    /// thread, which is also its watchdog's: it is to be short.
+    pub fn tell_every(
+        &self,
+        period: Duration,
+        make: impl Fn() -> A::Msg + Send + Sync + 'static,
+    ) -> TimerHandle {
+        let shared = &*self.0.shared;
+        let tell = move |shared: &Arc<Shared<A>>| {
+            let task = Task::new(shared, Loaded::Now(shared.routing.load()), make());
+            // What is refused was counted and told.
+            let _ = task.send_by(&shared.settings.overflow.without_waiting(), None);
         };
-        next.strategy.refresh(&next.roster);
-        shared.routing.store(Arc::new(next));
+        let due = shared.clock.now().saturating_add(nanos(period));
+        shared.desk.schedule(due, Some(nonzero_nanos(period)), Job::Again(Arc::new(tell)))
+    }
+
+    /// Replaces the strategy, under traffic. What was learnt is the workers' and stays. Waits for
+    /// the strategy to work out what it keeps; no dispatch waits. A shadow strategy is taken away.
+    pub fn set_strategy(&self, strategy: impl Strategy + 'static) {
+        self.0.shared.set_strategy(Arc::new(strategy));
+    }
+
+    /// Lets another strategy be scored on the live traffic, without routing any of it: beside each
+    /// pick of the strategy, it picks too. Costs a selection a task.
+    pub fn set_shadow(&self, strategy: impl Strategy + 'static) {
+        self.0.shared.set_shadow(Some(Arc::new(strategy)));
+    }
+
+    /// Takes the shadow strategy away.
+    pub fn clear_shadow(&self) {
+        self.0.shared.set_shadow(None);
+    }
+
+    /// How the shadow strategy has scored so far; `None` without one.
+    pub fn shadow_report(&self) -> Option<ShadowReport> {
+        self.0.shared.shadow_report()
+    }
+
+    /// Adds a worker, which is given tasks as soon as its actor has started. Waits for that; no
+    /// dispatch waits.
+    ///
+    /// # Errors
+    /// When its name is taken, a thread could not be had, its actor could not be made, or the pool
+    /// is shut down. The pool is then as it was.
+    pub fn add_worker(&self, spec: WorkerSpec) -> Result<WorkerId, MembershipError> {
+        Ok(self.0.shared.add_workers(&[spec])?[0])
+    }
+
+    /// Lets a worker take no more tasks; it runs those it has and then is gone, which an
+    /// [event](Self::subscribe) tells. Does not wait for that.
+    ///
+    /// # Errors
+    /// When it is unknown, is draining already, or is the last one that takes tasks.
+    pub fn retire_worker(&self, id: WorkerId) -> Result<(), MembershipError> {
+        self.0.shared.retire_worker(id)
+    }
+
+    /// Makes the pool have so many workers that take tasks: adds workers like the first one it was
+    /// built with, or retires the youngest.
+    ///
+    /// # Errors
+    /// As [`add_worker`](Self::add_worker), and when it is to have none.
+    pub fn resize(&self, workers: usize) -> Result<(), MembershipError> {
+        self.0.shared.resize(workers)
+    }
+
+    /// Subscribes to what happens to the pool and its workers from now on.
+    pub fn subscribe(&self) -> Events {
+        self.0.shared.subscribers.subscribe()
     }
 
     /// What became of every task so far. Consistent at a quiet moment.
@@ -157,33 +230,49 @@ impl<A: Actor> Pool<A> {
 
     /// The pool, its strategy and its workers at this moment. Allocates.
     pub fn stats(&self) -> PoolStats {
-        let routing = self.0.shared.routing.load();
+        let shared = &self.0.shared;
+        let routing = shared.routing.load();
         PoolStats {
             name: self.name().to_owned(),
             account: self.account(),
+            lost_threads: shared.threads.lost(),
+            hedges: shared.hedges.sent(),
             balancer: BalancerStats::new(&*routing.strategy, &routing.roster),
         }
     }
 
     /// Takes no more tasks, lets those admitted end, and joins every thread. From then on, and on
-    /// every handle, tasks are refused as [`SendError::Closed`]. May be called again.
+    /// every handle, tasks are refused as [`SendError::Closed`], and timers do not fire. May be
+    /// called again. The messages of tasks that were cancelled at the time limit are kept for
+    /// [`take_unfinished`](Self::take_unfinished).
     ///
     /// # Errors
-    /// When a handler has not returned by the drain's time limit and a tenth of a second. At once
-    /// when called by a handler of the pool itself, which cannot wait for its own end.
+    /// When a handler has not returned by the drain's time limit and a tenth of a second, or a
+    /// thread that was given up as hung has not. At once when called by a handler of the pool
+    /// itself, which cannot wait for its own end.
     pub fn shutdown(&self, drain: Drain) -> Result<Account, ShutdownError> {
-        let inner = &*self.0;
-        inner.close();
-        if !inner.threads.contain_current() && inner.threads.end(drain.0) {
-            return Ok(self.account());
+        let shared = &*self.0.shared;
+        shared.close();
+        let ended = !shared.threads.contain_current() && shared.end(drain.0);
+        let lost_threads = shared.threads.lost();
+        let account = self.account();
+        if ended && lost_threads == 0 {
+            return Ok(account);
         }
-        let routing = inner.shared.routing.load();
+        let routing = shared.routing.load();
         let running = routing.roster.workers().iter().map(|member| &member.worker);
         let workers = running
             .filter(|worker| worker.stats().in_flight() > 0)
             .map(|worker| worker.name().to_owned())
             .collect();
-        Err(ShutdownError { workers, account: self.account() })
+        Err(ShutdownError { workers, lost_threads, account })
+    }
+
+    /// The messages of tasks that a shutdown cancelled, in no order, once.
+    pub fn take_unfinished(&self) -> Vec<A::Msg> {
+        let mut unfinished =
+            self.0.shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *unfinished)
     }
 
     pub(crate) fn downgrade(&self) -> WeakPool<A> {
@@ -232,20 +321,35 @@ impl<A: Actor> Handle<A> {
     }
 }
 
-impl<A: Actor> PoolInner<A> {
-    fn close(&self) {
-        self.shared.close();
-        let _ = self.stop.try_send(());
+/// How long workers have, once the time limit is over, to cancel what is queued.
+const CANCELLING: Duration = Duration::from_millis(100);
+
+impl<A: Actor> Shared<A> {
+    /// Waits until every worker of the closed pool has ended, and joins the threads. What is
+    /// queued is cancelled when the limit is over. `false` when one is still in a handler then.
+    fn end(&self, limit: Option<Duration>) -> bool {
+        let ended = self.threads.wait(limit) || {
+            self.cancelling.store(true, Relaxed);
+            // Also those that wait for another to let go of a key.
+            self.routing.load().mailboxes.iter().for_each(|mailbox| mailbox.wake());
+            self.threads.wait(Some(CANCELLING))
+        };
+        if ended {
+            self.desk.look();
+            self.threads.join();
+        }
+        ended
     }
 }
 
 impl<A: Actor> Drop for PoolInner<A> {
     fn drop(&mut self) {
-        self.close();
+        let shared = &*self.shared;
+        shared.close();
         // A handler that drops the last handle cannot wait for its own end, and a thread that
         // was still running at a shutdown's limit has been waited for enough.
-        if !self.threads.contain_current() && !self.threads.are_cancelling() {
-            self.threads.end(None);
+        if !shared.threads.contain_current() && !shared.is_cancelling() {
+            shared.end(None);
         }
     }
 }

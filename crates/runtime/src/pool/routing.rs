@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use raddle_core::Roster;
 use raddle_core::sync::SnapshotGuard;
-use raddle_strategies::Strategy;
+use raddle_strategies::{Shadow, Strategy};
 
 use crate::Actor;
 use crate::envelope::Envelope;
@@ -16,6 +16,35 @@ pub(crate) struct Routing<A: Actor> {
     /// By the workers' positions in the roster.
     pub(crate) mailboxes: Arc<[Mailbox<Envelope<A>>]>,
     pub(crate) strategy: Arc<dyn Strategy>,
+    /// The strategy again, where another is scored beside it.
+    pub(crate) shadow: Option<Arc<Shadow>>,
+    /// Whether idle workers take tasks from others.
+    pub(crate) stealing: bool,
+}
+
+impl<A: Actor> Routing<A> {
+    /// The position of the worker with this seat.
+    pub(crate) fn position_of(&self, seat: u16) -> Option<usize> {
+        let members = self.roster.workers();
+        let is_it = |position: usize| {
+            members.get(position).is_some_and(|member| member.worker.id().seat() == seat)
+        };
+        // Seats are given in order and most rosters never lose a worker.
+        let usual = usize::from(seat);
+        if is_it(usual) { Some(usual) } else { (0..members.len()).find(|at| is_it(*at)) }
+    }
+}
+
+impl<A: Actor> Clone for Routing<A> {
+    fn clone(&self) -> Self {
+        Self {
+            roster: Arc::clone(&self.roster),
+            mailboxes: Arc::clone(&self.mailboxes),
+            strategy: Arc::clone(&self.strategy),
+            shadow: self.shadow.clone(),
+            stealing: self.stealing,
+        }
+    }
 }
 
 /// A routing, loaded for one task or kept by a handle.

@@ -1,32 +1,49 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::{Capability, CapabilityError, TaskProfile, nanos};
-use raddle_strategies::reserve;
+use raddle_core::{Capability, CapabilityError, Priority, TaskProfile, nanos};
+use raddle_strategies::Strategy;
 
+use super::hedging::Hedge;
+use super::housekeeper::Job;
 use super::routing::Loaded;
 use super::shared::Shared;
-use crate::envelope::Envelope;
-use crate::mailbox::Refused;
+use crate::envelope::{Envelope, NEVER};
+use crate::mailbox::{Lane, Overflow};
 use crate::reply::{self, ReplySender};
-use crate::{Actor, AskResult, SendError};
+use crate::timer::TimerHandle;
+use crate::{Actor, AskError, AskResult, SendError};
 
 /// A task to be given: its message and what routing and the worker may know of it.
 ///
-/// Made by [`Pool::task`](crate::Pool::task), ended by [`tell`](Self::tell) or [`ask`](Self::ask).
+/// Made by [`Pool::task`](crate::Pool::task), ended by [`tell`](Self::tell), [`ask`](Self::ask)
+/// or [`tell_after`](Self::tell_after).
 #[must_use = "a task is given by `tell` or `ask`"]
 pub struct Task<'p, A: Actor> {
     shared: &'p Shared<A>,
     routing: Loaded<'p, A>,
+    strategy: Option<&'p dyn Strategy>,
     msg: A::Msg,
     profile: TaskProfile,
     deadline: Option<Duration>,
+    cancel_on_drop: bool,
     wrong: Option<CapabilityError>,
 }
 
 impl<'p, A: Actor> Task<'p, A> {
     #[inline]
     pub(super) fn new(shared: &'p Shared<A>, routing: Loaded<'p, A>, msg: A::Msg) -> Self {
-        Self { shared, routing, msg, profile: TaskProfile::default(), deadline: None, wrong: None }
+        Self {
+            shared,
+            routing,
+            strategy: None,
+            msg,
+            profile: TaskProfile::default(),
+            deadline: None,
+            cancel_on_drop: false,
+            wrong: None,
+        }
     }
 
     /// Asks for a worker of this capability, or a general one. A name is interned, which takes a
@@ -49,14 +66,51 @@ impl<'p, A: Actor> Task<'p, A> {
         self
     }
 
-    /// Gives the task and wants no answer. Allocates nothing; waits only for room in a full
-    /// mailbox, under [`Overflow::Block`](crate::Overflow::Block).
+    /// Sets how urgent the task is. Tasks of one priority are run in the order given; of 8 that a
+    /// worker takes while some of each wait, one at least is normal or has a key, and of 64, one is
+    /// low. Control messages come before everything, are never refused for lack of room, and
+    /// never move to another worker.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.profile = self.profile.priority(priority);
+        self
+    }
+
+    /// Gives the task a key. Tasks of one key are run in the order in which they were given, by
+    /// one worker, never two at a time; keys are spread over the workers that serve the task's
+    /// capability by rendezvous hashing, in proportion to their weights. When workers come or go,
+    /// only the keys move that must, and their new worker waits for the old one to end its tasks.
+    ///
+    /// A task with a key goes by no strategy and has no priority but
+    /// [`Control`](Priority::Control), which has no key. Keys whose hashes meet (one in a
+    /// thousand) share their order. A handler that was given up as hung is not waited for.
+    pub fn key(self, key: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let profile = self.profile.key(hasher.finish());
+        Self { profile, ..self }
+    }
+
+    /// Lets this strategy pick the worker, for this task alone.
+    pub fn strategy(mut self, strategy: &'p dyn Strategy) -> Self {
+        self.strategy = Some(strategy);
+        self
+    }
+
+    /// Cancels the task when its [`Reply`](crate::Reply) is dropped before it is run; a handler
+    /// that runs sees [`is_cancelled`](crate::Context::is_cancelled). Says nothing to a tell.
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.cancel_on_drop = true;
+        self
+    }
+
+    /// Gives the task and wants no answer. Allocates nothing, a control message apart; waits only
+    /// for room in a full mailbox, under [`Overflow::Block`] and [`Overflow::BlockFor`].
     ///
     /// # Errors
     /// Hands the message back when the task was not admitted.
     #[inline]
     pub fn tell(self) -> Result<(), SendError<A::Msg>> {
-        self.send(None)
+        self.send(None).map(drop)
     }
 
     /// Gives the task and returns the answer to come. As [`tell`](Self::tell), and allocates one
@@ -66,37 +120,122 @@ impl<'p, A: Actor> Task<'p, A> {
     /// Hands the message back when the task was not admitted.
     #[inline]
     pub fn ask(self) -> AskResult<A> {
-        let (sender, reply) = reply::slot();
-        self.send(Some(sender)).map(|()| reply)
+        let (sender, reply) = reply::slot(self.cancel_on_drop);
+        self.send(Some(sender)).map(|_| reply)
+    }
+
+    /// As [`ask`](Self::ask); and if there is no answer when the hedge says so, another worker is
+    /// given a copy, within the pool's [budget](crate::PoolBuilder::hedge_budget). The first
+    /// answer counts. The other copy is cancelled if it was not started, and otherwise sees
+    /// [`is_cancelled`](crate::Context::is_cancelled). Each copy is a task with an outcome of its
+    /// own. A task with a key, or a control message, has no copy.
+    ///
+    /// Costs a clone of the message, three allocations and a lock that hedges and timers share.
+    ///
+    /// # Errors
+    /// Hands the message back when the task was not admitted.
+    pub fn ask_hedged(self, hedge: Hedge) -> AskResult<A>
+    where
+        A::Msg: Clone,
+    {
+        let profile = self.profile;
+        if profile.key.is_some() || profile.priority == Priority::Control || self.wrong.is_some() {
+            return self.ask();
+        }
+        let Some(delay) = self.shared.hedges.ask(hedge, &self.routing.roster) else {
+            return self.ask();
+        };
+        let (shared, deadline, msg) = (self.shared, self.deadline, self.msg.clone());
+        let (sender, reply) = reply::slot(false);
+        let (sender, race) = sender.share();
+        let roster = Arc::clone(&self.routing.roster);
+        let position = self.send(Some(sender))?;
+        let Some(first) = roster.workers().get(position) else { return Ok(reply) };
+        let first = first.worker.id();
+        let now = shared.clock.now();
+        let deadline = deadline.map_or(NEVER, |within| now.saturating_add(nanos(within)));
+        let copy = move |shared: &Arc<Shared<A>>| {
+            if race.is_over() || !shared.hedges.spend() {
+                return;
+            }
+            if !race.join() {
+                shared.hedges.refund();
+                return;
+            }
+            let given_at = shared.clock.now();
+            let envelope = Envelope {
+                msg,
+                reply: Some(ReplySender::Shared { race }),
+                given_at,
+                deadline,
+                capability: profile.capability,
+                key: None,
+                lane: Lane::of(profile.priority, false),
+            };
+            if let Err(envelope) = shared.give_copy(&profile.given_at(given_at), first, envelope) {
+                shared.hedges.refund();
+                // It never was a task; where the other copy has ended too, the asker is told.
+                let reply = envelope.reply.and_then(|reply| reply.send(Err(AskError::Cancelled)));
+                drop(reply);
+            }
+        };
+        shared.desk.schedule(now.saturating_add(delay), None, Job::Once(Box::new(copy)));
+        Ok(reply)
+    }
+
+    /// Gives the task after this time, unless it is cancelled before, and wants no answer. Never
+    /// waits for room: what is refused then is counted and told as any refused task is
+    /// ([`on_rejected`](crate::PoolBuilder::on_rejected)). Allocates, and takes a lock that hedges
+    /// and timers share.
+    pub fn tell_after(self, delay: Duration) -> TimerHandle {
+        let Self { shared, msg, profile, deadline, wrong, .. } = self;
+        let due = shared.clock.now().saturating_add(nanos(delay));
+        let tell = move |shared: &Arc<Shared<A>>| {
+            let routing = Loaded::Now(shared.routing.load());
+            let task = Task { profile, deadline, wrong, ..Task::new(shared, routing, msg) };
+            // What is refused was counted and told.
+            let _ = task.send_by(&shared.settings.overflow.without_waiting(), None);
+        };
+        shared.desk.schedule(due, None, Job::Once(Box::new(tell)))
     }
 
     #[inline]
-    fn send(self, reply: Option<ReplySender<A::Reply, A::Error>>) -> Result<(), SendError<A::Msg>> {
-        let Self { shared, routing, msg, profile, deadline, wrong } = self;
+    fn send(
+        self,
+        reply: Option<ReplySender<A::Reply, A::Error>>,
+    ) -> Result<usize, SendError<A::Msg>> {
+        let shared = self.shared;
+        self.send_by(&shared.settings.overflow, reply)
+    }
+
+    /// Gives the task; the position of the worker that has it.
+    #[inline]
+    pub(super) fn send_by(
+        self,
+        overflow: &Overflow,
+        reply: Option<ReplySender<A::Reply, A::Error>>,
+    ) -> Result<usize, SendError<A::Msg>> {
+        let Self { shared, routing, strategy, msg, mut profile, deadline, wrong, .. } = self;
         if let Some(error) = wrong {
             return Err(shared.rejected(SendError::Capability { error, msg }));
         }
         let given_at = shared.clock.now();
-        let profile = profile.given_at(given_at);
-        let roster = &routing.roster;
-        let reservation = match reserve(&*routing.strategy, &profile, roster) {
-            Ok(reservation) => reservation,
-            Err(error) => return Err(shared.rejected(SendError::from_select(error, msg))),
-        };
+        profile.given_at = given_at;
+        if profile.priority == Priority::Control {
+            profile.key = None;
+        }
         let envelope = Envelope {
             msg,
             reply,
             given_at,
-            deadline: deadline.map(|within| given_at.saturating_add(nanos(within))),
+            deadline: deadline.map_or(NEVER, |within| given_at.saturating_add(nanos(within))),
             capability: profile.capability,
+            key: None,
+            lane: Lane::of(profile.priority, profile.key.is_some()),
         };
-        let mailbox = &routing.mailboxes[reservation.position()];
-        mailbox.put(reservation, envelope, shared.overflow).map_err(|refused| {
-            shared.rejected(match refused {
-                Refused::Full(envelope) => SendError::Full(envelope.msg),
-                Refused::Closed(envelope) => SendError::Closed(envelope.msg),
-            })
-        })
+        shared
+            .dispatch(&routing, strategy, &profile, envelope, overflow)
+            .map_err(|error| shared.rejected(error.map(|envelope| envelope.msg)))
     }
 }
 

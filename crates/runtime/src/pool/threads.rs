@@ -1,89 +1,127 @@
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Condvar, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use raddle_core::sync::channel::{self, Receiver, RecvTimeoutError, Sender};
-use raddle_core::sync::thread::{self, JoinHandle};
+use raddle_core::sync::thread::{self, JoinHandle, ThreadId};
 
 /// A pool's threads, and how one waits for their end.
-pub(super) struct Threads {
-    /// Set when what is queued is to be cancelled. The workers read it before each task.
-    pub(super) cancelling: Arc<AtomicBool>,
-    /// Disconnected when the last worker thread has ended.
-    ended: Receiver<Infallible>,
-    /// Taken by whoever joins.
-    #[allow(clippy::disallowed_types, reason = "locked at spawn and shutdown only")]
-    handles: std::sync::Mutex<Vec<JoinHandle<()>>>,
+#[derive(Default)]
+#[allow(clippy::disallowed_types, reason = "locked when a thread starts or ends, not by tasks")]
+pub(crate) struct Threads {
+    state: std::sync::Mutex<State>,
+    changed: Condvar,
 }
 
-/// Held by each worker thread; the last one to be dropped tells of the end.
-pub(super) type Alive = Sender<Infallible>;
-
-/// How long workers have, once the time limit is over, to cancel what is queued.
-const CANCELLING: Duration = Duration::from_millis(100);
+#[derive(Default)]
+struct State {
+    /// Workers that have not ended, whichever thread each is.
+    running: usize,
+    /// Threads whose worker was given to another, and that have not returned.
+    lost: HashSet<ThreadId>,
+    handles: Vec<JoinHandle<()>>,
+}
 
 impl Threads {
-    /// No threads yet, and what each of them is to hold.
-    pub(super) fn new() -> (Self, Alive) {
-        let (alive, ended) = channel::unbounded();
-        let cancelling = Arc::new(AtomicBool::new(false));
-        (Self { cancelling, ended, handles: Vec::new().into() }, alive)
+    /// Spawns a worker's thread, for a new worker or in place of a lost thread. `body` is to call
+    /// [`ended`](Self::ended) at its end, or [`returned`](Self::returned) when it was
+    /// [lost](Self::lose).
+    pub(crate) fn spawn(
+        &self,
+        name: String,
+        is_new: bool,
+        body: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<ThreadId> {
+        let mut state = self.state();
+        let handle = thread::Builder::new().name(name).spawn(body)?;
+        let id = handle.thread().id();
+        state.running += usize::from(is_new);
+        // Those that ended need no join.
+        state.handles.retain(|handle| !handle.is_finished());
+        state.handles.push(handle);
+        Ok(id)
     }
 
-    /// Spawns one and keeps its handle.
-    pub(super) fn spawn(
+    /// Spawns the thread that is no worker.
+    pub(crate) fn spawn_housekeeper(
         &self,
         name: String,
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<()> {
         let handle = thread::Builder::new().name(name).spawn(body)?;
-        self.handles().push(handle);
+        self.state().handles.push(handle);
         Ok(())
     }
 
-    /// Waits until every worker thread has ended, and joins them all. What is queued is cancelled
-    /// when the limit is over. `false` when a thread is still in a handler then.
-    pub(super) fn end(&self, limit: Option<Duration>) -> bool {
-        let ended = match limit {
-            None => self.ended.recv().is_err(),
-            Some(limit) => {
-                self.ended_within(limit) || {
-                    self.cancelling.store(true, Relaxed);
-                    self.ended_within(CANCELLING)
-                }
-            }
-        };
-        if ended {
-            let handles = std::mem::take(&mut *self.handles());
-            for handle in handles {
-                // A thread cannot join itself: the last handle was dropped by a handler.
-                if handle.thread().id() != thread::current().id() && handle.join().is_err() {
-                    tracing::error!("a thread of a pool panicked outside of the user's code");
-                }
-            }
-        }
-        ended
+    /// The calling thread, a worker, is at its end.
+    pub(crate) fn ended(&self) {
+        self.state().running -= 1;
+        self.changed.notify_all();
     }
 
-    /// Whether what is queued is being cancelled, as a time limit was over.
-    pub(super) fn are_cancelling(&self) -> bool {
-        self.cancelling.load(Relaxed)
+    /// A worker was taken from its thread, and is to be given to another.
+    pub(crate) fn lose(&self, thread: ThreadId) {
+        self.state().lost.insert(thread);
+    }
+
+    /// The calling thread, which was lost, is at its end.
+    pub(crate) fn returned(&self) {
+        self.state().lost.remove(&thread::current().id());
+        self.changed.notify_all();
+    }
+
+    /// Threads that were lost and have not returned.
+    pub(crate) fn lost(&self) -> usize {
+        self.state().lost.len()
+    }
+
+    /// Whether every worker's thread has ended.
+    pub(crate) fn are_ended(&self) -> bool {
+        self.state().running == 0
+    }
+
+    /// Waits until every worker's thread has ended, so long at the most. Lost threads are not
+    /// waited for.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut state = self.state();
+        while state.running > 0 {
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        true
+    }
+
+    /// Joins the threads that have ended, or are about to.
+    pub(crate) fn join(&self) {
+        let mut state = self.state();
+        let handles = std::mem::take(&mut state.handles);
+        let (lost, ended): (Vec<_>, Vec<_>) =
+            handles.into_iter().partition(|handle| state.lost.contains(&handle.thread().id()));
+        state.handles = lost;
+        drop(state);
+        for handle in ended {
+            // A thread cannot join itself: the last handle was dropped by a handler.
+            if handle.thread().id() != thread::current().id() && handle.join().is_err() {
+                tracing::error!("a thread of a pool panicked outside of the user's code");
+            }
+        }
     }
 
     /// Whether the calling thread is one of these.
-    pub(super) fn contain_current(&self) -> bool {
+    pub(crate) fn contain_current(&self) -> bool {
         let current = thread::current().id();
-        self.handles().iter().any(|handle| handle.thread().id() == current)
+        self.state().handles.iter().any(|handle| handle.thread().id() == current)
     }
 
-    fn ended_within(&self, limit: Duration) -> bool {
-        self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
-    }
-
-    #[allow(clippy::disallowed_types, reason = "locked at spawn and shutdown only")]
-    fn handles(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+    #[allow(clippy::disallowed_types, reason = "locked when a thread starts or ends, not by tasks")]
+    fn state(&self) -> MutexGuard<'_, State> {
         // No code panics while it holds the lock.
-        self.handles.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,4 +8,4 @@ mod handle;
 mod queue;
 
 pub use handle::TimerHandle;
-pub use queue::{Again, Fired, TimerQueue};
+pub use queue::{Fired, TimerQueue};

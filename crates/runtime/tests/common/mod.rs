@@ -76,12 +76,13 @@ impl Actor for Obedient {
     }
 }
 
-/// So many obedient workers in rotation.
+/// So many obedient workers in rotation, each with its own tasks.
 pub fn pool(workers: usize, capacity: usize, overflow: Overflow) -> Pool<Obedient> {
     Pool::builder("test")
         .workers(workers, WorkerSpec::new("w"))
         .strategy(RoundRobin::new())
         .mailbox(capacity, overflow)
+        .stealing(false)
         .spawn(|_| Obedient::default())
         .unwrap()
 }

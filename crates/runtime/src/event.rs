@@ -1,0 +1,136 @@
+use std::fmt;
+use std::sync::PoisonError;
+
+use raddle_core::WorkerId;
+use raddle_core::sync::channel::{self, Receiver, Sender};
+
+use crate::restart::RetireReason;
+
+/// Something that happened to a pool or one of its workers, and to no task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The worker, where it is about one.
+    pub worker: Option<WorkerId>,
+    /// The worker's name, or the pool's.
+    pub name: String,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A worker was added to the running pool.
+    Added,
+    /// A handler panicked.
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// An actor could not be made anew.
+    StartFailed {
+        /// What its `on_start` or the panic said.
+        message: String,
+    },
+    /// An actor was made anew.
+    Restarted {
+        /// The worker's generation since.
+        generation: u32,
+    },
+    /// A handler exceeds its limit: its worker is set aside.
+    Quarantined,
+    /// Another thread took over from one that hangs.
+    Replaced {
+        /// The worker's generation since.
+        generation: u32,
+    },
+    /// A handler that exceeded its limit has returned; nobody had taken over.
+    Recovered,
+    /// A thread that had been replaced has returned, and ended.
+    Returned,
+    /// A worker takes no more tasks and finishes those it has.
+    Draining,
+    /// A worker is gone.
+    Retired {
+        /// Why.
+        reason: RetireReason,
+    },
+    /// The pool closed itself, as a worker was retired by its restarts.
+    Failed,
+    /// The pool has another strategy.
+    StrategyChanged {
+        /// Its name.
+        strategy: &'static str,
+    },
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added => f.write_str("worker added"),
+            Self::Panicked { message } => write!(f, "a handler panicked: {message}"),
+            Self::StartFailed { message } => write!(f, "the actor could not start: {message}"),
+            Self::Restarted { generation } => write!(f, "actor made anew, generation {generation}"),
+            Self::Quarantined => f.write_str("a handler exceeds its limit, worker quarantined"),
+            Self::Replaced { generation } => {
+                write!(f, "another thread took over, generation {generation}")
+            }
+            Self::Recovered => f.write_str("the handler has returned, worker active again"),
+            Self::Returned => f.write_str("a replaced thread has returned and ended"),
+            Self::Draining => f.write_str("worker draining"),
+            Self::Retired { reason } => write!(f, "worker retired: {reason}"),
+            Self::Failed => f.write_str("pool closed itself"),
+            Self::StrategyChanged { strategy } => write!(f, "strategy is now {strategy}"),
+        }
+    }
+}
+
+/// Events that a subscriber which does not read them can fall behind by.
+const BACKLOG: usize = 1024;
+
+/// A subscription to a pool's events. Iterates, blocking, until the pool is gone; misses what comes
+/// while 1024 are unread.
+#[derive(Debug)]
+pub struct Events(Receiver<Event>);
+
+impl Events {
+    /// The next event, if one is there.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.0.try_recv().ok()
+    }
+
+    /// Waits for the next event, so long at the most; `None` then, and when the pool is gone.
+    pub fn next_within(&mut self, time: std::time::Duration) -> Option<Event> {
+        self.0.recv_timeout(time).ok()
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.0.recv().ok()
+    }
+}
+
+/// Who is told of a pool's events.
+#[derive(Default)]
+#[allow(clippy::disallowed_types, reason = "locked at events, which are no task's")]
+pub(crate) struct Subscribers(std::sync::Mutex<Vec<Sender<Event>>>);
+
+impl Subscribers {
+    pub(crate) fn subscribe(&self) -> Events {
+        let (sender, events) = channel::bounded(BACKLOG);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        Events(events)
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain(|subscriber| {
+            use channel::TrySendError::Disconnected;
+            !matches!(subscriber.try_send(event.clone()), Err(Disconnected(_)))
+        });
+    }
+}

@@ -1,0 +1,128 @@
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+
+use raddle_core::{Capability, Health, Roster};
+
+use super::partitions::{Partition, Partitions, Seat};
+use super::rendezvous::owner;
+
+/// The partitions of a pool's keys, a table for each capability that tasks with keys name: not
+/// every worker serves every capability. A table is made when the first such task is given.
+#[derive(Debug)]
+pub(crate) struct KeyTables(Box<[OnceLock<Partitions>]>);
+
+/// A table, and a partition of it: `table << 16 | partition`, plus one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(pub(crate) NonZeroU32);
+
+impl Slot {
+    fn new(table: usize, partition: Partition) -> Self {
+        // Tables are 129, partitions 1024: the sum is far from its limit.
+        Self(NonZeroU32::MIN.saturating_add(((table as u32) << 16) | partition.number()))
+    }
+
+    fn table(self) -> usize {
+        ((self.0.get() - 1) >> 16) as usize
+    }
+
+    fn partition(self) -> Partition {
+        Partition::of_number((self.0.get() - 1) & 0xffff)
+    }
+}
+
+/// The seat of no worker: owns the partitions that nobody can serve.
+const NOBODY: Seat = Seat::MAX;
+
+fn table(capability: Option<Capability>) -> usize {
+    capability.map_or(Capability::MAX, Capability::index)
+}
+
+impl KeyTables {
+    pub(crate) fn new() -> Self {
+        Self((0..=Capability::MAX).map(|_| OnceLock::new()).collect())
+    }
+
+    /// Makes the table of a capability, by the roster of the moment, unless nobody serves it. To
+    /// be called by who keeps the roster from changing meanwhile.
+    pub(crate) fn make(&self, capability: Option<Capability>, roster: &Roster) {
+        let owners = Owners::of(roster, capability);
+        if !owners.0.is_empty() {
+            self.0[table(capability)].get_or_init(|| {
+                Partitions::new(Partitions::DEFAULT_COUNT, |partition| owners.seat(partition))
+            });
+        }
+    }
+
+    fn partitions(&self, slot: Slot) -> &Partitions {
+        let Some(partitions) = self.0[slot.table()].get() else {
+            unreachable!("a slot comes of a table that was made")
+        };
+        partitions
+    }
+
+    /// Where a key belongs; `None` when the tasks of its capability have no table yet.
+    #[inline]
+    pub(crate) fn slot(&self, capability: Option<Capability>, key: u64) -> Option<Slot> {
+        let table = table(capability);
+        let partitions = self.0[table].get()?;
+        Some(Slot::new(table, partitions.partition_of(key)))
+    }
+
+    /// As [`Partitions::bind`].
+    #[inline]
+    pub(crate) fn bind(&self, slot: Slot) -> Option<Seat> {
+        self.partitions(slot).bind(slot.partition())
+    }
+
+    /// As [`Partitions::may_run`].
+    #[inline]
+    pub(crate) fn may_run(&self, slot: Slot, seat: Seat) -> bool {
+        self.partitions(slot).may_run(slot.partition(), seat)
+    }
+
+    /// As [`Partitions::release`].
+    #[inline]
+    #[must_use = "the new owner is to be woken"]
+    pub(crate) fn release(&self, slot: Slot, seat: Seat) -> Option<Seat> {
+        self.partitions(slot).release(slot.partition(), seat)
+    }
+
+    /// Gives every partition to its owner by this roster. Returns whether all are theirs or on
+    /// their way; if not, it is to be called again.
+    pub(crate) fn reassign(&self, roster: &Roster) -> bool {
+        let mut all = true;
+        for (index, table) in self.0.iter().enumerate() {
+            let Some(partitions) = table.get() else { continue };
+            let capability = Capability::from_index(index);
+            let owners = Owners::of(roster, capability);
+            all &= partitions.reassign(|partition| owners.seat(partition));
+        }
+        all
+    }
+
+    /// Whether any partition is this worker's, or is to be.
+    pub(crate) fn mention(&self, seat: Seat) -> bool {
+        self.0.iter().filter_map(OnceLock::get).any(|partitions| partitions.mentions(seat))
+    }
+}
+
+/// The workers that may own keys of a capability: a passing quarantine moves none.
+struct Owners(Vec<(Seat, u32, u32)>);
+
+impl Owners {
+    fn of(roster: &Roster, capability: Option<Capability>) -> Self {
+        let members = roster.workers().iter().filter(|member| {
+            member.health != Health::Draining && member.worker.capabilities().serves(capability)
+        });
+        let owner = |member: &raddle_core::Member| {
+            let id = member.worker.id();
+            (id.seat(), id.0, member.worker.weight())
+        };
+        Self(members.map(owner).collect())
+    }
+
+    fn seat(&self, partition: usize) -> Seat {
+        let candidates = self.0.iter().map(|(_, id, weight)| (*id, *weight));
+        owner(partition, candidates).map_or(NOBODY, |index| self.0[index].0)
+    }
+}

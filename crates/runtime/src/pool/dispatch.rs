@@ -1,0 +1,281 @@
+//! Gives an envelope to a worker's mailbox: for callers, timers, hedges, and for tasks that move.
+
+use raddle_core::{Capability, Reservation, TaskProfile, Worker, WorkerId};
+use raddle_strategies::{SelectError, Strategy, reserve};
+
+use super::routing::{Loaded, Routing};
+use super::settings::ShedReason;
+use super::shared::Shared;
+use crate::envelope::Envelope;
+use crate::keys::Slot;
+use crate::mailbox::Full;
+use crate::{Actor, Overflow, SendError};
+
+/// A task that is not to go to a sleeping worker's sibling for less than this, in nanoseconds of
+/// work ahead of it: waking a thread costs its waker ten microseconds and takes thirty.
+const WORTH_WAKING: u64 = 50_000;
+
+impl<A: Actor> Shared<A> {
+    /// Gives a task to the worker that the strategy picks, or that its key belongs to; that
+    /// worker's position, or [`NOWHERE`] when the task was shed.
+    ///
+    /// # Errors
+    /// Hands it back when it was not admitted.
+    #[inline]
+    pub(crate) fn dispatch(
+        &self,
+        routing: &Loaded<'_, A>,
+        strategy: Option<&dyn Strategy>,
+        profile: &TaskProfile,
+        envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
+        if let Some(hash) = profile.key {
+            return self.dispatch_keyed(routing, hash, envelope, overflow);
+        }
+        let strategy = strategy.unwrap_or(&*routing.strategy);
+        let reservation = match reserve(strategy, profile, &routing.roster) {
+            Ok(reservation) => reservation,
+            Err(error) => return Err(SendError::from_select(error, envelope)),
+        };
+        let position = reservation.position();
+        match self.put(routing, reservation, envelope, overflow) {
+            Ok(()) => {
+                if routing.stealing && self.sleepers.any() {
+                    self.wake_thief(routing, position);
+                }
+                Ok(position)
+            }
+            Err(Full(envelope)) => self.overflowed(routing, profile, position, envelope, overflow),
+        }
+    }
+
+    #[inline]
+    fn put(
+        &self,
+        routing: &Routing<A>,
+        reservation: Reservation<'_>,
+        envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<(), Full<Envelope<A>>> {
+        let mailbox = &routing.mailboxes[reservation.position()];
+        let lane = envelope.lane;
+        mailbox.put(reservation, lane, envelope, overflow, |oldest| {
+            self.shed_oldest(mailbox.worker(), oldest);
+        })
+    }
+
+    #[cold]
+    fn shed_oldest(&self, worker: &Worker, oldest: Envelope<A>) {
+        if let Some(slot) = oldest.key {
+            self.release_key(slot, worker.id().seat());
+        }
+        self.shed(oldest, ShedReason::Oldest);
+    }
+
+    /// The mailbox at `position` is full, and its worker's place was given back.
+    #[cold]
+    fn overflowed(
+        &self,
+        routing: &Routing<A>,
+        profile: &TaskProfile,
+        position: usize,
+        mut envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
+        let Overflow::Reroute(_) = overflow else {
+            return self.refused(envelope, overflow);
+        };
+        match self.put_elsewhere(routing, profile, position, envelope) {
+            Ok(position) => return Ok(position),
+            Err(back) => envelope = back,
+        }
+        let last = overflow.last();
+        let worker = &routing.roster.workers()[position].worker;
+        match Reservation::take(worker, position, profile.capability) {
+            None => Err(SendError::Closed(envelope)),
+            Some(reservation) => match self.put(routing, reservation, envelope, last) {
+                Ok(()) => Ok(position),
+                Err(Full(envelope)) => self.refused(envelope, last),
+            },
+        }
+    }
+
+    /// There was no room, and the policy is not to make or await any.
+    fn refused(
+        &self,
+        envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
+        match overflow {
+            Overflow::DropNewest => {
+                self.shed(envelope, ShedReason::Newest);
+                Ok(NOWHERE)
+            }
+            _ => Err(SendError::Full(envelope)),
+        }
+    }
+
+    /// Gives a task to the first of its other candidates that has room; its position.
+    fn put_elsewhere(
+        &self,
+        routing: &Routing<A>,
+        profile: &TaskProfile,
+        except: usize,
+        mut envelope: Envelope<A>,
+    ) -> Result<usize, Envelope<A>> {
+        let candidates = routing.roster.candidates(profile.capability);
+        let count = candidates.len();
+        if count == 0 {
+            return Err(envelope);
+        }
+        let first = routing.strategy.pick(profile, &candidates).min(count - 1);
+        for index in (first..count).chain(0..first) {
+            if candidates.position(index) == except {
+                continue;
+            }
+            let Some(reservation) = candidates.take(index, profile.capability) else { continue };
+            match self.put(routing, reservation, envelope, &Overflow::Reject) {
+                Ok(()) => return Ok(candidates.position(index)),
+                Err(Full(back)) => envelope = back,
+            }
+        }
+        Err(envelope)
+    }
+
+    /// Gives a copy of a task to another worker than the one that has the task.
+    ///
+    /// # Errors
+    /// Hands it back when none has room.
+    pub(super) fn give_copy(
+        &self,
+        profile: &TaskProfile,
+        first: WorkerId,
+        envelope: Envelope<A>,
+    ) -> Result<(), Envelope<A>> {
+        let routing = self.routing.load();
+        let except = routing.position_of(first.seat()).unwrap_or(NOWHERE);
+        self.put_elsewhere(&routing, profile, except, envelope).map(drop)
+    }
+
+    /// Moves a task of `worker`, taken from its mailbox, to another that has room. The task is
+    /// then no longer `worker`'s.
+    ///
+    /// # Errors
+    /// Hands the task back, still `worker`'s, when none has room or the task is not free to move.
+    pub(crate) fn relocate(
+        &self,
+        worker: &Worker,
+        envelope: Envelope<A>,
+    ) -> Result<(), Envelope<A>> {
+        if !envelope.lane.is_free() {
+            return Err(envelope);
+        }
+        let routing = self.routing.load();
+        let except = routing.position_of(worker.id().seat()).unwrap_or(NOWHERE);
+        let mut profile = TaskProfile::default().given_at(self.clock.now());
+        profile.capability = envelope.capability;
+        self.put_elsewhere(&routing, &profile, except, envelope)?;
+        worker.give_up();
+        Ok(())
+    }
+
+    /// Gives a task to the worker that its key belongs to.
+    fn dispatch_keyed(
+        &self,
+        routing: &Loaded<'_, A>,
+        hash: u64,
+        mut envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
+        let capability = envelope.capability;
+        let slot = match self.keys.slot(capability, hash) {
+            Some(slot) => slot,
+            None => match self.make_key_table(capability, hash) {
+                Ok(slot) => slot,
+                Err(error) => return Err(SendError::from_select(error, envelope)),
+            },
+        };
+        let mut fresh = None;
+        // A worker that closed since the task was bound to it has lost its keys to others by now,
+        // or the pool is closed.
+        for _ in 0..BINDINGS {
+            let Some(seat) = self.keys.bind(slot) else { return Err(SendError::Full(envelope)) };
+            let current = fresh.as_ref().map_or(routing, |fresh| fresh);
+            let routing = match current.position_of(seat) {
+                Some(_) => current,
+                // Keys move after the roster has been published that has their new owner.
+                None => fresh.insert(Loaded::Now(self.routing.load())),
+            };
+            let Some(position) = routing.position_of(seat) else {
+                self.release_key(slot, seat);
+                continue;
+            };
+            let worker = &routing.roster.workers()[position].worker;
+            let Some(reservation) = Reservation::take(worker, position, capability) else {
+                self.release_key(slot, seat);
+                fresh = Some(Loaded::Now(self.routing.load()));
+                continue;
+            };
+            envelope.key = Some(slot);
+            let last = overflow.last();
+            return match self.put(routing, reservation, envelope, last) {
+                Ok(()) => Ok(position),
+                Err(Full(mut envelope)) => {
+                    self.release_key(slot, seat);
+                    envelope.key = None;
+                    self.refused(envelope, last)
+                }
+            };
+        }
+        Err(SendError::Closed(envelope))
+    }
+
+    /// Wakes a sleeping worker that could take the task which now waits at `position`, where that
+    /// is worth it.
+    #[cold]
+    fn wake_thief(&self, routing: &Routing<A>, position: usize) {
+        let worker = &routing.roster.workers()[position].worker;
+        let ahead = worker.stats().in_flight().saturating_sub(1);
+        let mean = worker.stats().latencies().mean().unwrap_or(0);
+        if ahead == 0 || ahead.saturating_mul(mean) < WORTH_WAKING {
+            return;
+        }
+        let count = routing.mailboxes.len();
+        let siblings = (position + 1..count).chain(0..position);
+        for mailbox in siblings.map(|sibling| &routing.mailboxes[sibling]) {
+            let sibling = mailbox.worker();
+            if sibling.stats().is_sleeping() && sibling.capabilities() == worker.capabilities() {
+                mailbox.wake();
+                return;
+            }
+        }
+    }
+}
+
+/// The position of no worker.
+pub(super) const NOWHERE: usize = usize::MAX;
+
+/// Attempts to bind a task to the owner of its key, while owners close.
+const BINDINGS: usize = 8;
+
+impl<A: Actor> Shared<A> {
+    /// Works out the owners of a capability's keys, as of its first task; where the key belongs.
+    #[cold]
+    fn make_key_table(
+        &self,
+        capability: Option<Capability>,
+        hash: u64,
+    ) -> Result<Slot, SelectError> {
+        // Under the lock of membership, so that no change of it is missed.
+        let _membership = self.membership();
+        let routing = self.routing.load();
+        self.keys.make(capability, &routing.roster);
+        self.keys.slot(capability, hash).ok_or(match capability {
+            Some(capability) if !routing.roster.candidates(None).is_empty() => {
+                SelectError::NoCapableWorker { capability }
+            }
+            _ => SelectError::NoWorker,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Notices handlers that hang, and gives their workers to other threads.
+
+use std::sync::Arc;
+
+use raddle_core::{Health, nanos};
+
+use super::membership::Tenure;
+use super::shared::Shared;
+use crate::Actor;
+use crate::event::EventKind;
+use crate::keys::Slot;
+use crate::lease::Revoked;
+use crate::worker::Beginning;
+
+/// How often the watchdog looks, as a share of its limit.
+const LOOKS: u64 = 4;
+/// At least and at most so often, in nanoseconds.
+const INTERVAL: std::ops::RangeInclusive<u64> = 500_000..=250_000_000;
+
+impl<A: Actor> Shared<A> {
+    /// Looks at every worker's thread; when to look again, in nanoseconds.
+    pub(super) fn watch(self: &Arc<Self>, now: u64) -> Option<u64> {
+        let watchdog = self.settings.watchdog?;
+        let limit = nanos(watchdog.limit);
+        let mut membership = self.membership();
+        for index in 0..membership.tenures.len() {
+            let tenure = &mut membership.tenures[index];
+            let worker = Arc::clone(&tenure.worker);
+            let Some(stay) = tenure.lease.overdue(now, limit) else {
+                if tenure.quarantined && tenure.vacancy.is_none() {
+                    tenure.quarantined = false;
+                    self.publish_health(&mut membership, worker.id(), Health::Active);
+                    self.tell_of(&worker, EventKind::Recovered);
+                }
+                continue;
+            };
+            if !tenure.quarantined {
+                tenure.quarantined = true;
+                self.publish_health(&mut membership, worker.id(), Health::Quarantined);
+                self.tell_of(&worker, EventKind::Quarantined);
+                self.move_free_tasks(worker.id().seat());
+            }
+            let tenure = &mut membership.tenures[index];
+            if self.threads.lost() < watchdog.max_lost
+                && let Some(revoked) = tenure.lease.revoke(stay)
+            {
+                self.take_over(tenure, revoked, now);
+            }
+        }
+        for index in 0..membership.tenures.len() {
+            if self.fill(&mut membership.tenures[index]) {
+                let worker = Arc::clone(&membership.tenures[index].worker);
+                self.publish_health(&mut membership, worker.id(), Health::Active);
+                let generation = worker.generation();
+                self.tell_of(&worker, EventKind::Replaced { generation });
+            }
+        }
+        Some((limit / LOOKS).clamp(*INTERVAL.start(), *INTERVAL.end()))
+    }
+
+    /// Takes a worker, and the account of the task that hangs there, from its thread.
+    fn take_over(&self, tenure: &mut Tenure, revoked: Revoked, now: u64) {
+        let worker = &tenure.worker;
+        let mut recorder = worker.replace_recorder();
+        recorder.rest(now);
+        if revoked.task {
+            // In this order: in flight for the pool is never too low.
+            self.ledger.adopt();
+            worker.give_up();
+        }
+        self.threads.lose(tenure.thread);
+        if let Some(slot) = revoked.slot {
+            // Its order is given up with the task: the next one of the key may be run.
+            self.release_key(Slot(slot), worker.id().seat());
+        }
+        worker.next_generation();
+        tenure.vacancy = Some(recorder);
+    }
+
+    /// Spawns the thread that a worker lacks; whether it lacked one and has it now.
+    fn fill(self: &Arc<Self>, tenure: &mut Tenure) -> bool {
+        let Some(recorder) = tenure.vacancy.take() else { return false };
+        let routing = self.routing.load();
+        let Some(position) = routing.position_of(tenure.worker.id().seat()) else { return false };
+        let mailbox = &routing.mailboxes[position];
+        match self.spawn_thread(mailbox, recorder, Beginning::Again) {
+            Ok(next) => {
+                *tenure = next;
+                true
+            }
+            Err(error) => {
+                let worker = tenure.worker.name();
+                tracing::error!(worker, %error, "no thread to take over from one that hangs");
+                // The recorder went with the thread that was not made.
+                tenure.vacancy = Some(tenure.worker.replace_recorder());
+                false
+            }
+        }
+    }
+
+    /// Moves the tasks of a worker that are free to other workers with room.
+    fn move_free_tasks(&self, seat: u16) {
+        let routing = self.routing.load();
+        let Some(position) = routing.position_of(seat) else { return };
+        let mailbox = &routing.mailboxes[position];
+        // Not more than are there now: some may come back.
+        for _ in 0..mailbox.len() {
+            let Some(envelope) = mailbox.steal() else { return };
+            if let Err(envelope) = self.relocate(mailbox.worker(), envelope) {
+                // No other has room: it waits here, first in turn.
+                mailbox.hold(envelope);
+                mailbox.wake();
+                return;
+            }
+        }
+    }
+}

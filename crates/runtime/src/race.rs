@@ -1,0 +1,85 @@
+use std::sync::PoisonError;
+
+use raddle_core::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Relaxed},
+};
+
+/// Copies of one task, of which one answers: the first that has an answer, or, where none has, the
+/// last to end.
+///
+/// # Protocol
+/// `copies` counts those that have not ended. Who ends with an answer, and who counts it down to
+/// 0, takes the prize, which is there once. A copy is added only while another has not ended, so
+/// that no copy is added to a race that was decided by its last.
+#[derive(Debug)]
+pub struct Race<S> {
+    copies: AtomicU32,
+    over: AtomicBool,
+    #[allow(clippy::disallowed_types, reason = "taken once a copy of a hedged task")]
+    prize: std::sync::Mutex<Option<S>>,
+}
+
+impl<S> Race<S> {
+    /// A race of one copy so far.
+    pub fn new(prize: S) -> Self {
+        Self { copies: AtomicU32::new(1), over: AtomicBool::new(false), prize: Some(prize).into() }
+    }
+
+    /// Lets one more copy take part; `false` when all have ended, or one has answered.
+    pub fn join(&self) -> bool {
+        // AcqRel pairs with that of `finish`: this copy comes after what the others did.
+        let joined = self.copies.fetch_update(AcqRel, Relaxed, |copies| {
+            (copies > 0 && !self.is_over()).then_some(copies + 1)
+        });
+        joined.is_ok()
+    }
+
+    /// A copy has ended, with an answer or without: the prize, when it is the one to take it.
+    pub fn finish(&self, answers: bool) -> Option<S> {
+        let last = self.copies.fetch_sub(1, AcqRel) == 1;
+        if !answers && !last {
+            return None;
+        }
+        self.over.store(true, Relaxed);
+        // No code panics while it holds the lock.
+        self.prize.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether the prize is taken: what the other copies do is not wanted any more.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_answer_wins() {
+        let race = Race::new("prize");
+        assert!(race.join());
+        assert_eq!(race.finish(true), Some("prize"));
+        assert!(race.is_over() && !race.join());
+        assert_eq!(race.finish(true), None);
+    }
+
+    #[test]
+    fn a_copy_without_an_answer_leaves_it_to_the_other() {
+        let race = Race::new("prize");
+        assert!(race.join());
+        assert_eq!(race.finish(false), None);
+        assert!(!race.is_over());
+        assert_eq!(race.finish(false), Some("prize"), "the last one says that there is none");
+        assert!(!race.join());
+    }
+
+    #[test]
+    fn none_joins_when_the_only_copy_has_ended() {
+        let race = Race::new("prize");
+        assert_eq!(race.finish(false), Some("prize"));
+        assert!(!race.join());
+        assert_eq!(race.finish(false), None);
+    }
+}

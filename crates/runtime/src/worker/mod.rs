@@ -1,0 +1,244 @@
+//! A worker's thread: runs tasks, and makes the actor anew when it must be.
+
+mod life;
+mod steal;
+mod task;
+
+use std::sync::Arc;
+
+use raddle_core::sync::channel::Sender;
+use raddle_core::{Clock, Recorder, Worker};
+
+use crate::codel::Controller;
+use crate::envelope::Envelope;
+use crate::lease::Lease;
+use crate::mailbox::{Inbox, Lane, Mailbox};
+use crate::pool::Shared;
+use crate::restart::{Cause, RestartHistory, RetireReason};
+use crate::{Actor, SpawnError};
+
+use life::Lost;
+use task::Ended;
+
+/// A worker as its thread has it.
+pub(crate) struct WorkerThread<A: Actor> {
+    shared: Arc<Shared<A>>,
+    worker: Arc<Worker>,
+    seat: u16,
+    clock: Clock,
+    inbox: Inbox<Envelope<A>>,
+    recorder: Recorder,
+    lease: Arc<Lease>,
+    beginning: Beginning,
+    restarts: RestartHistory,
+    /// One for each lane of data, where shedding by sojourn time was asked for.
+    codel: Option<[Controller; 4]>,
+}
+
+/// How a thread comes to be a worker.
+pub(crate) enum Beginning {
+    /// The worker is new: whether its actor could be made is reported.
+    First(Sender<Result<(), SpawnError>>),
+    /// It takes the place of a thread that hangs.
+    Again,
+}
+
+/// Why an actor serves no more.
+enum End {
+    /// The mailbox is closed and empty.
+    Drained,
+    /// Its handler panicked.
+    Panicked(String),
+    /// Its handler asked for it.
+    Stopped,
+    /// The worker was taken from this thread.
+    Lost,
+}
+
+/// What has become of making an actor.
+enum Renewal<A> {
+    Made(A),
+    /// It could not be made, this time.
+    Failed,
+    /// It is not to be made any more.
+    Retired(RetireReason),
+    /// The worker was taken from this thread.
+    Lost,
+}
+
+/// A thread that is a worker, until it is dropped, whatever ends the thread.
+struct Presence<A: Actor> {
+    shared: Arc<Shared<A>>,
+    lost: bool,
+}
+
+impl<A: Actor> Drop for Presence<A> {
+    fn drop(&mut self) {
+        match self.lost {
+            true => self.shared.threads.returned(),
+            false => self.shared.threads.ended(),
+        }
+        self.shared.desk.look();
+    }
+}
+
+/// Looks for tasks of siblings, one in so many looks for own ones.
+const STEAL_EVERY: u32 = 16;
+
+impl<A: Actor> WorkerThread<A> {
+    pub(crate) fn new(
+        shared: Arc<Shared<A>>,
+        mailbox: &Mailbox<Envelope<A>>,
+        recorder: Recorder,
+        lease: Arc<Lease>,
+        beginning: Beginning,
+    ) -> Self {
+        let worker = Arc::clone(mailbox.worker());
+        let settings = &shared.settings;
+        let inbox = mailbox.inbox(settings.wait, Arc::clone(&shared.sleepers));
+        let seed = u64::from(worker.id().0) ^ shared.clock.now();
+        Self {
+            seat: worker.id().seat(),
+            clock: worker.clock().clone(),
+            restarts: RestartHistory::new(settings.restarts, seed),
+            codel: settings.codel.map(|codel| std::array::from_fn(|_| Controller::new(codel))),
+            inbox,
+            recorder,
+            lease,
+            beginning,
+            worker,
+            shared,
+        }
+    }
+
+    /// To be called on the worker's thread: makes the actor and runs tasks until the mailbox is
+    /// closed and every admitted task has ended, the worker is retired or taken from the thread.
+    pub(crate) fn run(mut self) {
+        let mut presence = Presence { shared: Arc::clone(&self.shared), lost: false };
+        self.pin();
+        let mut renewal = self.begin();
+        loop {
+            let mut actor = match renewal {
+                Renewal::Made(actor) => actor,
+                Renewal::Retired(reason) => return self.retire(reason),
+                Renewal::Lost => {
+                    presence.lost = true;
+                    return self.get_lost();
+                }
+                Renewal::Failed => return,
+            };
+            renewal = match self.serve(&mut actor) {
+                End::Drained => match self.stop(actor) {
+                    Ok(()) => return self.leave(RetireReason::Asked),
+                    Err(Lost) => Renewal::Lost,
+                },
+                End::Panicked(message) => match self.bury(actor, &message) {
+                    Ok(()) => self.renew(Cause::Panicked),
+                    Err(Lost) => Renewal::Lost,
+                },
+                End::Stopped => match self.stop(actor) {
+                    Ok(()) => self.renew(Cause::Stopped),
+                    Err(Lost) => Renewal::Lost,
+                },
+                End::Lost => {
+                    // Nobody waits for it any more, however long it takes.
+                    let _ = self.stop(actor);
+                    Renewal::Lost
+                }
+            };
+        }
+    }
+
+    fn serve(&mut self, actor: &mut A) -> End {
+        let mut now = self.clock.now();
+        loop {
+            let Some(envelope) = self.next(&mut now) else { return End::Drained };
+            // The end of one task is the start of the next: one clock reading a task.
+            match self.end(actor, envelope, now) {
+                Ended::At(time) => now = time,
+                Ended::Panicked(message) => return End::Panicked(message),
+                Ended::Stopping => return End::Stopped,
+                Ended::Lost => return End::Lost,
+            }
+        }
+    }
+
+    /// The next task to end; waits for one. `None` when nothing can come any more.
+    #[inline]
+    fn next(&mut self, now: &mut u64) -> Option<Envelope<A>> {
+        self.take().or_else(|| {
+            self.recorder.rest(*now);
+            let next = self.wait_next();
+            *now = self.clock.now();
+            next
+        })
+    }
+
+    fn wait_next(&mut self) -> Option<Envelope<A>> {
+        let mut looks = 0u32;
+        loop {
+            if let Some(envelope) = self.take() {
+                return Some(envelope);
+            }
+            if looks.is_multiple_of(STEAL_EVERY)
+                && let Some(envelope) = self.steal()
+            {
+                return Some(envelope);
+            }
+            looks = looks.wrapping_add(1);
+            if !self.inbox.wait(&mut self.recorder) {
+                return None;
+            }
+        }
+    }
+
+    /// The next task of the worker's own that may be run.
+    #[inline]
+    fn take(&mut self) -> Option<Envelope<A>> {
+        if self.inbox.mailbox().held() > 0
+            && let Some(envelope) = self.take_held()
+        {
+            return Some(envelope);
+        }
+        loop {
+            let (lane, envelope) = self.inbox.try_next()?;
+            if lane != Lane::Keyed {
+                return Some(envelope);
+            }
+            if let Some(envelope) = self.hold_back(envelope) {
+                return Some(envelope);
+            }
+        }
+    }
+
+    #[cold]
+    fn take_held(&mut self) -> Option<Envelope<A>> {
+        let Self { shared, seat, inbox, .. } = self;
+        let may_run = |envelope: &Envelope<A>| {
+            envelope.key.is_none_or(|slot| shared.keys.may_run(slot, *seat))
+        };
+        inbox.take_held(may_run)
+    }
+
+    /// The task, unless it must wait for another worker to let go of its key, or behind a task of
+    /// its key that waits.
+    fn hold_back(&mut self, envelope: Envelope<A>) -> Option<Envelope<A>> {
+        let Some(slot) = envelope.key else { return Some(envelope) };
+        let must_wait = !self.shared.keys.may_run(slot, self.seat)
+            || (self.inbox.mailbox().held() > 0 && self.inbox.holds(|held| held.key == Some(slot)));
+        if !must_wait {
+            return Some(envelope);
+        }
+        self.inbox.mailbox().hold(envelope);
+        None
+    }
+
+    /// Pins the thread to its core, where that was asked for.
+    fn pin(&self) {
+        let cores = &self.shared.settings.cores;
+        let core = cores.get(usize::from(self.seat) % cores.len().max(1));
+        if core.is_some_and(|core| !core_affinity::set_for_current(*core)) {
+            tracing::warn!(worker = self.worker.name(), "could not pin the worker to its core");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! How a worker without tasks takes one from a sibling.
+
+use super::WorkerThread;
+use crate::Actor;
+use crate::envelope::Envelope;
+
+/// Siblings looked at in one search, from a random one on.
+const LOOKED_AT: usize = 32;
+
+impl<A: Actor> WorkerThread<A> {
+    /// Takes a task that is free to move from the mailbox of a worker with the same capabilities.
+    pub(super) fn steal(&mut self) -> Option<Envelope<A>> {
+        let routing = self.shared.routing.load();
+        let count = routing.mailboxes.len();
+        // Who is to end takes no more work than it must.
+        if !routing.stealing || count < 2 || self.worker.stats().is_closed() {
+            return None;
+        }
+        let first = fastrand::usize(..count);
+        for index in (first..count).chain(0..first).take(LOOKED_AT) {
+            let mailbox = &routing.mailboxes[index];
+            let sibling = mailbox.worker();
+            if sibling.id() == self.worker.id()
+                || !mailbox.has_free()
+                || sibling.capabilities() != self.worker.capabilities()
+            {
+                continue;
+            }
+            if let Some(envelope) = mailbox.steal() {
+                self.recorder.adopt(sibling);
+                return Some(envelope);
+            }
+        }
+        None
+    }
+}
