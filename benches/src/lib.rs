@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p raddle-benches` runs all; `-- select/hot/random` those whose names contain it.
 
+pub mod open_loop;
+
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use raddle_core::{Finished, Outcome};
 
 use super::WorkerThread;
 use crate::context::Asker;
-use crate::envelope::{Ending, Envelope, outcome_of};
+use crate::envelope::{Ending, Envelope, NEVER, outcome_of};
 use crate::mailbox::Lane;
 use crate::pool::ShedReason;
 use crate::reply::ReplySender;
@@ -92,7 +92,8 @@ impl<A: Actor> WorkerThread<A> {
         if self.shared.is_cancelling() {
             return Some(Refusal::Cancelled);
         }
-        if now >= envelope.deadline {
+        // By a clock of its own: since the last task's end an asker may have been woken.
+        if envelope.deadline != NEVER && self.clock.now() >= envelope.deadline {
             return Some(Refusal::Expired);
         }
         if envelope.reply.as_ref().is_some_and(Asker::has_withdrawn) {
