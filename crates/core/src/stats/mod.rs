@@ -238,7 +238,8 @@ impl WorkerStats {
         self.detached.add();
     }
 
-    /// Records the end of a detached task if there is one. Wait-free, any thread.
+    /// Records the end of a detached task if there is one. Any thread; wait-free but for taking
+    /// the task, which is lock-free.
     pub(crate) fn try_end(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) -> bool {
         let detached = self.detached.take();
         if detached {
