@@ -52,6 +52,9 @@ struct Counters {
 
 /// The weight of one task in the success rate.
 const SUCCESS_GAIN: f64 = 1.0 / 16.0;
+/// Below this success rate a worker is failing: after 11 failures in a row that had none before,
+/// and no more after 11 successes in a row that had none before.
+const FAILING_BELOW: f64 = 0.5;
 
 /// How a worker's admitted tasks ended so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -162,6 +165,12 @@ impl WorkerStats {
     /// Decayed share of successes among the tasks that were run, 0 to 1; 1 at the start.
     pub fn success_rate(&self) -> f64 {
         f64::from_bits(self.counters.success_rate.load(Relaxed))
+    }
+
+    /// Whether the [success rate](Self::success_rate) is below one half. Never where tracking is
+    /// disabled. Wait-free.
+    pub fn is_failing(&self) -> bool {
+        self.success_rate() < FAILING_BELOW
     }
 
     /// How often each time in the mailbox occurred.
@@ -278,11 +287,10 @@ impl WorkerStats {
             latency = latency.max(tracking.penalty(baseline.overall()));
             latency = latency.max(self.latencies.mean().unwrap_or(0));
         }
-        if let Some(mean) = W::push(&self.latencies, latency) {
-            self.pulse().publish_mean(mean);
-        }
+        let mean = W::push(&self.latencies, latency).or_else(|| self.latencies.mean());
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
+        self.pulse().publish_recent(mean, self.is_failing());
         self.history.record::<W>(end.capability, success, fast, tracking);
         self.board.publish_history(self.lane, end.capability, self.history(end.capability));
     }
