@@ -8,7 +8,7 @@
 //! | strategy | rule | cost | made for |
 //! |---|---|---|---|
 //! | [`RoundRobin`] | next in rotation | O(1) | equal workers, equal tasks |
-//! | [`LeastLoaded`] | fewest in flight | O(n) | tasks of varying length |
+//! | [`LeastLoaded`] | fewest in flight, rather not a failing one | O(n) | tasks of varying length |
 //! | [`Random`] | uniform | O(1) | highest rate, least state |
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
