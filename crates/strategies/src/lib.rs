@@ -13,6 +13,8 @@
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
 //! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
+//!
+//! [`Shadow`] routes by one of them and scores a second on the same traffic.
 
 mod balancer;
 mod capability_best;
@@ -25,6 +27,7 @@ mod report;
 mod round_robin;
 mod select;
 mod sequences;
+mod shadow;
 mod strategy;
 #[cfg(all(test, not(loom)))]
 mod testing;
@@ -39,5 +42,6 @@ pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;
 pub use select::{SelectError, reserve};
+pub use shadow::{Shadow, ShadowReport, ShadowScore};
 pub use strategy::Strategy;
 pub use weighted_round_robin::WeightedRoundRobin;
