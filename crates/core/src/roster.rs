@@ -182,7 +182,8 @@ impl Roster {
         &self.baseline
     }
 
-    /// Records the end of a detached task by its worker's id. Wait-free but for the look-up.
+    /// Records the end of a detached task by its worker's id: [`Worker::record`], lock-free, after
+    /// a look-up.
     ///
     /// # Errors
     /// When the worker is unknown, has nothing in flight, or is recorded by its own thread.

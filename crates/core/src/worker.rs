@@ -240,7 +240,15 @@ impl Worker {
     }
 
     /// Records the end of one of this worker's tasks that was
-    /// [detached](crate::Reservation::detach). Wait-free, any thread.
+    /// [detached](crate::Reservation::detach). Any thread.
+    ///
+    /// An id names no task: each record ends one of those that were detached, and one too many is
+    /// refused without harm to any other.
+    ///
+    /// # Cost
+    /// Lock-free, the exception among the ways to record, which are wait-free: a detached task is
+    /// taken by a compare-exchange, which is repeated where another thread detached or recorded a
+    /// task of this worker in between. Allocates nothing.
     ///
     /// # Errors
     /// When nothing is in flight, or when the worker's own thread does the recording.

@@ -57,6 +57,6 @@ pub mod prelude {
     };
     pub use raddle_strategies::{
         Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin,
-        SelectError, Strategy, StrategyName, WeightedRoundRobin,
+        SelectError, Shadow, ShadowReport, Strategy, StrategyName, WeightedRoundRobin,
     };
 }

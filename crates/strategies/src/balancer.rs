@@ -85,8 +85,8 @@ impl Balancer {
     }
 
     /// Records how a task ended whose reservation was [detached](Reservation::detach), by its
-    /// worker's id; `took` counts from the selection. Wait-free, allocates nothing. Who still has
-    /// the reservation calls [`Reservation::finish`] instead.
+    /// worker's id; `took` counts from the selection. Lock-free, allocates nothing. Who still has
+    /// the reservation calls [`Reservation::finish`], which is wait-free, instead.
     ///
     /// # Errors
     /// When the worker is not in the roster or has nothing in flight.

@@ -6,11 +6,15 @@ use crate::lowest::lowest;
 /// The candidate with the fewest tasks in flight.
 ///
 /// - **Rule:** `argmin q`, ties at random; `q` counts mailbox and handler. Also known as join the
-///   shortest queue.
+///   shortest queue. Of those with the fewest, one that fails more often than not
+///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is taken only when all of them do:
+///   who fails at once is always idle, and would draw the traffic.
 /// - **Cost:** O(n), wait-free: a cache line and a half a worker.
 /// - **Made for:** tasks of varying length on workers of one speed.
-/// - **Traps:** a worker that fails at once always looks free and draws the traffic; a slow one
-///   is given as many tasks in flight as a fast one.
+/// - **Traps:** a worker that fails at once is still given each task that finds all the others with
+///   more in flight than it has; and where there is no such task, as the load is light, one that has
+///   recovered is not found out. Where [tracking](raddle_core::Tracking) is disabled nobody is known
+///   to fail. A slow worker is given as many tasks in flight as a fast one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastLoaded;
 
@@ -28,7 +32,10 @@ impl Strategy for LeastLoaded {
 
     #[inline]
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        lowest(candidates, |signals| signals.in_flight())
+        // A closed worker's count has the top bit: doubled it stays the highest there is.
+        lowest(candidates, |signals| {
+            signals.in_flight().saturating_mul(2) | u64::from(signals.is_failing())
+        })
     }
 
     fn lets_steal(&self) -> bool {

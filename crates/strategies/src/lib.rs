@@ -8,11 +8,13 @@
 //! | strategy | rule | cost | made for |
 //! |---|---|---|---|
 //! | [`RoundRobin`] | next in rotation | O(1) | equal workers, equal tasks |
-//! | [`LeastLoaded`] | fewest in flight | O(n) | tasks of varying length |
+//! | [`LeastLoaded`] | fewest in flight, rather not a failing one | O(n) | tasks of varying length |
 //! | [`Random`] | uniform | O(1) | highest rate, least state |
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
 //! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
+//!
+//! [`Shadow`] routes by one of them and scores a second on the same traffic.
 
 mod balancer;
 mod capability_best;
@@ -40,6 +42,6 @@ pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;
 pub use select::{SelectError, reserve};
-pub use shadow::{Shadow, ShadowReport};
+pub use shadow::{Shadow, ShadowReport, ShadowScore};
 pub use strategy::Strategy;
 pub use weighted_round_robin::WeightedRoundRobin;

@@ -130,7 +130,10 @@ fn history(worker: &Worker) -> BTreeMap<&'static str, f64> {
         .collect()
 }
 
-fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn nanoseconds<S: Serializer>(
+    time: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(raddle_core::nanos(*time))
 }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use raddle_core::{Candidates, Roster, TaskProfile};
 
@@ -65,23 +66,30 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     }
 }
 
-impl<S: Strategy + ?Sized> Strategy for Box<S> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-    fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        (**self).pick(task, candidates)
-    }
-    fn refresh(&self, roster: &Roster) {
-        (**self).refresh(roster);
-    }
-    fn reads_age(&self) -> bool {
-        (**self).reads_age()
-    }
-    fn lets_steal(&self) -> bool {
-        (**self).lets_steal()
-    }
-    fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
-        (**self).weights(roster)
-    }
+/// A pointer to a strategy is that strategy.
+macro_rules! is_what_it_points_to {
+    ($($pointer:ident),+) => {$(
+        impl<S: Strategy + ?Sized> Strategy for $pointer<S> {
+            fn name(&self) -> &'static str {
+                (**self).name()
+            }
+            fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+                (**self).pick(task, candidates)
+            }
+            fn refresh(&self, roster: &Roster) {
+                (**self).refresh(roster);
+            }
+            fn reads_age(&self) -> bool {
+                (**self).reads_age()
+            }
+            fn lets_steal(&self) -> bool {
+                (**self).lets_steal()
+            }
+            fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
+                (**self).weights(roster)
+            }
+        }
+    )+};
 }
+
+is_what_it_points_to!(Box, Arc);

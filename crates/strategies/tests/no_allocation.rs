@@ -2,11 +2,12 @@
 #![cfg(not(loom))]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
 use raddle_core::{Capability, Outcome, Roster, TaskProfile, WorkerSpec};
-use raddle_strategies::{Balancer, SelectError, StrategyName};
+use raddle_strategies::{Balancer, LeastLoaded, Random, SelectError, Shadow, StrategyName};
 
 const MS: Duration = Duration::from_millis(1);
 const TIMES: usize = 1_000;
@@ -55,6 +56,19 @@ fn selecting_and_recording_allocate_nothing() {
             assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
         }
     }
+}
+
+#[test]
+fn scoring_a_shadow_allocates_nothing() {
+    let roster = roster();
+    let shadow = Arc::new(Shadow::new(Arc::new(Random::new()), Arc::new(LeastLoaded::new())));
+    let balancer = Balancer::new(Arc::clone(&shadow));
+    let select = || drop(balancer.select(&TaskProfile::default(), &roster).unwrap());
+    select();
+    assert_eq!(allocations(select), 0);
+    let report = || _ = black_box(shadow.report());
+    assert_eq!(allocations(report), 0, "nor does its report");
+    assert_eq!(shadow.report().picks, TIMES as u64 + 1);
 }
 
 #[test]

@@ -30,9 +30,14 @@ pub(super) struct Pulse {
     busy_since: AtomicU64,
     /// The clock when it last ended one and had no other; 0 when unknown.
     idle_since: AtomicU64,
-    /// The mean of the last latencies, at least 1; 0 while there is none.
+    /// The top bit: [`FAILING`]. The others: the mean of the last latencies, at least 1; 0 while
+    /// there is none.
     recent: AtomicU64,
 }
+
+/// The bit of the recent word that says: fails more often than not. No mean reaches it, as a ring's
+/// [ceiling](super::LatencyRing::ceiling) is below.
+const FAILING: u64 = 1 << 63;
 
 impl Board {
     pub(crate) fn new(lanes: usize) -> Self {
@@ -110,9 +115,12 @@ impl Pulse {
         since(&self.busy_since, now)
     }
 
+    /// Publishes how the last tasks went: the mean of their latencies, where there is one, and
+    /// whether most of them failed.
     #[inline]
-    pub(super) fn publish_mean(&self, mean: u64) {
-        self.recent.store(mean.max(1), Relaxed);
+    pub(super) fn publish_recent(&self, mean: Option<u64>, failing: bool) {
+        let mean = mean.map_or(0, |mean| mean.max(1));
+        self.recent.store(mean | if failing { FAILING } else { 0 }, Relaxed);
     }
 }
 
@@ -144,7 +152,15 @@ impl Signals<'_> {
     /// 0 before the first.
     #[inline]
     pub fn recent_mean(&self) -> u64 {
-        self.pulse.recent.load(Relaxed)
+        self.pulse.recent.load(Relaxed) & !FAILING
+    }
+
+    /// Whether the worker fails more often than not, as
+    /// [`WorkerStats::is_failing`](crate::WorkerStats::is_failing); in the same word as the
+    /// [recent mean](Self::recent_mean).
+    #[inline]
+    pub fn is_failing(&self) -> bool {
+        self.pulse.recent.load(Relaxed) & FAILING != 0
     }
 
     /// For how many nanoseconds a worker that has tasks has neither started nor ended one; 0 when

@@ -146,14 +146,11 @@ impl Detached {
         self.0.fetch_add(1, Release);
     }
 
-    /// Takes one, if there is one. Two that ask at once for the last may both be refused only if
-    /// a third, refused too, has not yet taken its asking back.
+    /// Takes one, if there is one. Lock-free, not wait-free: it asks again where the count has
+    /// changed meanwhile, by another's `add` or `take` that thereby succeeded.
     pub(super) fn take(&self) -> bool {
-        // Below zero for the moment in which a refused one takes its asking back.
-        let taken = self.0.fetch_sub(1, Acquire).cast_signed() > 0;
-        if !taken {
-            self.0.fetch_add(1, Relaxed);
-        }
-        taken
+        // Never below zero, not even for an instant: what is refused must not be seen by others,
+        // who would be refused for it. Acquire pairs with the Release in `add`.
+        self.0.fetch_update(Acquire, Relaxed, |count| count.checked_sub(1)).is_ok()
     }
 }

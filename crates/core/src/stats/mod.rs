@@ -52,6 +52,9 @@ struct Counters {
 
 /// The weight of one task in the success rate.
 const SUCCESS_GAIN: f64 = 1.0 / 16.0;
+/// Below this success rate a worker is failing: after 11 failures in a row that had none before,
+/// and no more after 11 successes in a row that had none before.
+const FAILING_BELOW: f64 = 0.5;
 
 /// How a worker's admitted tasks ended so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -164,6 +167,12 @@ impl WorkerStats {
         f64::from_bits(self.counters.success_rate.load(Relaxed))
     }
 
+    /// Whether the [success rate](Self::success_rate) is below one half. Never where tracking is
+    /// disabled. Wait-free.
+    pub fn is_failing(&self) -> bool {
+        self.success_rate() < FAILING_BELOW
+    }
+
     /// How often each time in the mailbox occurred.
     pub fn wait(&self) -> &Histogram {
         &self.wait
@@ -249,7 +258,8 @@ impl WorkerStats {
         self.detached.add();
     }
 
-    /// Records the end of a detached task if there is one. Wait-free, any thread.
+    /// Records the end of a detached task if there is one. Any thread; wait-free but for taking
+    /// the task, which is lock-free.
     pub(crate) fn try_end(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) -> bool {
         let detached = self.detached.take();
         if detached {
@@ -288,11 +298,10 @@ impl WorkerStats {
             latency = latency.max(tracking.penalty(baseline.overall()));
             latency = latency.max(self.latencies.mean().unwrap_or(0));
         }
-        if let Some(mean) = W::push(&self.latencies, latency) {
-            self.pulse().publish_mean(mean);
-        }
+        let mean = W::push(&self.latencies, latency).or_else(|| self.latencies.mean());
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
+        self.pulse().publish_recent(mean, self.is_failing());
         self.history.record::<W>(end.capability, success, fast, tracking);
         self.board.publish_history(self.lane, end.capability, self.history(end.capability));
     }

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use raddle_core::{FastThreshold, Outcome, Reservation, Roster, TaskProfile, Tracking, WorkerSpec};
-use raddle_strategies::WeightedRoundRobin;
-use raddle_strategies::{Balancer, CapabilityBest, LatencyBased, Strategy as _, StrategyName};
+use raddle_strategies::{
+    Balancer, CapabilityBest, LatencyBased, LeastLoaded, Strategy as _, StrategyName,
+    WeightedRoundRobin,
+};
 
 use crate::simulated::{Load, Pool, share};
 use crate::{MS, alike, balancer, finish_on};
@@ -258,8 +260,8 @@ proptest! {
     ) {
         let after = before.made(worse);
         let fast = FastThreshold::Fixed(1_000 * US);
-        let strategies: [&dyn raddle_strategies::Strategy; 2] =
-            [&LatencyBased::new(), &CapabilityBest::new()];
+        let strategies: [&dyn raddle_strategies::Strategy; 3] =
+            [&LatencyBased::new(), &CapabilityBest::new(), &LeastLoaded::new()];
         for strategy in strategies {
             let first = with_roster([&other, &before], fast, |roster| chance(strategy, roster));
             let then = with_roster([&other, &after], fast, |roster| chance(strategy, roster));

@@ -6,6 +6,7 @@ mod capability;
 mod config;
 mod contention;
 mod eligibility;
+mod failing;
 mod latency;
 mod report;
 mod simulated;

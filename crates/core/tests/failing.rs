@@ -1,0 +1,120 @@
+//! Whether a worker fails more often than not, as it is known and as selections read it.
+#![cfg(not(loom))]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use raddle_core::{Finished, Outcome, Reservation, Roster, Tracking, Worker, WorkerSpec};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Failures in a row, from a success rate of 1, until it is below one half.
+const FEW: usize = 11;
+
+fn roster(tracking: Tracking) -> Roster {
+    Roster::builder().workers(1, WorkerSpec::general()).tracking(tracking).build().unwrap()
+}
+
+fn worker(roster: &Roster) -> &Arc<Worker> {
+    &roster.workers()[0].worker
+}
+
+fn finish(roster: &Roster, outcome: Outcome, took: Duration) {
+    Reservation::take(worker(roster), 0, None).unwrap().finish(outcome, took);
+}
+
+/// What selections read; the worker must say the same.
+fn is_failing(roster: &Roster) -> bool {
+    let published = roster.candidates(None).signals_at(0).unwrap().is_failing();
+    assert_eq!(published, worker(roster).stats().is_failing());
+    published
+}
+
+fn recent_mean(roster: &Roster) -> u64 {
+    roster.candidates(None).signals_at(0).unwrap().recent_mean()
+}
+
+#[test]
+fn who_fails_at_once_is_failing_after_a_few() {
+    for outcome in [Outcome::Failed, Outcome::Panicked] {
+        let roster = roster(Tracking::default());
+        assert!(!is_failing(&roster), "nothing is known");
+        for _ in 1..FEW {
+            finish(&roster, outcome, Duration::ZERO);
+            assert!(!is_failing(&roster), "not for a single failure, nor for some");
+        }
+        finish(&roster, outcome, Duration::ZERO);
+        assert!(is_failing(&roster));
+    }
+}
+
+#[test]
+fn who_recovers_is_not_failing_any_more() {
+    let roster = roster(Tracking::default());
+    (0..1_000).for_each(|_| finish(&roster, Outcome::Failed, Duration::ZERO));
+    for _ in 1..FEW {
+        finish(&roster, Outcome::Completed, MS);
+        assert!(is_failing(&roster), "not for a single success, nor for some");
+    }
+    finish(&roster, Outcome::Completed, MS);
+    assert!(!is_failing(&roster));
+}
+
+#[test]
+fn tasks_that_were_not_run_say_nothing() {
+    let roster = roster(Tracking::default());
+    for outcome in [Outcome::Expired, Outcome::Cancelled] {
+        (0..100).for_each(|_| finish(&roster, outcome, MS));
+        assert!(!is_failing(&roster), "{outcome:?}");
+    }
+}
+
+#[test]
+fn without_tracking_nobody_is_failing() {
+    let roster = roster(Tracking { enabled: false, ..Tracking::default() });
+    (0..1_000).for_each(|_| finish(&roster, Outcome::Failed, Duration::ZERO));
+    assert!(!is_failing(&roster));
+    assert_eq!(recent_mean(&roster), 0);
+}
+
+#[test]
+fn it_is_published_where_the_mean_stays_the_same() {
+    let roster = roster(Tracking { failure_penalty: 0.0, ..Tracking::default() });
+    let recorder = &mut worker(&roster).recorder().unwrap();
+    let mut end = |outcome| {
+        Reservation::take(worker(&roster), 0, None).unwrap().hand_over();
+        recorder.end(&Finished { outcome, wait: 0, service: 1_000, capability: None });
+        assert_eq!(recent_mean(&roster), 1_000, "the mean is the mean alone");
+        is_failing(&roster)
+    };
+    assert!(!end(Outcome::Completed));
+    assert!((0..FEW).map(|_| end(Outcome::Failed)).last().unwrap());
+    assert!(!(0..FEW).map(|_| end(Outcome::Completed)).last().unwrap());
+}
+
+#[test]
+fn the_longest_mean_is_not_taken_for_a_failing_worker() {
+    let roster = roster(Tracking { window: 1, ..Tracking::default() });
+    finish(&roster, Outcome::Completed, Duration::MAX);
+    assert!(!is_failing(&roster));
+    assert_eq!(recent_mean(&roster), u64::MAX / 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_is_whether_the_success_rate_is_below_one_half(
+        outcomes in prop::collection::vec((any::<bool>(), 0u64..5_000), 0..200),
+    ) {
+        let roster = roster(Tracking::default());
+        for (success, took) in outcomes {
+            let outcome = if success { Outcome::Completed } else { Outcome::Failed };
+            finish(&roster, outcome, Duration::from_nanos(took));
+            let stats = worker(&roster).stats();
+            prop_assert_eq!(is_failing(&roster), stats.success_rate() < 0.5);
+            prop_assert_eq!(recent_mean(&roster), stats.latencies().mean().unwrap().max(1));
+        }
+    }
+}
