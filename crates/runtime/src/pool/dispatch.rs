@@ -30,6 +30,48 @@ impl<A: Actor> Shared<A> {
         envelope: Envelope<A>,
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
+        let given = self.dispatch_by(routing, strategy, profile, envelope, overflow);
+        match given {
+            Err(SendError::Closed(envelope)) => {
+                self.dispatch_anew(routing, strategy, profile, envelope, overflow)
+            }
+            given => given,
+        }
+    }
+
+    /// Every worker that could have had the task has closed: others may have come meanwhile.
+    #[cold]
+    fn dispatch_anew(
+        &self,
+        seen: &Loaded<'_, A>,
+        strategy: Option<&dyn Strategy>,
+        profile: &TaskProfile,
+        mut envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
+        let mut version = seen.roster.version();
+        loop {
+            let routing = Loaded::Now(self.routing.load());
+            if routing.roster.version() == version {
+                return Err(SendError::Closed(envelope));
+            }
+            version = routing.roster.version();
+            match self.dispatch_by(&routing, strategy, profile, envelope, overflow) {
+                Err(SendError::Closed(back)) => envelope = back,
+                given => return given,
+            }
+        }
+    }
+
+    #[inline]
+    fn dispatch_by(
+        &self,
+        routing: &Loaded<'_, A>,
+        strategy: Option<&dyn Strategy>,
+        profile: &TaskProfile,
+        envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
         if let Some(hash) = profile.key {
             return self.dispatch_keyed(routing, hash, envelope, overflow);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle_core::sync::channel;
 use raddle_core::sync::thread::ThreadId;
-use raddle_core::{Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
+use raddle_core::{Counts, Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
 use raddle_strategies::{Shadow, ShadowReport, Strategy};
 
 use super::routing::Routing;
@@ -14,9 +14,8 @@ use crate::envelope::Envelope;
 use crate::event::EventKind;
 use crate::lease::Lease;
 use crate::mailbox::{self, Mailbox};
-use crate::restart::RetireReason;
 use crate::worker::{Beginning, WorkerThread};
-use crate::{Actor, MembershipError, SpawnError};
+use crate::{Actor, MembershipError, SpawnError, panics};
 
 /// What is known of a pool's workers and no dispatch needs.
 pub(crate) struct Membership {
@@ -67,7 +66,7 @@ impl<A: Actor> Shared<A> {
     ) {
         let routing =
             Routing { roster: Arc::new(roster), mailboxes, ..self.routing.load().clone() };
-        routing.strategy.refresh(&routing.roster);
+        panics::contain(|| routing.strategy.refresh(&routing.roster));
         let roster = Arc::clone(&routing.roster);
         self.routing.store(Arc::new(routing));
         // After the roster, so that who finds a key's new owner finds the owner.
@@ -306,7 +305,9 @@ impl<A: Actor> Shared<A> {
         let others = routing.mailboxes.iter().enumerate().filter(|(at, _)| *at != position);
         let mailboxes = others.map(|(_, mailbox)| mailbox.clone()).collect();
         self.publish(&mut membership, roster, mailboxes);
-        self.ledger.inherit(&worker.stats().counts());
+        // As many as have ended: a dispatcher that is being refused may count as one more.
+        let counts = worker.stats().counts();
+        self.ledger.inherit(&Counts { admitted: counts.ended(), ..counts });
         true
     }
 
@@ -323,8 +324,7 @@ impl<A: Actor> Shared<A> {
     }
 
     /// Closes the pool, as a worker was retired by its restarts.
-    pub(crate) fn fail(&self, worker: &Worker, reason: RetireReason) {
-        tracing::error!(pool = &*self.name, worker = worker.name(), %reason, "pool closes itself");
+    pub(crate) fn fail(&self) {
         self.close();
         self.tell(EventKind::Failed);
     }

@@ -1,5 +1,6 @@
 //! How a worker's actor begins, ends and is made anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::sync::thread;
@@ -132,9 +133,6 @@ impl<A: Actor> WorkerThread<A> {
     pub(super) fn retire(mut self, reason: RetireReason) {
         let mailbox = self.inbox.mailbox().clone();
         self.shared.expel(&mailbox);
-        if self.shared.settings.on_retired == OnRetired::Close {
-            self.shared.fail(&self.worker, reason);
-        }
         while self.worker.stats().in_flight() > 0 {
             match mailbox.take_any() {
                 // A dispatcher is between its reservation and its send.
@@ -152,7 +150,11 @@ impl<A: Actor> WorkerThread<A> {
                 }
             }
         }
+        let shared = Arc::clone(&self.shared);
         self.leave(reason);
+        if shared.settings.on_retired == OnRetired::Close {
+            shared.fail();
+        }
     }
 
     /// Ends a thread that is no worker any more.
