@@ -29,6 +29,8 @@ pub(crate) struct WorkerThread<A: Actor> {
     inbox: Inbox<Envelope<A>>,
     recorder: Recorder,
     lease: Arc<Lease>,
+    /// Whether a watchdog looks at the lease.
+    watched: bool,
     beginning: Beginning,
     restarts: RestartHistory,
     /// One for each lane of data, where shedding by sojourn time was asked for.
@@ -105,6 +107,7 @@ impl<A: Actor> WorkerThread<A> {
             inbox,
             recorder,
             lease,
+            watched: settings.watchdog.is_some(),
             beginning,
             worker,
             shared,

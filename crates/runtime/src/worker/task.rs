@@ -45,9 +45,10 @@ impl<A: Actor> WorkerThread<A> {
         let asker = reply.as_ref().map(|reply| reply as &dyn Asker);
         let cancelling = &self.shared.cancelling;
         let mut context = Context::new(&self.worker, deadline, asker, cancelling, &self.lease);
-        let stay = self.lease.begin_task(start, key.map(|slot| slot.0));
+        let slot = key.map(|slot| slot.0);
+        let stay = self.watched.then(|| self.lease.begin_task(start, slot));
         let answer = panics::catch(|| actor.handle(msg, &mut context));
-        let kept = self.lease.end(stay);
+        let kept = stay.is_none_or(|stay| self.lease.end(stay));
         let stopping = context.is_stopping();
         let end = self.clock.now();
         let (ending, panic) = match answer {
