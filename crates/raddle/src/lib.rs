@@ -48,12 +48,14 @@ pub use raddle_strategies as strategies;
 /// Everything that a program with a pool needs.
 pub mod prelude {
     pub use raddle_core::{
-        Capability, FastThreshold, Health, Outcome, Roster, TaskProfile, Tracking, Worker,
-        WorkerId, WorkerSpec,
+        Capability, Counts, FastThreshold, Health, Outcome, Priority, Roster, TaskProfile,
+        Tracking, Worker, WorkerId, WorkerSpec,
     };
     pub use raddle_runtime::{
-        Account, Actor, AskError, Context, Drain, Handle, Overflow, Pool, PoolStats, Registry,
-        Reply, SendError, ShutdownError, SpawnError,
+        Account, Actor, AskError, Backoff, CoDel, Context, Drain, Event, EventKind, Events, Handle,
+        Hedge, MembershipError, OnRetired, Overflow, Pool, PoolStats, Registry, Reply,
+        RestartLimit, RestartPolicy, Restarts, SendError, ShedReason, ShutdownError, SpawnError,
+        StartError, Task, TimerHandle, WaitStrategy, Watchdog,
     };
     pub use raddle_strategies::{
         Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin,
