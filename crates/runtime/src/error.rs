@@ -132,14 +132,9 @@ pub enum SpawnError {
         /// The pool's or worker's name.
         name: String,
     },
-    /// A mailbox without room, or with too much.
-    #[error("mailbox capacity is {capacity}, allowed are 1 to {most}")]
-    Mailbox {
-        /// What was asked for.
-        capacity: usize,
-        /// The most that is allowed.
-        most: usize,
-    },
+    /// A mailbox without room.
+    #[error("mailbox capacity is 0, allowed is at least 1")]
+    Mailbox,
     /// A budget that is no share.
     #[error("hedge budget is {0}, allowed is a share from 0 to 1")]
     HedgeBudget(f64),

@@ -21,7 +21,7 @@ fn mistakes_in_the_description_are_named() {
     let one = || builder().worker(WorkerSpec::new("w"));
     assert_eq!(
         spawn(one().mailbox(0, Overflow::Block)),
-        "mailbox capacity is 0, allowed are 1 to 32768"
+        "mailbox capacity is 0, allowed is at least 1"
     );
     assert_eq!(
         spawn(one().worker(WorkerSpec::new("w"))),

@@ -1,5 +1,9 @@
+use std::sync::{Arc, OnceLock};
+
 use raddle_core::Priority;
 use raddle_core::sync::channel::{self, Receiver, Sender};
+
+use crate::keys::partitions::Partitions;
 
 /// Where a task waits within a mailbox. Order within a lane is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,38 +80,70 @@ impl Turn {
     }
 }
 
-/// A channel a lane.
-pub(super) struct Lanes<T>([(Sender<T>, Receiver<T>); 5]);
+/// A channel a lane. Those that many pools never use are made at their first task.
+pub(super) struct Lanes<T> {
+    capacity: usize,
+    control: Channel<T>,
+    normal: Channel<T>,
+    /// High, keyed, low.
+    others: Arc<[OnceLock<Channel<T>>; 3]>,
+}
+
+type Channel<T> = (Sender<T>, Receiver<T>);
+
+/// Tasks of one key are counted in 16 bits, those that wait for room among them.
+const MOST_KEYED: usize = Partitions::MAX_TASKS as usize / 2;
 
 impl<T> Lanes<T> {
     pub(super) fn new(capacity: usize) -> Self {
-        let data = || channel::bounded(capacity);
-        Self([channel::unbounded(), data(), data(), data(), data()])
+        Self {
+            capacity,
+            control: channel::unbounded(),
+            normal: channel::bounded(capacity),
+            others: Arc::default(),
+        }
+    }
+
+    /// The lane's channel, if it has been made, or its place.
+    #[inline]
+    fn channel(&self, lane: Lane) -> Result<&Channel<T>, &OnceLock<Channel<T>>> {
+        let place = match lane {
+            Lane::Normal => return Ok(&self.normal),
+            Lane::Control => return Ok(&self.control),
+            Lane::High => &self.others[0],
+            Lane::Keyed => &self.others[1],
+            Lane::Low => &self.others[2],
+        };
+        place.get().ok_or(place)
     }
 
     #[inline]
     pub(super) fn sender(&self, lane: Lane) -> &Sender<T> {
-        &self.0[lane as usize].0
+        let channel = self.channel(lane).unwrap_or_else(|place| {
+            let most = if lane == Lane::Keyed { MOST_KEYED } else { usize::MAX };
+            place.get_or_init(|| channel::bounded(self.capacity.min(most)))
+        });
+        &channel.0
     }
 
     #[inline]
-    fn receiver(&self, lane: Lane) -> &Receiver<T> {
-        &self.0[lane as usize].1
+    fn receiver(&self, lane: Lane) -> Option<&Receiver<T>> {
+        self.channel(lane).ok().map(|channel| &channel.1)
     }
 
     #[inline]
     pub(super) fn is_empty(&self, lane: Lane) -> bool {
-        self.receiver(lane).is_empty()
+        self.receiver(lane).is_none_or(Receiver::is_empty)
     }
 
     pub(super) fn len(&self, lane: Lane) -> usize {
-        self.receiver(lane).len()
+        self.receiver(lane).map_or(0, Receiver::len)
     }
 
     /// The next task of a lane.
     #[inline]
     pub(super) fn take(&self, lane: Lane) -> Option<T> {
-        let receiver = self.receiver(lane);
+        let receiver = self.receiver(lane)?;
         // A look is two loads, an attempt on an empty channel a fence more.
         if receiver.is_empty() { None } else { receiver.try_recv().ok() }
     }
@@ -126,7 +162,12 @@ impl<T> Lanes<T> {
 
 impl<T> Clone for Lanes<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            capacity: self.capacity,
+            control: self.control.clone(),
+            normal: self.normal.clone(),
+            others: Arc::clone(&self.others),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ pub struct Inbox<T> {
 pub struct Full<T>(pub T);
 
 /// A mailbox for at most `capacity` tasks a lane, at least 1; the control lane has no limit.
-/// Allocates all of it.
+/// Allocates the normal lane, and the others at their first task.
 ///
 /// # Panics
 /// When the capacity is 0.
@@ -103,8 +103,8 @@ impl<T> Mailbox<T> {
         &self.worker
     }
 
-    /// Puts a task whose place is reserved at this mailbox's worker. Allocates nothing but in the
-    /// control lane; waits for room under [`Overflow::Block`] and [`Overflow::BlockFor`]. Tasks
+    /// Puts a task whose place is reserved at this mailbox's worker. Allocates nothing but the
+    /// lane at its first task, and now and then in the control lane; waits for room under [`Overflow::Block`] and [`Overflow::BlockFor`]. Tasks
     /// that make room under [`Overflow::DropOldest`] go to `shed`.
     ///
     /// # Errors

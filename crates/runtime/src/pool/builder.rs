@@ -86,9 +86,10 @@ impl<A: Actor> PoolBuilder<A> {
     }
 
     /// Sets each worker's mailbox: how many tasks each of its lanes (high, normal, low priority,
-    /// and tasks with keys) holds, 1 to 32,768, and what happens when it is full. 1024 and
-    /// [`Overflow::Block`] by default. All of it is allocated beforehand: the capacity, times four,
-    /// times the size of a message and about a hundred bytes.
+    /// and tasks with keys: those 32,767 at the most) holds, at least 1, and what happens when it is
+    /// full. 1024 and [`Overflow::Block`] by default. A lane is allocated as a whole, at its first
+    /// task, the normal one beforehand: the capacity times the size of a message and about a
+    /// hundred bytes.
     pub fn mailbox(mut self, capacity: usize, overflow: Overflow) -> Self {
         self.settings.capacity = capacity;
         self.settings.overflow = overflow;
@@ -275,8 +276,8 @@ fn warn_of_busy_waiting(pool: &str, wait: WaitStrategy, workers: usize) {
 
 impl<A: Actor> Settings<A> {
     fn validate(&self) -> Result<(), SpawnError> {
-        if !(1..=Self::MAX_CAPACITY).contains(&self.capacity) {
-            return Err(SpawnError::Mailbox { capacity: self.capacity, most: Self::MAX_CAPACITY });
+        if self.capacity == 0 {
+            return Err(SpawnError::Mailbox);
         }
         if !(0.0..=1.0).contains(&self.hedge_budget) {
             return Err(SpawnError::HedgeBudget(self.hedge_budget));

@@ -3,7 +3,6 @@ use std::time::Duration;
 use raddle_core::Worker;
 
 use crate::codel::CoDel;
-use crate::keys::partitions::Partitions;
 use crate::restart::Restarts;
 use crate::{Actor, Overflow, SendError, WaitStrategy};
 
@@ -31,11 +30,6 @@ pub(crate) struct Settings<A: Actor> {
     pub(crate) hedge_budget: f64,
     pub(crate) on_rejected: Option<Box<OnRejected<A::Msg>>>,
     pub(crate) on_shed: Option<Box<OnShed<A::Msg>>>,
-}
-
-impl<A: Actor> Settings<A> {
-    /// Tasks of one key are counted in 16 bits, those that wait for room among them.
-    pub(super) const MAX_CAPACITY: usize = Partitions::MAX_TASKS as usize / 2 + 1;
 }
 
 impl<A: Actor> Default for Settings<A> {
