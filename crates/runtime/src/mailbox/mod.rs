@@ -281,10 +281,16 @@ impl<T> Inbox<T> {
                 let _ = mailbox.token.1.recv();
                 sleepers.leave();
                 recorder.awake();
+                waiter.woken();
             }
             Step::Yield | Step::Park => thread::yield_now(),
         }
         true
+    }
+
+    /// How often there was nothing since the last task, or since the worker was woken.
+    pub fn looks(&self) -> u32 {
+        self.waiter.looks()
     }
 
     /// Waits until there is a token, or the time is over.

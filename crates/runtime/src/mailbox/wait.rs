@@ -81,6 +81,15 @@ impl Waiter {
         }
     }
 
+    pub(super) fn looks(&self) -> u32 {
+        self.looks
+    }
+
+    /// The worker was woken: there is something, here or at a sibling.
+    pub(super) fn woken(&mut self) {
+        self.looks = 0;
+    }
+
     /// A task was found.
     #[inline]
     pub(super) fn found(&mut self) {

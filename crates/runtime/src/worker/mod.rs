@@ -178,17 +178,15 @@ impl<A: Actor> WorkerThread<A> {
     }
 
     fn wait_next(&mut self) -> Option<Envelope<A>> {
-        let mut looks = 0u32;
         loop {
             if let Some(envelope) = self.take() {
                 return Some(envelope);
             }
-            if looks.is_multiple_of(STEAL_EVERY)
+            if self.inbox.looks().is_multiple_of(STEAL_EVERY)
                 && let Some(envelope) = self.steal()
             {
                 return Some(envelope);
             }
-            looks = looks.wrapping_add(1);
             if !self.inbox.wait(&mut self.recorder) {
                 return None;
             }
