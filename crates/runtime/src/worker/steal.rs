@@ -12,8 +12,9 @@ impl<A: Actor> WorkerThread<A> {
     pub(super) fn steal(&mut self) -> Option<Envelope<A>> {
         let routing = self.shared.routing.load();
         let count = routing.mailboxes.len();
-        // Who is to end takes no more work than it must.
-        if !routing.stealing || count < 2 || self.worker.stats().is_closed() {
+        let stats = self.worker.stats();
+        // Who is to end takes no more work than it must, and who fails at once is idle for that.
+        if !routing.stealing || count < 2 || stats.is_closed() || stats.is_failing() {
             return None;
         }
         let first = fastrand::usize(..count);
