@@ -53,7 +53,7 @@ pub mod prelude {
     };
     pub use raddle_runtime::{
         Account, Actor, AskError, Context, Drain, Handle, Overflow, Pool, PoolStats, Registry,
-        Reply, SendError, ShutdownError, SpawnError,
+        Reply, SendError, ShutdownError, SpawnError, SuperviseStrategy, Supervisor,
     };
     pub use raddle_strategies::{
         Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin,
