@@ -55,7 +55,7 @@ pub mod prelude {
         Account, Actor, AskError, Backoff, CoDel, Context, Drain, Event, EventKind, Events, Handle,
         Hedge, MembershipError, OnRetired, Overflow, Pool, PoolStats, Registry, Reply,
         RestartLimit, RestartPolicy, Restarts, SendError, ShedReason, ShutdownError, SpawnError,
-        StartError, Task, TimerHandle, WaitStrategy, Watchdog,
+        StartError, SuperviseStrategy, Supervisor, Task, TimerHandle, WaitStrategy, Watchdog,
     };
     pub use raddle_strategies::{
         Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin,

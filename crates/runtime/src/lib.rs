@@ -21,6 +21,7 @@ mod race;
 mod registry;
 mod reply;
 mod restart;
+mod supervisor;
 mod timer;
 mod worker;
 
@@ -37,6 +38,10 @@ pub use pool::{
 pub use registry::{Registry, RegistryError};
 pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
+pub use supervisor::{
+    ChildError, ChildReport, ShutdownReport, SuperviseError, SuperviseStrategy, Supervisor,
+    SupervisorBuilder, SupervisorEvent, SupervisorEventKind, SupervisorEvents,
+};
 pub use timer::TimerHandle;
 
 /// What the loom models look at besides.

@@ -79,7 +79,7 @@ pub struct Handle<A: Actor> {
 
 /// How long a shutdown waits for tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain(Option<Duration>);
+pub struct Drain(pub(crate) Option<Duration>);
 
 impl Drain {
     /// Every admitted task is run.

@@ -1,0 +1,222 @@
+//! Keeps several pools running, and ends them in order.
+
+mod builder;
+mod child;
+mod error;
+mod event;
+mod family;
+mod keeper;
+mod report;
+mod strategy;
+mod until;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use raddle_core::sync::channel::{Receiver, RecvTimeoutError};
+use raddle_core::sync::thread::{self, JoinHandle, ThreadId};
+
+pub use builder::SupervisorBuilder;
+pub use error::{ChildError, SuperviseError};
+pub use event::{SupervisorEvent, SupervisorEventKind, SupervisorEvents};
+pub use report::{ChildReport, ShutdownReport};
+pub use strategy::SuperviseStrategy;
+
+use crate::{Actor, Drain, Pool};
+use family::{Family, Phase};
+use until::Until;
+
+/// Keeps pools running: it starts them, starts them anew when one has failed, and shuts them down
+/// in order.
+///
+/// A pool has *failed* when it is closed and the supervisor did not close it: by itself, as one of
+/// its workers was retired under [`OnRetired::Close`](crate::OnRetired::Close), or by a
+/// [`shutdown`](Pool::shutdown) of its user's. Then the pools that the [`SuperviseStrategy`] names
+/// are shut down, the last one first, and started anew, the first one first, as often and as fast
+/// as limit and [`Backoff`](crate::Backoff) say. A start that errs or panics is a failure too, and
+/// tried again. At the limit the supervisor gives up: it shuts every pool down, says so to its
+/// subscribers, and ends.
+///
+/// Messages of tasks that a restart had to cancel are kept, however many: a program whose messages
+/// matter [takes](Self::take_unfinished) them after each restart and gives them anew.
+///
+/// The supervisor is one thread, on no task's way. It notices a failure within 5 milliseconds, and
+/// at once when somebody asks it for the closed pool. Dropping it shuts it down as by
+/// [`shutdown`](Self::shutdown) without a time limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use raddle_core::WorkerSpec;
+/// use raddle_runtime::{
+///     Actor, Context, Drain, OnRetired, Pool, RestartLimit, RestartPolicy, Restarts,
+///     SuperviseStrategy, Supervisor, SupervisorEventKind,
+/// };
+///
+/// struct Divider;
+///
+/// impl Actor for Divider {
+///     type Msg = u64;
+///     type Reply = u64;
+///     type Error = std::convert::Infallible;
+///
+///     fn handle(&mut self, by: u64, _: &mut Context<'_>) -> Result<u64, Self::Error> {
+///         Ok(84 / by)
+///     }
+/// }
+///
+/// let divide = || {
+///     Pool::builder("divide")
+///         .workers(1, WorkerSpec::general())
+///         .restarts(Restarts::default().policy(RestartPolicy::Never))
+///         .on_retired(OnRetired::Close)
+///         .spawn(|_| Divider)
+/// };
+/// let supervisor = Supervisor::builder()
+///     .strategy(SuperviseStrategy::RestForOne)
+///     .limit(RestartLimit { restarts: 5, within: Duration::from_secs(60) })
+///     .child("divide", divide)
+///     .child("log", || Pool::builder("log").workers(1, WorkerSpec::general()).spawn(|_| Divider))
+///     .start()?;
+/// let mut events = supervisor.subscribe();
+///
+/// let pool = supervisor.pool::<Divider>("divide")?;
+/// assert!(pool.ask(0)?.wait().is_err());
+/// while events.next().map(|event| (event.child, event.kind))
+///     != Some(("log".into(), SupervisorEventKind::Restarted { restarts: 1 })) {}
+/// assert!(pool.tell(2).is_err(), "it has been replaced");
+/// assert_eq!(supervisor.pool::<Divider>("divide")?.ask(2)?.wait()?, 42);
+///
+/// let report = supervisor.shutdown(Drain::within(Duration::from_secs(5)));
+/// assert!(report.is_complete());
+/// assert_eq!(report.child("divide")?.account.counts.panicked, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Supervisor {
+    family: Arc<Family>,
+    #[allow(clippy::disallowed_types, reason = "locked at the end")]
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    keeper: ThreadId,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<Infallible>,
+}
+
+/// How long the supervisor's thread has to end once the time limit is over.
+const ENDING: Duration = Duration::from_millis(100);
+
+impl Supervisor {
+    /// A supervisor to be described.
+    pub fn builder() -> SupervisorBuilder {
+        SupervisorBuilder::new()
+    }
+
+    fn new(family: Arc<Family>, thread: JoinHandle<()>, ended: Receiver<Infallible>) -> Self {
+        let keeper = thread.thread().id();
+        Self { family, thread: Some(thread).into(), keeper, ended }
+    }
+
+    /// The pool that the child has at the moment. To be asked for anew when a task was refused as
+    /// [`SendError::Closed`](crate::SendError::Closed): a handle of a pool that was replaced leads
+    /// to the old one, and does not keep it from ending. Takes a lock.
+    ///
+    /// # Errors
+    /// When there is no such child, its actors are of another type, it is being started anew, or
+    /// the supervisor has ended.
+    pub fn pool<A: Actor>(&self, child: &str) -> Result<Pool<A>, ChildError> {
+        let mut state = self.family.state();
+        let phase = state.phase;
+        let found = state.child(child)?;
+        let pool = found.pool.clone().filter(|_| found.serving);
+        drop(state);
+        if phase != Phase::Running {
+            return Err(ChildError::Ended);
+        }
+        let Some(pool) = pool else { return Err(ChildError::Restarting(child.to_owned())) };
+        let typed = child::typed(child, &*pool)?;
+        if pool.is_closed() {
+            self.family.look();
+            return Err(ChildError::Restarting(child.to_owned()));
+        }
+        Ok(typed)
+    }
+
+    /// Subscribes to what happens to the children from now on.
+    pub fn subscribe(&self) -> SupervisorEvents {
+        self.family.subscribers.subscribe()
+    }
+
+    /// Takes the messages of a child's tasks that were admitted and that a restart cancelled, in no
+    /// order. What is not taken is in the report of the [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// When there is no such child, or its messages are of another type; it keeps them then.
+    pub fn take_unfinished<M: 'static>(&self, child: &str) -> Result<Vec<M>, ChildError> {
+        report::take(child, self.family.state().child(child)?.unfinished())
+    }
+
+    /// Restarts no more, shuts every pool down, the last one first, and joins the supervisor's
+    /// thread. The drain's time limit is that of all of them together: what a pool does not use is
+    /// left for those before it. Each pool whose handler hangs, and a start that does, adds a tenth
+    /// of a second at the most. Workers that were still running when their pool was replaced are
+    /// reported, and not waited for again.
+    ///
+    /// May be called again: it waits for what was still running, and reports the messages that
+    /// have come since.
+    pub fn shutdown(&self, drain: Drain) -> ShutdownReport {
+        self.family.enter(Phase::ShutDown);
+        self.end(Until::after(drain.0))
+    }
+
+    fn end(&self, until: Until) -> ShutdownReport {
+        self.family.look();
+        self.family.stop_all(until);
+        self.join(until);
+        self.family.report()
+    }
+
+    /// Waits for the supervisor's thread, unless that is the caller's: a start may end what it is
+    /// part of.
+    fn join(&self, until: Until) {
+        if thread::current().id() == self.keeper {
+            return;
+        }
+        let ended = match until.left() {
+            None => self.ended.recv().is_err(),
+            Some(left) => {
+                let waited = self.ended.recv_timeout(left.max(ENDING));
+                waited == Err(RecvTimeoutError::Disconnected)
+            }
+        };
+        let thread = ended.then(|| self.thread().take()).flatten();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("a supervisor's thread panicked outside of the user's code");
+        }
+    }
+
+    #[allow(clippy::disallowed_types, reason = "locked at the end")]
+    fn thread(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        match self.family.enter(Phase::ShutDown) {
+            Phase::Running => {
+                let report = self.end(Until::after(None));
+                crate::panics::contain(|| drop(report));
+            }
+            // It is ending its pools, within a limit.
+            Phase::GaveUp => self.join(Until::after(None)),
+            // What was still running at the limit has been waited for enough.
+            Phase::ShutDown => {}
+        }
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervisor").finish_non_exhaustive()
+    }
+}
