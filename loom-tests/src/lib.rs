@@ -27,4 +27,7 @@
 mod model;
 
 #[cfg(loom)]
-pub use model::{explore, fails_with, roster, worker};
+pub use model::{
+    assert_settled, completed, explore, fails_with, mailbox, next, put, roster, tasks_of, work,
+    worker,
+};
