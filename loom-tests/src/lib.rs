@@ -17,7 +17,11 @@
 //! - It remembers one last access of each atomic. A thread that loads and then stores hides from it
 //!   that another had loaded before, and so the executions in which the store comes first: whoever
 //!   writes by load and store does so in the model's own thread, which loom runs first.
+//! - It does not keep a read-modify-write next to the store that it read: a plain store that comes
+//!   later may count as the earlier one, and a model may fail in an execution that cannot be.
 //! - It treats `SeqCst` as `AcqRel`.
+//! - Locks of `std` are none to it: two of its threads in one would hang, so no model has two threads
+//!   that hold tasks back in one mailbox.
 //! - Channels and snapshots are models (`raddle_core::sync`): what is checked is our protocol, not
 //!   crossbeam's or arc-swap's.
 //!
@@ -27,4 +31,7 @@
 mod model;
 
 #[cfg(loom)]
-pub use model::{explore, fails_with, roster, worker};
+pub use model::{
+    assert_settled, completed, explore, fails_with, mailbox, next, put, roster, tasks_of, work,
+    worker,
+};

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
 use loom::model::Builder;
-use raddle_core::{Clock, Roster, Tracking, Worker, WorkerSpec};
+use raddle_core::{
+    Clock, Finished, Outcome, Recorder, Reservation, Roster, Tracking, Worker, WorkerSpec,
+};
+use raddle_runtime::mailbox::{self, Inbox, Lane, Mailbox, Overflow, WaitStrategy};
 
 /// Runs a model in every way that `preemptions` an execution allow, which must be more than one:
 /// a model without a choice checks nothing. `LOOM_MAX_PREEMPTIONS` overrides the bound.
@@ -94,4 +97,71 @@ pub fn roster(workers: usize) -> Roster {
 /// The worker of a roster of one.
 pub fn worker() -> Arc<Worker> {
     Arc::clone(&roster(1).workers()[0].worker)
+}
+
+/// The mailbox of a worker, with its worker's end.
+///
+/// For all threads at once: a model of a mailbox is to clone none, as each clone takes the lock of
+/// each of its channels, and so has as many choices more.
+pub fn mailbox<T>(worker: &Arc<Worker>, capacity: usize) -> (Arc<Mailbox<T>>, Inbox<T>) {
+    let mailbox = mailbox::bounded(Arc::clone(worker), capacity);
+    let inbox = mailbox.inbox(WaitStrategy::Park, Arc::default());
+    (Arc::new(mailbox), inbox)
+}
+
+/// Puts a task by this policy; `false` when it was not admitted. What makes room goes to `shed`.
+pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: &Overflow, shed: impl FnMut(T)) -> bool {
+    Reservation::take(mailbox.worker(), 0, None)
+        .is_some_and(|place| mailbox.put(place, Lane::Normal, task, overflow, shed).is_ok())
+}
+
+/// The next task; waits for one. `None` when the worker may go.
+pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Option<T> {
+    loop {
+        if let Some((_, task)) = inbox.try_next() {
+            return Some(task);
+        }
+        if !inbox.wait(recorder) {
+            return None;
+        }
+    }
+}
+
+/// Takes and ends tasks until the worker may go.
+pub fn work<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Vec<T> {
+    let mut taken = Vec::new();
+    while let Some(task) = next(inbox, recorder) {
+        recorder.end(&completed());
+        taken.push(task);
+    }
+    taken
+}
+
+/// The end of a task that took no time.
+pub fn completed() -> Finished {
+    Finished { outcome: Outcome::Completed, wait: 0, service: 0, capability: None }
+}
+
+/// Tasks in flight and tasks ended, in sum. Where tasks move from one worker to the next in this
+/// order, none is missed: one that has left the former is seen with the latter.
+pub fn tasks_of(workers: &[&Worker]) -> u64 {
+    let in_flight: u64 = workers.iter().map(|worker| worker.stats().in_flight()).sum();
+    in_flight + workers.iter().map(|worker| worker.stats().counts().ended()).sum::<u64>()
+}
+
+/// Checks that nothing is in flight and that so many tasks were admitted and ended, in sum.
+///
+/// # Panics
+/// When it is not so.
+pub fn assert_settled(workers: &[&Worker], tasks: usize) {
+    let (mut admitted, mut ended) = (0, 0);
+    for worker in workers {
+        let counts = worker.stats().counts();
+        (admitted, ended) = (admitted + counts.admitted, ended + counts.ended());
+    }
+    let tasks = tasks as u64;
+    assert_eq!((admitted, ended), (tasks, tasks), "not every task is accounted for, once");
+    for worker in workers {
+        assert_eq!(worker.stats().in_flight(), 0, "in flight at the end");
+    }
 }

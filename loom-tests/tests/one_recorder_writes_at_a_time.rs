@@ -44,7 +44,7 @@ impl Recorded for Worker {
 fn worker_with_two_tasks() -> Arc<Worker> {
     let worker = worker();
     for _ in 0..2 {
-        Reservation::take(&worker, 0, None).unwrap().hand_over();
+        let _ = Reservation::take(&worker, 0, None).unwrap().hand_over();
     }
     worker
 }

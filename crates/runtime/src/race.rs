@@ -9,9 +9,10 @@ use raddle_core::sync::atomic::{
 /// last to end.
 ///
 /// # Protocol
-/// `copies` counts those that have not ended. Who ends with an answer, and who counts it down to
-/// 0, takes the prize, which is there once. A copy is added only while another has not ended, so
-/// that no copy is added to a race that was decided by its last.
+/// `copies` counts those that have not ended. Who ends with an answer takes the prize, which is
+/// there once, and then counts itself out; who counts it down to 0 takes what is left. A copy is
+/// added only while another has not ended, so that no copy is added to a race that was decided by
+/// its last.
 #[derive(Debug)]
 pub struct Race<S> {
     copies: AtomicU32,
@@ -37,10 +38,13 @@ impl<S> Race<S> {
 
     /// A copy has ended, with an answer or without: the prize, when it is the one to take it.
     pub fn finish(&self, answers: bool) -> Option<S> {
+        // Before it is counted out: the last one has no answer, perhaps.
+        let prize = if answers { self.take() } else { None };
         let last = self.copies.fetch_sub(1, AcqRel) == 1;
-        if !answers && !last {
-            return None;
-        }
+        if answers || !last { prize } else { self.take() }
+    }
+
+    fn take(&self) -> Option<S> {
         self.over.store(true, Relaxed);
         // No code panics while it holds the lock.
         self.prize.lock().unwrap_or_else(PoisonError::into_inner).take()

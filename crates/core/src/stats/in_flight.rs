@@ -83,7 +83,9 @@ impl Admissions {
     /// Whether the worker sleeps and the caller is the one to wake it.
     #[inline]
     pub(crate) fn must_wake(&self) -> bool {
-        self.sleeping.load(Relaxed) && self.sleeping.swap(false, Relaxed)
+        // No write where the flag is down: only who lowers it wakes.
+        self.sleeping.load(Relaxed)
+            && self.sleeping.compare_exchange(true, false, Relaxed, Relaxed).is_ok()
     }
 
     #[inline]

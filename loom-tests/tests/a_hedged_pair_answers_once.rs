@@ -1,0 +1,153 @@
+//! Two copies of a task end, with an answer or without, and the second may have joined late or not
+//! at all: one takes the prize, and one with an answer where there is one.
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use raddle_core::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::Race;
+
+/// A race of one copy so far.
+trait Hedged: Send + Sync + 'static {
+    fn new() -> Self;
+    fn join(&self) -> bool;
+    /// Whether the copy, which has ended, takes the prize.
+    fn finish(&self, answers: bool) -> bool;
+}
+
+impl Hedged for Race<()> {
+    fn new() -> Self {
+        Self::new(())
+    }
+    fn join(&self) -> bool {
+        Self::join(self)
+    }
+    fn finish(&self, answers: bool) -> bool {
+        Self::finish(self, answers).is_some()
+    }
+}
+
+/// A minimal race with a bug planted.
+struct Twin<const BUG: u8> {
+    copies: AtomicU32,
+    prize: AtomicBool,
+}
+
+/// A copy joins whether or not another is left.
+const JOINS_BLINDLY: u8 = 0;
+/// A copy is counted out by a load and a store.
+const COUNTS_BY_STORE: u8 = 1;
+/// A copy with an answer is counted out before it takes the prize.
+const COUNTS_FIRST: u8 = 2;
+
+impl<const BUG: u8> Twin<BUG> {
+    fn take(&self) -> bool {
+        self.prize.swap(false, AcqRel)
+    }
+
+    /// Whether the copy was the last.
+    fn count_out(&self) -> bool {
+        if BUG != COUNTS_BY_STORE {
+            return self.copies.fetch_sub(1, AcqRel) == 1;
+        }
+        // Planted: of two that load the same count, none is the last.
+        let copies = self.copies.load(Acquire);
+        self.copies.store(copies - 1, Release);
+        copies == 1
+    }
+}
+
+impl<const BUG: u8> Hedged for Twin<BUG> {
+    fn new() -> Self {
+        Self { copies: AtomicU32::new(1), prize: AtomicBool::new(true) }
+    }
+    fn join(&self) -> bool {
+        let joined = self.copies.fetch_update(AcqRel, Relaxed, |copies| {
+            // Planted: the race may be decided, by the end of all the copies there were.
+            (copies > 0 || BUG == JOINS_BLINDLY).then_some(copies + 1)
+        });
+        joined.is_ok()
+    }
+    fn finish(&self, answers: bool) -> bool {
+        if BUG == COUNTS_FIRST {
+            // Planted: between the two, the last copy takes the prize and has no answer.
+            let last = self.count_out();
+            return (answers || last) && self.take();
+        }
+        let took = answers && self.take();
+        let last = self.count_out();
+        took || last && self.take()
+    }
+}
+
+/// A copy that has ended.
+#[derive(Debug)]
+struct Ended {
+    answers: bool,
+    took: bool,
+}
+
+impl Ended {
+    fn of(race: &impl Hedged, answers: bool) -> Self {
+        Self { answers, took: race.finish(answers) }
+    }
+}
+
+/// One copy ends in this thread, with an answer or without, and another in a second thread, which
+/// joins before or meanwhile.
+fn model<H: Hedged>([first, second]: [bool; 2], joins_late: bool) {
+    let race = Arc::new(H::new());
+    assert!(joins_late || race.join(), "refused while the other has not ended");
+    let hedge = thread::spawn({
+        let race = Arc::clone(&race);
+        move || (!joins_late || race.join()).then(|| Ended::of(&*race, second))
+    });
+    let mut ended = vec![Ended::of(&*race, first)];
+    ended.extend(hedge.join().unwrap());
+    let takers: Vec<_> = ended.iter().filter(|copy| copy.took).collect();
+    assert_eq!(takers.len(), 1, "the prize was not taken once: {ended:?}");
+    let any_answers = ended.iter().any(|copy| copy.answers);
+    assert_eq!(takers[0].answers, any_answers, "an answer was lost: {ended:?}");
+}
+
+const MIXES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+
+#[test]
+fn a_pair() {
+    for answers in MIXES {
+        explore(&format!("pair, {answers:?}"), 3, move || model::<Race<()>>(answers, false));
+    }
+}
+
+#[test]
+fn a_copy_that_joins_late() {
+    for answers in MIXES {
+        explore(&format!("late copy, {answers:?}"), 3, move || model::<Race<()>>(answers, true));
+    }
+}
+
+#[test]
+fn joining_without_a_look_at_the_count() {
+    fails_with("joins blindly", 2, "an answer was lost", || {
+        model::<Twin<JOINS_BLINDLY>>([false, true], true);
+    });
+}
+
+#[test]
+fn counting_by_a_store() {
+    fails_with("counts by a store", 2, "the prize was not taken once", || {
+        model::<Twin<COUNTS_BY_STORE>>([false, false], false);
+    });
+}
+
+#[test]
+fn counting_before_taking() {
+    fails_with("counts, then takes", 2, "an answer was lost", || {
+        model::<Twin<COUNTS_FIRST>>([true, false], false);
+    });
+}
