@@ -117,17 +117,33 @@ impl Iterator for Events {
 /// Who is told of a pool's events.
 #[derive(Default)]
 #[allow(clippy::disallowed_types, reason = "locked at events, which are no task's")]
-pub(crate) struct Subscribers(std::sync::Mutex<Vec<Sender<Event>>>);
+pub(crate) struct Subscribers {
+    events: std::sync::Mutex<Vec<Sender<Event>>>,
+    /// Given a token when the pool is closed.
+    closing: std::sync::Mutex<Vec<Sender<()>>>,
+}
 
 impl Subscribers {
     pub(crate) fn subscribe(&self) -> Events {
         let (sender, events) = channel::bounded(BACKLOG);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         Events(events)
     }
 
+    /// Gives a token to `closed` when the pool is closed; to be asked for before one looks.
+    pub(crate) fn on_close(&self, closed: Sender<()>) {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
+    }
+
+    pub(crate) fn closed(&self) {
+        for closed in &*self.closing.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Where there is no room, a token is there.
+            let _ = closed.try_send(());
+        }
+    }
+
     pub(crate) fn tell(&self, event: &Event) {
-        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| {
             use channel::TrySendError::Disconnected;
             !matches!(subscriber.try_send(event.clone()), Err(Disconnected(_)))

@@ -321,6 +321,7 @@ impl<A: Actor> Shared<A> {
         }
         drop(membership);
         self.desk.look();
+        self.subscribers.closed();
     }
 
     /// Closes the pool, as a worker was retired by its restarts.

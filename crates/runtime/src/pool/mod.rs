@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use raddle_core::sync::SnapshotReader;
 use raddle_core::sync::atomic::Ordering::Relaxed;
+use raddle_core::sync::channel::Sender;
 use raddle_core::{WorkerId, WorkerSpec, nanos};
 use raddle_strategies::{BalancerStats, ShadowReport, Strategy};
 
@@ -273,6 +274,16 @@ impl<A: Actor> Pool<A> {
         let mut unfinished =
             self.0.shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *unfinished)
+    }
+
+    /// Whether it takes no more tasks.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.shared.membership().closed
+    }
+
+    /// Gives a token to `closed` when it takes no more tasks.
+    pub(crate) fn on_close(&self, closed: Sender<()>) {
+        self.0.shared.subscribers.on_close(closed);
     }
 
     pub(crate) fn downgrade(&self) -> WeakPool<A> {

@@ -113,7 +113,7 @@ impl SupervisorBuilder {
             history,
             drain,
             origin,
-            due: 0,
+            due: None,
         };
         let (alive, ended) = channel::bounded(1);
         let run = move || {

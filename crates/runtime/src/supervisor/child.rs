@@ -3,16 +3,19 @@
 use std::any::{Any, type_name};
 use std::sync::Arc;
 
-use raddle_core::WorkerId;
+use raddle_core::sync::channel::Sender;
 
 use super::report::{ChildReport, Messages};
 use super::{ChildError, Until};
-use crate::{Account, Actor, MembershipError, Pool};
+use crate::{Account, Actor, Pool};
 
 /// A pool of whatever actors: their type is found again by downcasting.
 pub(super) trait Supervised: Any + Send + Sync {
     /// Whether it takes tasks no more.
     fn is_closed(&self) -> bool;
+
+    /// Gives a token to `closed` when it takes tasks no more.
+    fn on_close(&self, closed: Sender<()>);
 
     /// Whether every thread has ended within the limit.
     fn shut_down(&self, until: Until) -> bool;
@@ -38,8 +41,11 @@ impl Standing {
 
 impl<A: Actor> Supervised for Pool<A> {
     fn is_closed(&self) -> bool {
-        // There is no such worker, so this changes nothing in a pool that is open.
-        matches!(self.retire_worker(WorkerId(u32::MAX)), Err(MembershipError::Closed))
+        Pool::is_closed(self)
+    }
+
+    fn on_close(&self, closed: Sender<()>) {
+        Pool::on_close(self, closed);
     }
 
     fn shut_down(&self, until: Until) -> bool {

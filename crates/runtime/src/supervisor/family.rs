@@ -83,8 +83,11 @@ impl Family {
     }
 
     /// Waits until the supervisor is to look around, so long at the most.
-    pub(super) fn wait(&self, limit: Duration) {
-        let _ = self.token.1.recv_timeout(limit);
+    pub(super) fn wait(&self, limit: Option<Duration>) {
+        let _ = match limit {
+            Some(limit) => self.token.1.recv_timeout(limit).is_ok(),
+            None => self.token.1.recv().is_ok(),
+        };
     }
 
     /// The pool of the child at `index`, unless it was shut down.
@@ -126,12 +129,14 @@ impl Family {
 
     /// Gives the child at `index` its first pool.
     pub(super) fn install_first(&self, index: usize, pool: Arc<dyn Supervised>) {
+        pool.on_close(self.token.0.clone());
         self.state().children[index].serve(pool);
     }
 
     /// Gives the child at `index` another pool; shuts that down at once when the supervision is
     /// over.
     pub(super) fn install(&self, index: usize, pool: Arc<dyn Supervised>) {
+        pool.on_close(self.token.0.clone());
         let mut state = self.state();
         state.starting = None;
         // Who ends the supervision stops what is installed: it finds this pool, or is found here.

@@ -15,10 +15,6 @@ use crate::restart::{Cause, Decision, RestartHistory, RetireReason};
 /// Starts a child's pool.
 pub(super) type Start = dyn FnMut() -> Result<Arc<dyn Supervised>, String> + Send;
 
-/// How often pools are looked at, in nanoseconds. A pool cannot wake the supervisor; who asks it
-/// for a closed pool does.
-const LOOK: u64 = 5_000_000;
-
 /// The supervisor as its thread has it.
 pub(super) struct Keeper {
     pub(super) family: Arc<Family>,
@@ -30,18 +26,16 @@ pub(super) struct Keeper {
     /// When `now` was 0.
     pub(super) origin: Instant,
     /// When those that have no pool are to be started.
-    pub(super) due: u64,
+    pub(super) due: Option<u64>,
 }
 
 impl Keeper {
     /// Runs until the supervisor is shut down or gives up.
     pub(super) fn run(mut self) {
         while self.tend().is_ok() {
-            let wait = match self.due.checked_sub(self.now()) {
-                Some(left) if left > 0 => left.min(LOOK),
-                _ => LOOK,
-            };
-            self.family.wait(Duration::from_nanos(wait));
+            // A pool that closes leaves a token.
+            let left = self.due.map(|due| due.saturating_sub(self.now()));
+            self.family.wait(left.map(Duration::from_nanos));
         }
         // What the closures hold is the user's.
         panics::contain(|| drop(self.starts));
@@ -67,7 +61,7 @@ impl Keeper {
             drop(pool);
             self.fail(index, Cause::Panicked)?;
         }
-        if self.now() >= self.due {
+        if self.due.take_if(|due| *due <= nanos(self.origin.elapsed())).is_some() {
             self.start_those_down()?;
         }
         self.family.check_running()
@@ -78,7 +72,9 @@ impl Keeper {
     fn fail(&mut self, index: usize, cause: Cause) -> Result<(), Over> {
         let now = self.now();
         match self.history.next(cause, now) {
-            Decision::Restart { after } => self.due = self.due.max(now.saturating_add(after)),
+            Decision::Restart { after } => {
+                self.due = self.due.max(Some(now.saturating_add(after)));
+            }
             Decision::Retire(reason) => return self.give_up(index, reason),
         }
         let until = Until::after(Some(self.drain));

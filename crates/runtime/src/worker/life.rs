@@ -143,7 +143,9 @@ impl<A: Actor> WorkerThread<A> {
                     };
                     let key = envelope.key;
                     let now = self.clock.now();
-                    self.end_unrun(envelope, AskError::Retired, false, now);
+                    // A supervisor hands back what a pool that failed has not run.
+                    let keep = self.shared.settings.on_retired == OnRetired::Close;
+                    self.end_unrun(envelope, AskError::Retired, keep, now);
                     if let Some(slot) = key {
                         self.shared.release_key(slot, self.seat);
                     }
