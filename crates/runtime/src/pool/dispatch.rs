@@ -1,6 +1,6 @@
 //! Gives an envelope to a worker's mailbox: for callers, timers, hedges, and for tasks that move.
 
-use raddle_core::{Capability, Reservation, TaskProfile, Worker, WorkerId};
+use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve};
 
 use super::routing::{Loaded, Routing};
@@ -270,7 +270,11 @@ impl<A: Actor> Shared<A> {
                 }
             };
         }
-        Err(SendError::Closed(envelope))
+        let roster = &self.routing.load().roster;
+        Err(match roster.candidates(capability).is_empty() {
+            true => SendError::from_select(none_for(capability, roster), envelope),
+            false => SendError::Closed(envelope),
+        })
     }
 
     /// Wakes a sleeping worker that could take the task which now waits at `position`, where that
@@ -313,11 +317,16 @@ impl<A: Actor> Shared<A> {
         let _membership = self.membership();
         let routing = self.routing.load();
         self.keys.make(capability, &routing.roster);
-        self.keys.slot(capability, hash).ok_or(match capability {
-            Some(capability) if !routing.roster.candidates(None).is_empty() => {
-                SelectError::NoCapableWorker { capability }
-            }
-            _ => SelectError::NoWorker,
-        })
+        self.keys.slot(capability, hash).ok_or(none_for(capability, &routing.roster))
+    }
+}
+
+/// Why nobody serves a capability.
+fn none_for(capability: Option<Capability>, roster: &Roster) -> SelectError {
+    match capability {
+        Some(capability) if !roster.candidates(None).is_empty() => {
+            SelectError::NoCapableWorker { capability }
+        }
+        _ => SelectError::NoWorker,
     }
 }
