@@ -293,14 +293,16 @@ impl<A: Actor> Shared<A> {
 
     /// A worker's thread is at its end with nothing in flight: the worker is gone, unless the pool
     /// is. `false` then.
-    pub(crate) fn depart(&self, worker: &Worker) -> bool {
+    pub(crate) fn depart(&self, worker: &Arc<Worker>) -> bool {
         let mut membership = self.membership();
-        membership.tenures.retain(|tenure| tenure.worker.id() != worker.id());
+        membership.tenures.retain(|tenure| !Arc::ptr_eq(&tenure.worker, worker));
         if membership.closed {
             return false;
         }
         let routing = self.routing.load();
-        let Some(position) = routing.position_of(worker.id().seat()) else { return false };
+        // Not by its id: where it was never added, that is given again.
+        let is_it = |member: &Member| Arc::ptr_eq(&member.worker, worker);
+        let Some(position) = routing.roster.workers().iter().position(is_it) else { return false };
         let Ok(roster) = routing.roster.without(worker.id()) else { return false };
         let others = routing.mailboxes.iter().enumerate().filter(|(at, _)| *at != position);
         let mailboxes = others.map(|(_, mailbox)| mailbox.clone()).collect();
@@ -311,10 +313,10 @@ impl<A: Actor> Shared<A> {
         true
     }
 
-    /// Refuses every task, and every change of membership, from now on.
-    pub(super) fn close(&self) {
+    /// Refuses every task, and every change of membership, from now on; whether it did not before.
+    pub(super) fn close(&self) -> bool {
         let mut membership = self.membership();
-        membership.closed = true;
+        let was_closed = std::mem::replace(&mut membership.closed, true);
         membership.retiring.clear();
         for mailbox in self.routing.load().mailboxes.iter() {
             mailbox.close();
@@ -322,12 +324,14 @@ impl<A: Actor> Shared<A> {
         drop(membership);
         self.desk.look();
         self.subscribers.closed();
+        !was_closed
     }
 
     /// Closes the pool, as a worker was retired by its restarts.
     pub(crate) fn fail(&self) {
-        self.close();
-        self.tell(EventKind::Failed);
+        if self.close() {
+            self.tell(EventKind::Failed);
+        }
     }
 }
 

@@ -154,7 +154,9 @@ impl<A: Actor> WorkerThread<A> {
         }
         let shared = Arc::clone(&self.shared);
         self.leave(reason);
-        if shared.settings.on_retired == OnRetired::Close {
+        // Who was to end anyway was not retired by its restarts.
+        let by_restarts = reason != RetireReason::ClosedWithoutActor;
+        if by_restarts && shared.settings.on_retired == OnRetired::Close {
             shared.fail();
         }
     }
