@@ -1,5 +1,7 @@
 use std::collections::HashSet;
-use std::sync::{Condvar, MutexGuard, PoisonError};
+#[allow(clippy::disallowed_types, reason = "waited for by who shuts the pool down")]
+use std::sync::Condvar;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use raddle_core::sync::thread::{self, JoinHandle, ThreadId};
