@@ -151,12 +151,20 @@ impl<T> Lanes<T> {
     /// The next task of all.
     #[inline]
     pub(super) fn next(&self, turn: &mut Turn) -> Option<(Lane, T)> {
+        if let Some(task) = self.take(Lane::Control) {
+            return Some((Lane::Control, task));
+        }
+        if self.others.iter().all(|lane| lane.get().is_none()) {
+            return Some((Lane::Normal, self.normal.1.try_recv().ok()?));
+        }
+        self.next_of_many(turn)
+    }
+
+    fn next_of_many(&self, turn: &mut Turn) -> Option<(Lane, T)> {
         let of = |lane| self.take(lane).map(|task| (lane, task));
-        of(Lane::Control).or_else(|| {
-            let next = turn.order().into_iter().find_map(of)?;
-            turn.0 = turn.0.wrapping_add(1);
-            Some(next)
-        })
+        let next = turn.order().into_iter().find_map(of)?;
+        turn.0 = turn.0.wrapping_add(1);
+        Some(next)
     }
 }
 
