@@ -62,21 +62,16 @@ impl Turn {
     #[inline]
     fn order(self) -> [Lane; 4] {
         use Lane::{High, Keyed, Low, Normal};
-        let (first, second) =
-            if self.0.is_multiple_of(2) { (Normal, Keyed) } else { (Keyed, Normal) };
-        if self.0 % NORMAL_TURN != NORMAL_TURN - 1 {
-            return [High, first, second, Low];
+        let turn = self.0 % LOW_TURN;
+        let alternate = |even| if even { (Normal, Keyed) } else { (Keyed, Normal) };
+        if turn % NORMAL_TURN == NORMAL_TURN - 1 {
+            // Every other one of these turns would be of one kind: they come at odd numbers only.
+            let (first, second) = alternate((self.0 / NORMAL_TURN).is_multiple_of(2));
+            return [first, second, High, Low];
         }
-        // Every other one of these turns would be of one kind: they come at odd numbers only.
-        let (first, second) = if (self.0 / NORMAL_TURN).is_multiple_of(2) {
-            (Normal, Keyed)
-        } else {
-            (Keyed, Normal)
-        };
-        match self.0 % LOW_TURN {
-            turn if turn == LOW_TURN - 1 => [Low, first, second, High],
-            _ => [first, second, High, Low],
-        }
+        let (first, second) = alternate(self.0.is_multiple_of(2));
+        // Between two turns of the others: it is to cost them none of theirs.
+        if turn == LOW_TURN / 2 { [Low, first, second, High] } else { [High, first, second, Low] }
     }
 }
 
@@ -217,10 +212,10 @@ mod tests {
             assert!(count(Lane::Low) >= 1, "low starves");
             assert!(count(Lane::Normal) >= 3, "normal starves");
             assert!(count(Lane::Keyed) >= 3, "keyed starves");
-            assert_eq!(count(Lane::High), 56, "high has not its share");
+            assert_eq!(count(Lane::High), 55, "high has not its share");
         }
         for window in taken.windows(8) {
-            assert!(window.iter().any(|lane| *lane != Lane::High));
+            assert!(window.iter().any(|lane| matches!(lane, Lane::Normal | Lane::Keyed)));
         }
     }
 

@@ -1,0 +1,90 @@
+//! In which order a worker takes what waits.
+mod common;
+
+use std::sync::mpsc::channel;
+
+use common::{Do, Obedient, builder, end, hold, watchdog};
+use raddle_core::Priority::{self, Control, High, Low, Normal};
+use raddle_runtime::Overflow;
+
+/// What is queued at a worker, in this order of giving: a priority, and whether it has a key.
+/// The order in which it is run, as indices.
+fn order_of(tasks: &[(Priority, bool)]) -> Vec<usize> {
+    let pool =
+        builder(1).mailbox(tasks.len(), Overflow::Reject).spawn(|_| Obedient::default()).unwrap();
+    let gate = hold(&pool, 0);
+    let (ran, runs) = channel();
+    for (index, (priority, keyed)) in tasks.iter().enumerate() {
+        let ran = ran.clone();
+        let order = Do::call(move || ran.send(index).unwrap());
+        let task = pool.task(order).priority(*priority);
+        if *keyed { task.key(index).tell() } else { task.tell() }.unwrap();
+    }
+    gate.open();
+    assert_eq!(end(&pool).counts.completed, tasks.len() as u64 + 1);
+    runs.try_iter().collect()
+}
+
+#[test]
+fn the_more_urgent_come_first_and_each_priority_in_order() {
+    let _watchdog = watchdog();
+    let given = [Low, Normal, High, Control, Low, Normal, High, Control];
+    assert_eq!(order_of(&given.map(|priority| (priority, false))), [3, 7, 2, 6, 1, 5, 0, 4]);
+}
+
+#[test]
+fn control_comes_before_a_full_mailbox_and_even_with_a_key() {
+    let _watchdog = watchdog();
+    let mut given: Vec<_> = (0..100).map(|index| (High, index % 2 == 0)).collect();
+    given.extend((0..10).map(|_| (Control, true)));
+    let order = order_of(&given);
+    assert_eq!(order[..10], (100..110).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_priority_starves_and_none_is_out_of_order() {
+    let _watchdog = watchdog();
+    // Those with a key are of every priority: it counts for nothing.
+    let kinds = [(High, false), (Normal, false), (Low, false), (Low, true), (High, true)];
+    let given: Vec<_> = (0..2_000).map(|index| kinds[index % kinds.len()]).collect();
+    let order = order_of(&given);
+    let is_normal = |index: &usize| given[*index].0 == Normal || given[*index].1;
+    let is_low = |index: &usize| given[*index] == (Low, false);
+    let is_high = |index: &usize| given[*index] == (High, false);
+    // While some of each wait.
+    let last_of = |kind: &dyn Fn(&usize) -> bool| order.iter().rposition(kind).unwrap();
+    let all_wait = last_of(&is_high).min(last_of(&is_low)).min(last_of(&is_normal));
+    assert!(all_wait > 300, "high ones are a fifth, and seven of eight are theirs: {all_wait}");
+    for taken in order[..all_wait].windows(8) {
+        assert!(taken.iter().any(is_normal), "{taken:?}");
+        assert!(taken.iter().filter(|index| is_high(index)).count() >= 6, "high is first");
+    }
+    for taken in order[..all_wait].windows(64) {
+        assert!(taken.iter().any(is_low), "{taken:?}");
+    }
+    for kind in [&is_high as &dyn Fn(&usize) -> bool, &is_low, &|index| given[*index].1] {
+        let of_kind: Vec<_> = order.iter().filter(|index| kind(index)).collect();
+        assert!(of_kind.is_sorted(), "order within a lane is kept");
+    }
+}
+
+#[test]
+fn control_that_comes_later_overtakes_what_waits() {
+    let _watchdog = watchdog();
+    let pool = common::pool(1, 64, Overflow::Block);
+    let gate = hold(&pool, 0);
+    let (ran, runs) = channel();
+    let tell = |number: u32, priority| {
+        let ran = ran.clone();
+        pool.task(Do::call(move || ran.send(number).unwrap())).priority(priority).tell().unwrap();
+    };
+    (0..5).for_each(|number| tell(number, High));
+    let second = common::Gate::new();
+    pool.task(Do::Hold(second.clone())).priority(Control).tell().unwrap();
+    gate.open();
+    second.reached();
+    tell(9, Control);
+    second.open();
+    end(&pool);
+    assert_eq!(runs.try_iter().collect::<Vec<_>>(), [9, 0, 1, 2, 3, 4]);
+}
