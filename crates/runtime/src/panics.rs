@@ -20,6 +20,28 @@ pub(crate) fn contain(code: impl FnOnce()) {
     }
 }
 
+/// A value of the user's that may be dropped anywhere: its drop's panic is [contained](contain).
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        let Some(value) = self.0.take() else { unreachable!("only this takes it") };
+        value
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            contain(|| drop(value));
+        }
+    }
+}
+
 #[cold]
 fn message(payload: Box<dyn Any + Send>) -> String {
     let message = match payload.downcast_ref::<&str>() {
@@ -61,5 +83,7 @@ mod tests {
         assert_eq!(catch(|| panic_any(Bomb)), Err("a panic without a message".into()));
         let bomb = Bomb;
         contain(|| drop(bomb));
+        drop(Contained::new(Bomb));
+        std::mem::forget(Contained::new(Bomb).into_inner());
     }
 }

@@ -27,6 +27,7 @@ pub(crate) use shared::Shared;
 pub use task::Task;
 
 use crate::event::Events;
+use crate::panics::Contained;
 use crate::timer::TimerHandle;
 use crate::{Account, Actor, AskResult, MembershipError, PoolStats, SendError, ShutdownError};
 use builder::nonzero_nanos;
@@ -273,7 +274,7 @@ impl<A: Actor> Pool<A> {
     pub fn take_unfinished(&self) -> Vec<A::Msg> {
         let mut unfinished =
             self.0.shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *unfinished)
+        std::mem::take(&mut *unfinished).into_iter().map(Contained::into_inner).collect()
     }
 
     /// Whether it takes no more tasks.

@@ -15,6 +15,7 @@ use crate::envelope::Envelope;
 use crate::event::{Event, EventKind, Subscribers};
 use crate::keys::{KeyTables, Slot};
 use crate::mailbox::Sleepers;
+use crate::panics::Contained;
 use crate::{Account, Actor, AskError, SendError, panics};
 
 /// What a pool's handles, workers and housekeeper share.
@@ -36,7 +37,7 @@ pub(crate) struct Shared<A: Actor> {
     pub(crate) cancelling: AtomicBool,
     /// The messages of what was cancelled so.
     #[allow(clippy::disallowed_types, reason = "locked by tasks that are cancelled at the end")]
-    pub(crate) unfinished: std::sync::Mutex<Vec<A::Msg>>,
+    pub(crate) unfinished: std::sync::Mutex<Vec<Contained<A::Msg>>>,
     #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
     membership: std::sync::Mutex<Membership>,
     /// Locked while workers are added.
@@ -101,7 +102,7 @@ impl<A: Actor> Shared<A> {
     /// Keeps the message of a task that a shutdown cancelled.
     #[cold]
     pub(crate) fn keep_unfinished(&self, msg: A::Msg) {
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(msg);
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(Contained::new(msg));
     }
 
     /// A task of a key's slot that was bound to `seat` has ended, or was not sent.

@@ -11,6 +11,7 @@ use super::routing::Loaded;
 use super::shared::Shared;
 use crate::envelope::{Envelope, NEVER};
 use crate::mailbox::{Lane, Overflow};
+use crate::panics::Contained;
 use crate::reply::{self, ReplySender};
 use crate::timer::TimerHandle;
 use crate::{Actor, AskError, AskResult, SendError};
@@ -145,7 +146,9 @@ impl<'p, A: Actor> Task<'p, A> {
         let Some(delay) = self.shared.hedges.ask(hedge, &self.routing.roster) else {
             return self.ask();
         };
-        let (shared, deadline, msg) = (self.shared, self.deadline, self.msg.clone());
+        let (shared, deadline) = (self.shared, self.deadline);
+        // Dropped by whoever learns that it is not wanted.
+        let msg = Contained::new(self.msg.clone());
         let (sender, reply) = reply::slot(false);
         let (sender, race) = sender.share();
         let roster = Arc::clone(&self.routing.roster);
@@ -164,7 +167,7 @@ impl<'p, A: Actor> Task<'p, A> {
             }
             let given_at = shared.clock.now();
             let envelope = Envelope {
-                msg,
+                msg: msg.into_inner(),
                 reply: Some(ReplySender::Shared { race }),
                 given_at,
                 deadline,
@@ -190,7 +193,10 @@ impl<'p, A: Actor> Task<'p, A> {
     pub fn tell_after(self, delay: Duration) -> TimerHandle {
         let Self { shared, msg, profile, deadline, wrong, .. } = self;
         let due = shared.clock.now().saturating_add(nanos(delay));
+        // Dropped by whoever meets the cancelled timer.
+        let msg = Contained::new(msg);
         let tell = move |shared: &Arc<Shared<A>>| {
+            let msg = msg.into_inner();
             let routing = Loaded::Now(shared.routing.load());
             let task = Task { profile, deadline, wrong, ..Task::new(shared, routing, msg) };
             // What is refused was counted and told.
