@@ -243,10 +243,16 @@ impl<T> Inbox<T> {
         next
     }
 
-    /// The first of the kept tasks that `may_run`.
-    pub fn take_held(&mut self, may_run: impl FnMut(&T) -> bool) -> Option<T> {
+    /// The first of the kept tasks whose key, or none, `may_run`.
+    pub fn take_held<K: PartialEq>(
+        &mut self,
+        key: impl Fn(&T) -> K,
+        mut may_run: impl FnMut(&K) -> bool,
+    ) -> Option<T> {
         self.mailbox.held.change(|held| {
-            let index = held.iter().position(may_run)?;
+            let next = held.iter().map(&key).find(|key| may_run(key))?;
+            // Another thread may have let go of the key after the look at an earlier one.
+            let index = held.iter().position(|task| key(task) == next)?;
             held.remove(index)
         })
     }
@@ -319,5 +325,29 @@ impl<T> fmt::Debug for Mailbox<T> {
 impl<T> fmt::Debug for Inbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("worker", &self.mailbox.worker.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use raddle_core::{Roster, WorkerSpec};
+
+    use super::*;
+
+    #[test]
+    fn of_the_kept_tasks_of_a_key_the_first_comes_first_when_the_key_is_let_go_meanwhile() {
+        let roster = Roster::builder().worker(WorkerSpec::general()).build().unwrap();
+        let mailbox = bounded(Arc::clone(&roster.workers()[0].worker), 1);
+        let mut inbox = mailbox.inbox(WaitStrategy::default(), Arc::default());
+        let kept = [("a", 1), ("b", 1), ("a", 2), ("b", 2)];
+        kept.into_iter().for_each(|task| mailbox.hold(task));
+        let mut looks = 0;
+        let a_at_the_second_look = |key: &&str| {
+            looks += usize::from(*key == "a");
+            *key == "a" && looks > 1
+        };
+        assert_eq!(inbox.take_held(|task| task.0, a_at_the_second_look), Some(("a", 1)));
+        assert_eq!(inbox.take_held(|task| task.0, |key| *key == "b"), Some(("b", 1)));
+        assert_eq!(mailbox.held(), 2);
     }
 }

@@ -215,10 +215,10 @@ impl<A: Actor> WorkerThread<A> {
     #[cold]
     fn take_held(&mut self) -> Option<Envelope<A>> {
         let Self { shared, seat, inbox, .. } = self;
-        let may_run = |envelope: &Envelope<A>| {
-            envelope.key.is_none_or(|slot| shared.keys.may_run(slot, *seat))
-        };
-        inbox.take_held(may_run)
+        inbox.take_held(
+            |envelope| envelope.key,
+            |key| key.is_none_or(|slot| shared.keys.may_run(slot, *seat)),
+        )
     }
 
     /// The task, unless it must wait for another worker to let go of its key, or behind a task of
