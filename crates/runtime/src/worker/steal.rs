@@ -1,5 +1,7 @@
 //! How a worker without tasks takes one from a sibling.
 
+use std::sync::Arc;
+
 use super::WorkerThread;
 use crate::Actor;
 use crate::envelope::Envelope;
@@ -15,6 +17,11 @@ impl<A: Actor> WorkerThread<A> {
         let stats = self.worker.stats();
         // Who is to end takes no more work than it must, and who fails at once is idle for that.
         if !routing.stealing || count < 2 || stats.is_closed() || stats.is_failing() {
+            return None;
+        }
+        // Who is not a member yet may never be one: its account would be nobody's.
+        let position = routing.position_of(self.seat)?;
+        if !Arc::ptr_eq(&routing.roster.workers()[position].worker, &self.worker) {
             return None;
         }
         let first = fastrand::usize(..count);
