@@ -61,9 +61,15 @@ impl Threads {
         self.changed.notify_all();
     }
 
-    /// A worker was taken from its thread, and is to be given to another.
+    /// A worker is about to be taken from its thread, which may return at once then, and to be
+    /// given to another.
     pub(crate) fn lose(&self, thread: ThreadId) {
         self.state().lost.insert(thread);
+    }
+
+    /// The worker was not taken: its thread was back.
+    pub(crate) fn keep(&self, thread: ThreadId) {
+        self.state().lost.remove(&thread);
     }
 
     /// The calling thread, which was lost, is at its end.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use raddle_core::{Health, nanos};
+use raddle_core::{Health, Worker, nanos};
 
-use super::membership::Tenure;
+use super::membership::{Membership, Tenure};
 use super::shared::Shared;
 use crate::Actor;
 use crate::event::EventKind;
@@ -29,33 +29,56 @@ impl<A: Actor> Shared<A> {
             let Some(stay) = tenure.lease.overdue(now, limit) else {
                 if tenure.quarantined && tenure.vacancy.is_none() {
                     tenure.quarantined = false;
-                    self.publish_health(&mut membership, worker.id(), Health::Active);
+                    self.reinstate(&mut membership, &worker);
                     self.tell_of(&worker, EventKind::Recovered);
                 }
                 continue;
             };
             if !tenure.quarantined {
                 tenure.quarantined = true;
-                self.publish_health(&mut membership, worker.id(), Health::Quarantined);
+                self.change_health(&mut membership, &worker, Health::Active, Health::Quarantined);
                 self.tell_of(&worker, EventKind::Quarantined);
                 self.move_free_tasks(worker.id().seat());
             }
             let tenure = &mut membership.tenures[index];
-            if self.threads.lost() < watchdog.max_lost
-                && let Some(revoked) = tenure.lease.revoke(stay)
-            {
-                self.take_over(tenure, revoked, now);
+            if self.threads.lost() < watchdog.max_lost {
+                // Before it can know, and return.
+                self.threads.lose(tenure.thread);
+                match tenure.lease.revoke(stay) {
+                    Some(revoked) => self.take_over(tenure, revoked, now),
+                    None => self.threads.keep(tenure.thread),
+                }
             }
         }
         for index in 0..membership.tenures.len() {
             if self.fill(&mut membership.tenures[index]) {
                 let worker = Arc::clone(&membership.tenures[index].worker);
-                self.publish_health(&mut membership, worker.id(), Health::Active);
+                self.reinstate(&mut membership, &worker);
                 let generation = worker.generation();
                 self.tell_of(&worker, EventKind::Replaced { generation });
             }
         }
         Some((limit / LOOKS).clamp(*INTERVAL.start(), *INTERVAL.end()))
+    }
+
+    /// Lets a worker that was set aside take tasks again.
+    fn reinstate(&self, membership: &mut Membership, worker: &Worker) {
+        self.change_health(membership, worker, Health::Quarantined, Health::Active);
+    }
+
+    /// Changes a worker's health if it is as it was before: who is draining stays so.
+    fn change_health(
+        &self,
+        membership: &mut Membership,
+        worker: &Worker,
+        before: Health,
+        now: Health,
+    ) {
+        let routing = self.routing.load();
+        let mut members = routing.roster.workers().iter();
+        if members.any(|member| member.worker.id() == worker.id() && member.health == before) {
+            self.publish_health(membership, worker.id(), now);
+        }
     }
 
     /// Takes a worker, and the account of the task that hangs there, from its thread.
@@ -68,7 +91,6 @@ impl<A: Actor> Shared<A> {
             self.ledger.adopt();
             worker.give_up();
         }
-        self.threads.lose(tenure.thread);
         if let Some(slot) = revoked.slot {
             // Its order is given up with the task: the next one of the key may be run.
             self.release_key(Slot(slot), worker.id().seat());

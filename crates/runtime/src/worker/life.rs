@@ -43,11 +43,15 @@ impl<A: Actor> WorkerThread<A> {
     }
 
     /// Lets the actor clean up, and drops it.
-    pub(super) fn stop(&mut self, mut actor: A) -> Result<(), Lost> {
-        self.in_hook(|thread| {
-            panics::contain(|| actor.on_stop(&thread.worker));
-            panics::contain(|| drop(actor));
-        })
+    pub(super) fn stop(&mut self, actor: A) -> Result<(), Lost> {
+        self.in_hook(|thread| thread.part_from(actor))
+    }
+
+    /// The same on a thread that is no worker any more, whose lease is revoked for ever: nobody
+    /// waits for it, however long it takes.
+    pub(super) fn part_from(&self, mut actor: A) {
+        panics::contain(|| actor.on_stop(&self.worker));
+        panics::contain(|| drop(actor));
     }
 
     /// Tells the actor that its handler has panicked, and drops it.
@@ -117,7 +121,12 @@ impl<A: Actor> WorkerThread<A> {
     fn in_hook<R>(&mut self, code: impl FnOnce(&Self) -> R) -> Result<R, Lost> {
         let stay = self.lease.begin_hook(self.clock.now());
         let result = code(self);
-        if self.lease.end(stay) { Ok(result) } else { Err(Lost) }
+        if self.lease.end(stay) {
+            return Ok(result);
+        }
+        // An actor, perhaps.
+        panics::contain(|| drop(result));
+        Err(Lost)
     }
 
     /// Ends the thread of a worker that has nothing in flight and takes no more.

@@ -144,8 +144,7 @@ impl<A: Actor> WorkerThread<A> {
                     Err(Lost) => Renewal::Lost,
                 },
                 End::Lost => {
-                    // Nobody waits for it any more, however long it takes.
-                    let _ = self.stop(actor);
+                    self.part_from(actor);
                     Renewal::Lost
                 }
             };
