@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raddle_core::sync::thread;
 
-use super::{Beginning, Renewal, WorkerThread};
+use super::{Beginning, Presence, Renewal, WorkerThread};
 use crate::event::EventKind;
 use crate::pool::OnRetired;
 use crate::restart::{Cause, Decision, RetireReason};
@@ -171,10 +171,12 @@ impl<A: Actor> WorkerThread<A> {
     }
 
     /// Ends a thread that is no worker any more.
-    pub(super) fn get_lost(self) {
+    pub(super) fn get_lost(self, presence: Presence<A>) {
         let Self { shared, worker, recorder, .. } = self;
         // Another thread writes the worker's statistics.
         recorder.disown();
+        // Before it is told, so that who is told finds one thread less lost.
+        drop(presence);
         shared.tell_of(&worker, EventKind::Returned);
     }
 }

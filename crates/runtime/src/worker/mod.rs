@@ -126,7 +126,7 @@ impl<A: Actor> WorkerThread<A> {
                 Renewal::Retired(reason) => return self.retire(reason),
                 Renewal::Lost => {
                     presence.lost = true;
-                    return self.get_lost();
+                    return self.get_lost(presence);
                 }
                 Renewal::Failed => return,
             };
