@@ -14,12 +14,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Every test: unit, property, documentation, example, command line, bench and loom.
+    /// Every test: unit, property, documentation, example, command line, bench, soak and loom.
     Test,
     /// Formatting, clippy and documentation, warnings as errors.
     Lint,
     /// The loom models alone.
     Loom,
+    /// The fault harness alone: a pool under every fault at once, held to its account.
+    Soak {
+        /// For how long.
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+        /// What faults and plans are drawn from; drawn itself, and printed, when not given.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -39,6 +48,7 @@ fn run(chore: Chore) -> xshell::Result<()> {
         Chore::Test => test(&shell),
         Chore::Lint => lint(&shell),
         Chore::Loom => loom(&shell),
+        Chore::Soak { seconds, seed } => soak(&shell, seconds, seed),
     }
 }
 
@@ -51,7 +61,14 @@ fn test(shell: &Shell) -> xshell::Result<()> {
     for example in EXAMPLES {
         cmd!(shell, "cargo run --quiet --package raddle --example {example}").run()?;
     }
+    soak(shell, 20, None)?;
     loom(shell)
+}
+
+fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
+    let seconds = seconds.to_string();
+    let seed = seed.map(|seed| format!("--seed={seed}"));
+    cmd!(shell, "cargo run --release -p raddle-soak -- --seconds {seconds} {seed...}").run()
 }
 
 fn lint(shell: &Shell) -> xshell::Result<()> {
