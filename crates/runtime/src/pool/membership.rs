@@ -1,7 +1,7 @@
 //! Changes of who the workers are and how well they are, one at a time.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use raddle_core::sync::channel;
 use raddle_core::sync::thread::ThreadId;
@@ -174,7 +174,17 @@ impl<A: Actor> Shared<A> {
         specs: &[WorkerSpec],
     ) -> Result<Vec<WorkerId>, MembershipError> {
         // Not the lock of membership, which the watchdog needs: an actor may take long to start.
-        let growing = self.growing();
+        self.grow(self.growing(), specs)
+    }
+
+    fn grow(
+        self: &Arc<Self>,
+        growing: MutexGuard<'_, ()>,
+        specs: &[WorkerSpec],
+    ) -> Result<Vec<WorkerId>, MembershipError> {
+        if self.membership().closed {
+            return Err(MembershipError::Closed);
+        }
         let grown = self.routing.load().roster.with_workers(specs).map_err(SpawnError::from)?;
         let added = &grown.workers()[grown.workers().len() - specs.len()..];
         check_names(added)?;
@@ -256,7 +266,12 @@ impl<A: Actor> Shared<A> {
         if count == 0 {
             return Err(MembershipError::NoWorkers);
         }
+        // First of all, so that those are counted that another call is adding.
+        let growing = self.growing();
         let mut membership = self.membership();
+        if membership.closed {
+            return Err(MembershipError::Closed);
+        }
         let routing = self.routing.load();
         let members = routing.roster.workers().iter();
         let taking: Vec<_> =
@@ -275,7 +290,7 @@ impl<A: Actor> Shared<A> {
             }
         }
         drop(membership);
-        if specs.is_empty() { Ok(()) } else { self.add_workers(&specs).map(drop) }
+        if specs.is_empty() { Ok(()) } else { self.grow(growing, &specs).map(drop) }
     }
 
     /// Takes a worker out at once, as its actor is not made anew: it gets no more tasks and no

@@ -212,7 +212,7 @@ impl<A: Actor> Pool<A> {
     }
 
     /// Makes the pool have so many workers that take tasks: adds workers like the first one it was
-    /// built with, or retires the youngest.
+    /// built with, or retires the youngest. Waits while workers are being added.
     ///
     /// # Errors
     /// As [`add_worker`](Self::add_worker), and when it is to have none.
