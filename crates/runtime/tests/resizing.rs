@@ -1,0 +1,328 @@
+//! Workers that come and go while a pool is in use.
+mod common;
+
+use std::sync::Barrier;
+
+use common::{
+    At, Do, Gate, LONG, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names,
+    so_far, watchdog, worker,
+};
+use raddle_core::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use raddle_core::{Health, WorkerId, WorkerSpec};
+use raddle_runtime::{EventKind, MembershipError, Overflow, Pool, RetireReason, SpawnError};
+use raddle_strategies::StrategyName;
+
+fn pool(workers: usize) -> Pool<Obedient> {
+    common::pool(workers, 64, Overflow::Block)
+}
+
+fn retired(kind: &EventKind) -> bool {
+    *kind == EventKind::Retired { reason: RetireReason::Asked }
+}
+
+/// Gives tasks from two threads, without keys and with, while `change` is at work; checks that each
+/// is run. How many they were.
+fn under_traffic(pool: &Pool<Obedient>, change: impl FnOnce()) -> u64 {
+    let over = AtomicBool::new(false);
+    let give = |keyed: bool| {
+        let mut handle = pool.handle();
+        let mut given = 0;
+        while !over.load(SeqCst) || given < 200 {
+            let task = handle.task(Do::Return(given));
+            let task = if keyed { task.key(given % 20) } else { task };
+            assert_eq!(task.ask().unwrap().wait().unwrap().number, given);
+            given += 1;
+        }
+        given
+    };
+    std::thread::scope(|scope| {
+        let givers = [scope.spawn(|| give(false)), scope.spawn(|| give(true))];
+        change();
+        over.store(true, SeqCst);
+        givers.into_iter().map(|giver| giver.join().unwrap()).sum()
+    })
+}
+
+#[test]
+fn a_worker_that_is_added_under_traffic_takes_its_part() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let mut events = pool.subscribe();
+    let given = under_traffic(&pool, || {
+        let added = pool.add_worker(WorkerSpec::new("next")).unwrap();
+        assert_eq!(id(&pool, "next"), added);
+    });
+    let added = events.next_within(LONG).unwrap();
+    assert_eq!((added.name.as_str(), added.kind), ("next", EventKind::Added));
+    let by: Vec<_> = (0..4).map(|_| by(pool.ask(Do::WhoAreYou).unwrap()).unwrap()).collect();
+    assert_eq!(by.iter().filter(|name| *name == "next").count(), 2, "each second one: {by:?}");
+    assert_eq!(end(&pool).counts.completed, given + 4);
+}
+
+#[test]
+fn a_retired_worker_takes_no_more_and_runs_what_it_has() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let mut events = pool.subscribe();
+    let key = key_of(&pool, "w-0");
+    let gate = hold(&pool, 0);
+    let queued: Vec<_> = (0..5).map(|number| ask_at(&pool, 0, Do::Return(number))).collect();
+    let keyed: Vec<_> =
+        (0..5).map(|number| pool.task(Do::Return(number)).key(key).ask().unwrap()).collect();
+    pool.retire_worker(id(&pool, "w-0")).unwrap();
+    assert_eq!(events.next_within(LONG).unwrap().kind, EventKind::Draining);
+    assert_eq!(worker(&pool, "w-0").health, Health::Draining);
+    let later = pool.task(Do::WhoAreYou).key(key).ask().unwrap();
+    for _ in 0..4 {
+        assert_eq!(by(pool.ask(Do::WhoAreYou).unwrap()).unwrap(), "w-1");
+    }
+    assert_eq!(so_far(&mut events), [], "it is not gone before it is done");
+    gate.open();
+    for (number, reply) in (0..5).chain(0..5).zip(queued.into_iter().chain(keyed)) {
+        let said = reply.wait().unwrap();
+        assert_eq!((said.number, said.by.as_str()), (number, "w-0"));
+    }
+    assert_eq!(by(later).unwrap(), "w-1", "the key has moved");
+    let gone = events.next_within(LONG).unwrap();
+    assert!(gone.name == "w-0" && retired(&gone.kind), "{gone:?}");
+    assert_eq!(names(&pool), ["w-1"]);
+    end(&pool);
+}
+
+#[test]
+fn what_cannot_be_done_is_named_and_changes_nothing() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let mut events = pool.subscribe();
+    let taken = pool.add_worker(WorkerSpec::new("w-1")).unwrap_err();
+    assert!(matches!(&taken, MembershipError::Spawn(SpawnError::Roster(_))), "{taken:?}");
+    assert!(taken.to_string().contains("`w-1`"), "{taken}");
+    let error = pool.add_worker(WorkerSpec::new("a\0b")).unwrap_err();
+    assert!(matches!(error, MembershipError::Spawn(SpawnError::Name { .. })), "{error:?}");
+    let error = pool.retire_worker(WorkerId(77)).unwrap_err();
+    assert!(matches!(error, MembershipError::UnknownWorker(WorkerId(77))), "{error:?}");
+    let error = pool.resize(0).unwrap_err();
+    assert!(matches!(error, MembershipError::NoWorkers), "{error:?}");
+    pool.resize(2).unwrap();
+    assert_eq!((names(&pool), so_far(&mut events)), (vec!["w-0".into(), "w-1".into()], vec![]));
+    end(&pool);
+}
+
+#[test]
+fn the_last_worker_that_takes_tasks_stays() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let mut events = pool.subscribe();
+    let gate = hold(&pool, 0);
+    let (first, second) = (id(&pool, "w-0"), id(&pool, "w-1"));
+    pool.retire_worker(first).unwrap();
+    let error = pool.retire_worker(second).unwrap_err();
+    assert!(matches!(error, MembershipError::LastWorker(id) if id == second), "{error:?}");
+    let error = pool.retire_worker(first).unwrap_err();
+    assert!(matches!(error, MembershipError::UnknownWorker(id) if id == first), "{error:?}");
+    gate.open();
+    await_event(&mut events, retired);
+    let error = pool.retire_worker(first).unwrap_err();
+    assert!(matches!(error, MembershipError::UnknownWorker(id) if id == first), "{error:?}");
+    let error = pool.retire_worker(second).unwrap_err();
+    assert!(matches!(error, MembershipError::LastWorker(id) if id == second), "{error:?}");
+    end(&pool);
+}
+
+#[test]
+fn a_pool_that_is_shut_down_is_not_changed() {
+    let _watchdog = watchdog();
+    let made = std::sync::Arc::new(raddle_core::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&made);
+    let pool = builder(2)
+        .spawn(move |_| {
+            count.fetch_add(1, SeqCst);
+            Obedient::default()
+        })
+        .unwrap();
+    let first = id(&pool, "w-0");
+    end(&pool);
+    let refused = [
+        pool.add_worker(WorkerSpec::new("late")).map(drop),
+        pool.retire_worker(first),
+        pool.resize(1),
+        pool.resize(2),
+        pool.resize(3),
+    ];
+    for result in refused {
+        assert!(matches!(result, Err(MembershipError::Closed)), "{result:?}");
+    }
+    assert_eq!(names(&pool), ["w-0", "w-1"]);
+    assert_eq!(made.load(SeqCst), 2, "no actor is made in vain");
+    end(&pool);
+}
+
+#[test]
+fn the_youngest_are_retired_first_and_names_are_not_given_twice() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let mut events = pool.subscribe();
+    pool.add_worker(WorkerSpec::new("w-3")).unwrap();
+    pool.resize(5).unwrap();
+    assert_eq!(names(&pool), ["w-0", "w-1", "w-3", "w-2", "w-4"], "a name that is taken is not");
+    let ids: Vec<_> = names(&pool).iter().map(|name| id(&pool, name)).collect();
+    pool.resize(2).unwrap();
+    for _ in 0..3 {
+        await_event(&mut events, retired);
+    }
+    assert_eq!(names(&pool), ["w-0", "w-1"]);
+    pool.resize(4).unwrap();
+    let now = names(&pool);
+    assert_eq!(now.len(), 4);
+    for name in &now[2..] {
+        assert!(name.starts_with("w-"), "{name}");
+        assert!(!ids.contains(&id(&pool, name)), "an id is never another worker's");
+    }
+    // A worker that has been given a name of one that is gone.
+    pool.add_worker(WorkerSpec::new("w-3")).unwrap();
+    assert_eq!(worker(&pool, "w-3").counts.admitted, 0, "is another one");
+    end(&pool);
+}
+
+#[test]
+fn workers_are_added_like_the_first_one() {
+    let _watchdog = watchdog();
+    let spec = WorkerSpec::new("gpu").capability("vision-of-resizing").weight(4);
+    let pool = Pool::builder("test")
+        .workers(1, spec)
+        .worker(WorkerSpec::new("other").capability("other-of-resizing"))
+        .stealing(false)
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    pool.resize(4).unwrap();
+    assert_eq!(names(&pool), ["gpu-0", "other", "gpu-1", "gpu-2"]);
+    let mut by: Vec<_> = (0..3)
+        .map(|index| {
+            let task = pool.task(Do::WhoAreYou).capability("vision-of-resizing");
+            by(task.strategy(&At(index)).ask().unwrap()).unwrap()
+        })
+        .collect();
+    by.sort();
+    assert_eq!(by, ["gpu-0", "gpu-1", "gpu-2"]);
+    end(&pool);
+}
+
+#[test]
+fn what_a_retired_worker_has_done_stays_in_the_account() {
+    let _watchdog = watchdog();
+    let pool = pool(3);
+    let mut events = pool.subscribe();
+    for index in 0..3 {
+        assert!(ask_at(&pool, index, Do::Return(1)).wait().is_ok());
+        assert!(ask_at(&pool, index, Do::Fail("no")).wait().is_err());
+        assert!(ask_at(&pool, index, Do::Panic("oh")).wait().is_err());
+    }
+    let before = pool.account();
+    assert_eq!(before.counts.admitted, 9);
+    assert_eq!((before.counts.completed, before.counts.failed, before.counts.panicked), (3, 3, 3));
+    pool.resize(1).unwrap();
+    for _ in 0..2 {
+        await_event(&mut events, retired);
+    }
+    assert_eq!(names(&pool), ["w-0"]);
+    assert_eq!(pool.account(), before);
+    assert_eq!(end(&pool), before);
+}
+
+#[test]
+fn nothing_is_lost_while_workers_come_and_go() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let mut events = pool.subscribe();
+    let given = under_traffic(&pool, || {
+        for workers in [5, 1, 4, 2, 6, 1, 3].into_iter().cycle().take(21) {
+            pool.resize(workers).unwrap();
+            assert_eq!(taking(&pool), workers);
+        }
+    });
+    let count = |events: Vec<(String, EventKind)>| {
+        let of =
+            |wanted: fn(&EventKind) -> bool| events.iter().filter(|(_, kind)| wanted(kind)).count();
+        (of(|kind| *kind == EventKind::Added), of(|kind| *kind == EventKind::Draining))
+    };
+    let (added, draining) = count(so_far(&mut events));
+    assert_eq!(2 + added - draining, 3);
+    let account = end(&pool);
+    assert_eq!((account.counts.admitted, account.counts.completed), (given, given));
+}
+
+/// Workers that take tasks.
+fn taking(pool: &Pool<Obedient>) -> usize {
+    let workers = pool.stats().balancer.workers;
+    workers.iter().filter(|worker| worker.health == Health::Active).count()
+}
+
+#[test]
+fn the_strategy_may_change_while_workers_come_and_go() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let given = under_traffic(&pool, || {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for name in StrategyName::ALL.into_iter().cycle().take(40) {
+                    pool.set_strategy(name.build());
+                }
+            });
+            for workers in [4, 1, 3, 2].into_iter().cycle().take(20) {
+                pool.resize(workers).unwrap();
+            }
+        });
+        assert_eq!(taking(&pool), 2);
+    });
+    pool.set_strategy(StrategyName::Random.build());
+    assert_eq!(pool.stats().balancer.strategy, "random", "neither undoes the other");
+    assert_eq!(end(&pool).counts.completed, given);
+}
+
+#[test]
+fn a_pool_that_is_resized_twice_at_once_has_as_many_workers_as_were_asked_for() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let start = Barrier::new(2);
+    let resize = |workers| {
+        start.wait();
+        pool.resize(workers).unwrap();
+    };
+    for _ in 0..10 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| resize(4));
+            resize(4);
+        });
+        assert_eq!(taking(&pool), 4);
+        pool.resize(1).unwrap();
+    }
+    end(&pool);
+}
+
+#[test]
+fn a_slow_start_holds_up_neither_tasks_nor_a_retirement() {
+    let _watchdog = watchdog();
+    let gate = Gate::new();
+    let slow = gate.clone();
+    let pool = builder(2)
+        .spawn(move |worker| {
+            if worker.name() == "slow" {
+                slow.pass();
+            }
+            Obedient::default()
+        })
+        .unwrap();
+    let mut events = pool.subscribe();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| pool.add_worker(WorkerSpec::new("slow")));
+        gate.reached();
+        assert!(pool.ask(Do::WhoAreYou).unwrap().wait().is_ok());
+        assert_eq!(names(&pool), ["w-0", "w-1"], "it is none before it has started");
+        pool.retire_worker(id(&pool, "w-0")).unwrap();
+        await_event(&mut events, retired);
+        gate.open();
+        assert!(adding.join().unwrap().is_ok());
+    });
+    assert_eq!(names(&pool), ["w-1", "slow"]);
+    end(&pool);
+}
