@@ -1,0 +1,283 @@
+//! Tasks with a key: one worker, the order given, never two at a time, whoever comes and goes.
+mod common;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use common::{
+    Do, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names, watchdog,
+};
+use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use raddle_core::{Priority, WorkerSpec};
+use raddle_runtime::{EventKind, Overflow, Pool, RetireReason, SendError, Task};
+
+/// The key, how many of it were given before, and who ran it.
+type Note = (u64, u64, String);
+
+/// Writes down who runs it.
+fn note(sender: &Sender<Note>, key: u64, number: u64) -> Do {
+    let sender = sender.clone();
+    Do::with(move |cx| {
+        let _ = sender.send((key, number, cx.worker().name().to_owned()));
+    })
+}
+
+/// What each key's tasks wrote, in the order in which they ran.
+fn by_key(notes: &Receiver<Note>) -> HashMap<u64, Vec<(u64, String)>> {
+    let mut keys = HashMap::<_, Vec<_>>::new();
+    for (key, number, worker) in notes.try_iter() {
+        keys.entry(key).or_default().push((number, worker));
+    }
+    keys
+}
+
+/// Whether these are tasks 0 to `count`, in order and all by one worker.
+fn assert_in_order_by_one(key: u64, notes: &[(u64, String)], count: u64) {
+    let numbers: Vec<_> = notes.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "key {key}");
+    assert!(notes.iter().all(|(_, worker)| *worker == notes[0].1), "key {key}: {notes:?}");
+}
+
+/// The owner of each of these keys, of tasks that `describe` completes.
+fn owners(
+    pool: &Pool<Obedient>,
+    keys: u64,
+    describe: impl for<'p> Fn(Task<'p, Obedient>) -> Task<'p, Obedient>,
+) -> Vec<String> {
+    let ask = |key: u64| describe(pool.task(Do::WhoAreYou).key(key)).ask().unwrap();
+    let replies: Vec<_> = (0..keys).map(ask).collect();
+    replies.into_iter().map(|reply| by(reply).unwrap()).collect()
+}
+
+/// The owner of each of these keys.
+fn owners_of_all(pool: &Pool<Obedient>) -> Vec<String> {
+    owners(pool, 1000, |task| task)
+}
+
+#[test]
+fn tasks_of_one_key_are_run_by_one_worker_in_the_order_given() {
+    let _watchdog = watchdog();
+    let pool = builder(4)
+        .stealing(true)
+        .mailbox(16, Overflow::Block)
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    let (sender, notes) = channel();
+    // A task with a key has no priority.
+    let priorities = [Priority::Low, Priority::High, Priority::Normal];
+    for number in 0..100 {
+        for key in 0..20 {
+            let task = pool.task(note(&sender, key, number)).key(key);
+            task.priority(priorities[number as usize % 3]).tell().unwrap();
+        }
+    }
+    let account = end(&pool);
+    assert_eq!(account.counts.completed, 2000);
+    let keys = by_key(&notes);
+    assert_eq!(keys.len(), 20);
+    for (key, notes) in &keys {
+        assert_in_order_by_one(*key, notes, 100);
+    }
+    let workers: HashSet<_> = keys.values().map(|notes| &notes[0].1).collect();
+    assert!(workers.len() > 1, "the keys are spread");
+}
+
+#[test]
+fn a_key_s_order_outlives_its_actor() {
+    let _watchdog = watchdog();
+    let pool = builder(2).mailbox(16, Overflow::Block).spawn(|_| Obedient::default()).unwrap();
+    let (sender, notes) = channel();
+    for number in 0..60 {
+        for key in 0..4 {
+            let ends_its_actor = number % 20 == 10 + key;
+            let sender = sender.clone();
+            let task = Do::with(move |cx| {
+                let _ = sender.send((key, number, cx.worker().name().to_owned()));
+                assert!(!ends_its_actor, "oh");
+            });
+            pool.task(task).key(key).tell().unwrap();
+        }
+    }
+    let account = end(&pool);
+    assert_eq!((account.counts.panicked, account.counts.completed), (12, 228));
+    let keys = by_key(&notes);
+    assert_eq!(keys.len(), 4);
+    for (key, notes) in &keys {
+        assert_in_order_by_one(*key, notes, 60);
+    }
+}
+
+#[test]
+fn keys_are_spread_in_proportion_to_weights() {
+    let _watchdog = watchdog();
+    let weighted = |name, weight| WorkerSpec::new(name).weight(weight);
+    let pool = Pool::builder("test")
+        .worker(weighted("one", 1))
+        .worker(weighted("two", 2))
+        .worker(weighted("three", 3))
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    let owners = owners(&pool, 3000, |task| task);
+    for (name, weight) in [("one", 1.0), ("two", 2.0), ("three", 3.0)] {
+        let share = owners.iter().filter(|owner| *owner == name).count() as f64 / 3000.0;
+        let off = share / (weight / 6.0) - 1.0;
+        assert!(off.abs() < 0.3, "{name} owns {share}");
+    }
+    end(&pool);
+}
+
+#[test]
+fn only_the_keys_that_must_change_their_owner() {
+    let _watchdog = watchdog();
+    let pool = common::pool(3, 64, Overflow::Block);
+    let three = owners_of_all(&pool);
+    pool.add_worker(WorkerSpec::new("new")).unwrap();
+    let four = owners_of_all(&pool);
+    let taken = four.iter().filter(|owner| *owner == "new").count();
+    assert!((150..350).contains(&taken), "{taken} of 1000 keys moved to the fourth worker");
+    for (before, after) in three.iter().zip(&four) {
+        assert!(after == before || after == "new", "a key of {before} moved to {after}");
+    }
+    pool.resize(6).unwrap();
+    let six = owners_of_all(&pool);
+    for (before, after) in four.iter().zip(&six) {
+        let is_old = four.contains(after);
+        assert!(after == before || !is_old, "a key of {before} moved to {after}");
+    }
+    pool.resize(3).unwrap();
+    assert_eq!(owners_of_all(&pool), three, "the youngest went, and left what they had taken");
+    pool.retire_worker(id(&pool, "w-1")).unwrap();
+    for (before, after) in three.iter().zip(owners_of_all(&pool)) {
+        match before.as_str() {
+            "w-1" => assert_ne!(after, "w-1"),
+            stayed => assert_eq!(after, stayed),
+        }
+    }
+    end(&pool);
+}
+
+#[test]
+fn a_retired_worker_runs_the_tasks_of_its_keys_before_another_does() {
+    let _watchdog = watchdog();
+    let pool = common::pool(2, 64, Overflow::Block);
+    let mut events = pool.subscribe();
+    let (key, other) = (key_of(&pool, "w-0"), key_of(&pool, "w-1"));
+    let gate = hold(&pool, 0);
+    let (sender, notes) = channel();
+    let tell = |number| pool.task(note(&sender, key, number)).key(key).tell().unwrap();
+    (0..5).for_each(tell);
+    pool.retire_worker(id(&pool, "w-0")).unwrap();
+    (5..8).for_each(tell);
+    // The new owner goes on with everything else.
+    assert_eq!(by(ask_at(&pool, 0, Do::WhoAreYou)).unwrap(), "w-1");
+    assert_eq!(common::owner(&pool, other), "w-1");
+    assert!(notes.try_recv().is_err(), "the old owner has not begun, and so no other has");
+    gate.open();
+    let retired = await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
+    assert_eq!(retired.kind, EventKind::Retired { reason: RetireReason::Asked });
+    assert_eq!(names(&pool), ["w-1"]);
+    end(&pool);
+    let ran: Vec<_> = notes.try_iter().map(|(_, number, worker)| (number, worker)).collect();
+    let expected = |number| (number, if number < 5 { "w-0" } else { "w-1" }.to_owned());
+    assert_eq!(ran, (0..8).map(expected).collect::<Vec<_>>());
+}
+
+/// What the tasks of one key share.
+#[derive(Default)]
+struct Track {
+    busy: AtomicBool,
+    ran: AtomicU64,
+}
+
+impl Track {
+    /// Panics unless it is the task's turn.
+    fn run(&self, number: u64) {
+        assert!(!self.busy.swap(true, Relaxed), "task {number} runs beside another of its key");
+        assert_eq!(self.ran.load(Relaxed), number, "out of order");
+        // Time for another to come.
+        thread::yield_now();
+        self.ran.store(number + 1, Relaxed);
+        self.busy.store(false, Relaxed);
+    }
+}
+
+const PRODUCERS: u64 = 3;
+const KEYS_EACH: u64 = 8;
+
+#[test]
+fn keys_keep_their_order_and_exclusivity_while_workers_come_and_go() {
+    let _watchdog = watchdog();
+    let pool = builder(2)
+        .stealing(true)
+        .mailbox(16, Overflow::Block)
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    let stop = AtomicBool::new(false);
+    let given: u64 = thread::scope(|scope| {
+        let produce = |producer: u64| {
+            let (stop, mut handle) = (&stop, pool.handle());
+            scope.spawn(move || {
+                let tracks: Vec<_> = (0..KEYS_EACH).map(|_| Arc::new(Track::default())).collect();
+                let mut number = 0;
+                while !stop.load(Relaxed) {
+                    for (key, track) in tracks.iter().enumerate() {
+                        let track = Arc::clone(track);
+                        let task = handle.task(Do::call(move || track.run(number)));
+                        task.key((producer, key)).tell().unwrap();
+                    }
+                    // Free tasks, to be stolen, go by the same mailboxes.
+                    handle.tell(Do::Return(0)).unwrap();
+                    number += 1;
+                }
+                (tracks, number)
+            })
+        };
+        let producers: Vec<_> = (0..PRODUCERS).map(produce).collect();
+        for round in 0..60 {
+            pool.resize([4, 1, 3, 2, 6, 2][round % 6]).unwrap();
+            let added = pool.add_worker(WorkerSpec::new(format!("extra-{round}"))).unwrap();
+            // Traffic goes on meanwhile.
+            assert!(pool.ask(Do::Return(1)).unwrap().wait().is_ok());
+            pool.retire_worker(added).unwrap();
+        }
+        stop.store(true, Relaxed);
+        let ended: Vec<_> = producers.into_iter().map(|thread| thread.join().unwrap()).collect();
+        end(&pool);
+        for (tracks, number) in &ended {
+            assert!(tracks.iter().all(|track| track.ran.load(Relaxed) == *number), "all were run");
+        }
+        ended.iter().map(|(_, number)| number).sum()
+    });
+    let account = pool.account();
+    assert_eq!(account.counts.panicked, 0, "each task came in its turn");
+    assert_eq!(account.counts.completed, given * (KEYS_EACH + 1) + 60);
+}
+
+#[test]
+fn the_keys_of_a_capability_belong_to_workers_that_serve_it() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder("test")
+        .workers(2, WorkerSpec::new("gpu").capability("keys-gpu"))
+        .worker(WorkerSpec::new("cpu").capability("keys-cpu"))
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    let set = |owners: &[String]| owners.iter().cloned().collect::<HashSet<_>>();
+    let on_gpus = owners(&pool, 200, |task| task.capability("keys-gpu"));
+    assert_eq!(set(&on_gpus), ["gpu-0", "gpu-1"].map(String::from).into());
+    assert_eq!(owners(&pool, 200, |task| task.capability("keys-gpu")), on_gpus);
+    assert_eq!(
+        set(&owners(&pool, 200, |task| task.capability("keys-cpu"))),
+        ["cpu".to_owned()].into()
+    );
+    assert_eq!(set(&owners(&pool, 200, |task| task)).len(), 3, "without a capability all serve");
+    let unknown = || pool.task(Do::Return(1)).key(1).capability("keys-fpga").tell();
+    assert!(matches!(unknown(), Err(SendError::NoCapableWorker { .. })));
+    pool.add_worker(WorkerSpec::general()).unwrap();
+    assert!(unknown().is_ok(), "a general worker serves it");
+    pool.retire_worker(id(&pool, "gpu-0")).unwrap();
+    let left = owners(&pool, 200, |task| task.capability("keys-gpu"));
+    assert!(!left.iter().any(|owner| owner == "gpu-0" || owner == "cpu"));
+    end(&pool);
+}
