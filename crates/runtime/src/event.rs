@@ -1,8 +1,6 @@
 use std::fmt;
-use std::sync::PoisonError;
 
 use raddle_core::WorkerId;
-use raddle_core::sync::channel::{self, Receiver, Sender};
 
 use crate::restart::RetireReason;
 
@@ -83,70 +81,5 @@ impl fmt::Display for EventKind {
             Self::Failed => f.write_str("pool closed itself"),
             Self::StrategyChanged { strategy } => write!(f, "strategy is now {strategy}"),
         }
-    }
-}
-
-/// Events that a subscriber which does not read them can fall behind by.
-const BACKLOG: usize = 1024;
-
-/// A subscription to a pool's events. Iterates, blocking, until the pool is gone; misses what comes
-/// while 1024 are unread.
-#[derive(Debug)]
-pub struct Events(Receiver<Event>);
-
-impl Events {
-    /// The next event, if one is there.
-    pub fn try_next(&mut self) -> Option<Event> {
-        self.0.try_recv().ok()
-    }
-
-    /// Waits for the next event, so long at the most; `None` then, and when the pool is gone.
-    pub fn next_within(&mut self, time: std::time::Duration) -> Option<Event> {
-        self.0.recv_timeout(time).ok()
-    }
-}
-
-impl Iterator for Events {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        self.0.recv().ok()
-    }
-}
-
-/// Who is told of a pool's events.
-#[derive(Default)]
-#[allow(clippy::disallowed_types, reason = "locked at events, which are no task's")]
-pub(crate) struct Subscribers {
-    events: std::sync::Mutex<Vec<Sender<Event>>>,
-    /// Given a token when the pool is closed.
-    closing: std::sync::Mutex<Vec<Sender<()>>>,
-}
-
-impl Subscribers {
-    pub(crate) fn subscribe(&self) -> Events {
-        let (sender, events) = channel::bounded(BACKLOG);
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        Events(events)
-    }
-
-    /// Gives a token to `closed` when the pool is closed; to be asked for before one looks.
-    pub(crate) fn on_close(&self, closed: Sender<()>) {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
-    }
-
-    pub(crate) fn closed(&self) {
-        for closed in &*self.closing.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Where there is no room, a token is there.
-            let _ = closed.try_send(());
-        }
-    }
-
-    pub(crate) fn tell(&self, event: &Event) {
-        let mut subscribers = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.retain(|subscriber| {
-            use channel::TrySendError::Disconnected;
-            !matches!(subscriber.try_send(event.clone()), Err(Disconnected(_)))
-        });
     }
 }

@@ -21,6 +21,7 @@ mod race;
 mod registry;
 mod reply;
 mod restart;
+mod subscription;
 mod supervisor;
 mod timer;
 mod worker;
@@ -30,7 +31,7 @@ pub use actor::{Actor, StartError};
 pub use codel::{CoDel, CoDelError};
 pub use context::Context;
 pub use error::{AskResult, MembershipError, SendError, ShutdownError, SpawnError};
-pub use event::{Event, EventKind, Events};
+pub use event::{Event, EventKind};
 pub use mailbox::{Overflow, WaitStrategy};
 pub use pool::{
     Drain, Handle, Hedge, HedgeError, OnRetired, Pool, PoolBuilder, ShedReason, Task, Watchdog,
@@ -38,6 +39,7 @@ pub use pool::{
 pub use registry::{Registry, RegistryError};
 pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
+pub use subscription::Events;
 pub use supervisor::{
     ChildError, ChildReport, ShutdownReport, SuperviseError, SuperviseStrategy, Supervisor,
     SupervisorBuilder, SupervisorEvent, SupervisorEventKind, SupervisorEvents,

@@ -338,7 +338,7 @@ impl<A: Actor> Shared<A> {
         }
         drop(membership);
         self.desk.look();
-        self.subscribers.closed();
+        self.closing.tell(&());
         !was_closed
     }
 

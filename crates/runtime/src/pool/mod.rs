@@ -26,10 +26,11 @@ pub use settings::{OnRetired, ShedReason, Watchdog};
 pub(crate) use shared::Shared;
 pub use task::Task;
 
-use crate::event::Events;
 use crate::panics::Contained;
 use crate::timer::TimerHandle;
-use crate::{Account, Actor, AskResult, MembershipError, PoolStats, SendError, ShutdownError};
+use crate::{
+    Account, Actor, AskResult, Events, MembershipError, PoolStats, SendError, ShutdownError,
+};
 use builder::nonzero_nanos;
 use housekeeper::Job;
 use routing::{Loaded, Routing};
@@ -284,7 +285,7 @@ impl<A: Actor> Pool<A> {
 
     /// Gives a token to `closed` when it takes no more tasks.
     pub(crate) fn on_close(&self, closed: Sender<()>) {
-        self.0.shared.subscribers.on_close(closed);
+        self.0.shared.closing.add(closed);
     }
 
     pub(crate) fn downgrade(&self) -> WeakPool<A> {

@@ -12,10 +12,11 @@ use super::settings::{Factory, Settings, ShedReason};
 use super::threads::Threads;
 use crate::account::Ledger;
 use crate::envelope::Envelope;
-use crate::event::{Event, EventKind, Subscribers};
+use crate::event::{Event, EventKind};
 use crate::keys::{KeyTables, Slot};
 use crate::mailbox::Sleepers;
 use crate::panics::Contained;
+use crate::subscription::Subscribers;
 use crate::{Account, Actor, AskError, SendError, panics};
 
 /// What a pool's handles, workers and housekeeper share.
@@ -29,7 +30,9 @@ pub(crate) struct Shared<A: Actor> {
     pub(crate) ledger: Ledger,
     pub(crate) sleepers: Arc<Sleepers>,
     pub(crate) threads: Threads,
-    pub(crate) subscribers: Subscribers,
+    pub(crate) subscribers: Subscribers<Event>,
+    /// Given a token when the pool takes no more tasks.
+    pub(super) closing: Subscribers<()>,
     pub(crate) hedges: Hedges,
     /// What the housekeeper is to do.
     pub(crate) desk: Desk<A>,
@@ -65,6 +68,7 @@ impl<A: Actor> Shared<A> {
             sleepers: Arc::default(),
             threads: Threads::default(),
             subscribers: Subscribers::default(),
+            closing: Subscribers::default(),
             desk: Desk::new(),
             cancelling: AtomicBool::new(false),
             unfinished: Vec::new().into(),

@@ -1,9 +1,6 @@
 use std::fmt;
-use std::sync::PoisonError;
-use std::time::Duration;
 
-use raddle_core::sync::channel::{self, Receiver, Sender, TrySendError};
-
+use crate::Events;
 use crate::restart::RetireReason;
 
 /// Something that happened to a child of a [`Supervisor`](crate::Supervisor).
@@ -52,51 +49,5 @@ impl fmt::Display for SupervisorEventKind {
     }
 }
 
-/// Events that a subscriber which does not read them can fall behind by.
-const BACKLOG: usize = 1024;
-
-/// A subscription to a supervisor's events. Iterates, blocking, until the supervisor is gone;
-/// misses what comes while 1024 are unread.
-#[derive(Debug)]
-pub struct SupervisorEvents(Receiver<SupervisorEvent>);
-
-impl SupervisorEvents {
-    /// The next event, if one is there.
-    pub fn try_next(&mut self) -> Option<SupervisorEvent> {
-        self.0.try_recv().ok()
-    }
-
-    /// Waits for the next event, so long at the most; `None` then, and when the supervisor is gone.
-    pub fn next_within(&mut self, time: Duration) -> Option<SupervisorEvent> {
-        self.0.recv_timeout(time).ok()
-    }
-}
-
-impl Iterator for SupervisorEvents {
-    type Item = SupervisorEvent;
-
-    fn next(&mut self) -> Option<SupervisorEvent> {
-        self.0.recv().ok()
-    }
-}
-
-/// Who is told of a supervisor's events.
-#[derive(Default)]
-#[allow(clippy::disallowed_types, reason = "locked at events, which are no task's")]
-pub(super) struct Subscribers(std::sync::Mutex<Vec<Sender<SupervisorEvent>>>);
-
-impl Subscribers {
-    pub(super) fn subscribe(&self) -> SupervisorEvents {
-        let (sender, events) = channel::bounded(BACKLOG);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        SupervisorEvents(events)
-    }
-
-    pub(super) fn tell(&self, event: &SupervisorEvent) {
-        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.retain(|subscriber| {
-            let told = subscriber.try_send(event.clone());
-            !matches!(told, Err(TrySendError::Disconnected(_)))
-        });
-    }
-}
+/// A subscription to a supervisor's events.
+pub type SupervisorEvents = Events<SupervisorEvent>;

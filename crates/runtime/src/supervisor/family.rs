@@ -7,14 +7,15 @@ use raddle_core::sync::channel::{self, Receiver, Sender};
 
 use super::Until;
 use super::child::{Child, Supervised};
-use super::event::{Subscribers, SupervisorEvent, SupervisorEventKind};
+use super::event::{SupervisorEvent, SupervisorEventKind};
 use super::{ChildError, ShutdownReport};
 use crate::panics;
+use crate::subscription::Subscribers;
 
 pub(super) struct Family {
     #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
     state: std::sync::Mutex<State>,
-    pub(super) subscribers: Subscribers,
+    pub(super) subscribers: Subscribers<SupervisorEvent>,
     /// With room for one token: the supervisor is to look around.
     token: (Sender<()>, Receiver<()>),
 }
