@@ -1,0 +1,99 @@
+//! The fault harness: pools whose handlers panic, fail, run slow and hang, whose hooks, drops and
+//! callbacks panic, that are given tasks in every way by eight threads and changed in every way by
+//! others, and that are then asked for every single task.
+//!
+//! Each round is a pool of another kind, drawn from the seed, and ends in a full check; see
+//! `fate.rs` for what a task may come to, `check.rs` for the account, `round.rs` for the rest.
+
+mod actor;
+mod args;
+mod asks;
+mod chaos;
+mod check;
+mod fate;
+mod fates;
+mod findings;
+mod hangs;
+mod keys;
+mod message;
+mod plan;
+mod planted;
+mod producer;
+mod records;
+mod round;
+mod sabotage;
+mod stuck;
+mod summary;
+mod tally;
+mod threads;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use raddle::core::sync::atomic::Ordering::Relaxed;
+
+use args::Arguments;
+use findings::{Findings, Wrong};
+use plan::Plan;
+use records::Records;
+use sabotage::Sabotage;
+use stuck::Stuck;
+use summary::Summary;
+
+/// From so many seconds on, everything must have occurred.
+const LONG: u64 = 10;
+/// Rounds of about this many milliseconds.
+const ROUND: u64 = 2_000;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(summary) => {
+            print!("{summary}");
+            if summary.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("soak: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Summary, Box<dyn std::error::Error>> {
+    let seconds = arguments.seconds;
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("seed {seed}, {seconds} seconds");
+    planted::install();
+    let patience = arguments.patience.unwrap_or(2 * seconds + 60);
+    let stuck = Stuck::watch(seed, Duration::from_secs(patience));
+
+    let rounds = (seconds * 1_000 / ROUND).max(if seconds >= LONG { 6 } else { 1 });
+    let length = Duration::from_secs(seconds) / u32::try_from(rounds)?;
+    let mut summary = Summary::new(seed);
+    for number in 0..rounds {
+        let plan = Plan::draw(seed, number, length);
+        println!("round {} of {rounds}: {plan}", number + 1);
+        let records = Records::new(plan, arguments.sabotage);
+        let round = round::run(&records, &stuck)?;
+        let most_lost = records.most_lost.load(Relaxed);
+        summary.add(&round, &records.tally, records.fates.len(), most_lost);
+        println!("  {} tasks, {} of them run", records.fates.len(), round.count.ran());
+        tell(&mut summary, &records.findings);
+    }
+    if seconds >= LONG || arguments.sabotage == Some(Sabotage::Absent) {
+        let findings = Findings::default();
+        for deed in summary.tally.missing() {
+            findings.report(Wrong::DidNotOccur, || deed.name().to_owned());
+        }
+        tell(&mut summary, &findings);
+    }
+    Ok(summary)
+}
+
+fn tell(summary: &mut Summary, findings: &Findings) {
+    if findings.count() > 0 {
+        println!("WRONG:\n{findings}");
+    }
+    summary.found(findings.count());
+}

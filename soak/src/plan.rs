@@ -1,0 +1,211 @@
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+use raddle::prelude::*;
+use raddle::runtime::{
+    Backoff, CoDel, OnRetired, PoolBuilder, RestartLimit, Restarts, WaitStrategy, Watchdog,
+};
+
+use crate::actor::Faulty;
+use crate::fate::Allowed;
+
+/// What the pool of one round is, and how the round ends. Drawn from the seed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub round: u64,
+    pub seed: u64,
+    pub length: Duration,
+    workers: usize,
+    capacity: usize,
+    pub overflow: Overflow,
+    strategy: StrategyName,
+    stealing: Option<bool>,
+    codel: bool,
+    wait: WaitStrategy,
+    /// After which a handler counts as hung.
+    pub limit: Duration,
+    /// Threads that may be lost at a time.
+    pub max_lost: usize,
+    /// Restarts of a worker in a second, where they are limited.
+    restarts: Option<u32>,
+    /// Whether actors fail to be made anew. A worker that is to end then ends without its tasks.
+    pub failing_restarts: bool,
+    /// Whether the pool closes itself when a worker has reached that limit.
+    pub closes: bool,
+    /// The time limit of the shutdown.
+    pub drain: Option<Duration>,
+    /// Whether it is shut down while callers go on.
+    pub under_fire: bool,
+}
+
+/// The capability that only some workers name.
+pub const SPECIAL: &str = "special";
+
+impl Plan {
+    /// The plan of round `round`, counted from 0. What there are few of comes in turn, from a
+    /// place that the seed says, so that six rounds have had all of it.
+    pub fn draw(seed: u64, round: u64, length: Duration) -> Self {
+        let own = seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng = Rng::with_seed(own);
+        let turn = seed % 36 + round;
+        let block_for = Overflow::BlockFor(Duration::from_millis(1));
+        let overflows = [
+            Overflow::Block,
+            Overflow::Reject,
+            Overflow::DropOldest,
+            block_for,
+            Overflow::DropNewest,
+            Overflow::Reject.after_reroute(),
+        ];
+        let mut overflow = overflows[(turn % 6) as usize].clone();
+        // Not in the first rounds: a pool that reroutes has room for long.
+        if round >= 6 && rng.u8(..4) == 0 {
+            overflow = overflow.after_reroute();
+        }
+        let wait = match rng.u8(..8) {
+            0 => WaitStrategy::Spin,
+            1 => WaitStrategy::SpinThenYield,
+            2 | 3 => WaitStrategy::Park,
+            _ => WaitStrategy::default(),
+        };
+        let restarts = turn.is_multiple_of(3).then(|| rng.u32(100..400));
+        Self {
+            round,
+            seed: own,
+            length,
+            workers: rng.usize(3..=6),
+            capacity: [8, 32, 128][rng.usize(..3)],
+            overflow,
+            strategy: StrategyName::ALL[(turn % 6) as usize],
+            stealing: [None, Some(true), Some(false)][(turn % 3) as usize],
+            codel: (turn / 2).is_multiple_of(2),
+            wait,
+            limit: Duration::from_millis(rng.u64(20..=50)),
+            max_lost: [0, 1, 2, 16][rng.usize(..4)],
+            restarts,
+            failing_restarts: (turn / 3).is_multiple_of(2),
+            closes: restarts.is_some() && rng.u8(..3) == 0,
+            drain: (!turn.is_multiple_of(2)).then(|| Duration::from_millis(rng.u64(..50))),
+            under_fire: (turn / 2).is_multiple_of(2),
+        }
+    }
+
+    /// The pool's name.
+    pub fn pool(&self) -> String {
+        format!("s{}", self.round)
+    }
+
+    /// How long a handler hangs: well past the limit.
+    pub fn hang(&self) -> Duration {
+        3 * self.limit
+    }
+
+    /// What its pool may do to tasks.
+    pub fn allowed(&self) -> Allowed {
+        let retires = self.restarts.is_some() || self.failing_restarts;
+        Allowed { retires, cancels: self.drain.is_some() }
+    }
+
+    /// Whether a worker may be retired for good while the pool is open.
+    pub fn limits_restarts(&self) -> bool {
+        self.restarts.is_some()
+    }
+
+    /// The pool's end.
+    pub fn drain(&self) -> Drain {
+        self.drain.map_or(Drain::all(), Drain::within)
+    }
+
+    /// The pool to be.
+    pub fn builder(&self) -> PoolBuilder<Faulty> {
+        let backoff = Backoff {
+            initial: Duration::from_millis(1),
+            max: Duration::from_millis(20),
+            jitter: 0.5,
+        };
+        let mut restarts = Restarts::default().backoff(backoff);
+        if let Some(limit) = self.restarts {
+            let within = Duration::from_secs(1);
+            restarts = restarts.limit(RestartLimit { restarts: limit, within });
+        }
+        let special = WorkerSpec::new("x").capability(SPECIAL).weight(2);
+        let mut builder = Pool::builder(self.pool())
+            .workers(self.workers, WorkerSpec::new("w"))
+            .worker(special.and_general())
+            .strategy(self.strategy.build())
+            .mailbox(self.capacity, self.overflow.clone())
+            .wait(self.wait)
+            .restarts(restarts)
+            .on_retired(if self.closes { OnRetired::Close } else { OnRetired::Degrade })
+            .watchdog(Watchdog::after(self.limit).max_lost(self.max_lost))
+            .hedge_budget(0.5);
+        if let Some(stealing) = self.stealing {
+            builder = builder.stealing(stealing);
+        }
+        if self.codel {
+            let (target, interval) = (Duration::from_micros(200), Duration::from_millis(2));
+            if let Ok(codel) = CoDel::new(target, interval) {
+                builder = builder.codel(codel);
+            }
+        }
+        builder
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} + 1 workers, mailbox {}, {:?}, {}, stealing {:?}, codel {}, {:?}, hung after {:?}, \
+             lost at most {}, restarts a second {:?}{}, {}{}{}",
+            self.workers,
+            self.capacity,
+            self.overflow,
+            self.strategy,
+            self.stealing,
+            self.codel,
+            self.wait,
+            self.limit,
+            self.max_lost,
+            self.restarts,
+            if self.closes { " then closed" } else { "" },
+            if self.failing_restarts { "restarts fail, " } else { "" },
+            match self.drain {
+                None => "drained".to_owned(),
+                Some(limit) => format!("drained within {limit:?}"),
+            },
+            if self.under_fire { " under fire" } else { "" },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_plan_and_six_rounds_have_every_policy() {
+        let plans = |seed| (0..6).map(move |round| Plan::draw(seed, round, Duration::ZERO));
+        let texts = |seed| plans(seed).map(|plan| plan.to_string()).collect::<Vec<_>>();
+        assert_eq!(texts(7), texts(7));
+        assert_ne!(texts(7), texts(8));
+        for seed in [0, 1, 99, u64::MAX - 2] {
+            assert!(plans(seed).any(|plan| plan.drain.is_none()));
+            assert!(plans(seed).any(|plan| plan.drain.is_some()));
+            assert!(plans(seed).any(|plan| plan.codel) && plans(seed).any(|plan| !plan.codel));
+            assert!(plans(seed).any(|plan| plan.under_fire));
+            assert!(plans(seed).any(|plan| !plan.under_fire));
+            assert!(plans(seed).any(|plan| plan.restarts.is_some()));
+            assert!(plans(seed).any(|plan| plan.failing_restarts));
+            assert!(plans(seed).any(|plan| !plan.allowed().retires));
+            let last = |plan: Plan| match plan.overflow {
+                Overflow::Reroute(behind) => *behind,
+                other => other,
+            };
+            for overflow in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest] {
+                assert!(plans(seed).map(last).any(|last| last == overflow), "{overflow:?}");
+            }
+        }
+    }
+}

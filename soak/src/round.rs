@@ -1,0 +1,285 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use raddle::core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use raddle::prelude::*;
+use raddle::runtime::TimerHandle;
+
+use crate::actor::Faulty;
+use crate::chaos;
+use crate::check::{self, Count};
+use crate::fate::{Fate, Step, Way};
+use crate::findings::Wrong;
+use crate::message::Message;
+use crate::planted;
+use crate::producer::{Leftovers, Producer, draw_kind};
+use crate::records::{PRODUCERS, Records};
+use crate::sabotage::{Occupying, Sabotage};
+use crate::stuck::Stuck;
+use crate::tally::Deed;
+use crate::threads;
+
+/// How a round went.
+pub struct Round {
+    pub account: Account,
+    pub count: Count,
+    /// Whether it was looked for threads.
+    pub looked_for_threads: bool,
+}
+
+/// Threads that change the pool.
+const CHANGERS: u64 = 2;
+/// How long what only has to end may take, on a machine with other things to do.
+const GRACE: Duration = Duration::from_secs(20);
+/// The same where it is known that something will not.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+
+/// Runs one pool by the plan of the records, ends it and checks everything.
+///
+/// # Errors
+/// When the pool cannot be spawned or the system has no thread left.
+pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::error::Error>> {
+    let plan = &records.plan;
+    let stage = |what: &str| stuck.stage(format!("round {}, {what}; {plan}", plan.round + 1));
+    stage("spawning");
+    let pool = spawn(records)?;
+    stuck.pools().register(&pool)?;
+    let over = Arc::new(AtomicBool::new(false));
+    let listener = spawn_named("soak-listener", {
+        let (records, events, over) = (Arc::clone(records), pool.subscribe(), Arc::clone(&over));
+        move || chaos::listen(&records, events, &over)
+    })?;
+    if records.saboteur.is(Sabotage::Occupy) {
+        pool.set_strategy(Occupying);
+    }
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut producers = Vec::new();
+    for number in 0..PRODUCERS {
+        let producer = Producer::new(records, number, &pool);
+        let stop = Arc::clone(&stop);
+        let body = move || producer.run(&stop);
+        producers.push(spawn_named(&format!("soak-producer-{number}"), body)?);
+    }
+    let mut others = Vec::new();
+    for number in 0..=CHANGERS {
+        let (records, pool, stop) = (Arc::clone(records), pool.clone(), Arc::clone(&stop));
+        others.push(spawn_named(&format!("soak-chaos-{number}"), move || match number {
+            CHANGERS => chaos::watch(&records, &pool, &stop),
+            _ => chaos::change(&records, number, &pool, &stop),
+        })?);
+    }
+    let periodic = set_periodic(records, &pool);
+    stage("running");
+    thread::sleep(plan.length);
+
+    // The end, after the callers' or under their fire.
+    let mut leftovers = Vec::new();
+    let mut end_callers = || {
+        stop.store(true, Relaxed);
+        leftovers.extend(producers.drain(..).filter_map(|thread| join(records, thread)));
+        others.drain(..).for_each(|thread| {
+            join(records, thread);
+        });
+    };
+    if plan.under_fire {
+        records.tally.count(Deed::ClosedUnderFire);
+    } else {
+        stage("ending the callers");
+        end_callers();
+        periodic.cancel();
+    }
+    stage("shutting down");
+    records.closing.store(true, Relaxed);
+    shut_down(records, &pool);
+    if plan.under_fire {
+        stage("ending the callers of a closed pool");
+        end_callers();
+        periodic.cancel();
+    }
+    for Leftovers { asked, timers } in leftovers {
+        timers.iter().for_each(|timer| timer.cancel(records));
+        asked.into_iter().for_each(|asked| asked.settle());
+    }
+    stage("looking at the pool");
+    take_unfinished(records, &pool);
+    let (account, hedges) = look(records, &pool);
+    stage("dropping the pool");
+    drop_last(records, pool);
+    over.store(true, Relaxed);
+    join(records, listener);
+    stage("looking for threads");
+    let looked_for_threads = look_for_threads(records);
+    stage("checking every task");
+    for told in planted::unplanned() {
+        records.findings.report(Wrong::UnplannedPanic, || told);
+    }
+    check_actors(records);
+    let count = check::all(records, &account, hedges);
+    Ok(Round { account, count, looked_for_threads })
+}
+
+fn spawn(records: &Arc<Records>) -> Result<Pool<Faulty>, SpawnError> {
+    let (refuses, sheds, makes) = (Arc::clone(records), Arc::clone(records), Arc::clone(records));
+    let pool = records
+        .plan
+        .builder()
+        .on_rejected(move |error| refuses.refused(error))
+        .on_shed(move |message, reason| sheds.shed(message, reason))
+        .spawn(move |_| Faulty::new(&makes))?;
+    records.started.store(true, Relaxed);
+    Ok(pool)
+}
+
+fn spawn_named<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// What a thread of the harness has brought; `None` when it panicked, which was noted.
+fn join<T>(records: &Records, thread: JoinHandle<T>) -> Option<T> {
+    let name = thread.thread().name().unwrap_or("?").to_owned();
+    let end = thread.join();
+    if end.is_err() {
+        records.findings.report(Wrong::EscapedPanic, || format!("thread {name} panicked"));
+    }
+    end.ok()
+}
+
+/// A timer that gives a task every two milliseconds; its making panics now and then.
+fn set_periodic(records: &Arc<Records>, pool: &Pool<Faulty>) -> TimerHandle {
+    let rng = Mutex::new(Rng::with_seed(records.plan.seed ^ 1 << 60));
+    let records = Arc::clone(records);
+    pool.tell_every(Duration::from_millis(2), move || {
+        let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = draw_kind(&mut rng, &records);
+        if rng.u8(..100) == 0 {
+            drop(rng);
+            planted::blow_up("the making of a message");
+        }
+        let message = Message::new(&records, Fate::new(kind, Way::Periodic, PRODUCERS), None);
+        if rng.u8(..50) == 0 {
+            message.arm();
+        }
+        message
+    })
+}
+
+/// Shuts the pool down as planned, lets go what hangs, and waits until nothing runs.
+fn shut_down(records: &Records, pool: &Pool<Faulty>) {
+    let plan = &records.plan;
+    let first = pool.shutdown(plan.drain());
+    match &first {
+        Ok(account) if !account.is_balanced() => {
+            records.findings.report(Wrong::Shutdown, || format!("ended without all: {account:?}"));
+        }
+        Err(error) if error.workers.is_empty() && error.lost_threads == 0 => {
+            records
+                .findings
+                .report(Wrong::Shutdown, || format!("failed without a reason: {error}"));
+        }
+        Err(error) if !error.workers.is_empty() && plan.drain.is_none() => {
+            records.findings.report(Wrong::Shutdown, || format!("without a limit: {error}"));
+        }
+        _ => {}
+    }
+    records.tally.count(match plan.drain {
+        None => Deed::DrainedAll,
+        Some(_) => Deed::DrainedWithin,
+    });
+    if first.is_err() {
+        records.tally.count(Deed::ShutdownFailed);
+    }
+    records.hangs.release();
+    // Again, for what was still in a handler; then for the threads that were lost.
+    let since = Instant::now();
+    let grace = grace(records);
+    while let Err(error) = pool.shutdown(Drain::within(grace)) {
+        if since.elapsed() > grace {
+            records.findings.report(Wrong::LostForGood, || error.to_string());
+            return;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn grace(records: &Records) -> Duration {
+    if records.saboteur.is_idle() { GRACE } else { SHORT_GRACE }
+}
+
+fn take_unfinished(records: &Records, pool: &Pool<Faulty>) {
+    let unfinished = pool.take_unfinished();
+    // A pool that closes itself keeps what its retired workers did not run.
+    if records.plan.drain.is_none() && !records.plan.closes && !unfinished.is_empty() {
+        let tell = || format!("without a limit it left {} unfinished", unfinished.len());
+        records.findings.report(Wrong::Shutdown, tell);
+    }
+    for message in unfinished {
+        message.disarm();
+        records.mark_once(message.id, Step::Kept.bit(message.copy), Wrong::TwoEnds);
+    }
+    let again = pool.take_unfinished().len();
+    if again > 0 {
+        let tell = || format!("{again} unfinished messages came back a second time");
+        records.findings.report(Wrong::Shutdown, tell);
+    }
+}
+
+/// The account of a pool in which nothing happens any more, and how many clones it gave.
+fn look(records: &Records, pool: &Pool<Faulty>) -> (Account, u64) {
+    let stats = pool.stats();
+    for worker in stats.balancer.workers.iter().filter(|worker| worker.in_flight > 0) {
+        let tell = || format!("worker {} has {}", worker.name, worker.in_flight);
+        records.findings.report(Wrong::InFlight, tell);
+    }
+    (stats.account, stats.hedges)
+}
+
+/// Drops the last handle; messages of timers that never fired go with it.
+fn drop_last(records: &Records, pool: Pool<Faulty>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(pool))).is_err() {
+        records.findings.report(Wrong::EscapedPanic, || "out of dropping the pool".to_owned());
+    }
+}
+
+/// Waits until the pool has no thread any more; whether the system tells of threads.
+fn look_for_threads(records: &Records) -> bool {
+    let name = records.plan.pool();
+    if records.saboteur.is(Sabotage::Thread) {
+        let (is_there, there) = std::sync::mpsc::channel();
+        let left = spawn_named(&format!("raddle-{name}-left"), move || {
+            let _ = is_there.send(());
+            thread::sleep(2 * GRACE);
+        });
+        drop(left);
+        // A thread names itself when it begins.
+        let _ = there.recv();
+    }
+    let grace = grace(records);
+    let since = Instant::now();
+    loop {
+        let Some(left) = threads::of_pool(&name) else { return false };
+        if left.is_empty() {
+            return true;
+        }
+        if since.elapsed() > grace {
+            records.findings.report(Wrong::ThreadLeft, || left.join(", "));
+            return true;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn check_actors(records: &Records) {
+    let (made, dropped) = (&records.actors_made, &records.actors_dropped);
+    let (made, dropped) = (made.load(Relaxed), dropped.load(Relaxed));
+    if made != dropped {
+        let tell = || format!("{made} were made, {dropped} dropped");
+        records.findings.report(Wrong::ActorLeft, tell);
+    }
+}
