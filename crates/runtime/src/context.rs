@@ -49,7 +49,7 @@ impl<'w> Context<'w> {
     /// Whether what the handler does is no longer wanted: the asker dropped its reply and had
     /// asked for that to [cancel](crate::Task::cancel_on_drop), the other copy of a hedged task has
     /// been answered, the pool's shutdown is out of time, or the handler was given up as hung.
-    /// Three loads; for a long handler to look at from time to time.
+    /// Three loads, and a lock where a hedged task is to be cancelled by dropping its reply; for a long handler to look at from time to time.
     pub fn is_cancelled(&self) -> bool {
         self.cancelling.load(Relaxed)
             || self.lease.is_revoked()

@@ -50,6 +50,12 @@ impl<S> Race<S> {
         self.prize.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether this is so of the prize, while nobody has taken it. Takes a lock.
+    pub fn prize_is(&self, so: impl FnOnce(&S) -> bool) -> bool {
+        let prize = self.prize.lock().unwrap_or_else(PoisonError::into_inner);
+        prize.as_ref().is_some_and(so)
+    }
+
     /// Whether the prize is taken: what the other copies do is not wanted any more.
     pub fn is_over(&self) -> bool {
         self.over.load(Relaxed)

@@ -32,7 +32,11 @@ pub(crate) enum ReplySender<R, E> {
         cancel: bool,
     },
     /// One of the copies of a hedged task.
-    Shared { race: SharedRace<R, E> },
+    Shared {
+        race: SharedRace<R, E>,
+        /// Whether dropping the reply cancels the copies.
+        cancel: bool,
+    },
 }
 
 /// What decides which copy of a hedged task answers.
@@ -83,7 +87,7 @@ impl<R, E> ReplySender<R, E> {
     pub(crate) fn send(self, answer: Answer<R, E>) -> Option<Answer<R, E>> {
         let sender = match self {
             Self::Own { sender, .. } => Some(sender),
-            Self::Shared { race } => {
+            Self::Shared { race, .. } => {
                 race.finish(matches!(answer, Ok(_) | Err(AskError::Failed(_))))
             }
         };
@@ -95,11 +99,11 @@ impl<R, E> ReplySender<R, E> {
 
     /// Lets another copy of the task answer as well.
     pub(crate) fn share(self) -> (Self, SharedRace<R, E>) {
-        let race = match self {
-            Self::Own { sender, .. } => Arc::new(Race::new(sender)),
-            Self::Shared { race } => race,
+        let (race, cancel) = match self {
+            Self::Own { sender, cancel } => (Arc::new(Race::new(sender)), cancel),
+            Self::Shared { race, cancel } => (race, cancel),
         };
-        (Self::Shared { race: Arc::clone(&race) }, race)
+        (Self::Shared { race: Arc::clone(&race), cancel }, race)
     }
 }
 
@@ -107,7 +111,9 @@ impl<R, E> Asker for ReplySender<R, E> {
     fn has_withdrawn(&self) -> bool {
         match self {
             Self::Own { sender, cancel } => *cancel && sender.is_closed(),
-            Self::Shared { race } => race.is_over(),
+            Self::Shared { race, cancel } => {
+                race.is_over() || *cancel && race.prize_is(oneshot::Sender::is_closed)
+            }
         }
     }
 }

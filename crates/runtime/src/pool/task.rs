@@ -146,10 +146,10 @@ impl<'p, A: Actor> Task<'p, A> {
         let Some(delay) = self.shared.hedges.ask(hedge, &self.routing.roster) else {
             return self.ask();
         };
-        let (shared, deadline) = (self.shared, self.deadline);
+        let (shared, deadline, cancel) = (self.shared, self.deadline, self.cancel_on_drop);
         // Dropped by whoever learns that it is not wanted.
         let msg = Contained::new(self.msg.clone());
-        let (sender, reply) = reply::slot(false);
+        let (sender, reply) = reply::slot(cancel);
         let (sender, race) = sender.share();
         let roster = Arc::clone(&self.routing.roster);
         let position = self.send(Some(sender))?;
@@ -158,7 +158,8 @@ impl<'p, A: Actor> Task<'p, A> {
         let now = shared.clock.now();
         let deadline = deadline.map_or(NEVER, |within| now.saturating_add(nanos(within)));
         let copy = move |shared: &Arc<Shared<A>>| {
-            if race.is_over() || !shared.hedges.spend() {
+            let withdrawn = cancel && race.prize_is(oneshot::Sender::is_closed);
+            if withdrawn || race.is_over() || !shared.hedges.spend() {
                 return;
             }
             if !race.join() {
@@ -168,7 +169,7 @@ impl<'p, A: Actor> Task<'p, A> {
             let given_at = shared.clock.now();
             let envelope = Envelope {
                 msg: msg.into_inner(),
-                reply: Some(ReplySender::Shared { race }),
+                reply: Some(ReplySender::Shared { race, cancel }),
                 given_at,
                 deadline,
                 capability: profile.capability,
