@@ -74,7 +74,7 @@ impl fmt::Display for EventKind {
             Self::Replaced { generation } => {
                 write!(f, "another thread took over, generation {generation}")
             }
-            Self::Recovered => f.write_str("the handler has returned, worker active again"),
+            Self::Recovered => f.write_str("the handler has returned, worker no longer set aside"),
             Self::Returned => f.write_str("a replaced thread has returned and ended"),
             Self::Draining => f.write_str("worker draining"),
             Self::Retired { reason } => write!(f, "worker retired: {reason}"),
