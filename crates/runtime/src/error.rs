@@ -180,7 +180,7 @@ pub enum SpawnError {
     still_running(workers, *.lost_threads)
 )]
 pub struct ShutdownError {
-    /// The workers whose handler did not return in time. Their threads end when it does.
+    /// The workers whose handler, or a hook, did not return in time. Their threads end when it does.
     pub workers: Vec<String>,
     /// Threads that had been given up as hung and have not returned.
     pub lost_threads: usize,
@@ -192,10 +192,10 @@ fn still_running(workers: &[String], lost_threads: usize) -> String {
     match (workers, lost_threads) {
         ([], lost) => format!("{lost} threads that were given up as hung have not returned"),
         (workers, 0) => {
-            format!("workers {} were still in a handler at the time limit", workers.join(", "))
+            format!("workers {} were still running at the time limit", workers.join(", "))
         }
         (workers, lost) => format!(
-            "workers {} were still in a handler at the time limit, and {lost} threads that were \
+            "workers {} were still running at the time limit, and {lost} threads that were \
              given up as hung have not returned",
             workers.join(", ")
         ),

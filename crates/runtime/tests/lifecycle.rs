@@ -1,11 +1,12 @@
 //! Spawning, overflow, shutdown and what is refused.
 mod common;
 
-use std::sync::mpsc::channel;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use common::{Counted, Do, Gate, Obedient, counted, pool, watchdog};
-use raddle_core::WorkerSpec;
+use raddle_core::{Worker, WorkerSpec};
 use raddle_runtime::{
     Actor, AskError, Context, Drain, Overflow, Pool, Registry, RegistryError, SendError,
 };
@@ -118,7 +119,7 @@ fn what_the_limit_leaves_queued_is_cancelled_and_a_hung_handler_is_named() {
     assert!(other.wait().is_ok());
     let error = pool.shutdown(Drain::now()).unwrap_err();
     assert_eq!(error.workers, ["w-0"]);
-    assert!(error.to_string().contains("workers w-0 were still in a handler"), "{error}");
+    assert!(error.to_string().contains("workers w-0 were still running"), "{error}");
     assert_eq!(error.account.counts.admitted, 3);
     gate.open();
     assert!(held.wait().is_ok(), "a late answer is an answer");
@@ -126,6 +127,38 @@ fn what_the_limit_leaves_queued_is_cancelled_and_a_hung_handler_is_named() {
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.completed, account.counts.cancelled), (2, 1));
     assert!(account.is_balanced());
+}
+
+/// Waits in `on_stop` until the test says so.
+struct StopsLate(Receiver<()>);
+
+impl Actor for StopsLate {
+    type Msg = ();
+    type Reply = ();
+    type Error = std::convert::Infallible;
+
+    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn on_stop(&mut self, _: &Worker) {
+        let _ = self.0.recv();
+    }
+}
+
+#[test]
+fn a_worker_that_hangs_in_a_hook_is_named_by_the_shutdown() {
+    let _watchdog = watchdog();
+    let (go_on, wait) = channel();
+    let wait = Mutex::new(Some(wait));
+    let pool = Pool::builder("stops late")
+        .worker(WorkerSpec::new("w"))
+        .spawn(move |_| StopsLate(wait.lock().unwrap().take().unwrap()))
+        .unwrap();
+    let error = pool.shutdown(Drain::now()).unwrap_err();
+    assert_eq!((error.workers, error.lost_threads), (vec!["w".to_owned()], 0));
+    drop(go_on);
+    assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
 }
 
 #[test]

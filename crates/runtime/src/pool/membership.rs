@@ -138,10 +138,10 @@ impl<A: Actor> Shared<A> {
         let worker = Arc::clone(mailbox.worker());
         let lease = Arc::new(Lease::new());
         let name = format!("raddle-{}-{}", self.name, worker.name());
-        let is_new = matches!(beginning, Beginning::First(_));
+        let added = matches!(beginning, Beginning::First(_)).then(|| worker.name());
         let thread =
             WorkerThread::new(Arc::clone(self), mailbox, recorder, Arc::clone(&lease), beginning);
-        let thread = self.threads.spawn(name, is_new, move || thread.run())?;
+        let thread = self.threads.spawn(name, added, move || thread.run())?;
         Ok(Tenure { worker, lease, thread, quarantined: false, vacancy: None })
     }
 

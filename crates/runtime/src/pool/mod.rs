@@ -250,24 +250,23 @@ impl<A: Actor> Pool<A> {
     /// [`take_unfinished`](Self::take_unfinished).
     ///
     /// # Errors
-    /// When a handler has not returned by the drain's time limit and a tenth of a second, or a
-    /// thread that was given up as hung has not. At once when called by a handler of the pool
+    /// When a handler or a hook has not returned by the drain's time limit and a tenth of a second,
+    /// or a thread that was given up as hung has not. At once when called by a handler of the pool
     /// itself, which cannot wait for its own end.
     pub fn shutdown(&self, drain: Drain) -> Result<Account, ShutdownError> {
         let shared = &*self.0.shared;
         shared.close();
-        let ended = !shared.threads.contain_current() && shared.end(drain.0);
+        let ended = match shared.threads.contain_current() {
+            true => Err(shared.threads.running()),
+            false => shared.end(drain.0),
+        };
         let lost_threads = shared.threads.lost();
         let account = self.account();
-        if ended && lost_threads == 0 {
-            return Ok(account);
-        }
-        let routing = shared.routing.load();
-        let running = routing.roster.workers().iter().map(|member| &member.worker);
-        let workers = running
-            .filter(|worker| worker.stats().in_flight() > 0)
-            .map(|worker| worker.name().to_owned())
-            .collect();
+        let workers = match ended {
+            Ok(()) if lost_threads == 0 => return Ok(account),
+            Ok(()) => Vec::new(),
+            Err(workers) => workers,
+        };
         Err(ShutdownError { workers, lost_threads, account })
     }
 
@@ -339,19 +338,20 @@ const CANCELLING: Duration = Duration::from_millis(100);
 
 impl<A: Actor> Shared<A> {
     /// Waits until every worker of the closed pool has ended, and joins the threads. What is
-    /// queued is cancelled when the limit is over. `false` when one is still in a handler then.
-    fn end(&self, limit: Option<Duration>) -> bool {
-        let ended = self.threads.wait(limit) || {
+    /// queued is cancelled when the limit is over.
+    ///
+    /// # Errors
+    /// The workers that had not ended a moment after that.
+    fn end(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
+        self.threads.wait(limit).or_else(|_| {
             self.cancelling.store(true, Relaxed);
             // Also those that wait for another to let go of a key.
             self.routing.load().mailboxes.iter().for_each(|mailbox| mailbox.wake());
             self.threads.wait(Some(CANCELLING))
-        };
-        if ended {
-            self.desk.look();
-            self.threads.join();
-        }
-        ended
+        })?;
+        self.desk.look();
+        self.threads.join();
+        Ok(())
     }
 }
 
@@ -362,7 +362,8 @@ impl<A: Actor> Drop for PoolInner<A> {
         // A handler that drops the last handle cannot wait for its own end, and a thread that
         // was still running at a shutdown's limit has been waited for enough.
         if !shared.threads.contain_current() && !shared.is_cancelling() {
-            shared.end(None);
+            // Without a limit all of them end.
+            let _ = shared.end(None);
         }
     }
 }

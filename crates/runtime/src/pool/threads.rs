@@ -16,27 +16,27 @@ pub(crate) struct Threads {
 
 #[derive(Default)]
 struct State {
-    /// Workers that have not ended, whichever thread each is.
-    running: usize,
+    /// The names of the workers that have not ended, whichever thread each is.
+    running: Vec<String>,
     /// Threads whose worker was given to another, and that have not returned.
     lost: HashSet<ThreadId>,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    /// Spawns a worker's thread, for a new worker or in place of a lost thread. `body` is to call
+    /// Spawns a worker's thread, for the worker `added` or in place of a lost thread. `body` is to call
     /// [`ended`](Self::ended) at its end, or [`returned`](Self::returned) when it was
     /// [lost](Self::lose).
     pub(crate) fn spawn(
         &self,
         name: String,
-        is_new: bool,
+        added: Option<&str>,
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<ThreadId> {
         let mut state = self.state();
         let handle = thread::Builder::new().name(name).spawn(body)?;
         let id = handle.thread().id();
-        state.running += usize::from(is_new);
+        state.running.extend(added.map(str::to_owned));
         // Those that ended need no join; loom's handles do not tell.
         #[cfg(not(loom))]
         state.handles.retain(|handle| !handle.is_finished());
@@ -55,9 +55,14 @@ impl Threads {
         Ok(())
     }
 
-    /// The calling thread, a worker, is at its end.
-    pub(crate) fn ended(&self) {
-        self.state().running -= 1;
+    /// The calling thread, which was this worker, is at its end.
+    pub(crate) fn ended(&self, worker: &str) {
+        let mut state = self.state();
+        // One that was never added may have the name of another.
+        if let Some(index) = state.running.iter().position(|running| running == worker) {
+            state.running.swap_remove(index);
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -85,25 +90,33 @@ impl Threads {
 
     /// Whether every worker's thread has ended.
     pub(crate) fn are_ended(&self) -> bool {
-        self.state().running == 0
+        self.state().running.is_empty()
+    }
+
+    /// The workers whose threads have not ended.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.state().running.clone()
     }
 
     /// Waits until every worker's thread has ended, so long at the most. Lost threads are not
     /// waited for.
-    pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
+    ///
+    /// # Errors
+    /// The workers whose threads had not ended then.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.state();
-        while state.running > 0 {
+        while !state.running.is_empty() {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return false,
+                Some(Duration::ZERO) => return Err(state.running.clone()),
                 Some(left) => {
                     let waited = self.changed.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
-        true
+        Ok(())
     }
 
     /// Joins the threads that have ended, or are about to.

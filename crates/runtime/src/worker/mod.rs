@@ -71,6 +71,7 @@ enum Renewal<A> {
 /// A thread that is a worker, until it is dropped, whatever ends the thread.
 struct Presence<A: Actor> {
     shared: Arc<Shared<A>>,
+    worker: Arc<Worker>,
     lost: bool,
 }
 
@@ -78,7 +79,7 @@ impl<A: Actor> Drop for Presence<A> {
     fn drop(&mut self) {
         match self.lost {
             true => self.shared.threads.returned(),
-            false => self.shared.threads.ended(),
+            false => self.shared.threads.ended(self.worker.name()),
         }
         self.shared.desk.look();
     }
@@ -117,7 +118,8 @@ impl<A: Actor> WorkerThread<A> {
     /// To be called on the worker's thread: makes the actor and runs tasks until the mailbox is
     /// closed and every admitted task has ended, the worker is retired or taken from the thread.
     pub(crate) fn run(mut self) {
-        let mut presence = Presence { shared: Arc::clone(&self.shared), lost: false };
+        let (shared, worker) = (Arc::clone(&self.shared), Arc::clone(&self.worker));
+        let mut presence = Presence { shared, worker, lost: false };
         self.pin();
         let mut renewal = self.begin();
         loop {
