@@ -127,7 +127,7 @@ impl Producer {
             return self.set_timer(way);
         }
         let shape = self.draw_shape(way);
-        let withdraws = way == Way::Ask && shape.key.is_none() && self.chance(20);
+        let withdraws = way.asks() && shape.key.is_none() && self.chance(20);
         let fate = if withdraws { shape.fate.cancellable() } else { shape.fate };
         let mut message = Message::new(&self.records, fate, shape.key);
         message.hangs_long =
