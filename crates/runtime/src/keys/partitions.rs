@@ -99,9 +99,10 @@ impl State {
     }
 
     /// Given to `owner`, or on its way there; `None` when it is already, or still on its way to
-    /// another.
+    /// another that has tasks of it.
     fn given_to(self, owner: Seat) -> Option<Self> {
-        if !self.is_settled() || self.to == owner {
+        // On its way to another that has none of its tasks yet, it may as well go elsewhere.
+        if self.to == owner || (!self.is_settled() && self.new > 0) {
             return None;
         }
         let moving = Self { to: owner, ..self };
@@ -279,9 +280,14 @@ mod tests {
         bind(&partitions, 1);
         assert!(partitions.reassign(|_| 5));
         assert!(partitions.reassign(|_| 5), "it is on its way there");
+        assert!(partitions.reassign(|_| 3), "where it has no task yet, it may as well come back");
+        assert_eq!(state(&partitions, P), State::settled(3, 1));
+        assert!(partitions.reassign(|_| 7) && partitions.reassign(|_| 5), "or go elsewhere");
+        assert_eq!(partitions.bind(P), Some(5));
         assert!(!partitions.reassign(|_| 7));
         assert!(!partitions.reassign(|_| 3), "not back either");
         assert_eq!(partitions.release(P, 3), Some(5));
+        assert_eq!(partitions.release(P, 5), None);
         assert!(partitions.reassign(|_| 7));
         assert_eq!(state(&partitions, P), State::settled(7, 0));
     }
@@ -375,7 +381,7 @@ mod tests {
         }
 
         fn give_to(&mut self, owner: Seat) -> bool {
-            if self.from == self.to {
+            if self.from == self.to || self.tasks_of(self.to) == 0 {
                 self.to = owner;
                 self.settle();
             }

@@ -1,5 +1,6 @@
 //! Gives an envelope to a worker's mailbox: for callers, timers, hedges, and for tasks that move.
 
+use raddle_core::sync::thread;
 use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve};
 
@@ -256,6 +257,9 @@ impl<A: Actor> Shared<A> {
             let worker = &routing.roster.workers()[position].worker;
             let Some(reservation) = Reservation::take(worker, position, capability) else {
                 self.release_key(slot, seat);
+                if !self.move_keys() {
+                    return Err(SendError::Closed(envelope));
+                }
                 fresh = Some(Loaded::Now(self.routing.load()));
                 continue;
             };
@@ -303,9 +307,27 @@ impl<A: Actor> Shared<A> {
 pub(super) const NOWHERE: usize = usize::MAX;
 
 /// Attempts to bind a task to the owner of its key, while owners close.
-const BINDINGS: usize = 8;
+const BINDINGS: usize = 1024;
 
 impl<A: Actor> Shared<A> {
+    /// A key's owner was found closed: gives the keys that such workers have to others, as far as
+    /// those that had them have let go; `false` when the pool is closed.
+    #[cold]
+    fn move_keys(&self) -> bool {
+        let mut membership = self.membership();
+        if membership.closed {
+            return false;
+        }
+        membership.moving = !self.keys.reassign(&self.routing.load().roster);
+        let wait = membership.moving;
+        drop(membership);
+        if wait {
+            // The closed owner's thread ends what was bound to it.
+            thread::yield_now();
+        }
+        true
+    }
+
     /// Works out the owners of a capability's keys, as of its first task; where the key belongs.
     #[cold]
     fn make_key_table(
