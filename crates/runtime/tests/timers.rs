@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use common::{Counted, Do, LONG, Obedient, builder, counted, end, hold, key_of, pool, watchdog};
 use raddle_core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use raddle_core::{Clock, VirtualTime};
-use raddle_runtime::{Drain, Overflow, Pool, SendError};
+use raddle_core::{Clock, VirtualTime, WorkerSpec};
+use raddle_runtime::{Actor, Context, Drain, Overflow, Pool, SendError};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -238,4 +238,38 @@ fn a_timer_is_cancelled_or_fires_and_never_both() {
     // Those that were not cancelled have begun to fire: they are given, or meet a closed pool.
     let account = end(&pool);
     assert_eq!(cancelled + account.counts.completed + account.rejected, 800);
+}
+
+/// Sets a timer when it is dropped.
+struct Echo(Option<Pool<Mute>>);
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.take() {
+            let _ = pool.tell_after(Duration::from_secs(3600), Echo(None));
+        }
+    }
+}
+
+struct Mute;
+
+impl Actor for Mute {
+    type Msg = Echo;
+    type Reply = ();
+    type Error = std::convert::Infallible;
+
+    fn handle(&mut self, _: Echo, _: &mut Context<'_>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_cancelled_timer_s_message_may_set_a_timer_when_it_is_dropped() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder("echo").worker(WorkerSpec::general()).spawn(|_| Mute).unwrap();
+    for _ in 0..8 {
+        let echo = Echo(Some(pool.clone()));
+        assert!(pool.tell_after(Duration::from_secs(3600), echo).cancel());
+    }
+    pool.shutdown(Drain::all()).unwrap();
 }

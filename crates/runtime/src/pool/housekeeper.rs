@@ -1,7 +1,7 @@
 //! The pool's own thread: what must be done from time to time and on no task's way.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use raddle_core::sync::channel::{self, Receiver, Sender};
@@ -63,39 +63,47 @@ impl<A: Actor> Desk<A> {
         period: Option<NonZeroU64>,
         job: Job<A>,
     ) -> TimerHandle {
-        let mut pending = self.pending();
-        let handle = pending.timers.push(due, period, job);
-        if due < pending.wakes_at {
-            self.look();
-        }
-        handle
+        self.change(|pending| {
+            let handle = pending.timers.push(due, period, job);
+            if due < pending.wakes_at {
+                self.look();
+            }
+            handle
+        })
     }
 
     /// The next job that is due, if any is.
     fn next_due(&self, now: u64) -> Option<Job<A>> {
-        Some(match self.pending().timers.pop_due(now)? {
-            Fired::Once(job) => job,
-            Fired::Again(job) => match &*job {
-                Job::Again(job) => Job::Again(Arc::clone(job)),
-                Job::Once(_) => unreachable!("what happens once has no period"),
-            },
+        self.change(|pending| {
+            Some(match pending.timers.pop_due(now)? {
+                Fired::Once(job) => job,
+                Fired::Again(job) => match &*job {
+                    Job::Again(job) => Job::Again(Arc::clone(job)),
+                    Job::Once(_) => unreachable!("what happens once has no period"),
+                },
+            })
         })
     }
 
     /// Waits until the clock, which reads `now`, is at `until`, a timer is due or there is a token.
     fn wait(&self, now: u64, until: u64) {
-        let until = {
-            let mut pending = self.pending();
+        let until = self.change(|pending| {
             let until = pending.timers.next_due().map_or(until, |due| due.min(until));
             pending.wakes_at = until;
             until
-        };
+        });
         let _ = self.token.1.recv_timeout(Duration::from_nanos(until.saturating_sub(now)));
     }
 
-    #[allow(clippy::disallowed_types, reason = "locked by timers and hedges, and by no other task")]
-    fn pending(&self) -> MutexGuard<'_, Pending<A>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes what is pending under the lock, and drops after it what cancelled timers held: that
+    /// is the user's, and may set a timer itself.
+    fn change<R>(&self, change: impl FnOnce(&mut Pending<A>) -> R) -> R {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut pending);
+        let cancelled = pending.timers.take_cancelled();
+        drop(pending);
+        cancelled.into_iter().for_each(|job| panics::contain(|| drop(job)));
+        result
     }
 }
 

@@ -16,11 +16,14 @@ use super::TimerHandle;
 /// A periodic timer is due at `due + k * period`, whenever it was taken, so that it does not
 /// drift. What it missed by being taken late it skips: it is never due twice for one taking.
 ///
-/// Cancelled timers are dropped when they are met, and all of them when they are more than half
-/// of what is here: the memory is that of twice the active ones at most, after the next `push` or
-/// `pop_due`. Dropping the queue cancels what is left.
+/// Cancelled timers leave when they are met, and all of them when they are more than half of what
+/// is here: the memory is that of twice the active ones at most, after the next `push` or
+/// `pop_due`. What they hold is for the caller to [take](Self::take_cancelled), and to drop where
+/// that may run any code. Dropping the queue cancels what is left.
 pub struct TimerQueue<T> {
     heap: BinaryHeap<Entry<T>>,
+    /// What cancelled timers held that have left.
+    left: Vec<T>,
     /// How many have entered, periodic ones again at each firing.
     entered: u64,
     /// See `Timer::cancelled`.
@@ -51,7 +54,7 @@ struct Entry<T> {
 impl<T> TimerQueue<T> {
     /// A queue without timers. Allocates little.
     pub fn new() -> Self {
-        Self { heap: BinaryHeap::new(), entered: 0, cancelled: Arc::default() }
+        Self { heap: BinaryHeap::new(), left: Vec::new(), entered: 0, cancelled: Arc::default() }
     }
 
     /// Adds a timer that is due at `due`, and with a `period` again and again. O(log n), allocates
@@ -72,7 +75,7 @@ impl<T> TimerQueue<T> {
             if !next.handle.is_cancelled() {
                 return Some(next.due);
             }
-            self.drop_next();
+            self.leave_out_next();
         }
     }
 
@@ -88,7 +91,7 @@ impl<T> TimerQueue<T> {
             if next.handle.claim(next.period.is_some()) {
                 break;
             }
-            self.drop_next();
+            self.leave_out_next();
         }
         let number = self.next_number();
         let mut fired = self.heap.peek_mut()?;
@@ -102,27 +105,34 @@ impl<T> TimerQueue<T> {
         Some(Fired::Again(Again(fired)))
     }
 
-    /// Drops the first timer, which is cancelled.
-    fn drop_next(&mut self) {
+    /// What the cancelled timers held that have left since the last call.
+    pub fn take_cancelled(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Takes the first timer out, which is cancelled.
+    fn leave_out_next(&mut self) {
         if let Some(entry) = self.heap.pop() {
             entry.handle.uncount();
+            self.left.push(entry.item);
         }
     }
 
-    /// Drops the cancelled timers when they are more than half. O(n), which is O(1) for each that
-    /// is dropped.
+    /// Takes the cancelled timers out when they are more than half. O(n), which is O(1) for each
+    /// that is taken out.
     fn compact(&mut self) {
         // A count that lags, or is ahead of a cancel that fails, costs memory or time, no more.
         if self.cancelled.load(Relaxed) <= self.heap.len() / 2 {
             return;
         }
-        self.heap.retain(|entry| {
-            let is_cancelled = entry.handle.is_cancelled();
-            if is_cancelled {
-                entry.handle.uncount();
-            }
-            !is_cancelled
-        });
+        let entries = std::mem::take(&mut self.heap).into_iter();
+        let (cancelled, kept): (Vec<_>, Vec<_>) =
+            entries.partition(|entry| entry.handle.is_cancelled());
+        self.heap = kept.into();
+        for entry in cancelled {
+            entry.handle.uncount();
+            self.left.push(entry.item);
+        }
     }
 
     fn next_number(&mut self) -> u64 {
@@ -303,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_timers_are_dropped_when_they_are_more_than_half() {
+    fn cancelled_timers_leave_when_they_are_more_than_half() {
         let item = Rc::new(());
         let mut queue = TimerQueue::new();
         let handles: Vec<_> =
@@ -313,9 +323,10 @@ mod tests {
         };
         cancel(50..100);
         assert!(queue.pop_due(1).is_none());
-        assert_eq!(Rc::strong_count(&item), 101, "a half is kept");
+        assert_eq!(queue.take_cancelled().len(), 0, "a half is kept");
         cancel(49..50);
         assert!(queue.pop_due(1).is_none());
+        assert_eq!(queue.take_cancelled().len(), 51);
         assert_eq!(Rc::strong_count(&item), 50);
         assert_eq!(taken(&mut queue, 1_048).len(), 49);
         assert_eq!((queue.heap.len(), queue.cancelled.load(Relaxed)), (0, 0));
