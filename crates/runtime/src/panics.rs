@@ -1,6 +1,7 @@
 //! Panics of the user's code, kept from doing more harm than their own.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs the user's code; a panic becomes its message.
@@ -29,7 +30,16 @@ impl<T> Contained<T> {
     }
 
     pub(crate) fn into_inner(mut self) -> T {
-        let Some(value) = self.0.take() else { unreachable!("only this takes it") };
+        let Some(value) = self.0.take() else { unreachable!("nothing else takes it") };
+        value
+    }
+}
+
+impl<T> Deref for Contained<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        let Some(value) = &self.0 else { unreachable!("only `into_inner` takes it") };
         value
     }
 }

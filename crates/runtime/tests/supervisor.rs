@@ -430,6 +430,44 @@ fn a_shutdown_names_who_is_stuck_and_may_be_called_again() {
     assert_eq!((counts.completed, counts.cancelled), (2, 1));
 }
 
+/// Waits at its end until a gate opens.
+struct Lingering(Gate);
+
+impl Actor for Lingering {
+    type Msg = ();
+    type Reply = ();
+    type Error = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), ()> {
+        Ok(())
+    }
+
+    fn on_stop(&mut self, _: &raddle_core::Worker) {
+        self.0.pass();
+    }
+}
+
+#[test]
+fn a_shutdown_names_who_is_stuck_in_a_hook() {
+    let _watchdog = watchdog();
+    let gate = Gate::new();
+    let held = gate.clone();
+    let start = move || {
+        let held = held.clone();
+        Pool::builder("lingering")
+            .worker(WorkerSpec::new("w"))
+            .spawn(move |_| Lingering(held.clone()))
+    };
+    let supervisor = Supervisor::builder().child("a", start).start().unwrap();
+    let report = supervisor.shutdown(Drain::within(Duration::from_millis(10)));
+    let stuck = report.child("a").unwrap();
+    assert_eq!((stuck.running.as_slice(), stuck.ended), (["w".to_owned()].as_slice(), false));
+    assert!(stuck.account.is_balanced());
+    gate.reached();
+    gate.open();
+    assert!(supervisor.shutdown(Drain::all()).is_complete());
+}
+
 #[test]
 fn a_restart_does_not_wait_for_a_stuck_handler_and_the_report_names_it() {
     let _watchdog = watchdog();

@@ -80,6 +80,17 @@ fn a_pool_can_be_dropped_with_a_timer_whose_message_panics() {
 }
 
 #[test]
+fn a_pool_can_be_dropped_with_a_periodic_timer_that_holds_what_panics() {
+    let _watchdog = watchdog();
+    let pool = pool();
+    let (handled, done) = channel();
+    let held = Bomb { armed: true, handled: handled.clone() };
+    let _ = pool.tell_every(Duration::from_millis(1), move || held.clone());
+    done.recv().unwrap();
+    drop(pool);
+}
+
+#[test]
 fn a_hedged_ask_that_is_refused_hands_its_message_back_though_the_copy_panics() {
     let _watchdog = watchdog();
     let pool = pool();

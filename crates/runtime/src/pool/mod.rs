@@ -85,7 +85,9 @@ pub struct Handle<A: Actor> {
 pub struct Drain(pub(crate) Option<Duration>);
 
 impl Drain {
-    /// Every admitted task is run.
+    /// Every admitted task is run; but a worker whose actor panics and cannot be made anew then ends
+    /// those that it still has as [`Cancelled`](raddle_core::Outcome::Cancelled), its askers being
+    /// told [`Retired`](crate::AskError::Retired).
     pub fn all() -> Self {
         Self(None)
     }
@@ -162,6 +164,7 @@ impl<A: Actor> Pool<A> {
         make: impl Fn() -> A::Msg + Send + Sync + 'static,
     ) -> TimerHandle {
         let shared = &*self.0.shared;
+        let make = Contained::new(make);
         let tell = move |shared: &Arc<Shared<A>>| {
             let task = Task::new(shared, Loaded::Now(shared.routing.load()), make());
             // What is refused was counted and told.
@@ -275,6 +278,13 @@ impl<A: Actor> Pool<A> {
         let mut unfinished =
             self.0.shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *unfinished).into_iter().map(Contained::into_inner).collect()
+    }
+
+    /// The workers whose threads have not ended, and how many threads were given up as hung and
+    /// have not returned.
+    pub(crate) fn threads(&self) -> (Vec<String>, usize) {
+        let threads = &self.0.shared.threads;
+        (threads.running(), threads.lost())
     }
 
     /// Whether it takes no more tasks.

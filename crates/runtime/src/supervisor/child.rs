@@ -25,7 +25,7 @@ pub(super) trait Supervised: Any + Send + Sync {
     fn standing(&self) -> Standing;
 }
 
-/// What became of a pool's tasks, and who still runs one.
+/// What became of a pool's tasks, and whose threads have not ended.
 pub(super) struct Standing {
     pub(super) account: Account,
     running: Vec<String>,
@@ -35,7 +35,7 @@ pub(super) struct Standing {
 impl Standing {
     /// Whether a closed pool has nothing to do any more.
     fn is_over(&self) -> bool {
-        self.account.is_balanced() && self.lost_threads == 0
+        self.running.is_empty() && self.lost_threads == 0
     }
 }
 
@@ -58,13 +58,9 @@ impl<A: Actor> Supervised for Pool<A> {
     }
 
     fn standing(&self) -> Standing {
-        let stats = self.stats();
-        let workers = stats.balancer.workers.into_iter();
-        Standing {
-            account: stats.account,
-            running: workers.filter(|worker| worker.in_flight > 0).map(|w| w.name).collect(),
-            lost_threads: stats.lost_threads,
-        }
+        // The threads before the account: those that have ended have ended their tasks.
+        let (running, lost_threads) = self.threads();
+        Standing { account: self.account(), running, lost_threads }
     }
 }
 
@@ -132,7 +128,7 @@ impl Child {
         let (mut account, mut running, mut lost_threads) = (self.account, Vec::new(), 0);
         let mut ended = self.pool.is_none() || self.ended;
         for pool in self.past.iter().chain(&self.pool) {
-            // Before its messages: a balanced account has all of them.
+            // Before its messages: a thread that has ended has left all of them.
             let standing = pool.standing();
             ended &= standing.is_over();
             add(&mut account, &standing.account);

@@ -27,7 +27,7 @@ pub struct ChildReport {
     pub restarts: u32,
     /// What became of the tasks of all the pools that it has had.
     pub account: Account,
-    /// Workers whose handler had not returned, of its last pool or of one before.
+    /// Workers whose handler, or a hook, had not returned, of its last pool or of one before.
     pub running: Vec<String>,
     /// Threads of these pools that had been given up as hung and have not returned.
     pub lost_threads: usize,
