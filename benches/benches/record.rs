@@ -11,7 +11,7 @@ use raddle_strategies::{Balancer, RoundRobin};
 const MS: Duration = Duration::from_millis(1);
 
 const END: Finished =
-    Finished { outcome: Outcome::Completed, wait: 20_000, service: 1_000_000, capability: None };
+    Finished { wait: 20_000, service: 1_000_000, ..Finished::new(Outcome::Completed) };
 
 fn main() {
     let mut criterion = criterion();

@@ -139,7 +139,7 @@ pub fn work<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Vec<T> {
 
 /// The end of a task that took no time.
 pub fn completed() -> Finished {
-    Finished { outcome: Outcome::Completed, wait: 0, service: 0, capability: None }
+    Finished::new(Outcome::Completed)
 }
 
 /// Tasks in flight and tasks ended, in sum. Where tasks move from one worker to the next in this

@@ -26,7 +26,7 @@ impl ById for Worker {
         let _ = Reservation::take(self, 0, None).unwrap().detach();
     }
     fn record(&self) -> bool {
-        let end = Finished { outcome: Outcome::Completed, wait: 0, service: 0, capability: None };
+        let end = Finished::new(Outcome::Completed);
         Worker::record(self, &end).is_ok()
     }
     fn in_flight(&self) -> u64 {

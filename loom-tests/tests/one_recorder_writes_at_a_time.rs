@@ -31,7 +31,7 @@ impl Recorded for Worker {
     }
     fn end(recorder: &mut Recorder) {
         let outcome = Outcome::Completed;
-        recorder.end(&Finished { outcome, wait: 0, service: 0, capability: None });
+        recorder.end(&Finished::new(outcome));
     }
     fn in_flight(&self) -> u64 {
         self.stats().in_flight()

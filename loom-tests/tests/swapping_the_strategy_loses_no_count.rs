@@ -142,7 +142,7 @@ fn a_task_while_the_roster_is_swapped(change: Change) {
         let (roster, task) = (rosters.load(), TaskProfile::default());
         reserve(&LeastLoaded::new(), &task, &roster).unwrap().detach()
     };
-    let end = Finished { outcome: Outcome::Completed, wait: 0, service: 0, capability: None };
+    let end = Finished::new(Outcome::Completed);
     let recorded: Result<(), RecordError> = rosters.load().record(selected, &end);
     assert_eq!(recorded, Ok(()), "the task was lost with the old roster");
     operator.join().unwrap();

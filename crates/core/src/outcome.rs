@@ -36,4 +36,15 @@ pub struct Finished {
     pub service: u64,
     /// The capability that the task named.
     pub capability: Option<Capability>,
+    /// The [size](crate::TaskProfile::size) that the task was admitted with.
+    pub size: u64,
+    /// The clock at the end; 0 when unknown.
+    pub at: u64,
+}
+
+impl Finished {
+    /// An end of which nothing else is known.
+    pub const fn new(outcome: Outcome) -> Self {
+        Self { outcome, wait: 0, service: 0, capability: None, size: 0, at: 0 }
+    }
 }

@@ -131,7 +131,7 @@ impl<'r> Reservation<'r> {
     /// the caller knows that.
     pub fn finish(self, outcome: Outcome, took: Duration) {
         let capability = self.place.capability();
-        let end = Finished { outcome, wait: 0, service: nanos(took), capability };
+        let end = Finished { service: nanos(took), capability, ..Finished::new(outcome) };
         self.worker.end_shared(&end);
         mem::forget(self);
     }

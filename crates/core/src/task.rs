@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Capability;
+use crate::{Capability, nanos};
 
 /// How urgent a task is. Within one priority, a worker runs tasks in the order given.
 #[derive(
@@ -36,6 +38,9 @@ pub struct TaskProfile {
     pub priority: Priority,
     /// The hash of its key: tasks of one key are run in order, by one worker.
     pub key: Option<u64>,
+    /// How long it is expected to run, in nanoseconds at a worker of the usual speed; 0 when
+    /// unknown.
+    pub size: u64,
     /// The clock when the task was given; 0 when unknown, then the strategies that need the time
     /// read the clock themselves.
     pub given_at: u64,
@@ -60,6 +65,13 @@ impl TaskProfile {
     #[must_use]
     pub fn key(mut self, hash: u64) -> Self {
         self.key = Some(hash);
+        self
+    }
+
+    /// Tells how long it is expected to run, at a worker of the usual speed.
+    #[must_use]
+    pub fn size(mut self, expected: Duration) -> Self {
+        self.size = nanos(expected);
         self
     }
 

@@ -109,7 +109,7 @@ fn a_recorder_writes_while_others_reserve_and_read() {
             for task in receiver {
                 recorder.start(task as u64 + 1);
                 let (outcome, service) = (OUTCOMES[task % 4], service_of(task));
-                recorder.end(&Finished { outcome, wait: 1, service, capability: None });
+                recorder.end(&Finished { wait: 1, service, ..Finished::new(outcome) });
             }
             stop.store(true, Ordering::Relaxed);
         });
@@ -140,7 +140,8 @@ fn callers_record_for_themselves_while_others_read() {
                             _ => {
                                 let id = reservation.detach();
                                 let capability = None;
-                                let end = Finished { outcome, wait: 0, service, capability };
+                                let end =
+                                    Finished { service, capability, ..Finished::new(outcome) };
                                 roster.record(id, &end).unwrap();
                             }
                         }

@@ -84,7 +84,7 @@ fn it_is_published_where_the_mean_stays_the_same() {
     let recorder = &mut worker(&roster).recorder().unwrap();
     let mut end = |outcome| {
         let _ = Reservation::take(worker(&roster), 0, None).unwrap().hand_over();
-        recorder.end(&Finished { outcome, wait: 0, service: 1_000, capability: None });
+        recorder.end(&Finished { service: 1_000, ..Finished::new(outcome) });
         assert_eq!(recent_mean(&roster), 1_000, "the mean is the mean alone");
         is_failing(&roster)
     };

@@ -131,12 +131,7 @@ proptest! {
                 }
                 Step::Record { worker, outcome } => {
                     let (model, id) = (&mut models[worker], worker_at(worker).id());
-                    let end = Finished {
-                        outcome: OUTCOMES[outcome],
-                        wait: number % 7,
-                        service: number,
-                        capability: None,
-                    };
+                    let end = Finished { wait: number % 7, service: number, ..Finished::new(OUTCOMES[outcome]) };
                     let recorded = roster.record(id, &end);
                     match &mut recorders[worker] {
                         Some(recorder) => {
@@ -182,7 +177,7 @@ proptest! {
         held.clear();
         for (member, model) in roster.workers().iter().zip(&models) {
             let end =
-                Finished { outcome: Outcome::Cancelled, wait: 0, service: 0, capability: None };
+                Finished::new(Outcome::Cancelled);
             for _ in 0..model.detached {
                 roster.record(member.worker.id(), &end).unwrap();
             }

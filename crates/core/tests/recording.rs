@@ -20,7 +20,7 @@ fn worker(roster: &Roster, position: usize) -> &Arc<Worker> {
 }
 
 fn ended(outcome: Outcome, service: u64) -> Finished {
-    Finished { outcome, wait: 0, service, capability: None }
+    Finished { service, ..Finished::new(outcome) }
 }
 
 #[test]

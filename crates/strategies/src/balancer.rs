@@ -99,7 +99,10 @@ impl Balancer {
         took: Duration,
     ) -> Result<(), RecordError> {
         let service = nanos(took);
-        roster.record(worker, &Finished { outcome, wait: 0, service, capability: task.capability })
+        roster.record(
+            worker,
+            &Finished { service, capability: task.capability, ..Finished::new(outcome) },
+        )
     }
 
     /// Lets the strategy work out anew what it keeps off the selection path (the schedule of

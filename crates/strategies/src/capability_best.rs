@@ -104,7 +104,7 @@ mod tests {
             assert!((score(&roster, 0, x) - 2.0 * expected).abs() < 1e-6);
         }
         assert_eq!(generalist.stats().history(x), 1.0);
-        let expired = Finished { outcome: Outcome::Expired, wait: 5, service: 0, capability: x };
+        let expired = Finished { wait: 5, capability: x, ..Finished::new(Outcome::Expired) };
         Reservation::take(specialist, 0, x).unwrap().detach();
         specialist.record(&expired).unwrap();
         assert!((specialist.stats().history(x) - expected).abs() < 1e-12, "it was not run");

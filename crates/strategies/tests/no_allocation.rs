@@ -116,10 +116,9 @@ fn the_workers_own_recorder_allocates_nothing() {
         let _ = balancer.select(&TaskProfile::default(), &only).unwrap().detach();
         recorder.start(only.clock().now());
         recorder.end(&raddle_core::Finished {
-            outcome: Outcome::Completed,
             wait: 10,
             service: 1_000,
-            capability: None,
+            ..raddle_core::Finished::new(Outcome::Completed)
         });
     };
     assert_eq!(allocations(record), 0);

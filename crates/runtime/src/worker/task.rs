@@ -60,10 +60,10 @@ impl<A: Actor> WorkerThread<A> {
             return Ended::Lost;
         }
         self.recorder.end(&Finished {
-            outcome: outcome_of(&ending),
             wait: start.saturating_sub(given_at),
             service: end.saturating_sub(start),
             capability,
+            ..Finished::new(outcome_of(&ending))
         });
         if let Some(slot) = key {
             self.shared.release_key(slot, self.seat);
@@ -156,7 +156,7 @@ impl<A: Actor> WorkerThread<A> {
             panics::contain(|| drop(msg));
         }
         let wait = now.saturating_sub(given_at);
-        self.recorder.end(&Finished { outcome, wait, service: 0, capability });
+        self.recorder.end(&Finished { wait, capability, ..Finished::new(outcome) });
         answer_to(reply, ending);
     }
 }
