@@ -7,11 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use common::{
-    Do, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names, watchdog,
+    Do, Gate, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names, watchdog,
+    worker,
 };
 use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle_core::{Priority, WorkerSpec};
-use raddle_runtime::{EventKind, Overflow, Pool, RetireReason, SendError, Task};
+use raddle_runtime::{
+    EventKind, Overflow, Pool, RestartPolicy, Restarts, RetireReason, SendError, Task,
+};
 
 /// The key, how many of it were given before, and who ran it.
 type Note = (u64, u64, String);
@@ -182,6 +185,64 @@ fn a_retired_worker_runs_the_tasks_of_its_keys_before_another_does() {
     let ran: Vec<_> = notes.try_iter().map(|(_, number, worker)| (number, worker)).collect();
     let expected = |number| (number, if number < 5 { "w-0" } else { "w-1" }.to_owned());
     assert_eq!(ran, (0..8).map(expected).collect::<Vec<_>>());
+}
+
+/// Holds up whoever drops it.
+struct Anchor(Gate);
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        self.0.pass();
+    }
+}
+
+#[test]
+fn a_task_whose_key_is_held_by_a_closed_worker_waits_as_for_room() {
+    for overflow in [Overflow::Block, Overflow::Reject, Overflow::DropOldest] {
+        let _watchdog = watchdog();
+        let pool = builder(3)
+            .mailbox(64, overflow.clone())
+            .restarts(Restarts::default().policy(RestartPolicy::Never))
+            .spawn(|_| Obedient::default())
+            .unwrap();
+        let key = key_of(&pool, "w-0");
+        let first = Gate::new();
+        pool.task(Do::Hold(first.clone())).key(key).tell().unwrap();
+        first.reached();
+        pool.retire_worker(id(&pool, "w-0")).unwrap();
+        // The next worker waits for the first with this; whose drop holds up its end.
+        let end_of_second = Gate::new();
+        let anchor = Anchor(end_of_second.clone());
+        pool.task(Do::call(move || drop(anchor))).key(key).tell().unwrap();
+        // Of the candidates, which the first is no more.
+        let index = usize::from(worker(&pool, "w-1").in_flight == 0);
+        let third = ["w-2", "w-1"][index];
+        assert!(ask_at(&pool, index, Do::Panic("for good")).wait().is_err());
+        end_of_second.reached();
+        let (sender, notes) = channel();
+        let tell = || pool.task(note(&sender, key, 0)).key(key).tell();
+        thread::scope(|scope| match overflow {
+            Overflow::Block => {
+                let told = scope.spawn(tell);
+                end_of_second.open();
+                told.join().unwrap().unwrap();
+            }
+            Overflow::Reject => {
+                assert!(matches!(tell(), Err(SendError::Full(_))));
+                end_of_second.open();
+            }
+            _ => {
+                tell().unwrap();
+                assert_eq!(pool.account().shed, 1);
+                end_of_second.open();
+            }
+        });
+        first.open();
+        end(&pool);
+        let ran: Vec<_> = notes.try_iter().map(|(_, _, worker)| worker).collect();
+        let expected: &[_] = if overflow == Overflow::Block { &[third] } else { &[] };
+        assert_eq!(ran, expected, "{overflow:?}");
+    }
 }
 
 /// What the tasks of one key share.

@@ -22,7 +22,13 @@ pub mod thread {
     #[cfg(loom)]
     pub use loom::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
     #[cfg(not(loom))]
-    pub use std::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
+    pub use std::thread::{Builder, JoinHandle, ThreadId, current, sleep, spawn, yield_now};
+
+    /// Lets another thread run: loom has no time.
+    #[cfg(loom)]
+    pub fn sleep(_: std::time::Duration) {
+        yield_now();
+    }
 }
 
 /// Telling the processor that one spins.

@@ -104,8 +104,9 @@ impl<T> Mailbox<T> {
     }
 
     /// Puts a task whose place is reserved at this mailbox's worker. Allocates nothing but the
-    /// lane at its first task, and now and then in the control lane; waits for room under [`Overflow::Block`] and [`Overflow::BlockFor`]. Tasks
-    /// that make room under [`Overflow::DropOldest`] go to `shed`.
+    /// lane at its first task, and now and then in the control lane; waits for room under
+    /// [`Overflow::Block`] and [`Overflow::BlockFor`]. Tasks that make room under
+    /// [`Overflow::DropOldest`] go to `shed`.
     ///
     /// # Errors
     /// Hands the task back when there was no room; the reservation is given back then too.

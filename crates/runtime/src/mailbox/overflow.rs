@@ -1,6 +1,10 @@
 use std::time::Duration;
 
 /// What happens to a task whose worker's mailbox is full.
+///
+/// So it is, too, for a task with a key whose worker is gone and has tasks of that key left, which
+/// must end before another worker may have more of them: there [`DropOldest`](Self::DropOldest)
+/// sheds the new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overflow {

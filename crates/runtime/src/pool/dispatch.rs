@@ -1,5 +1,7 @@
 //! Gives an envelope to a worker's mailbox: for callers, timers, hedges, and for tasks that move.
 
+use std::time::{Duration, Instant};
+
 use raddle_core::sync::thread;
 use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve};
@@ -144,14 +146,15 @@ impl<A: Actor> Shared<A> {
         }
     }
 
-    /// There was no room, and the policy is not to make or await any.
+    /// There was no room, and none is made or awaited.
     fn refused(
         &self,
         envelope: Envelope<A>,
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
         match overflow {
-            Overflow::DropNewest => {
+            // The oldest make room, unless they are a closed worker's, which takes no more.
+            Overflow::DropOldest | Overflow::DropNewest => {
                 self.shed(envelope, ShedReason::Newest);
                 Ok(NOWHERE)
             }
@@ -239,11 +242,16 @@ impl<A: Actor> Shared<A> {
                 Err(error) => return Err(SendError::from_select(error, envelope)),
             },
         };
+        let last = overflow.last();
         let mut fresh = None;
-        // A worker that closed since the task was bound to it has lost its keys to others by now,
-        // or the pool is closed.
-        for _ in 0..BINDINGS {
-            let Some(seat) = self.keys.bind(slot) else { return Err(SendError::Full(envelope)) };
+        let mut patience = Patience::new(last);
+        loop {
+            let Some(seat) = self.keys.bind(slot) else {
+                match patience.wait() {
+                    true => continue,
+                    false => return self.refused(envelope, last),
+                }
+            };
             let current = fresh.as_ref().map_or(routing, |fresh| fresh);
             let routing = match current.position_of(seat) {
                 Some(_) => current,
@@ -252,19 +260,27 @@ impl<A: Actor> Shared<A> {
             };
             let Some(position) = routing.position_of(seat) else {
                 self.release_key(slot, seat);
+                let roster = &self.routing.load().roster;
+                if roster.candidates(capability).is_empty() {
+                    return Err(SendError::from_select(none_for(capability, roster), envelope));
+                }
+                patience.wait();
                 continue;
             };
             let worker = &routing.roster.workers()[position].worker;
             let Some(reservation) = Reservation::take(worker, position, capability) else {
                 self.release_key(slot, seat);
+                // Others get its keys, as far as it has no tasks of them that are to be run first.
                 if !self.move_keys() {
                     return Err(SendError::Closed(envelope));
+                }
+                if !patience.wait() {
+                    return self.refused(envelope, last);
                 }
                 fresh = Some(Loaded::Now(self.routing.load()));
                 continue;
             };
             envelope.key = Some(slot);
-            let last = overflow.last();
             return match self.put(routing, reservation, envelope, last) {
                 Ok(()) => Ok(position),
                 Err(Full(mut envelope)) => {
@@ -274,11 +290,6 @@ impl<A: Actor> Shared<A> {
                 }
             };
         }
-        let roster = &self.routing.load().roster;
-        Err(match roster.candidates(capability).is_empty() {
-            true => SendError::from_select(none_for(capability, roster), envelope),
-            false => SendError::Closed(envelope),
-        })
     }
 
     /// Wakes a sleeping worker that could take the task which now waits at `position`, where that
@@ -306,8 +317,53 @@ impl<A: Actor> Shared<A> {
 /// The position of no worker.
 pub(super) const NOWHERE: usize = usize::MAX;
 
-/// Attempts to bind a task to the owner of its key, while owners close.
-const BINDINGS: usize = 1024;
+/// How long a task may wait until its key's worker, which is closed and has tasks of the key before
+/// it, has run those: as long as the policy lets it wait for room.
+struct Patience {
+    attempts: u32,
+    until: Until,
+}
+
+enum Until {
+    Moved,
+    Time(Instant),
+    Attempt(u32),
+}
+
+impl Patience {
+    /// Attempts before the policies that do not wait decide: a worker is closed for a moment
+    /// before its keys are others'.
+    const ATTEMPTS: u32 = 1024;
+    /// Attempts before the thread sleeps between two.
+    const AWAKE: u32 = 64;
+    const NAP: Duration = Duration::from_micros(100);
+
+    fn new(policy: &Overflow) -> Self {
+        let until = match policy {
+            Overflow::Block => Until::Moved,
+            Overflow::BlockFor(limit) => {
+                Instant::now().checked_add(*limit).map_or(Until::Moved, Until::Time)
+            }
+            _ => Until::Attempt(Self::ATTEMPTS),
+        };
+        Self { attempts: 0, until }
+    }
+
+    /// Waits a moment; `false` when it has been long enough.
+    fn wait(&mut self) -> bool {
+        self.attempts += 1;
+        if self.attempts < Self::AWAKE || matches!(self.until, Until::Attempt(_)) {
+            thread::yield_now();
+        } else {
+            thread::sleep(Self::NAP);
+        }
+        match self.until {
+            Until::Moved => true,
+            Until::Time(time) => Instant::now() < time,
+            Until::Attempt(last) => self.attempts < last,
+        }
+    }
+}
 
 impl<A: Actor> Shared<A> {
     /// A key's owner was found closed: gives the keys that such workers have to others, as far as
@@ -319,12 +375,6 @@ impl<A: Actor> Shared<A> {
             return false;
         }
         membership.moving = !self.keys.reassign(&self.routing.load().roster);
-        let wait = membership.moving;
-        drop(membership);
-        if wait {
-            // The closed owner's thread ends what was bound to it.
-            thread::yield_now();
-        }
         true
     }
 
