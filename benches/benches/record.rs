@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use raddle_benches::{criterion, warm_roster, while_written};
-use raddle_core::{Clock, Finished, LatencyRing, Outcome, Reservation, TaskProfile};
+use raddle_core::{Clock, Finished, LatencyRing, Outcome, PeakLatency, Reservation, TaskProfile};
 use raddle_strategies::{Balancer, RoundRobin};
 
 const MS: Duration = Duration::from_millis(1);
 
 const END: Finished =
-    Finished { wait: 20_000, service: 1_000_000, ..Finished::new(Outcome::Completed) };
+    Finished { wait: 20_000, service: 1_000_000, at: 1 << 40, ..Finished::new(Outcome::Completed) };
 
 fn main() {
     let mut criterion = criterion();
     base(&mut criterion);
     whole(&mut criterion);
     ring(&mut criterion);
+    peak(&mut criterion);
     reading(&mut criterion);
     criterion.final_summary();
 }
@@ -70,6 +71,15 @@ fn whole(criterion: &mut Criterion) {
             recorder.end(black_box(&END));
         });
     });
+    // Without the peak latency, which goes by the time of the end.
+    let undated = Finished { at: 0, ..END };
+    group.bench_function("take_start_end_undated", |bencher| {
+        bencher.iter(|| {
+            let _ = take().detach();
+            recorder.start(black_box(7));
+            recorder.end(black_box(&undated));
+        });
+    });
     let failed = Finished { outcome: Outcome::Failed, ..END };
     group.bench_function("take_start_end_failed", |bencher| {
         bencher.iter(|| {
@@ -100,6 +110,22 @@ fn ring(criterion: &mut Criterion) {
         });
         group.bench_function(id("mean"), |bencher| bencher.iter(|| black_box(ring.mean())));
     }
+    group.finish();
+}
+
+fn peak(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record/peak");
+    let peak = PeakLatency::new(Duration::from_secs(1)).expect("the decay is within its bounds");
+    let mut now = 1 << 40;
+    let mut later = || {
+        now += 1_000_000;
+        now
+    };
+    group.bench_function("push", |bencher| bencher.iter(|| peak.push(black_box(1_000), later())));
+    group.bench_function("push_exclusive", |bencher| {
+        bencher.iter(|| peak.push_exclusive(black_box(1_000), later()));
+    });
+    group.bench_function("get", |bencher| bencher.iter(|| black_box(peak.get(later()))));
     group.finish();
 }
 

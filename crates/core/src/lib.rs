@@ -35,7 +35,7 @@ pub use outcome::{Finished, Outcome};
 pub use reservation::{OwnedReservation, RecordError, Reservation};
 pub use roster::{Member, Roster, RosterBuilder, RosterError};
 pub use stats::{
-    Counts, Histogram, HistogramSnapshot, LatencyRing, Recorder, Signals, WorkerStats,
+    Counts, Histogram, HistogramSnapshot, LatencyRing, PeakLatency, Recorder, Signals, WorkerStats,
 };
 pub use task::{Priority, TaskProfile};
 pub use tracking::{FastThreshold, Tracking, TrackingError};

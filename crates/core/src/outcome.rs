@@ -38,7 +38,7 @@ pub struct Finished {
     pub capability: Option<Capability>,
     /// The [size](crate::TaskProfile::size) that the task was admitted with.
     pub size: u64,
-    /// The clock at the end; 0 when unknown.
+    /// The clock at the end; 0 when unknown: then the decaying latencies do not learn of it.
     pub at: u64,
 }
 

@@ -21,6 +21,15 @@ pub struct Tracking {
     /// for 10 ms before the first), and at least as its own duration and the worker's own mean;
     /// 0 or more.
     pub failure_penalty: f64,
+    /// In which time a worker's [peak latency](crate::PeakLatency) falls to 1/e of what it was, 1 ms
+    /// to 24 h.
+    ///
+    /// 1 s by default. Finagle and linkerd, which balance calls to other machines that take some
+    /// milliseconds, have 10 s. Tasks within a process are some ten times shorter and given more
+    /// often, so a second is a thousand tasks as ten are there; and a worker that has recovered from
+    /// failing at once is tried again after 2.3 of them (until ten times the mean has fallen to
+    /// the mean). Take at least a hundred times what a task takes.
+    pub peak_decay: Duration,
 }
 
 /// When a success counts as fast in a capability history.
@@ -47,10 +56,16 @@ pub enum TrackingError {
     /// The penalty is negative or not a number.
     #[error("failure penalty is {0}, allowed is a finite factor of at least 0")]
     Penalty(f64),
+    /// Peak latencies would forget at once, or never.
+    #[error("peak decay is {0:?}, allowed are 1ms to 24h")]
+    PeakDecay(Duration),
 }
 
 /// What the pool's mean is taken for, in nanoseconds, before its first success.
 const UNKNOWN_MEAN: f64 = 10_000_000.0;
+
+const SHORTEST_DECAY: Duration = Duration::from_millis(1);
+const LONGEST_DECAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Tracking {
     fn default() -> Self {
@@ -60,6 +75,7 @@ impl Default for Tracking {
             history_decay: 0.9,
             fast: FastThreshold::PoolMean,
             failure_penalty: 10.0,
+            peak_decay: Duration::from_secs(1),
         }
     }
 }
@@ -93,6 +109,9 @@ impl Tracking {
         if !(self.failure_penalty.is_finite() && self.failure_penalty >= 0.0) {
             return Err(TrackingError::Penalty(self.failure_penalty));
         }
+        if !(SHORTEST_DECAY..=LONGEST_DECAY).contains(&self.peak_decay) {
+            return Err(TrackingError::PeakDecay(self.peak_decay));
+        }
         Ok(())
     }
 }
@@ -116,6 +135,14 @@ mod tests {
         for failure_penalty in [-1.0, f64::INFINITY, f64::NAN] {
             let error = Tracking { failure_penalty, ..fine }.validate().unwrap_err();
             assert!(error.to_string().contains("finite factor"), "{error}");
+        }
+        let (us, day) = (Duration::from_micros(1), Duration::from_secs(86_400));
+        for peak_decay in [Duration::ZERO, 999 * us, day + us, Duration::MAX] {
+            let error = Tracking { peak_decay, ..fine }.validate().unwrap_err();
+            assert!(error.to_string().ends_with("allowed are 1ms to 24h"), "{error}");
+        }
+        for peak_decay in [1_000 * us, day] {
+            assert_eq!(Tracking { peak_decay, ..fine }.validate(), Ok(()));
         }
     }
 }

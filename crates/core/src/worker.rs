@@ -235,8 +235,7 @@ impl Worker {
 
     /// Records the end of a task that a reservation vouches for.
     pub(crate) fn end_shared(&self, end: &Finished) {
-        self.progressed();
-        self.stats.end_shared(end, &self.tracking, &self.baseline);
+        self.stats.end_shared(&self.dated(end), &self.tracking, &self.baseline);
     }
 
     /// Records the end of one of this worker's tasks that was
@@ -256,19 +255,20 @@ impl Worker {
         if self.recorder_taken.load(Relaxed) {
             return Err(RecordError::HasRecorder(self.id));
         }
-        self.progressed();
-        match self.stats.try_end(end, &self.tracking, &self.baseline) {
+        match self.stats.try_end(&self.dated(end), &self.tracking, &self.baseline) {
             true => Ok(()),
             false => Err(RecordError::NothingInFlight(self.id)),
         }
     }
 
-    /// Notes the time of an end, where selections have begun to note times.
-    fn progressed(&self) {
-        if self.stats.notes_time() {
-            let now = self.clock.now();
-            self.stats.set_busy_since(now);
-            self.stats.set_idle_since(now);
+    /// Notes the time of an end, where selections have begun to note times, and tells it.
+    fn dated(&self, end: &Finished) -> Finished {
+        if !self.stats.notes_time() {
+            return *end;
         }
+        let at = if end.at == 0 { self.clock.now() } else { end.at };
+        self.stats.set_busy_since(at);
+        self.stats.set_idle_since(at);
+        Finished { at, ..*end }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{
-    Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster, Worker, WorkerId,
-    WorkerSpec,
+    Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster, Tracking, Worker,
+    WorkerId, WorkerSpec,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -215,4 +215,59 @@ fn a_record_by_id_does_not_end_what_a_reservation_holds() {
     assert_eq!(worker.stats().in_flight(), 1, "the next task is seen; record said {recorded:?}");
     drop(next);
     assert!(worker.stats().counts().is_balanced());
+}
+
+/// What [`WorkerStats::peak_latency`](raddle_core::WorkerStats::peak_latency) is at that time.
+fn peak(roster: &Roster, now: u64) -> Option<u64> {
+    worker(roster, 0).stats().peak_latency(now)
+}
+
+#[test]
+fn ends_enter_the_peak_latency_by_the_time_of_their_end() {
+    const SECOND: u64 = 1_000_000_000;
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let mut recorder = worker.recorder().unwrap();
+    let mut end = |end: Finished| {
+        assert!(!Reservation::take(worker, 0, None).unwrap().hand_over());
+        recorder.end(&end);
+    };
+    end(ended(Outcome::Completed, 3_000));
+    assert_eq!(peak(&roster, SECOND), None, "its time is unknown");
+    end(Finished { at: SECOND, ..ended(Outcome::Completed, 2_000) });
+    end(Finished { at: SECOND, ..ended(Outcome::Expired, 9_000) });
+    assert_eq!(peak(&roster, SECOND), Some(2_000), "it was not run");
+    end(Finished { at: SECOND, ..ended(Outcome::Panicked, 1) });
+    let mean = roster.baseline().overall().unwrap();
+    assert_eq!(peak(&roster, SECOND), Some((10.0 * mean) as u64), "as in the latency ring");
+    assert_eq!(worker.stats().latencies().quantile(1.0), peak(&roster, SECOND));
+}
+
+#[test]
+fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
+    let (clock, time) = Clock::simulated();
+    let tracking = Tracking { peak_decay: Duration::from_secs(60), ..Tracking::default() };
+    let builder = Roster::builder().workers(1, WorkerSpec::general());
+    let roster = builder.tracking(tracking).clock(clock).build().unwrap();
+    let worker = worker(&roster, 0);
+    Reservation::take(worker, 0, None).unwrap().finish(Outcome::Completed, MS);
+    assert_eq!(peak(&roster, 1), None, "nobody notes the time");
+    time.set(1 << 40);
+    Reservation::take_at(worker, 0, None, 1 << 40).unwrap().finish(Outcome::Completed, MS);
+    assert_eq!(peak(&roster, 1 << 40), Some(1_000_000));
+    // An end that tells its time is taken at its word: a half-life ago.
+    let ago = (1 << 40) - 41_588_830_834;
+    let id = Reservation::take(worker, 0, None).unwrap().detach();
+    worker.record(&Finished { at: ago, ..ended(Outcome::Completed, 8_000_000) }).unwrap();
+    assert_eq!(worker.id(), id);
+    assert!(peak(&roster, 1 << 40).unwrap().abs_diff(4_000_000) < 4_000);
+}
+
+#[test]
+fn nothing_enters_the_peak_latency_where_tracking_is_disabled() {
+    let tracking = Tracking { enabled: false, ..Tracking::default() };
+    let builder = Roster::builder().workers(1, WorkerSpec::general());
+    let roster = builder.tracking(tracking).build().unwrap();
+    Reservation::take_at(worker(&roster, 0), 0, None, 1).unwrap().finish(Outcome::Failed, MS);
+    assert_eq!(peak(&roster, 1), None);
 }

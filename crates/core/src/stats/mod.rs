@@ -5,6 +5,7 @@ mod histogram;
 pub(crate) mod history;
 mod in_flight;
 mod latency_ring;
+mod peak;
 mod recorder;
 mod writer;
 
@@ -15,6 +16,7 @@ pub use board::Signals;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub(crate) use in_flight::Admissions;
 pub use latency_ring::LatencyRing;
+pub use peak::PeakLatency;
 pub use recorder::Recorder;
 
 use crate::baseline::Baseline;
@@ -33,7 +35,7 @@ pub struct WorkerStats {
     lane: usize,
     detached: Detached,
     counters: Counters,
-    latencies: LatencyRing,
+    latencies: Latencies,
     history: History,
     wait: Histogram,
     service: Histogram,
@@ -48,6 +50,15 @@ struct Counters {
     waited: AtomicU64,
     /// Decayed share of successes, an `f64`.
     success_rate: AtomicU64,
+}
+
+/// Written by the worker at the end of a task; the peak is read by selections, so it stands first
+/// and on no line with words of others.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Latencies {
+    peak: PeakLatency,
+    ring: LatencyRing,
 }
 
 /// The weight of one task in the success rate.
@@ -99,7 +110,7 @@ impl std::ops::AddAssign for Counts {
 impl WorkerStats {
     pub(crate) fn new(board: Board, lane: usize, tracking: &Tracking) -> Self {
         let enabled = tracking.enabled;
-        let latencies = match LatencyRing::new(tracking.window) {
+        let ring = match LatencyRing::new(tracking.window) {
             Ok(ring) if enabled => ring,
             _ => LatencyRing::disabled(),
         };
@@ -113,7 +124,7 @@ impl WorkerStats {
                 waited: AtomicU64::new(0),
                 success_rate: AtomicU64::new(1f64.to_bits()),
             },
-            latencies,
+            latencies: Latencies { peak: PeakLatency::of(tracking.peak_decay), ring },
             history: History::new(enabled),
             wait: Histogram::new(enabled),
             service: Histogram::new(enabled),
@@ -153,7 +164,16 @@ impl WorkerStats {
     /// The last latencies: service times, with a penalty for failures.
     #[inline]
     pub fn latencies(&self) -> &LatencyRing {
-        &self.latencies
+        &self.latencies.ring
+    }
+
+    /// The latency that rises at once and decays by [`Tracking::peak_decay`], in nanoseconds at
+    /// the clock's `now`, at least 1; a failure counts as in [`latencies`](Self::latencies). `None`
+    /// before the first end [at a known time](Finished::at), and where tracking is disabled.
+    /// Wait-free, changes nothing.
+    #[inline]
+    pub fn peak_latency(&self, now: u64) -> Option<u64> {
+        self.latencies.peak.get(now)
     }
 
     /// How well the worker has done with a capability, from 0.5 to 1.5; 1.0 at the start.
@@ -296,9 +316,11 @@ impl WorkerStats {
         } else {
             // At least the worker's own mean, so that no failure makes it look better.
             latency = latency.max(tracking.penalty(baseline.overall()));
-            latency = latency.max(self.latencies.mean().unwrap_or(0));
+            latency = latency.max(self.latencies().mean().unwrap_or(0));
         }
-        let mean = W::push(&self.latencies, latency).or_else(|| self.latencies.mean());
+        let Latencies { peak, ring } = &self.latencies;
+        peak.record::<W>(latency, end.at);
+        let mean = W::push(ring, latency).or_else(|| ring.mean());
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
         self.pulse().publish_recent(mean, self.is_failing());

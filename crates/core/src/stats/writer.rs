@@ -10,8 +10,13 @@ pub(crate) trait Writer {
     fn increment(counter: &AtomicU32) -> u32;
     /// Raises `maximum` to at least `value`.
     fn maximum(maximum: &AtomicU64, value: u64);
+    /// Replaces a word by a function of it.
+    fn replace(word: &AtomicU64, next: impl Fn(u64) -> u64);
     /// Replaces an `f64` kept as bits by a function of it.
-    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64);
+    #[inline]
+    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
+        Self::replace(average, |bits| next(f64::from_bits(bits)).to_bits());
+    }
     /// Adds a latency to a ring, and returns the mean that came of it.
     fn push(ring: &LatencyRing, latency: u64) -> Option<u64>;
 }
@@ -43,8 +48,8 @@ impl Writer for Exclusive {
     }
 
     #[inline]
-    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
-        average.store(next(f64::from_bits(average.load(Relaxed))).to_bits(), Relaxed);
+    fn replace(word: &AtomicU64, next: impl Fn(u64) -> u64) {
+        word.store(next(word.load(Relaxed)), Relaxed);
     }
 
     #[inline]
@@ -54,8 +59,8 @@ impl Writer for Exclusive {
     }
 }
 
-/// Attempts of [`Shared::update`] before the sample is dropped: the bound that keeps it wait-free.
-const UPDATE_ATTEMPTS: usize = 8;
+/// Attempts of [`Shared::replace`] before the sample is dropped: the bound that keeps it wait-free.
+const ATTEMPTS: usize = 8;
 
 impl Writer for Shared {
     #[inline]
@@ -74,11 +79,10 @@ impl Writer for Shared {
     }
 
     #[inline]
-    fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
-        let mut seen = average.load(Relaxed);
-        for _ in 0..UPDATE_ATTEMPTS {
-            let wanted = next(f64::from_bits(seen)).to_bits();
-            match average.compare_exchange(seen, wanted, Relaxed, Relaxed) {
+    fn replace(word: &AtomicU64, next: impl Fn(u64) -> u64) {
+        let mut seen = word.load(Relaxed);
+        for _ in 0..ATTEMPTS {
+            match word.compare_exchange(seen, next(seen), Relaxed, Relaxed) {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }

@@ -63,6 +63,7 @@ impl<A: Actor> WorkerThread<A> {
             wait: start.saturating_sub(given_at),
             service: end.saturating_sub(start),
             capability,
+            at: end,
             ..Finished::new(outcome_of(&ending))
         });
         if let Some(slot) = key {
@@ -156,7 +157,7 @@ impl<A: Actor> WorkerThread<A> {
             panics::contain(|| drop(msg));
         }
         let wait = now.saturating_sub(given_at);
-        self.recorder.end(&Finished { wait, capability, ..Finished::new(outcome) });
+        self.recorder.end(&Finished { wait, capability, at: now, ..Finished::new(outcome) });
         answer_to(reply, ending);
     }
 }

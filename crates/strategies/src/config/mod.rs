@@ -341,7 +341,7 @@ impl FromStr for BalancerConfig {
 impl fmt::Display for BalancerConfig {
     /// Every setting, in the form that [`FromStr`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tracking { enabled, window, history_decay, fast, failure_penalty } = self.tracking;
+        let Tracking { enabled, window, history_decay, fast, failure_penalty, .. } = self.tracking;
         write!(
             f,
             "{},tracking_enabled={enabled},window_size={window},history_decay={history_decay},\
