@@ -7,7 +7,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use raddle_benches::{criterion, warm_roster, while_written};
 use raddle_core::{Reservation, Roster, TaskProfile};
-use raddle_strategies::{Balancer, StrategyName};
+use raddle_strategies::{Balancer, ExpectedDelay, HotCold, PeakEwma, Strategy, StrategyName};
 
 const WORKERS: [usize; 5] = [4, 16, 64, 256, 1024];
 
@@ -15,10 +15,10 @@ fn main() {
     let mut criterion = criterion();
     base(&mut criterion);
     let mut hot = criterion.benchmark_group("select/hot");
-    each(|name, roster| select(&mut hot, name, roster));
+    each(|strategy, roster| select(&mut hot, strategy, roster));
     hot.finish();
     let mut dirty = criterion.benchmark_group("select/dirty");
-    each(|name, roster| while_written(roster, || select(&mut dirty, name, roster)));
+    each(|strategy, roster| while_written(roster, || select(&mut dirty, strategy, roster)));
     dirty.finish();
     criterion.final_summary();
 }
@@ -39,19 +39,22 @@ fn base(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn each(mut measure: impl FnMut(StrategyName, &Roster)) {
-    for name in StrategyName::ALL {
-        for workers in WORKERS {
-            measure(name, &warm_roster(workers));
-        }
+fn each(mut measure: impl FnMut(Box<dyn Strategy>, &Roster)) {
+    let named = StrategyName::ALL.map(|name| move || name.build());
+    for workers in WORKERS {
+        named.iter().for_each(|strategy| measure(strategy(), &warm_roster(workers)));
+        measure(Box::new(PeakEwma::new()), &warm_roster(workers));
+        measure(Box::new(HotCold::new()), &warm_roster(workers));
+        measure(Box::new(ExpectedDelay::new()), &warm_roster(workers));
     }
 }
 
-fn select(group: &mut BenchmarkGroup<'_, WallTime>, name: StrategyName, roster: &Roster) {
-    let balancer = Balancer::new(name.build());
+fn select(group: &mut BenchmarkGroup<'_, WallTime>, strategy: Box<dyn Strategy>, roster: &Roster) {
+    let balancer = Balancer::new(strategy);
     balancer.refresh(roster);
+    let name = balancer.strategy().name();
     let task = TaskProfile::default();
-    group.bench_function(BenchmarkId::new(name.as_str(), roster.workers().len()), |bencher| {
+    group.bench_function(BenchmarkId::new(name, roster.workers().len()), |bencher| {
         // Used, then given back. As a whole it is not put into a black box: its way through memory
         // takes longer than the selection.
         bencher.iter(|| {
@@ -59,4 +62,16 @@ fn select(group: &mut BenchmarkGroup<'_, WallTime>, name: StrategyName, roster: 
             selected.map(|reservation| reservation.position())
         });
     });
+    if balancer.strategy().reads_age() {
+        let timed = task.given_at(roster.clock().now());
+        group.bench_function(
+            BenchmarkId::new(format!("{name}/timed"), roster.workers().len()),
+            |b| {
+                b.iter(|| {
+                    let selected = balancer.select(black_box(&timed), black_box(roster));
+                    selected.map(|reservation| reservation.position())
+                });
+            },
+        );
+    }
 }

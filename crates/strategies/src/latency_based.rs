@@ -1,7 +1,7 @@
 use raddle_core::{Candidates, TaskProfile};
 
-use crate::Strategy;
 use crate::lowest::lowest;
+use crate::{Strategy, delay};
 
 /// The candidate with the lowest recent latency, guarded against what that alone would do.
 ///
@@ -25,28 +25,6 @@ use crate::lowest::lowest;
 #[derive(Clone, Copy, Debug)]
 pub struct LatencyBased {
     guarded: bool,
-}
-
-/// Nanoseconds for which an idle worker's latencies are good whatever they are.
-const STALE: u64 = 100_000_000;
-/// For how many times its own mean an idle worker's latencies are good: a worker ten times slower
-/// than the others is then tried with one task in the time of a hundred of theirs.
-const STALE_MEANS: u64 = 10;
-
-// Out of line, so that the scan of idle workers stays a few instructions: inlined, both are
-// worked out for every worker and then not used.
-
-/// The score of a worker that has been idle for long. Who looks better than the pool is not
-/// stale: it is given tasks.
-#[inline(never)]
-fn after_a_rest(idle: u64, mean: u64, unknown: u64) -> u64 {
-    if idle / STALE_MEANS > mean { mean.min(unknown) } else { mean }
-}
-
-/// The score of a worker with tasks.
-#[inline(never)]
-fn while_busy(in_flight: u64, mean: u64, stalled: u64) -> u64 {
-    mean.max(stalled).saturating_mul(in_flight.saturating_add(1))
 }
 
 impl LatencyBased {
@@ -77,21 +55,12 @@ impl Strategy for LatencyBased {
         if !self.guarded {
             return lowest(candidates, |signals| signals.recent_mean());
         }
-        let Some(any) = candidates.iter().next() else { return 0 };
-        let now = if task.given_at == 0 { any.clock().now() } else { task.given_at };
-        // At least 1, so that the queue counts before anything was measured.
-        let unknown = any.baseline().overall().map_or(1, |mean| mean as u64).max(1);
+        let (now, unknown) = (delay::now(task, candidates), delay::unknown(candidates));
         lowest(candidates, |signals| {
-            let mean = match signals.recent_mean() {
-                0 => unknown,
-                mean => mean,
-            };
+            let mean = delay::mean_or(unknown, &signals);
             match signals.in_flight() {
-                0 if signals.idle_for(now) > STALE => {
-                    after_a_rest(signals.idle_for(now), mean, unknown)
-                }
-                0 => mean,
-                in_flight => while_busy(in_flight, mean, signals.stalled_for(now)),
+                0 => delay::while_idle(&signals, mean, now, unknown),
+                in_flight => delay::while_busy(in_flight, mean, signals.stalled_for(now)),
             }
         })
     }

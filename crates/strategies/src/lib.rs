@@ -13,18 +13,27 @@
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
 //! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
+//! | [`PeakEwma`] | of two the lower `max(peak, age) x (q + 1)` | O(1) | workers that have bad moments |
+//! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
+//! | [`ExpectedDelay`] | lowest `(q + 1) / mu` | O(n) | workers of lasting unequal speeds |
 //!
 //! [`Shadow`] routes by one of them and scores a second on the same traffic.
 
 mod balancer;
 mod capability_best;
 mod config;
+mod delay;
+mod expected_delay;
+mod hot_cold;
 mod latency_based;
 mod least_loaded;
 mod lowest;
+mod peak_ewma;
+mod quantile;
 mod random;
 mod report;
 mod round_robin;
+mod sample;
 mod select;
 mod sequences;
 mod shadow;
@@ -36,8 +45,11 @@ mod weighted_round_robin;
 pub use balancer::Balancer;
 pub use capability_best::CapabilityBest;
 pub use config::{BalancerConfig, ConfigError, StrategyName};
+pub use expected_delay::ExpectedDelay;
+pub use hot_cold::HotCold;
 pub use latency_based::LatencyBased;
 pub use least_loaded::LeastLoaded;
+pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use raddle_core::{Capability, Outcome, Roster, TaskProfile, WorkerSpec};
-use raddle_strategies::{Balancer, LeastLoaded, Random, SelectError, Shadow, StrategyName};
+use raddle_strategies::{
+    Balancer, ExpectedDelay, HotCold, LeastLoaded, PeakEwma, Random, SelectError, Shadow,
+    StrategyName,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const TIMES: usize = 1_000;
@@ -33,10 +36,16 @@ fn the_counter_counts() {
 #[test]
 fn selecting_and_recording_allocate_nothing() {
     let able = TaskProfile::default().capability(Capability::intern("no-allocation").unwrap());
-    for name in StrategyName::ALL {
+    let named = StrategyName::ALL.map(|name| Balancer::new(name.build()));
+    let more = [
+        Balancer::new(PeakEwma::new()),
+        Balancer::new(HotCold::new()),
+        Balancer::new(ExpectedDelay::new()),
+    ];
+    for balancer in named.into_iter().chain(more) {
+        let name = balancer.strategy().name();
         for task in [TaskProfile::default(), able] {
             let roster = roster();
-            let balancer = Balancer::new(name.build());
             balancer.refresh(&roster);
             // The thread's random generator is made by its first number.
             drop(balancer.select(&task, &roster));

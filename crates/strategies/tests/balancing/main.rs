@@ -9,6 +9,7 @@ mod eligibility;
 mod failing;
 mod latency;
 mod report;
+mod sampled;
 mod simulated;
 mod sources;
 mod swap;

@@ -1,0 +1,169 @@
+use raddle_core::{Candidates, TaskProfile};
+
+use crate::quantile::CountQuantile;
+use crate::{ConfigError, Strategy, delay, sample};
+
+/// Of a few candidates the fastest that is not among the busiest of the pool.
+///
+/// - **Rule:** a worker is *hot* when `q`, its tasks in flight, exceeds the pool's 0.84-quantile of
+///   `q`, else *cold*. Of three distinct candidates at random the cold one with the lowest
+///   `max(mean, age) x (q + 1)`; none cold: the one with the lowest `q`, and of those the lowest
+///   `max(mean, age) x (q + 1)`. Ties at random. Mean, age and what is made of no data and of stale data
+///   are those of [`LatencyBased`](crate::LatencyBased). Of a worker that fails more often than not
+///   `q` counts as the highest among the three that do not: who fails at once has no queue, and
+///   gets no credit for it.
+/// - **Source:** Prequal (Wydrowski, Kleinberg, Rumble and Archer, "Load is not what you should
+///   balance", NSDI 2024): its rule "hot-cold lexicographic", its quantile 2^(-1/4) = 0.84 and its
+///   rate of three probes a task. Its probes answer later and are kept in a pool; here workers are
+///   read at once. The quantile is not that of the three but of all candidates that selections have
+///   looked at, estimated by stochastic approximation (Robbins and Monro, 1951): one selection in 32
+///   moves the estimate, up where it saw more in flight, down where it saw as much or less.
+/// - **Cost:** O(1), wait-free: three cache lines for each of the three, one shared by all selecting
+///   threads, of whom one selection in 32 writes it, and a clock reading unless the task tells its time.
+/// - **Made for:** large pools whose workers have neighbours on their machine: latency decides while
+///   a worker keeps up, and what is in flight as soon as it does not.
+/// - **Traps:** the estimate takes a few thousand selections to follow a load that has risen a
+///   thousandfold, some ten thousand to come down again; meanwhile too many workers are hot, or none.
+///   One estimate serves all capabilities: where their loads differ, those of the busier are hot
+///   always, and chosen by `q` alone. In a pool of three it looks at all of them.
+#[derive(Debug)]
+pub struct HotCold {
+    level: CountQuantile,
+}
+
+/// How many candidates a selection looks at.
+const LOOKS_AT: usize = 3;
+/// One selection in so many moves the estimate: a line that all selecting threads read.
+const LEARNS_ONE_IN: u8 = 32;
+/// Prequal's: 2^(-1/4).
+const QUANTILE: f32 = 0.840_896_4;
+/// More than any worker that is not closed has in flight.
+const CLOSED: u64 = 1 << 63;
+
+impl HotCold {
+    /// Hot above the quantile 0.84.
+    pub fn new() -> Self {
+        Self { level: CountQuantile::new(QUANTILE) }
+    }
+
+    /// Hot above another quantile: the lower it is, the more `q` decides and the less latency.
+    ///
+    /// ```
+    /// use raddle_strategies::HotCold;
+    ///
+    /// let strategy = HotCold::with_quantile(0.75)?;
+    /// assert!(HotCold::with_quantile(75.0).is_err());
+    /// # Ok::<(), raddle_strategies::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Unless it is above 0 and below 1.
+    pub fn with_quantile(quantile: f64) -> Result<Self, ConfigError> {
+        let share = quantile as f32;
+        if share > 0.0 && share < 1.0 {
+            return Ok(Self { level: CountQuantile::new(share) });
+        }
+        Err(ConfigError {
+            setting: "quantile".into(),
+            value: quantile.to_string(),
+            allowed: "above 0 and below 1".into(),
+        })
+    }
+
+    /// The most tasks that a cold worker has in flight, as estimated at the moment: for reports.
+    /// Wait-free.
+    pub fn level(&self) -> u64 {
+        self.level.get()
+    }
+
+    /// The quantile of tasks in flight above which a worker is hot.
+    pub fn quantile(&self) -> f64 {
+        self.level.share().into()
+    }
+}
+
+impl Default for HotCold {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is read of a candidate.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    index: usize,
+    latency: u64,
+    in_flight: u64,
+    failing: bool,
+}
+
+impl Seen {
+    #[inline]
+    fn of(candidates: &Candidates<'_>, index: usize, now: u64, unknown: u64) -> Option<Self> {
+        let signals = candidates.signals_at(index)?;
+        let (in_flight, mean) = (signals.in_flight(), delay::mean_or(unknown, &signals));
+        let latency = match in_flight {
+            0 => delay::while_idle(&signals, mean, now, unknown),
+            _ => mean.max(signals.stalled_for(now)),
+        };
+        Some(Self { index, latency, in_flight, failing: signals.is_failing() })
+    }
+
+    /// Whether it is hot, what it has in flight if so, and its delay; `busiest` counts as a failing
+    /// worker's tasks in flight where that has fewer.
+    #[inline]
+    fn score(&self, level: u64, busiest: u64) -> (bool, u64, u64) {
+        let queue = if self.failing { self.in_flight.max(busiest) } else { self.in_flight };
+        let hot = queue > level;
+        let delay = self.latency.saturating_mul(queue.saturating_add(1));
+        (hot, if hot { queue } else { 0 }, delay)
+    }
+}
+
+impl Strategy for HotCold {
+    fn name(&self) -> &'static str {
+        "hot_cold"
+    }
+
+    #[inline]
+    fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        let (now, unknown) = (delay::now(task, candidates), delay::unknown(candidates));
+        let mut seen = [Seen::default(); LOOKS_AT];
+        let mut count = 0;
+        // In random order, so that the first may have the ties.
+        for index in sample::distinct::<LOOKS_AT>(candidates.len()) {
+            if let Some(candidate) = Seen::of(candidates, index, now, unknown) {
+                seen[count] = candidate;
+                count += 1;
+            }
+        }
+        let seen = &seen[..count];
+        if fastrand::u8(..LEARNS_ONE_IN) == 0 {
+            let counts = seen.iter().map(|candidate| candidate.in_flight);
+            self.level.learn(counts.filter(|count| *count < CLOSED));
+        }
+        let level = self.level.get();
+        let open = seen.iter().filter(|other| !other.failing && other.in_flight < CLOSED);
+        let busiest = open.map(|other| other.in_flight).max().unwrap_or(0);
+        let best = seen.iter().min_by_key(|candidate| candidate.score(level, busiest));
+        best.map_or(0, |candidate| candidate.index)
+    }
+
+    fn reads_age(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_out_of_bounds_is_refused_and_named() {
+        assert_eq!(HotCold::with_quantile(0.5).unwrap().quantile(), 0.5);
+        for quantile in [0.0, 1.0, -0.1, 84.0, f64::NAN, f64::INFINITY, 1.0 - 1e-12] {
+            let error = HotCold::with_quantile(quantile).unwrap_err().to_string();
+            assert_eq!(error, format!("quantile is `{quantile}`, allowed is above 0 and below 1"));
+        }
+    }
+}

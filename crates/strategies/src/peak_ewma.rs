@@ -1,0 +1,82 @@
+use raddle_core::{Candidates, TaskProfile};
+
+use crate::{Strategy, delay, sample};
+
+/// The better of two candidates by a latency that rises at once and decays with time.
+///
+/// - **Rule:** of two distinct candidates at random the one with the lower
+///   `max(peak, age) x (q + 1)`. `peak` is the worker's
+///   [`peak_latency`](raddle_core::WorkerStats::peak_latency): the longest of its last latencies,
+///   decayed by time ([`Tracking::peak_decay`](raddle_core::Tracking), 1 s by default); a failure
+///   enters as a penalty latency; a worker without any scores the pool's mean. `age` is how long it
+///   has had tasks without making progress, so that a hung worker does not look better as its peak
+///   decays. `q` is what is in flight; of a worker that fails more often than not, where the other
+///   does not, at least the other's: who fails at once has no queue, and gets no credit for it.
+/// - **Source:** Finagle's `P2CPeakEwma` (`com.twitter.finagle.loadbalancer`), where reading a score
+///   changes it and a hung worker's score falls.
+/// - **Cost:** O(1), wait-free: four cache lines for each of the two, and one clock reading unless
+///   the task tells its time.
+/// - **Made for:** pools of any size whose workers have bad moments (a collection, a slow disk): one
+///   slow end is enough to be given less, and a little time to be tried again.
+/// - **Traps:** one slow task weighs as much as a slow worker: where tasks are very unequal and
+///   workers are not, count what is in flight ([`LeastLoaded`](crate::LeastLoaded)). Where tasks take
+///   as long as the decay, peaks are forgotten between them: set a longer one. In a pool of two every
+///   pair is the same: the worse one is tried when its peak has decayed, and not before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeakEwma;
+
+impl PeakEwma {
+    /// The better of two. The decay and the penalty are set with
+    /// [`Tracking`](raddle_core::Tracking), as the latencies are the workers'.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+/// What is read of a candidate.
+struct Seen {
+    latency: u64,
+    in_flight: u64,
+    failing: bool,
+}
+
+impl Seen {
+    #[inline]
+    fn of(candidates: &Candidates<'_>, index: usize, now: u64) -> Option<Self> {
+        let signals = candidates.signals_at(index)?;
+        let peak = candidates.worker(index).stats().peak_latency(now);
+        let peak = peak.unwrap_or_else(|| delay::unknown(candidates));
+        let in_flight = signals.in_flight();
+        let age = if in_flight == 0 { 0 } else { signals.stalled_for(now) };
+        Some(Self { latency: peak.max(age), in_flight, failing: signals.is_failing() })
+    }
+
+    #[inline]
+    fn score_beside(&self, other: &Self) -> u64 {
+        let no_credit = self.failing && !other.failing;
+        let queue = if no_credit { self.in_flight.max(other.in_flight) } else { self.in_flight };
+        self.latency.saturating_mul(queue.saturating_add(1))
+    }
+}
+
+impl Strategy for PeakEwma {
+    fn name(&self) -> &'static str {
+        "peak_ewma"
+    }
+
+    #[inline]
+    fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        // In random order, so that the first may have the ties.
+        let (first, second) = sample::two(candidates.len());
+        let now = delay::now(task, candidates);
+        let seen = |index| Seen::of(candidates, index, now);
+        match (seen(first), seen(second)) {
+            (Some(a), Some(b)) if b.score_beside(&a) < a.score_beside(&b) => second,
+            _ => first,
+        }
+    }
+
+    fn reads_age(&self) -> bool {
+        true
+    }
+}
