@@ -94,8 +94,14 @@ impl<'r> Candidates<'r> {
     #[inline]
     pub fn signals_at(&self, index: usize) -> Option<Signals<'r>> {
         let worker = self.set.workers.get(index)?;
-        let (board, lane) = worker.stats().place();
-        board.signals(lane..lane + 1, self.place, self.set.is_named(worker)).next()
+        Some(match &*self.set.runs {
+            // Without a look at the worker, as in `take`.
+            [run] => run.board.signals_at(run.lanes.start + index, self.place, run.named),
+            _ => {
+                let (board, lane) = worker.stats().place();
+                board.signals_at(lane, self.place, self.set.is_named(worker))
+            }
+        })
     }
 
     /// All of them, by index.

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable;
+
 use raddle_core::{Candidates, TaskProfile};
 
 use crate::quantile::CountQuantile;
@@ -18,7 +20,7 @@ use crate::{ConfigError, Strategy, delay, sample};
 ///   read at once. The quantile is not that of the three but of all candidates that selections have
 ///   looked at, estimated by stochastic approximation (Robbins and Monro, 1951): one selection in 32
 ///   moves the estimate, up where it saw more in flight, down where it saw as much or less.
-/// - **Cost:** O(1), wait-free: three cache lines for each of the three, one shared by all selecting
+/// - **Cost:** O(1), wait-free: two cache lines for each of the three, one shared by all selecting
 ///   threads, of whom one selection in 32 writes it, and a clock reading unless the task tells its time.
 /// - **Made for:** large pools whose workers have neighbours on their machine: latency decides while
 ///   a worker keeps up, and what is in flight as soon as it does not.
@@ -109,14 +111,15 @@ impl Seen {
         Some(Self { index, latency, in_flight, failing: signals.is_failing() })
     }
 
-    /// Whether it is hot, what it has in flight if so, and its delay; `busiest` counts as a failing
-    /// worker's tasks in flight where that has fewer.
+    /// What it has in flight if it is hot, which is at least 1, or 0, and then its delay: one number,
+    /// as that is compared without a branch. `busiest` counts as a failing worker's tasks in flight
+    /// where that has fewer.
     #[inline]
-    fn score(&self, level: u64, busiest: u64) -> (bool, u64, u64) {
+    fn score(&self, level: u64, busiest: u64) -> u128 {
         let queue = if self.failing { self.in_flight.max(busiest) } else { self.in_flight };
-        let hot = queue > level;
+        let hot = select_unpredictable(queue > level, queue, 0);
         let delay = self.latency.saturating_mul(queue.saturating_add(1));
-        (hot, if hot { queue } else { 0 }, delay)
+        u128::from(hot) << 64 | u128::from(delay)
     }
 }
 
@@ -145,8 +148,13 @@ impl Strategy for HotCold {
         let level = self.level.get();
         let open = seen.iter().filter(|other| !other.failing && other.in_flight < CLOSED);
         let busiest = open.map(|other| other.in_flight).max().unwrap_or(0);
-        let best = seen.iter().min_by_key(|candidate| candidate.score(level, busiest));
-        best.map_or(0, |candidate| candidate.index)
+        let (mut best, mut lowest) = (0, u128::MAX);
+        for candidate in seen {
+            let score = candidate.score(level, busiest);
+            best = select_unpredictable(score < lowest, candidate.index, best);
+            lowest = lowest.min(score);
+        }
+        best
     }
 
     fn reads_age(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::{Strategy, delay, sample};
 ///   does not, at least the other's: who fails at once has no queue, and gets no credit for it.
 /// - **Source:** Finagle's `P2CPeakEwma` (`com.twitter.finagle.loadbalancer`), where reading a score
 ///   changes it and a hung worker's score falls.
-/// - **Cost:** O(1), wait-free: four cache lines for each of the two, and one clock reading unless
+/// - **Cost:** O(1), wait-free: three cache lines for each of the two, and one clock reading unless
 ///   the task tells its time.
 /// - **Made for:** pools of any size whose workers have bad moments (a collection, a slow disk): one
 ///   slow end is enough to be given less, and a little time to be tried again.
@@ -70,10 +70,8 @@ impl Strategy for PeakEwma {
         let (first, second) = sample::two(candidates.len());
         let now = delay::now(task, candidates);
         let seen = |index| Seen::of(candidates, index, now);
-        match (seen(first), seen(second)) {
-            (Some(a), Some(b)) if b.score_beside(&a) < a.score_beside(&b) => second,
-            _ => first,
-        }
+        let (Some(a), Some(b)) = (seen(first), seen(second)) else { return first };
+        if b.score_beside(&a) < a.score_beside(&b) { second } else { first }
     }
 
     fn reads_age(&self) -> bool {

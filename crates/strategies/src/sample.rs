@@ -21,14 +21,16 @@ pub(crate) fn distinct<const K: usize>(count: usize) -> impl Iterator<Item = usi
     for (number, drawn) in drawn.iter_mut().enumerate().take(wanted) {
         // One of those not drawn yet, by its rank among them.
         let mut index = fastrand::usize(..count - number);
-        let mut place = 0;
-        while place < number && index >= ascending[place] {
-            index += 1;
-            place += 1;
+        // Without a branch, here and below: it would be guessed wrong every other time.
+        for passed in &ascending[..number] {
+            index += usize::from(index >= *passed);
         }
-        ascending.copy_within(place..number, place + 1);
-        ascending[place] = index;
         *drawn = index;
+        ascending[number] = index;
+        for place in (0..number).rev() {
+            let (a, b) = (ascending[place], ascending[place + 1]);
+            (ascending[place], ascending[place + 1]) = (a.min(b), a.max(b));
+        }
     }
     drawn.into_iter().take(wanted)
 }

@@ -75,7 +75,14 @@ impl Board {
         Arc::ptr_eq(&self.pulses, &other.pulses)
     }
 
-    /// What a selection for a capability's place reads of the workers in these lanes.
+    /// What a selection for a capability's place reads of the worker in this lane.
+    #[inline]
+    pub(crate) fn signals_at(&self, lane: usize, place: usize, named: bool) -> Signals<'_> {
+        let history = &self.histories[place * self.pulses.len() + lane];
+        Signals { admissions: &self.admissions[lane], pulse: &self.pulses[lane], history, named }
+    }
+
+    /// The same of the workers in these lanes.
     #[inline]
     pub(crate) fn signals(
         &self,
