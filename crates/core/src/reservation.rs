@@ -20,6 +20,8 @@ pub struct Reservation<'r> {
     /// The worker's, at hand.
     admissions: &'r Admissions,
     place: Place,
+    /// The task's size, as it was counted.
+    size: u64,
 }
 
 /// Where the worker stands in its roster (bits 0 to 31) and what the task asked for (bits 32 to
@@ -52,6 +54,7 @@ impl Place {
 pub struct OwnedReservation {
     worker: Arc<Worker>,
     place: Place,
+    size: u64,
     /// Whether the place is no longer this reservation's to give back.
     settled: bool,
 }
@@ -94,7 +97,7 @@ impl<'r> Reservation<'r> {
     ) -> Option<Self> {
         let place = Place::new(position, capability);
         // Not `then_some`: a reservation that is made and dropped gives a place back.
-        admissions.admit().then(|| Self { worker, admissions, place })
+        admissions.admit().then(|| Self { worker, admissions, place, size: 0 })
     }
 
     /// The same, and notes the clock's `now` where the worker had nothing in flight: for workers
@@ -115,6 +118,17 @@ impl<'r> Reservation<'r> {
         Self::take(worker, position, capability)
     }
 
+    /// Counts the [size](crate::TaskProfile::size) of the task as work ahead of the worker, until
+    /// the task ends or the place is given back; nothing for a size of 0. A size above 4.9 hours
+    /// counts as that, and where a worker has more than 78 hours ahead it is taken for less.
+    #[inline]
+    pub fn sized(mut self, size: u64) -> Self {
+        self.admissions.withdraw_work(self.size);
+        self.admissions.admit_work(size);
+        self.size = size;
+        self
+    }
+
     /// The selected worker.
     #[inline]
     pub fn worker(&self) -> &'r Arc<Worker> {
@@ -131,12 +145,14 @@ impl<'r> Reservation<'r> {
     /// the caller knows that.
     pub fn finish(self, outcome: Outcome, took: Duration) {
         let capability = self.place.capability();
-        let end = Finished { service: nanos(took), capability, ..Finished::new(outcome) };
+        let (service, size) = (nanos(took), self.size);
+        let end = Finished { service, capability, size, ..Finished::new(outcome) };
         self.worker.end_shared(&end);
         mem::forget(self);
     }
 
-    /// Leaves the task in flight and returns the id to [record](Worker::record) its end by.
+    /// Leaves the task in flight and returns the id to [record](Worker::record) its end by, with
+    /// its size where it has one.
     pub fn detach(self) -> WorkerId {
         let id = self.worker.id();
         self.worker.stats().detach();
@@ -157,15 +173,16 @@ impl<'r> Reservation<'r> {
 
     /// The same reservation, free of the roster's lifetime. Raises a reference count.
     pub fn into_owned(self) -> OwnedReservation {
-        let (worker, place) = (Arc::clone(self.worker), self.place);
+        let (worker, place, size) = (Arc::clone(self.worker), self.place, self.size);
         mem::forget(self);
-        OwnedReservation { worker, place, settled: false }
+        OwnedReservation { worker, place, size, settled: false }
     }
 }
 
 impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
+        self.admissions.withdraw_work(self.size);
         self.admissions.withdraw();
     }
 }
@@ -198,6 +215,7 @@ impl OwnedReservation {
             worker: &self.worker,
             admissions: self.worker.stats().admissions(),
             place: self.place,
+            size: self.size,
         }
     }
 }

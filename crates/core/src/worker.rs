@@ -223,6 +223,12 @@ impl Worker {
         Recorder::new(Arc::clone(self))
     }
 
+    /// Takes the size of a task off the work ahead of this worker, where it has one. To be called
+    /// before [`give_up`](Self::give_up), with the size that the task was admitted with.
+    pub fn give_up_work(&self, size: u64) {
+        self.stats.admissions().withdraw_work(size);
+    }
+
     /// Takes a task off this worker's account without an end: it was shed, or has become another
     /// worker's. To be called once for a task that was admitted here and is not to be ended here.
     pub fn give_up(&self) {

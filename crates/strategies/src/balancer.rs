@@ -85,8 +85,9 @@ impl Balancer {
     }
 
     /// Records how a task ended whose reservation was [detached](Reservation::detach), by its
-    /// worker's id; `took` counts from the selection. Lock-free, allocates nothing. Who still has
-    /// the reservation calls [`Reservation::finish`], which is wait-free, instead.
+    /// worker's id and the profile that it was selected with; `took` counts from the selection.
+    /// Lock-free, allocates nothing. Who still has the reservation calls [`Reservation::finish`],
+    /// which is wait-free, instead.
     ///
     /// # Errors
     /// When the worker is not in the roster or has nothing in flight.
@@ -98,11 +99,9 @@ impl Balancer {
         outcome: Outcome,
         took: Duration,
     ) -> Result<(), RecordError> {
-        let service = nanos(took);
-        roster.record(
-            worker,
-            &Finished { service, capability: task.capability, ..Finished::new(outcome) },
-        )
+        let (service, capability, size) = (nanos(took), task.capability, task.size);
+        let end = Finished { service, capability, size, ..Finished::new(outcome) };
+        roster.record(worker, &end)
     }
 
     /// Lets the strategy work out anew what it keeps off the selection path (the schedule of

@@ -9,6 +9,7 @@
 //! |---|---|---|---|
 //! | [`RoundRobin`] | next in rotation | O(1) | equal workers, equal tasks |
 //! | [`LeastLoaded`] | fewest in flight, rather not a failing one | O(n) | tasks of varying length |
+//! | [`LeastWork`] | least work ahead, by the tasks' sizes | O(n) | tasks of known, unequal lengths |
 //! | [`Random`] | uniform | O(1) | highest rate, least state |
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
@@ -27,6 +28,7 @@ mod expected_delay;
 mod hot_cold;
 mod latency_based;
 mod least_loaded;
+mod least_work;
 mod lowest;
 mod peak_ewma;
 mod quantile;
@@ -49,6 +51,7 @@ pub use expected_delay::ExpectedDelay;
 pub use hot_cold::HotCold;
 pub use latency_based::LatencyBased;
 pub use least_loaded::LeastLoaded;
+pub use least_work::LeastWork;
 pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};

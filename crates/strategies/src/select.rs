@@ -58,8 +58,8 @@ pub(crate) fn reserve_by<'r>(
     let picked = strategy.pick(task, &candidates).min(count - 1);
     let take = |index| take(&candidates, index);
     match take(picked) {
-        Some(reservation) => Ok(reservation),
-        None => next_open(count, picked, take),
+        Some(reservation) => Ok(reservation.sized(task.size)),
+        None => next_open(count, picked, take).map(|reservation| reservation.sized(task.size)),
     }
 }
 

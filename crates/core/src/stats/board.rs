@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::history::{PLACES, START, place};
 use super::in_flight::{Admissions, Endings};
+use super::work::Work;
 use crate::Capability;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -17,6 +18,8 @@ use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 pub(crate) struct Board {
     admissions: Arc<[Admissions]>,
     pulses: Arc<[Pulse]>,
+    /// Written by the workers, where tasks have sizes.
+    works: Arc<[Work]>,
     /// `f32` by place and lane.
     histories: Arc<[AtomicU32]>,
 }
@@ -39,11 +42,15 @@ pub(super) struct Pulse {
 /// [ceiling](super::LatencyRing::ceiling) is below.
 const FAILING: u64 = 1 << 63;
 
+/// No open worker has so many tasks.
+const CLOSED_IN_FLIGHT: u64 = 1 << 62;
+
 impl Board {
     pub(crate) fn new(lanes: usize) -> Self {
         Self {
             admissions: (0..lanes).map(|_| Admissions::new()).collect(),
             pulses: (0..lanes).map(|_| Pulse::new()).collect(),
+            works: (0..lanes).map(|_| Work::new()).collect(),
             histories: (0..PLACES * lanes).map(|_| AtomicU32::new(START.to_bits())).collect(),
         }
     }
@@ -56,6 +63,11 @@ impl Board {
     #[inline]
     pub(super) fn pulse(&self, lane: usize) -> &Pulse {
         &self.pulses[lane]
+    }
+
+    #[inline]
+    pub(super) fn work(&self, lane: usize) -> &Work {
+        &self.works[lane]
     }
 
     /// Publishes a history, which the worker keeps exactly.
@@ -78,8 +90,13 @@ impl Board {
     /// What a selection for a capability's place reads of the worker in this lane.
     #[inline]
     pub(crate) fn signals_at(&self, lane: usize, place: usize, named: bool) -> Signals<'_> {
-        let history = &self.histories[place * self.pulses.len() + lane];
-        Signals { admissions: &self.admissions[lane], pulse: &self.pulses[lane], history, named }
+        Signals {
+            admissions: &self.admissions[lane],
+            pulse: &self.pulses[lane],
+            work: &self.works[lane],
+            history: &self.histories[place * self.pulses.len() + lane],
+            named,
+        }
     }
 
     /// The same of the workers in these lanes.
@@ -91,8 +108,13 @@ impl Board {
         named: bool,
     ) -> impl Iterator<Item = Signals<'_>> {
         let words = self.admissions[lanes.clone()].iter().zip(&self.pulses[lanes.clone()]);
-        words.zip(&self.histories(place)[lanes]).map(move |((admissions, pulse), history)| {
-            Signals { admissions, pulse, history, named }
+        let words = words.zip(&self.works[lanes.clone()]).zip(&self.histories(place)[lanes]);
+        words.map(move |(((admissions, pulse), work), history)| Signals {
+            admissions,
+            pulse,
+            work,
+            history,
+            named,
         })
     }
 }
@@ -144,6 +166,7 @@ fn since(time: &AtomicU64, now: u64) -> u64 {
 pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
+    work: &'r Work,
     history: &'r AtomicU32,
     named: bool,
 }
@@ -181,6 +204,32 @@ impl Signals<'_> {
     #[inline]
     pub fn idle_for(&self, now: u64) -> u64 {
         since(&self.pulse.idle_since, now)
+    }
+
+    /// The work ahead of the worker in nanoseconds, at the clock's `now`: how long a task that it
+    /// is given has to wait, as far as sizes tell; [`u64::MAX`] when the worker is closed.
+    ///
+    /// The sizes in flight, and `mean` for each task without one. Off go the nanoseconds for which
+    /// the running task has run, where the worker [tells its size](crate::Recorder::run) and it
+    /// has run no longer than that. Who runs longer is expected to take as long again: the overrun
+    /// counts, and grows. Where the running task's size is not told it is taken for the mean of
+    /// those in flight, and time only counts where it exceeds that. While there is no mean, a task
+    /// without a size counts as 1, and no time with it.
+    ///
+    /// Wait-free. Read while others admit and end tasks, the words are of different moments: the
+    /// answer may miss what was admitted while it was read, and may still count what was ended or
+    /// done meanwhile. It is never below what the words say is left of the running task, and exact
+    /// when nobody does.
+    #[inline]
+    pub fn work_ahead(&self, now: u64, mean: Option<u64>) -> u64 {
+        match self.in_flight() {
+            0 => 0,
+            in_flight if in_flight >= CLOSED_IN_FLIGHT => u64::MAX,
+            in_flight => {
+                let elapsed = self.stalled_for(now);
+                self.work.ahead(self.admissions, in_flight, elapsed, mean)
+            }
+        }
     }
 
     /// How well the worker has done with the capability that was asked for, as

@@ -1,3 +1,4 @@
+use super::work::entry;
 use crate::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -12,6 +13,8 @@ const CLOSED: u64 = 1 << 63;
 #[repr(align(64))]
 pub(crate) struct Admissions {
     count: AtomicU64,
+    /// The sizes of these tasks, where they have one: a word of [`Work`](super::work::Work).
+    work: AtomicU64,
     /// Raised by the worker before it sleeps, lowered by whoever wakes it.
     sleeping: AtomicBool,
 }
@@ -25,7 +28,7 @@ pub(super) struct Endings(AtomicU64);
 
 impl Admissions {
     pub(super) fn new() -> Self {
-        Self { count: AtomicU64::new(0), sleeping: AtomicBool::new(false) }
+        Self { count: AtomicU64::new(0), work: AtomicU64::new(0), sleeping: AtomicBool::new(false) }
     }
 
     /// Counts one more task; refused once closed.
@@ -51,6 +54,30 @@ impl Admissions {
         // Release pairs with the Acquire of `count`: what the withdrawing thread did before
         // comes before the worker's end.
         self.count.fetch_sub(1, Release);
+    }
+
+    /// Adds the size of a task that was admitted, unless it has none.
+    #[inline]
+    pub(crate) fn admit_work(&self, size: u64) {
+        if size != 0 {
+            // Relaxed: what hands the task over publishes it to who ends it.
+            self.work.fetch_add(entry(size), Relaxed);
+        }
+    }
+
+    /// Takes such a size back; before the admission, so that who sees no task sees no work.
+    #[inline]
+    pub(crate) fn withdraw_work(&self, size: u64) {
+        if size != 0 {
+            // Release pairs with the Acquire of `work`: who sees that a thief's victim has less
+            // sees that the thief has more.
+            self.work.fetch_sub(entry(size), Release);
+        }
+    }
+
+    #[inline]
+    pub(super) fn work(&self) -> u64 {
+        self.work.load(Acquire)
     }
 
     /// Refuses every admission from now on.

@@ -7,6 +7,7 @@ mod in_flight;
 mod latency_ring;
 mod peak;
 mod recorder;
+mod work;
 mod writer;
 
 use serde::Serialize;
@@ -25,6 +26,7 @@ use crate::{Capability, Finished, Outcome, Tracking};
 use board::Pulse;
 use history::History;
 use in_flight::Detached;
+use work::Work;
 use writer::{Shared, Writer};
 
 /// The statistics of one worker. Readers see every figure at any time, wait-free.
@@ -146,11 +148,26 @@ impl WorkerStats {
         self.board.pulse(self.lane)
     }
 
+    #[inline]
+    fn work(&self) -> &Work {
+        self.board.work(self.lane)
+    }
+
     /// Tasks in the mailbox or the handler. Wait-free; may be too high for a moment while others
     /// admit and end tasks, and is exact when nobody does.
     #[inline]
     pub fn in_flight(&self) -> u64 {
         self.pulse().endings.in_flight(self.admissions())
+    }
+
+    /// The sum of the [sizes](crate::TaskProfile::size) of the tasks in flight, in nanoseconds, run
+    /// or not. Wait-free; may be too high for a moment, and is exact, and 0 with nothing in flight,
+    /// when nobody admits or ends tasks.
+    ///
+    /// Below 0 only where ends were recorded with other sizes than the tasks were admitted with,
+    /// and wrong above 39 hours.
+    pub fn work_in_flight(&self) -> i64 {
+        self.work().balance(self.admissions())
     }
 
     /// For how many nanoseconds the worker has had tasks without ending or starting one, at the
@@ -270,6 +287,9 @@ impl WorkerStats {
     /// Records the end of a task that a reservation vouches for. Wait-free, any thread.
     pub(crate) fn end_shared(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
         self.record::<Shared>(end, tracking, baseline);
+        if end.size != 0 {
+            self.work().end_shared(end.size);
+        }
         self.pulse().endings.end_shared();
     }
 

@@ -29,6 +29,15 @@ impl Recorder {
         self.worker.stats().set_busy_since(now);
     }
 
+    /// Notes the size of the task that was [started](Self::start), where it has one: selections then
+    /// know what is left of it. Until it [ends](Self::end), with that same size.
+    #[inline]
+    pub fn run(&mut self, size: u64) {
+        if size != 0 {
+            self.worker.stats().work().run(size);
+        }
+    }
+
     /// Notes that the worker has nothing to do from the clock's `now` on.
     #[inline]
     pub fn rest(&mut self, now: u64) {
@@ -41,6 +50,9 @@ impl Recorder {
     pub fn end(&mut self, end: &Finished) {
         let Worker { stats, tracking, baseline, .. } = &*self.worker;
         stats.record::<Exclusive>(end, tracking, baseline);
+        if end.size != 0 {
+            stats.work().end_exclusive(end.size);
+        }
         stats.pulse().endings.end_exclusive();
     }
 }
@@ -62,6 +74,21 @@ impl Recorder {
     /// Notes that the thread is awake.
     pub fn awake(&mut self) {
         self.worker.stats().admissions().must_wake();
+    }
+
+    /// Counts the size of a task that was `from`'s as this worker's. To be called before
+    /// [`adopt`](Self::adopt).
+    pub fn adopt_work(&mut self, from: &Worker, size: u64) {
+        self.worker.stats().admissions().admit_work(size);
+        from.give_up_work(size);
+    }
+
+    /// Takes the size of the running task off the work ahead of this worker: that task's thread was
+    /// given up. To be called before [`Worker::give_up`].
+    pub fn give_up_running(&mut self) {
+        let stats = self.worker.stats();
+        let size = stats.work().take_running();
+        stats.admissions().withdraw_work(size);
     }
 
     /// Counts a task that was `from`'s as this worker's. In flight is never too low meanwhile.

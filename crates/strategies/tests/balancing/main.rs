@@ -8,6 +8,7 @@ mod contention;
 mod eligibility;
 mod failing;
 mod latency;
+mod least_work;
 mod report;
 mod sampled;
 mod simulated;
