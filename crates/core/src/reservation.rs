@@ -119,13 +119,15 @@ impl<'r> Reservation<'r> {
     }
 
     /// Counts the [size](crate::TaskProfile::size) of the task as work ahead of the worker, until
-    /// the task ends or the place is given back; nothing for a size of 0. A size above 4.9 hours
+    /// the task ends or the place is given back. In place of a size that was counted before. A size above 4.9 hours
     /// counts as that, and where a worker has more than 78 hours ahead it is taken for less.
     #[inline]
     pub fn sized(mut self, size: u64) -> Self {
-        self.admissions.withdraw_work(self.size);
-        self.admissions.admit_work(size);
-        self.size = size;
+        if size != self.size {
+            self.admissions.withdraw_work(self.size);
+            self.admissions.admit_work(size);
+            self.size = size;
+        }
         self
     }
 

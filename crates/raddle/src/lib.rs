@@ -58,7 +58,7 @@ pub mod prelude {
         StartError, SuperviseStrategy, Supervisor, Task, TimerHandle, WaitStrategy, Watchdog,
     };
     pub use raddle_strategies::{
-        Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin,
-        SelectError, Shadow, ShadowReport, Strategy, StrategyName, WeightedRoundRobin,
+        Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, LeastWork, Random,
+        RoundRobin, SelectError, Shadow, ShadowReport, Strategy, StrategyName, WeightedRoundRobin,
     };
 }

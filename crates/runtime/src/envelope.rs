@@ -13,6 +13,8 @@ pub(crate) struct Envelope<A: Actor> {
     /// The clock when the task is no longer worth running; [`NEVER`] for none.
     pub(crate) deadline: u64,
     pub(crate) capability: Option<Capability>,
+    /// What it counts as in the work ahead of its worker; 0 when unknown.
+    pub(crate) size: u64,
     /// Where its key is kept in order; from when it is bound there.
     pub(crate) key: Option<Slot>,
     pub(crate) lane: Lane,

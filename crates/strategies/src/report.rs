@@ -34,6 +34,10 @@ pub struct WorkerReport {
     pub counts: Counts,
     /// Tasks in its mailbox or handler.
     pub in_flight: u64,
+    /// The sum of the sizes of those, in nanoseconds, as
+    /// [`WorkerStats::work_in_flight`](raddle_core::WorkerStats::work_in_flight).
+    #[serde(rename = "work_in_flight_ns")]
+    pub work_in_flight: i64,
     /// Its share of all selections, 0 to 1.
     pub share: f64,
     /// Mean of its last latencies, failures with their penalty; none before the first.
@@ -108,6 +112,7 @@ impl WorkerReport {
             health: *health,
             counts: stats.counts(),
             in_flight: stats.in_flight(),
+            work_in_flight: stats.work_in_flight(),
             share: 0.0,
             mean_latency: stats.latencies().mean().map(Duration::from_nanos),
             success_rate: stats.success_rate(),

@@ -93,7 +93,8 @@ impl Board {
         Signals {
             admissions: &self.admissions[lane],
             pulse: &self.pulses[lane],
-            work: &self.works[lane],
+            works: &self.works,
+            lane,
             history: &self.histories[place * self.pulses.len() + lane],
             named,
         }
@@ -108,11 +109,13 @@ impl Board {
         named: bool,
     ) -> impl Iterator<Item = Signals<'_>> {
         let words = self.admissions[lanes.clone()].iter().zip(&self.pulses[lanes.clone()]);
-        let words = words.zip(&self.works[lanes.clone()]).zip(&self.histories(place)[lanes]);
-        words.map(move |(((admissions, pulse), work), history)| Signals {
+        let first = lanes.start;
+        let words = words.zip(&self.histories(place)[lanes]).enumerate();
+        words.map(move |(index, ((admissions, pulse), history))| Signals {
             admissions,
             pulse,
-            work,
+            works: &self.works,
+            lane: first + index,
             history,
             named,
         })
@@ -166,7 +169,9 @@ fn since(time: &AtomicU64, now: u64) -> u64 {
 pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
-    work: &'r Work,
+    /// Looked up by who reads it: a fourth walk through memory costs also who does not.
+    works: &'r [Work],
+    lane: usize,
     history: &'r AtomicU32,
     named: bool,
 }
@@ -226,8 +231,8 @@ impl Signals<'_> {
             0 => 0,
             in_flight if in_flight >= CLOSED_IN_FLIGHT => u64::MAX,
             in_flight => {
-                let elapsed = self.stalled_for(now);
-                self.work.ahead(self.admissions, in_flight, elapsed, mean)
+                let elapsed = || self.stalled_for(now);
+                self.works[self.lane].ahead(self.admissions, in_flight, elapsed, mean)
             }
         }
     }

@@ -105,17 +105,21 @@ impl Work {
         (word << (64 - SUM_BITS)) >> (64 - SUM_BITS)
     }
 
-    /// The work ahead of a worker with so many tasks, at least one, for so long without progress.
+    /// The work ahead of a worker with so many tasks, at least one, which has been without progress
+    /// for the time that `elapsed` reads.
     #[inline]
     pub(super) fn ahead(
         &self,
         admissions: &Admissions,
         in_flight: u64,
-        elapsed: u64,
+        elapsed: impl FnOnce() -> u64,
         mean: Option<u64>,
     ) -> u64 {
+        // In this order: a task that the sizes count as ended is not taken for one that is run, and
+        // a running task's time is not that of an earlier one.
+        let sized = self.in_flight(admissions);
         let running = self.running();
-        ahead(self.in_flight(admissions), in_flight, running, elapsed, mean)
+        ahead(sized, in_flight, running, elapsed(), mean)
     }
 }
 

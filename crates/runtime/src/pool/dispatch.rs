@@ -105,6 +105,8 @@ impl<A: Actor> Shared<A> {
     ) -> Result<(), Full<Envelope<A>>> {
         let mailbox = &routing.mailboxes[reservation.position()];
         let lane = envelope.lane;
+        // Where a strategy picked the worker, it is already.
+        let reservation = reservation.sized(envelope.size);
         mailbox.put(reservation, lane, envelope, overflow, |oldest| {
             self.shed_oldest(mailbox.worker(), oldest);
         })
@@ -112,6 +114,7 @@ impl<A: Actor> Shared<A> {
 
     #[cold]
     fn shed_oldest(&self, worker: &Worker, oldest: Envelope<A>) {
+        worker.give_up_work(oldest.size);
         if let Some(slot) = oldest.key {
             self.release_key(slot, worker.id().seat());
         }
@@ -220,8 +223,10 @@ impl<A: Actor> Shared<A> {
         let routing = self.routing.load();
         let except = routing.position_of(worker.id().seat()).unwrap_or(NOWHERE);
         let mut profile = TaskProfile::default().given_at(self.clock.now());
-        profile.capability = envelope.capability;
+        let size = envelope.size;
+        (profile.capability, profile.size) = (envelope.capability, size);
         self.put_elsewhere(&routing, &profile, except, envelope)?;
+        worker.give_up_work(size);
         worker.give_up();
         Ok(())
     }

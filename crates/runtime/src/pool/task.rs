@@ -67,6 +67,14 @@ impl<'p, A: Actor> Task<'p, A> {
         self
     }
 
+    /// Tells how long the task is expected to run on a worker of the usual speed, for strategies
+    /// that go by the work ahead of each worker ([`LeastWork`](raddle_strategies::LeastWork)). Zero
+    /// is the same as not to tell.
+    pub fn size(mut self, expected: Duration) -> Self {
+        self.profile = self.profile.size(expected);
+        self
+    }
+
     /// Sets how urgent the task is. Tasks of one priority are run in the order given; of 8 that a
     /// worker takes while some of each wait, one at least is normal or has a key, and of 64, one is
     /// low. Control messages come before everything, are never refused for lack of room, and
@@ -173,6 +181,7 @@ impl<'p, A: Actor> Task<'p, A> {
                 given_at,
                 deadline,
                 capability: profile.capability,
+                size: profile.size,
                 key: None,
                 lane: Lane::of(profile.priority, false),
             };
@@ -237,6 +246,7 @@ impl<'p, A: Actor> Task<'p, A> {
             given_at,
             deadline: deadline.map_or(NEVER, |within| given_at.saturating_add(nanos(within))),
             capability: profile.capability,
+            size: profile.size,
             key: None,
             lane: Lane::of(profile.priority, profile.key.is_some()),
         };

@@ -89,6 +89,7 @@ impl<A: Actor> Shared<A> {
         if revoked.task {
             // In this order: in flight for the pool is never too low.
             self.ledger.adopt();
+            recorder.give_up_running();
             worker.give_up();
         }
         if let Some(slot) = revoked.slot {

@@ -35,6 +35,7 @@ impl<A: Actor> WorkerThread<A> {
                 continue;
             }
             if let Some(envelope) = mailbox.steal() {
+                self.recorder.adopt_work(sibling, envelope.size);
                 self.recorder.adopt(sibling);
                 return Some(envelope);
             }

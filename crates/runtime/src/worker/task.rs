@@ -41,7 +41,8 @@ impl<A: Actor> WorkerThread<A> {
             self.refuse(envelope, refusal, start);
             return Ended::At(start);
         }
-        let Envelope { msg, reply, given_at, deadline, capability, key, .. } = envelope;
+        let Envelope { msg, reply, given_at, deadline, capability, size, key, .. } = envelope;
+        self.recorder.run(size);
         let asker = reply.as_ref().map(|reply| reply as &dyn Asker);
         let cancelling = &self.shared.cancelling;
         let mut context = Context::new(&self.worker, deadline, asker, cancelling, &self.lease);
@@ -63,6 +64,7 @@ impl<A: Actor> WorkerThread<A> {
             wait: start.saturating_sub(given_at),
             service: end.saturating_sub(start),
             capability,
+            size,
             at: end,
             ..Finished::new(outcome_of(&ending))
         });
@@ -124,6 +126,7 @@ impl<A: Actor> WorkerThread<A> {
     fn refuse(&mut self, envelope: Envelope<A>, refusal: Refusal, now: u64) {
         let key = envelope.key;
         if matches!(refusal, Refusal::Shed) {
+            self.worker.give_up_work(envelope.size);
             self.worker.give_up();
             self.shared.shed(envelope, ShedReason::Sojourn);
         } else {
@@ -147,7 +150,7 @@ impl<A: Actor> WorkerThread<A> {
         keep: bool,
         now: u64,
     ) {
-        let Envelope { msg, reply, given_at, capability, .. } = envelope;
+        let Envelope { msg, reply, given_at, capability, size, .. } = envelope;
         let ending: Ending<A> = Err(reason);
         let outcome = outcome_of(&ending);
         debug_assert!(matches!(outcome, Outcome::Expired | Outcome::Cancelled));
@@ -157,7 +160,8 @@ impl<A: Actor> WorkerThread<A> {
             panics::contain(|| drop(msg));
         }
         let wait = now.saturating_sub(given_at);
-        self.recorder.end(&Finished { wait, capability, at: now, ..Finished::new(outcome) });
+        let end = Finished { wait, capability, size, at: now, ..Finished::new(outcome) };
+        self.recorder.end(&end);
         answer_to(reply, ending);
     }
 }

@@ -147,13 +147,13 @@ pub fn by(reply: Reply<Said, &'static str>) -> Result<String, AskError<&'static 
 }
 
 /// Shuts the pool down when every admitted task has been run: its account is balanced then and
-/// no worker has a task.
+/// no worker has a task, nor work.
 pub fn end<A: Actor>(pool: &Pool<A>) -> Account {
     let account = pool.shutdown(Drain::all()).unwrap();
     assert!(account.is_balanced(), "{account:?}");
     assert_eq!(pool.account().counts, account.counts, "nothing happens after a shutdown");
     for worker in pool.stats().balancer.workers {
-        assert_eq!(worker.in_flight, 0, "{}", worker.name);
+        assert_eq!((worker.in_flight, worker.work_in_flight), (0, 0), "{}", worker.name);
     }
     account
 }

@@ -121,9 +121,6 @@ fn balanced(strategy: &dyn Strategy, trace: &[Task]) -> Vec<u64> {
     }
     run_until(&mut servers, &mut starts, u64::MAX);
     assert_settled(&roster);
-    for member in roster.workers() {
-        assert_eq!(member.worker.stats().work_in_flight(), 0, "{}", member.worker.name());
-    }
     starts
 }
 

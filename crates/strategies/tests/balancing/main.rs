@@ -54,7 +54,8 @@ fn in_flight(roster: &Roster) -> Vec<u64> {
 fn assert_settled(roster: &Roster) {
     for member in roster.workers() {
         let stats = member.worker.stats();
-        assert_eq!(stats.in_flight(), 0, "{}", member.worker.name());
+        let ahead = (stats.in_flight(), stats.work_in_flight());
+        assert_eq!(ahead, (0, 0), "{}", member.worker.name());
         assert!(stats.counts().is_balanced(), "{}: {:?}", member.worker.name(), stats.counts());
     }
 }

@@ -54,6 +54,7 @@ fn statistics_serialise_with_the_documented_fields() {
             "success_rate",
             "wait",
             "weight",
+            "work_in_flight_ns",
         ];
         assert_eq!(keys(worker), BTreeSet::from(expected));
         let percentiles = BTreeSet::from(["max_ns", "p50_ns", "p999_ns", "p99_ns"]);
