@@ -7,7 +7,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use raddle_benches::{criterion, warm_roster, while_written};
 use raddle_core::{Reservation, Roster, TaskProfile};
-use raddle_strategies::{Balancer, ExpectedDelay, HotCold, PeakEwma, Strategy, StrategyName};
+use raddle_strategies::{Balancer, Strategy, StrategyName};
 
 const WORKERS: [usize; 5] = [4, 16, 64, 256, 1024];
 
@@ -40,12 +40,29 @@ fn base(criterion: &mut Criterion) {
 }
 
 fn each(mut measure: impl FnMut(Box<dyn Strategy>, &Roster)) {
-    let named = StrategyName::ALL.map(|name| move || name.build());
-    for workers in WORKERS {
-        named.iter().for_each(|strategy| measure(strategy(), &warm_roster(workers)));
-        measure(Box::new(PeakEwma::new()), &warm_roster(workers));
-        measure(Box::new(HotCold::new()), &warm_roster(workers));
-        measure(Box::new(ExpectedDelay::new()), &warm_roster(workers));
+    for name in StrategyName::ALL {
+        for workers in WORKERS {
+            let roster = warm_roster(workers);
+            if name == StrategyName::LeastWork {
+                give_sizes(&roster);
+            }
+            measure(name.build(), &roster);
+        }
+    }
+}
+
+/// Lets each worker have two tasks with sizes, and run the first.
+fn give_sizes(roster: &Roster) {
+    for (position, member) in roster.workers().iter().enumerate() {
+        let size = 1_000_000 + position as u64;
+        for _ in 0..2 {
+            let place = Reservation::take(&member.worker, position, None);
+            let _ = place.map(|place| place.sized(size).hand_over());
+        }
+        if let Some(mut recorder) = member.worker.recorder() {
+            recorder.start(roster.clock().now());
+            recorder.run(size);
+        }
     }
 }
 

@@ -118,6 +118,9 @@ impl Faulty {
         if saboteur.strikes(Sabotage::Unbalance) {
             cx.worker().give_up();
         }
+        if saboteur.strikes(Sabotage::Unweigh) {
+            cx.worker().give_up_work(1);
+        }
         if saboteur.strikes(Sabotage::Panic) {
             panic!("without a plan");
         }

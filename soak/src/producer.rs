@@ -86,7 +86,11 @@ impl Producer {
             pool: pool.clone(),
             handle: pool.handle(),
             rng: Rng::with_seed(records.plan.seed ^ (number as u64 + 1) << 40),
-            strategies: StrategyName::ALL.iter().map(|name| name.build()).collect(),
+            strategies: StrategyName::ALL
+                .iter()
+                .map(|name| name.build())
+                .chain([Box::new(LeastWork::new()) as Box<dyn Strategy>])
+                .collect(),
             special: Capability::intern(SPECIAL).ok(),
             given: [0; KEYS],
             asked: VecDeque::new(),
@@ -221,6 +225,10 @@ impl Producer {
         let quantile = self.chance(4);
         let mut task: Task<'_, Faulty> =
             if by_handle { self.handle.task(message) } else { self.pool.task(message) };
+        // Half of them have a size, and no two tasks in a row the same.
+        if id.is_multiple_of(2) {
+            task = task.size(Duration::from_micros(1 + id % 1_000));
+        }
         if let Some(key) = shape.key {
             task = task.key(key.index);
         }

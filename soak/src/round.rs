@@ -237,6 +237,10 @@ fn look(records: &Records, pool: &Pool<Faulty>) -> (Account, u64) {
         let tell = || format!("worker {} has {}", worker.name, worker.in_flight);
         records.findings.report(Wrong::InFlight, tell);
     }
+    for worker in stats.balancer.workers.iter().filter(|worker| worker.work_in_flight != 0) {
+        let tell = || format!("worker {} has {} ns", worker.name, worker.work_in_flight);
+        records.findings.report(Wrong::WorkAhead, tell);
+    }
     (stats.account, stats.hedges)
 }
 

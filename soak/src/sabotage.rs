@@ -22,6 +22,8 @@ pub enum Sabotage {
     OtherAnswer,
     /// Tasks leave their worker's account without an end.
     Unbalance,
+    /// Work leaves its worker's account without an end.
+    Unweigh,
     /// A place at a worker is taken for ever: it can never end.
     Occupy,
     /// Refused tasks are not noted as handed back.

@@ -61,6 +61,7 @@ fn askers_get_one_answer_and_the_right_one() {
 fn the_account_is_what_happened() {
     is_found("unbalance", "the pool's account is not what happened");
     is_found("occupy", "a worker has tasks in flight at the end");
+    is_found("unweigh", "a worker has work ahead at the end");
 }
 
 #[test]

@@ -3,7 +3,8 @@ use std::str::FromStr;
 
 use super::ConfigError;
 use crate::{
-    CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin, Strategy, WeightedRoundRobin,
+    CapabilityBest, ExpectedDelay, HotCold, LatencyBased, LeastLoaded, LeastWork, PeakEwma, Random,
+    RoundRobin, Strategy, WeightedRoundRobin,
 };
 
 /// A strategy's name, as configuration and the environment spell it.
@@ -31,17 +32,29 @@ pub enum StrategyName {
     LatencyBased,
     /// [`WeightedRoundRobin`]; `weighted_round` is understood too.
     WeightedRoundRobin,
+    /// [`PeakEwma`].
+    PeakEwma,
+    /// [`HotCold`].
+    HotCold,
+    /// [`ExpectedDelay`].
+    ExpectedDelay,
+    /// [`LeastWork`].
+    LeastWork,
 }
 
 impl StrategyName {
     /// Every name, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::RoundRobin,
         Self::LeastLoaded,
         Self::Random,
         Self::CapabilityBest,
         Self::LatencyBased,
         Self::WeightedRoundRobin,
+        Self::PeakEwma,
+        Self::HotCold,
+        Self::ExpectedDelay,
+        Self::LeastWork,
     ];
 
     /// The name as it is written.
@@ -53,6 +66,10 @@ impl StrategyName {
             Self::CapabilityBest => "capability_best",
             Self::LatencyBased => "latency_based",
             Self::WeightedRoundRobin => "weighted_round_robin",
+            Self::PeakEwma => "peak_ewma",
+            Self::HotCold => "hot_cold",
+            Self::ExpectedDelay => "expected_delay",
+            Self::LeastWork => "least_work",
         }
     }
 
@@ -65,6 +82,10 @@ impl StrategyName {
             Self::CapabilityBest => Box::new(CapabilityBest::new()),
             Self::LatencyBased => Box::new(LatencyBased::new()),
             Self::WeightedRoundRobin => Box::new(WeightedRoundRobin::new()),
+            Self::PeakEwma => Box::new(PeakEwma::new()),
+            Self::HotCold => Box::new(HotCold::new()),
+            Self::ExpectedDelay => Box::new(ExpectedDelay::new()),
+            Self::LeastWork => Box::new(LeastWork::new()),
         }
     }
 
