@@ -149,7 +149,7 @@ impl<'r> Reservation<'r> {
         let capability = self.place.capability();
         let (service, size) = (nanos(took), self.size);
         let end = Finished { service, capability, size, ..Finished::new(outcome) };
-        self.worker.end_shared(&end);
+        self.worker.end_shared(end);
         mem::forget(self);
     }
 

@@ -240,8 +240,10 @@ impl Worker {
     }
 
     /// Records the end of a task that a reservation vouches for.
-    pub(crate) fn end_shared(&self, end: &Finished) {
-        self.stats.end_shared(&self.dated(end), &self.tracking, &self.baseline);
+    #[inline]
+    pub(crate) fn end_shared(&self, mut end: Finished) {
+        end.at = self.progressed(end.at);
+        self.stats.end_shared(&end, &self.tracking, &self.baseline);
     }
 
     /// Records the end of one of this worker's tasks that was
@@ -261,20 +263,23 @@ impl Worker {
         if self.recorder_taken.load(Relaxed) {
             return Err(RecordError::HasRecorder(self.id));
         }
-        match self.stats.try_end(&self.dated(end), &self.tracking, &self.baseline) {
+        let end = Finished { at: self.progressed(end.at), ..*end };
+        match self.stats.try_end(&end, &self.tracking, &self.baseline) {
             true => Ok(()),
             false => Err(RecordError::NothingInFlight(self.id)),
         }
     }
 
-    /// Notes the time of an end, where selections have begun to note times, and tells it.
-    fn dated(&self, end: &Finished) -> Finished {
+    /// Notes the time of an end, where selections have begun to note times, and returns it; reads
+    /// the clock where `at` is unknown.
+    #[inline]
+    fn progressed(&self, at: u64) -> u64 {
         if !self.stats.notes_time() {
-            return *end;
+            return at;
         }
-        let at = if end.at == 0 { self.clock.now() } else { end.at };
+        let at = if at == 0 { self.clock.now() } else { at };
         self.stats.set_busy_since(at);
         self.stats.set_idle_since(at);
-        Finished { at, ..*end }
+        at
     }
 }

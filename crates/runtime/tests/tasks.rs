@@ -1,12 +1,13 @@
 //! What becomes of a task: reply, failure, panic, deadline, dropped reply.
 mod common;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::{Do, Gate, Obedient, Said, pool, watchdog};
-use raddle_core::{Clock, Health, WorkerSpec};
+use raddle_core::{Candidates, Clock, Health, TaskProfile, WorkerSpec};
 use raddle_runtime::{Actor, AskError, Context, Drain, EventKind, Overflow, Pool, SendError};
-use raddle_strategies::{LeastLoaded, StrategyName};
+use raddle_strategies::{LeastLoaded, Strategy, StrategyName};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -209,4 +210,34 @@ fn stats_tell_each_worker() {
     let json = serde_json::to_value(&stats).unwrap();
     assert_eq!(json["account"]["completed"], 10);
     assert_eq!(json["workers"][1]["counts"]["completed"], 5);
+}
+
+/// Remembers the first worker's peak latency.
+#[derive(Debug, Default)]
+struct LooksAtThePeak(AtomicU64);
+
+impl Strategy for LooksAtThePeak {
+    fn name(&self) -> &'static str {
+        "looks-at-the-peak"
+    }
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        let worker = candidates.worker(0);
+        let peak = worker.stats().peak_latency(worker.clock().now());
+        self.0.store(peak.unwrap_or(0), Relaxed);
+        0
+    }
+}
+
+/// Whatever strategy was there before: one that reads the decaying latencies finds them.
+#[test]
+fn ends_are_dated_under_every_strategy() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 8, Overflow::Block);
+    let looks = LooksAtThePeak::default();
+    for _ in 0..2 {
+        assert!(pool.ask(Do::WhoAreYou).unwrap().wait().is_ok());
+    }
+    let task = pool.task(Do::WhoAreYou).strategy(&looks);
+    assert!(task.ask().unwrap().wait().is_ok());
+    assert!(looks.0.load(Relaxed) >= 1);
 }
