@@ -1,7 +1,7 @@
 //! Distinct indices drawn at random.
 
 /// Two distinct indices below `count`, each ordered pair as likely; the same one twice where there
-/// is no other. Bounded steps but for the generator's, which draws again once in 2^32.
+/// is no other. Bounded steps but for the generator's, which draws again with a chance of `count` in 2^64.
 #[inline]
 pub(crate) fn two(count: usize) -> (usize, usize) {
     if count < 2 {
