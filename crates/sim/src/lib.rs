@@ -1,0 +1,20 @@
+//! The strategies of [raddle](https://docs.rs/raddle) on a virtual clock: a discrete-event
+//! simulator of pools of workers, for policies and sizes that no one machine can run.
+//!
+//! What picks is `raddle-strategies`, what is known of the workers is `raddle-core`: nothing of
+//! either is written a second time here. A [`Scenario`] says who the workers are and what is asked
+//! of them, a [`Run`] what became of it. The same scenario and seed give the same run, to the bit.
+
+mod arrivals;
+mod fault;
+mod load;
+mod run;
+mod scenario;
+mod service;
+
+pub use arrivals::Arrivals;
+pub use fault::{Fault, FaultKind};
+pub use load::{Capabilities, Keys, Load, Request};
+pub use run::{QueueSample, Run, WorkerRun};
+pub use scenario::{Dispatchers, Scenario, SimWorker};
+pub use service::Service;
