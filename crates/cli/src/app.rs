@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Parser;
+use raddle::sim::Workers;
 use thiserror::Error;
 
 use crate::args::{Cli, Command, CompareArgs, ModeName, ReplayArgs, RunArgs};
@@ -14,7 +15,6 @@ use crate::report::{self, Report, StrategyReport, WorkloadReport, table};
 use crate::run::{self, Mode, Plan, RunError};
 use crate::stop::Stop;
 use crate::trace::{self, Reading, TokenCost, TraceError};
-use crate::workers::Workers;
 use crate::workload::{self, Workload};
 
 /// A replay without `--speedup` is sped up so that a strategy is at work about so long at most.

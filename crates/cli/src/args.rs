@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use raddle::sim::{Workers, WorkersError};
 use raddle::strategies::StrategyName;
 use serde::Serialize;
 
 use crate::trace::TokenCost;
-use crate::workers::Workers;
 
 /// Spreads tasks over workers by each strategy in turn and compares what came of it.
 ///
@@ -40,7 +40,7 @@ pub enum Command {
 pub struct CompareArgs {
     /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
     /// a worker serves everything.
-    #[arg(long, value_name = "SPEC", default_value = "2x1.5:code,2x1.0:chat,2x1.0,2x0.5")]
+    #[arg(long, value_name = "SPEC", value_parser = threads, default_value = "2x1.5:code,2x1.0:chat,2x1.0,2x0.5")]
     pub workers: Workers,
     /// What both commands share.
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct ReplayArgs {
     pub trace: PathBuf,
     /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
     /// a worker serves everything.
-    #[arg(long, value_name = "SPEC", default_value = "4x1.0,4x0.5")]
+    #[arg(long, value_name = "SPEC", value_parser = threads, default_value = "4x1.0,4x0.5")]
     pub workers: Workers,
     /// Divide arrival and service times alike by this; chosen so that a strategy takes about 8 s
     /// if not given.
@@ -137,6 +137,20 @@ impl FromStr for Strategies {
         let names = || StrategyName::ALL.map(StrategyName::as_str).join(", ");
         let strategy = name.parse().map_err(|_| format!("expected all or one of {}", names()))?;
         Ok(Self(vec![strategy]))
+    }
+}
+
+/// The most workers of a real run: each is a thread.
+const MOST_THREADS: usize = 1_024;
+
+fn threads(text: &str) -> Result<Workers, String> {
+    let workers: Workers = text.parse().map_err(|error: WorkersError| error.to_string())?;
+    match workers.count() {
+        ..=MOST_THREADS => Ok(workers),
+        count => Err(format!(
+            "{count} workers are too many: expected at most {MOST_THREADS}, each is a thread \
+             (`raddle simulate` has room for more)"
+        )),
     }
 }
 

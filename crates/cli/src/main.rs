@@ -8,7 +8,6 @@ mod report;
 mod run;
 mod stop;
 mod trace;
-mod workers;
 mod workload;
 
 use std::process::ExitCode;

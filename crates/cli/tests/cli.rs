@@ -221,14 +221,15 @@ fn what_cannot_be_is_refused_with_what_could() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &small_trace());
     let trace = trace.to_str().unwrap();
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["replay", "/no/such.csv"], "cannot read the trace /no/such.csv: "),
         (&["compare", "--strategy=best"], "expected all or one of round_robin, least_loaded"),
         (&["compare", "--workers=0x1"], "`0` in `0x1` is not a number of workers: expected 1 to"),
         (&["compare", "--workers=2x0"], "`0` in `2x0` is not a speed: expected a number from"),
         (&["compare", "--workers=2xNaN"], "`NaN` in `2xNaN` is not a speed"),
         (&["compare", "--workers=some"], "`some` is not a group of workers: expected COUNTxSPEED"),
-        (&["compare", "--workers=9999999x1"], "is not a number of workers: expected 1 to 1024"),
+        (&["compare", "--workers=9999999x1"], "is not a number of workers: expected 1 to 100000"),
+        (&["compare", "--workers=1000x1,25x2"], "1025 workers are too many: expected at most 1024"),
         (&["compare", "--workers=4x1:code"], "no worker of `--workers 4x1.0:code` serves `chat`"),
         (&["compare", "--mode=open", "--concurrency=2"], "--concurrency is for the closed loop"),
         (&["compare", "--limit=0"], "'--limit <N>'"),

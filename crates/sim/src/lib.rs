@@ -6,15 +6,19 @@
 //! of them, a [`Run`] what became of it. The same scenario and seed give the same run, to the bit.
 
 mod arrivals;
+mod facts;
 mod fault;
 mod load;
 mod run;
 mod scenario;
 mod service;
+mod workers;
 
 pub use arrivals::Arrivals;
+pub use facts::{Facts, Spread};
 pub use fault::{Fault, FaultKind};
 pub use load::{Capabilities, Keys, Load, Request};
 pub use run::{QueueSample, Run, WorkerRun};
-pub use scenario::{Dispatchers, Scenario, SimWorker};
+pub use scenario::{Dispatchers, FileError, FileFault, Scenario, SimWorker};
 pub use service::Service;
+pub use workers::{WorkerPlan, Workers, WorkersError};

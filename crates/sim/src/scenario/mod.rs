@@ -1,8 +1,13 @@
+mod file;
+mod section;
+
 use std::time::Duration;
 
 use raddle_core::{Tracking, WorkerSpec};
 
 use crate::{Fault, Load};
+
+pub use file::{FileError, FileFault};
 
 /// Workers, what is asked of them, and what happens to them.
 #[derive(Clone, Debug, PartialEq)]
