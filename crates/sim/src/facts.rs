@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::service::least_of_pareto;
 use crate::{Arrivals, Capabilities, Keys, Scenario, Service};
 
 /// A trace's busiest share of its time is that of so many parts of it.
@@ -62,11 +63,6 @@ impl Spread {
 }
 
 impl Service {
-    /// The mean; of a trace that of all its tasks.
-    pub fn mean(&self) -> Duration {
-        Duration::from_secs_f64(self.spread(usize::MAX).mean)
-    }
-
     /// Mean and variation; of a trace those of its first `tasks`.
     fn spread(&self, tasks: usize) -> Spread {
         let seconds = |time: &Duration| time.as_secs_f64();
@@ -81,7 +77,7 @@ impl Service {
             }
             Self::Pareto { mean, shape, longest } => {
                 let (mean, longest) = (seconds(mean), seconds(longest));
-                let shortest = shortest(mean, *shape, longest);
+                let shortest = least_of_pareto(mean, *shape, longest);
                 Spread::of_moments(mean, moment(2.0, shortest, *shape, longest))
             }
             Self::Trace(times) => Spread::of(times.iter().take(tasks).map(seconds)),
@@ -99,21 +95,6 @@ fn moment(power: f64, low: f64, shape: f64, high: f64) -> f64 {
     let ratio = high / low;
     let integral = if rest.abs() < 1e-9 { ratio.ln() } else { (ratio.powf(rest) - 1.0) / rest };
     low.powf(power) * shape * integral / mass
-}
-
-/// The lower bound with which a bounded Pareto law has this mean: by bisection, as the mean rises
-/// with it.
-fn shortest(mean: f64, shape: f64, longest: f64) -> f64 {
-    let (mut low, mut high) = (mean * 1e-9, mean);
-    for _ in 0..100 {
-        let middle = f64::midpoint(low, high);
-        if moment(1.0, middle, shape, longest) < mean {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
 }
 
 impl Arrivals {
@@ -141,11 +122,6 @@ impl Arrivals {
 }
 
 impl Scenario {
-    /// The sum of the workers' speeds: seconds of work that they do in a second.
-    pub fn capacity(&self) -> f64 {
-        self.workers.iter().map(|worker| worker.speed).sum()
-    }
-
     /// Work that comes, as a share of what the workers can do; not a number where all tasks come
     /// at once. Adds up a trace.
     pub fn offered_load(&self) -> f64 {
@@ -224,7 +200,7 @@ impl Scenario {
         }
         let sizes: Box<dyn Iterator<Item = f64>> = match &self.load.service {
             Service::Trace(sizes) => Box::new(sizes.iter().map(Duration::as_secs_f64).cycle()),
-            law => Box::new(std::iter::repeat(law.mean().as_secs_f64())),
+            law => Box::new(std::iter::repeat(law.mean())),
         };
         let mut work = [0.0; PARTS];
         for (time, size) in times.iter().zip(sizes) {
@@ -279,7 +255,7 @@ mod tests {
         // Far from its upper end it is a Pareto law, of which c2 = 1 / (shape (shape - 2)).
         let pareto =
             Service::Pareto { mean: MS, shape: 3.0, longest: Duration::from_secs(100_000) };
-        near(pareto.mean().as_secs_f64(), 1e-3);
+        near(pareto.mean(), 1e-3);
         assert!((spread(pareto).scv - 1.0 / 3.0).abs() < 1e-4);
         let steep = spread(Service::Pareto { mean: MS, shape: 2.0, longest: 100 * MS });
         assert!(steep.scv > 1.0 && steep.scv < 3.0, "{steep:?}");

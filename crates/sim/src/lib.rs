@@ -6,15 +6,24 @@
 //! of them, a [`Run`] what became of it. The same scenario and seed give the same run, to the bit.
 
 mod arrivals;
+mod calendar;
+mod dispatchers;
+mod engine;
+mod error;
 mod facts;
 mod fault;
 mod load;
+mod measure;
+mod random;
 mod run;
 mod scenario;
+mod server;
 mod service;
 mod workers;
 
 pub use arrivals::Arrivals;
+pub use engine::{simulate, simulate_with};
+pub use error::SimError;
 pub use facts::{Facts, Spread};
 pub use fault::{Fault, FaultKind};
 pub use load::{Capabilities, Keys, Load, Request};

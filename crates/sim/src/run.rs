@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::measure::Times;
+
 /// What became of a scenario under one strategy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -67,4 +69,29 @@ pub struct QueueSample {
     pub at: Duration,
     /// Tasks in mailbox or handler, by the workers' positions.
     pub in_flight: Vec<u32>,
+}
+
+impl Run {
+    /// Nothing yet.
+    pub(crate) fn new(strategy: &str, seed: u64) -> Self {
+        Self {
+            strategy: strategy.to_owned(),
+            seed,
+            tasks: 0,
+            completed: 0,
+            failed: 0,
+            panicked: 0,
+            expired: 0,
+            rejected: 0,
+            stuck: 0,
+            stolen: 0,
+            span: Duration::ZERO,
+            sojourn: Times::new().into_histogram(),
+            wait: Times::new().into_histogram(),
+            mean_sojourn: 0.0,
+            mean_wait: 0.0,
+            workers: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
 }

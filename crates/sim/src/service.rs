@@ -1,6 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
+use raddle_core::nanos;
+
+use crate::SimError;
+use crate::error::{positive, share};
+use crate::random::exponential;
+
 /// How long a worker of speed 1 is busy with a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Service {
@@ -31,4 +38,148 @@ pub enum Service {
     },
     /// These, in order of arrival; from the first again when there are no more.
     Trace(Arc<[Duration]>),
+}
+
+impl Service {
+    pub(crate) fn check(&self) -> Result<(), SimError> {
+        let time = |what, time: &Duration| positive(what, time.as_secs_f64());
+        match self {
+            Self::Exponential { mean } => time("mean service in seconds", mean),
+            Self::Constant(service) => time("service in seconds", service),
+            Self::Bimodal { short, long, long_share } => {
+                time("short service in seconds", short)?;
+                time("long service in seconds", long)?;
+                share("share of long tasks", *long_share)
+            }
+            Self::Pareto { mean, shape, longest } => {
+                time("mean service in seconds", mean)?;
+                SimError::unless(*shape > 1.0 && shape.is_finite(), "shape", shape, || {
+                    "a number above 1, so that there is a mean".into()
+                })?;
+                SimError::unless(longest > mean, "longest service", format!("{longest:?}"), || {
+                    format!("above the mean, {mean:?}")
+                })
+            }
+            Self::Trace(times) => {
+                SimError::unless(!times.is_empty(), "trace", "empty", || "at least one task".into())
+            }
+        }
+    }
+
+    /// The mean, in seconds.
+    pub fn mean(&self) -> f64 {
+        match self {
+            Self::Exponential { mean } | Self::Pareto { mean, .. } => mean.as_secs_f64(),
+            Self::Constant(service) => service.as_secs_f64(),
+            Self::Bimodal { short, long, long_share } => {
+                short.as_secs_f64() * (1.0 - long_share) + long.as_secs_f64() * long_share
+            }
+            Self::Trace(times) => {
+                times.iter().map(Duration::as_secs_f64).sum::<f64>() / times.len().max(1) as f64
+            }
+        }
+    }
+}
+
+/// Draws service times, one after the other.
+pub(crate) struct ServiceTimes {
+    law: Law,
+    rng: Rng,
+}
+
+enum Law {
+    Exponential { mean: f64 },
+    Constant(u64),
+    Bimodal { short: u64, long: u64, long_share: f64 },
+    Pareto { least: f64, longest: f64, shape: f64 },
+    Trace { times: Arc<[Duration]>, next: usize },
+}
+
+impl ServiceTimes {
+    pub(crate) fn new(service: &Service, rng: Rng) -> Self {
+        let law = match service {
+            Service::Exponential { mean } => Law::Exponential { mean: mean.as_nanos() as f64 },
+            Service::Constant(time) => Law::Constant(nanos(*time)),
+            Service::Bimodal { short, long, long_share } => {
+                Law::Bimodal { short: nanos(*short), long: nanos(*long), long_share: *long_share }
+            }
+            Service::Pareto { mean, shape, longest } => {
+                let (mean, longest) = (mean.as_nanos() as f64, longest.as_nanos() as f64);
+                Law::Pareto {
+                    least: least_of_pareto(mean, *shape, longest),
+                    longest,
+                    shape: *shape,
+                }
+            }
+            Service::Trace(times) => Law::Trace { times: Arc::clone(times), next: 0 },
+        };
+        Self { law, rng }
+    }
+
+    /// The next service time, in nanoseconds.
+    pub(crate) fn draw(&mut self) -> u64 {
+        match &mut self.law {
+            Law::Exponential { mean } => exponential(&mut self.rng, *mean) as u64,
+            Law::Constant(time) => *time,
+            Law::Bimodal { short, long, long_share } => {
+                if self.rng.f64() < *long_share {
+                    *long
+                } else {
+                    *short
+                }
+            }
+            Law::Pareto { least, longest, shape } => {
+                // The inverse of the distribution function.
+                let above = 1.0 - (*least / *longest).powf(*shape);
+                (*least * (1.0 - self.rng.f64() * above).powf(-1.0 / *shape)) as u64
+            }
+            Law::Trace { times, next } => {
+                let time = times[*next % times.len()];
+                *next += 1;
+                nanos(time)
+            }
+        }
+    }
+}
+
+/// The least value of a Pareto distribution that is bounded above and has this mean.
+pub(crate) fn least_of_pareto(mean: f64, shape: f64, longest: f64) -> f64 {
+    let mean_of = |least: f64| {
+        let ratio = (least / longest).powf(shape);
+        least / (1.0 - ratio) * shape / (shape - 1.0) * (1.0 - (least / longest).powf(shape - 1.0))
+    };
+    // The mean rises with the least value, from 0 to the longest.
+    let (mut low, mut high) = (0.0, mean);
+    for _ in 0..200 {
+        let middle = (low + high) / 2.0;
+        if mean_of(middle) < mean { low = middle } else { high = middle }
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn each_law_has_its_mean() {
+        let laws = [
+            Service::Exponential { mean: 7 * MS },
+            Service::Constant(3 * MS),
+            Service::Bimodal { short: MS, long: 10 * MS, long_share: 0.1 },
+            Service::Pareto { mean: 5 * MS, shape: 2.5, longest: 1_000 * MS },
+            Service::Pareto { mean: 5 * MS, shape: 1.5, longest: 100 * MS },
+            Service::Trace([MS, 2 * MS, 6 * MS].into()),
+        ];
+        for law in laws {
+            law.check().unwrap();
+            let mut times = ServiceTimes::new(&law, Rng::with_seed(7));
+            let count = 1_000_000;
+            let sum: u64 = (0..count).map(|_| times.draw()).sum();
+            let mean = sum as f64 / count as f64 / 1e9;
+            assert!((mean / law.mean() - 1.0).abs() < 0.01, "{law:?}: {mean}");
+        }
+    }
 }

@@ -171,7 +171,7 @@ impl Scenario {
         let service = service.ok_or_else(|| file.missing("service", "a table [service]"))?;
         let service = read_service(service)?;
         let capacity: f64 = workers.iter().map(|worker| worker.speed).sum();
-        let full_rate = capacity / service.mean().as_secs_f64();
+        let full_rate = capacity / service.mean();
         let arrivals = file.section("arrivals")?;
         let arrivals = arrivals.ok_or_else(|| file.missing("arrivals", "a table [arrivals]"))?;
         let arrivals = read_arrivals(arrivals, full_rate)?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use raddle_core::{Tracking, WorkerSpec};
 
-use crate::{Fault, Load};
+use crate::error::{positive, share};
+use crate::{Fault, FaultKind, Load, SimError};
 
 pub use file::{FileError, FileFault};
 
@@ -87,6 +88,47 @@ impl Scenario {
             tracking: Tracking::default(),
             sample_every: None,
         }
+    }
+}
+
+impl Scenario {
+    /// The sum of the workers' speeds.
+    pub fn capacity(&self) -> f64 {
+        self.workers.iter().map(|worker| worker.speed).sum()
+    }
+
+    /// Checks whether it can be.
+    ///
+    /// # Errors
+    /// The first part that cannot, and what it may be.
+    pub fn check(&self) -> Result<(), SimError> {
+        let some =
+            |what, count: u64| SimError::unless(count > 0, what, count, || "at least 1".into());
+        some("number of workers", self.workers.len() as u64)?;
+        some("number of tasks", self.tasks)?;
+        some("number of dispatchers", self.dispatchers.count as u64)?;
+        SimError::unless(self.warm_up < self.tasks, "warm-up", self.warm_up, || {
+            format!("fewer than the tasks, which are {}", self.tasks)
+        })?;
+        for worker in &self.workers {
+            positive("speed of a worker", worker.speed)?;
+        }
+        self.load.check()?;
+        share("share of failing tasks", self.failing)?;
+        positive("refresh interval in seconds", self.refresh_every.as_secs_f64())?;
+        if let Some(every) = self.sample_every {
+            positive("sample interval in seconds", every.as_secs_f64())?;
+        }
+        for fault in &self.faults {
+            let count = self.workers.len();
+            SimError::unless(fault.worker < count, "worker of a fault", fault.worker, || {
+                format!("0 to {}", count - 1)
+            })?;
+            if let FaultKind::SlowDown { factor } = fault.kind {
+                positive("factor of a slow-down", factor)?;
+            }
+        }
+        Ok(())
     }
 }
 

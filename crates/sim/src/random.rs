@@ -1,0 +1,40 @@
+//! Random numbers: a generator for each purpose, so that every strategy meets the same tasks.
+
+use fastrand::Rng;
+
+/// What is random, each by a generator of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    Arrivals = 1,
+    Service,
+    Capabilities,
+    Keys,
+    Failing,
+    Dispatchers,
+    Stealing,
+    /// What the strategy draws, by the thread's own generator.
+    Picks,
+}
+
+/// The seed of a purpose's generator.
+pub(crate) fn seed(seed: u64, purpose: Purpose) -> u64 {
+    mix(seed ^ mix(purpose as u64))
+}
+
+pub(crate) fn rng(of: u64, purpose: Purpose) -> Rng {
+    Rng::with_seed(seed(of, purpose))
+}
+
+/// Exponentially distributed with this mean, which may be endless.
+pub(crate) fn exponential(rng: &mut Rng, mean: f64) -> f64 {
+    // 1 - u is above 0.
+    -(1.0 - rng.f64()).ln() * mean
+}
+
+/// Spreads 64 bits: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014).
+pub(crate) fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}

@@ -1,0 +1,197 @@
+//! A simulated worker: its mailbox, what it runs, and what is recorded of it.
+
+use std::collections::VecDeque;
+
+use raddle_core::{Capability, Finished, Outcome, Recorder};
+
+use crate::{FaultKind, WorkerRun};
+
+/// A task at a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    /// The clock when it came.
+    pub(crate) given_at: u64,
+    /// Nanoseconds at speed 1.
+    pub(crate) service: u64,
+    /// As the dispatcher told it; 0 when unknown.
+    pub(crate) size: u64,
+    pub(crate) capability: Option<Capability>,
+    /// Whether it must stay where it is.
+    pub(crate) keyed: bool,
+    pub(crate) fails: bool,
+    pub(crate) measured: bool,
+}
+
+/// A task that is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running {
+    pub(crate) task: Queued,
+    pub(crate) start: u64,
+    /// Nanoseconds that are left, as of `since`.
+    left: u64,
+    since: u64,
+    pub(crate) outcome: Outcome,
+}
+
+/// A worker.
+pub(crate) struct Server {
+    pub(crate) recorder: Recorder,
+    speed: f64,
+    pub(crate) queue: VecDeque<Queued>,
+    pub(crate) running: Option<Running>,
+    /// Whether it has rested since its last task.
+    pub(crate) idle: bool,
+    /// Raised when what runs changes or stands still: an end planned before is void.
+    pub(crate) turn: u32,
+    faults: Vec<(u32, FaultKind)>,
+    in_flight: u64,
+    /// The clock when `in_flight` last changed.
+    changed_at: u64,
+    /// Sum of in flight times nanoseconds.
+    area: u128,
+    busy: u64,
+    run: WorkerRun,
+}
+
+impl Server {
+    pub(crate) fn new(recorder: Recorder, speed: f64, now: u64) -> Self {
+        let name = recorder.worker().name().to_owned();
+        Self {
+            recorder,
+            speed,
+            queue: VecDeque::new(),
+            running: None,
+            idle: true,
+            turn: 0,
+            faults: Vec::new(),
+            in_flight: 0,
+            changed_at: now,
+            area: 0,
+            busy: 0,
+            run: WorkerRun {
+                name,
+                given: 0,
+                completed: 0,
+                failed: 0,
+                utilisation: 0.0,
+                mean_in_flight: 0.0,
+                max_in_flight: 0,
+            },
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Whether it could run a task at once.
+    pub(crate) fn is_free(&self) -> bool {
+        self.running.is_none() && !self.is_down()
+    }
+
+    /// Counts tasks in or out.
+    pub(crate) fn change(&mut self, by: i64, now: u64) {
+        self.area += u128::from(self.in_flight) * u128::from(now - self.changed_at);
+        self.changed_at = now;
+        self.in_flight = self.in_flight.saturating_add_signed(by);
+        self.run.max_in_flight = self.run.max_in_flight.max(self.in_flight);
+    }
+
+    /// Takes a task in, to be run when its turn comes.
+    pub(crate) fn give(&mut self, task: Queued, now: u64) {
+        self.run.given += 1;
+        self.change(1, now);
+        self.queue.push_back(task);
+    }
+
+    pub(crate) fn begin_fault(&mut self, fault: u32, kind: FaultKind, now: u64) {
+        self.stand_still(now);
+        self.faults.push((fault, kind));
+    }
+
+    pub(crate) fn end_fault(&mut self, fault: u32, now: u64) {
+        self.stand_still(now);
+        self.faults.retain(|(other, _)| *other != fault);
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.has(|kind| matches!(kind, FaultKind::Restart))
+    }
+
+    fn hangs(&self) -> bool {
+        self.has(|kind| matches!(kind, FaultKind::Hang))
+    }
+
+    fn has(&self, what: impl Fn(&FaultKind) -> bool) -> bool {
+        self.faults.iter().any(|(_, kind)| what(kind))
+    }
+
+    /// Begins to run a task; its end, if it will have one, is [`next_end`](Self::next_end).
+    pub(crate) fn start(&mut self, task: Queued, now: u64) {
+        let mut left = (task.service as f64 / self.speed).round();
+        let mut outcome = if task.fails { Outcome::Failed } else { Outcome::Completed };
+        for (_, kind) in &self.faults {
+            match kind {
+                FaultKind::SlowDown { factor } => left *= factor,
+                FaultKind::FailFast { after } => {
+                    (left, outcome) = (after.as_nanos() as f64, Outcome::Failed);
+                }
+                FaultKind::Hang | FaultKind::Restart => {}
+            }
+        }
+        self.turn += 1;
+        self.running = Some(Running { task, start: now, left: left as u64, since: now, outcome });
+    }
+
+    /// Works off what was run since the last look, and voids the end that was planned.
+    fn stand_still(&mut self, now: u64) {
+        let hangs = self.hangs();
+        if let Some(running) = &mut self.running {
+            if !hangs {
+                running.left = running.left.saturating_sub(now - running.since);
+            }
+            running.since = now;
+            self.turn += 1;
+        }
+    }
+
+    /// When the running task will end, as things stand.
+    pub(crate) fn next_end(&self) -> Option<u64> {
+        let running = self.running.as_ref().filter(|_| !self.hangs())?;
+        Some(running.since.saturating_add(running.left))
+    }
+
+    /// Ends the running task; what is to be recorded.
+    pub(crate) fn end(
+        &mut self,
+        outcome: Option<Outcome>,
+        now: u64,
+    ) -> Option<(Running, Finished)> {
+        let running = self.running.take()?;
+        self.turn += 1;
+        let outcome = outcome.unwrap_or(running.outcome);
+        let service = now - running.start;
+        self.busy += service;
+        match outcome {
+            Outcome::Completed => self.run.completed += 1,
+            _ => self.run.failed += 1,
+        }
+        let Queued { given_at, capability, size, .. } = running.task;
+        let wait = running.start - given_at;
+        let end = Finished { wait, service, capability, size, at: now, ..Finished::new(outcome) };
+        Some((running, end))
+    }
+
+    /// What became of it by the clock's `now`, when the run has lasted `span`.
+    pub(crate) fn finish(mut self, now: u64, span: u64) -> WorkerRun {
+        let now = now.max(self.changed_at);
+        self.change(0, now);
+        if let Some(running) = &self.running {
+            self.busy += now.saturating_sub(running.start);
+        }
+        let span = span.max(1) as f64;
+        self.run.utilisation = self.busy as f64 / span;
+        self.run.mean_in_flight = self.area as f64 / span;
+        self.run
+    }
+}
