@@ -5,11 +5,14 @@
 //! either is written a second time here. A [`Scenario`] says who the workers are and what is asked
 //! of them, a [`Run`] what became of it. The same scenario and seed give the same run, to the bit.
 
+mod advise;
 mod arrivals;
 mod calendar;
+mod contest;
 mod dispatchers;
 mod engine;
 mod error;
+mod estimate;
 mod facts;
 mod fault;
 mod load;
@@ -21,9 +24,12 @@ mod server;
 mod service;
 mod workers;
 
+pub use advise::{Advice, Curve, CurvePoint, MOST_LOST, Objective, Question, Standing, advise};
 pub use arrivals::Arrivals;
+pub use contest::{Contender, Job, Progress, simulate_each};
 pub use engine::{simulate, simulate_with};
 pub use error::SimError;
+pub use estimate::{CONFIDENCE, Estimate};
 pub use facts::{Facts, Spread};
 pub use fault::{Fault, FaultKind};
 pub use load::{Capabilities, Keys, Load, Request};

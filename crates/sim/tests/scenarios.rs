@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use raddle_sim::Scenario;
+use raddle_strategies::StrategyName;
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios");
@@ -41,4 +42,16 @@ fn what_is_commented_out_in_the_first_is_right_too() {
     let scenario = Scenario::from_toml(&uncommented).unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!((scenario.workers.len(), scenario.faults.len()), (10, 1));
     assert!(scenario.stealing && scenario.sizes_known && scenario.deadline.is_some());
+}
+
+#[test]
+fn each_runs() {
+    for path in examples() {
+        let mut scenario = Scenario::load(&path).unwrap();
+        (scenario.tasks, scenario.warm_up) = (3_000, 300);
+        let run = raddle_sim::simulate(&scenario, &|| StrategyName::LeastLoaded.build()).unwrap();
+        let ends = run.completed + run.failed + run.panicked + run.expired + run.rejected;
+        assert_eq!(ends + run.stuck, 3_000, "{}", path.display());
+        assert!(run.completed > 2_900, "{} completed in {}", run.completed, path.display());
+    }
 }

@@ -103,10 +103,23 @@ impl Scenario {
     /// # Errors
     /// When the file cannot be read or is no scenario.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, FileError> {
-        let path = path.as_ref();
+        Self::load_file(path.as_ref(), None)
+    }
+
+    /// The same with other workers than those of the file. A load is then a share of what these can
+    /// do, a rate stays, and faults are at these.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no scenario, with its own workers or these.
+    pub fn load_with_workers(path: impl AsRef<Path>, workers: &Workers) -> Result<Self, FileError> {
+        Self::load_file(path.as_ref(), Some(workers))
+    }
+
+    fn load_file(path: &Path, workers: Option<&Workers>) -> Result<Self, FileError> {
         let text = fs::read_to_string(path)
             .map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-        Self::from_toml(&text).map_err(|fault| FileError::Fault { path: path.to_owned(), fault })
+        Self::read(&text, workers)
+            .map_err(|fault| FileError::Fault { path: path.to_owned(), fault })
     }
 
     /// A scenario as TOML. Times are texts such as `"5ms"`; `docs/scenarios/` has an example of
@@ -155,12 +168,19 @@ impl Scenario {
     /// # Errors
     /// The first thing that is wrong: its line, key and value, and what would be right.
     pub fn from_toml(text: &str) -> Result<Self, FileFault> {
+        Self::read(text, None)
+    }
+
+    fn read(text: &str, instead: Option<&Workers>) -> Result<Self, FileFault> {
         let parsed = DeTable::parse(text).map_err(|error| FileFault::Syntax {
             line: line_of(text, error.span().map_or(0, |span| span.start)),
             message: error.message().replace('\n', ", "),
         })?;
         let mut file = Section::whole(text, parsed.get_ref());
-        let planned = read_workers(&mut file)?;
+        let mut planned = read_workers(&mut file)?;
+        if let Some(workers) = instead {
+            planned = planned_of(workers);
+        }
         let worker = |planned: &Planned| SimWorker {
             spec: planned.plan.spec().weight(planned.weight),
             speed: planned.plan.speed,
@@ -222,6 +242,10 @@ fn share(section: &mut Section<'_>, key: &'static str) -> Result<Option<f64>, Fi
     Ok(value.map(|at| at.value))
 }
 
+fn planned_of(workers: &Workers) -> Vec<Planned> {
+    workers.plans().into_iter().map(|plan| Planned { plan, weight: 1 }).collect()
+}
+
 /// Those of the line `workers` first, then those of each `[[worker]]`.
 fn read_workers(file: &mut Section<'_>) -> Result<Vec<Planned>, FileFault> {
     let allowed = "workers such as \"4x1.0:code,2x0.5\", or tables [[worker]]";
@@ -229,7 +253,7 @@ fn read_workers(file: &mut Section<'_>) -> Result<Vec<Planned>, FileFault> {
     if let Some(at) = file.text("workers", allowed)? {
         let workers: Workers =
             at.value.parse().map_err(|source| FileFault::Workers { line: at.line(), source })?;
-        all.extend(workers.plans().into_iter().map(|plan| Planned { plan, weight: 1 }));
+        all = planned_of(&workers);
     }
     for mut section in file.sections("worker")? {
         let name = section.text("name", "a name, such as \"gpu\"")?;
@@ -720,6 +744,21 @@ mod tests {
             let fault = scenario.unwrap_err().to_string();
             assert!(fault.starts_with(expected), "{fault}\nnot\n{expected}");
         }
+    }
+
+    #[test]
+    fn other_workers_have_the_same_load_or_the_same_rate_and_the_faults() {
+        let read = |arrivals: &str, workers: &str| {
+            let text = format!("workers = \"4x1\"\n{LOAD}").replace("load = 0.5", arrivals)
+                + "[[fault]]\nkind = \"hang\"\nworker = 3\n";
+            Scenario::read(&text, Some(&workers.parse().unwrap()))
+        };
+        let load = read("load = 0.5", "8x2.0").unwrap();
+        assert_eq!((load.workers.len(), load.offered_load()), (8, 0.5));
+        let rate = read("rate = 1000", "8x2.0").unwrap();
+        assert_eq!(rate.offered_load(), 0.125);
+        let fault = read("load = 0.5", "2x1.0").unwrap_err().to_string();
+        assert!(fault.contains("a worker's position, 0 to 1, or its name"), "{fault}");
     }
 
     proptest! {
