@@ -31,14 +31,23 @@ pub fn figure(value: f64, unit: Unit) -> String {
     }
 }
 
+/// An interval, the unit once if both ends have the same: `9.1 to 9.8 ms`.
+pub fn interval(from: f64, to: f64, unit: Unit) -> String {
+    let [from, to] = [from, to].map(|end| figure(end, unit));
+    match (from.split_once(' '), to.split_once(' ')) {
+        (Some((figure, unit)), Some((_, same))) if unit == same => format!("{figure} to {to}"),
+        _ => format!("{from} to {to}"),
+    }
+}
+
 /// A share of 1 as a percentage.
 pub fn percent(share: f64) -> String {
-    if !share.is_finite() {
-        return NONE.into();
-    }
-    match (share * 100.0, share.abs() * 100.0) {
-        (percent, 0.0 | 0.95..) => format!("{percent:.1} %"),
-        (percent, _) => format!("{percent:.2} %"),
+    let percent = share * 100.0;
+    match percent.abs() {
+        0.0 | 0.95..1e15 => format!("{percent:.1} %"),
+        ..0.95 => format!("{percent:.2} %"),
+        1e15..f64::INFINITY => format!("{percent:.2e} %"),
+        _ => NONE.into(),
     }
 }
 
@@ -162,6 +171,14 @@ mod tests {
         assert_eq!(figure(-0.012_34, Unit::Number), "-0.0123");
         assert_eq!(figure(f64::NAN, Unit::Seconds), NONE);
         assert_eq!(figure(f64::INFINITY, Unit::Share), NONE);
+    }
+
+    #[test]
+    fn intervals_have_their_unit_once() {
+        assert_eq!(interval(0.009, 0.0125, Unit::Seconds), "9.00 to 12.5 ms");
+        assert_eq!(interval(0.9, 1.25, Unit::Seconds), "900 ms to 1.25 s");
+        assert_eq!(interval(0.1, 0.2, Unit::Share), "10.0 to 20.0 %");
+        assert_eq!(interval(1.0, 2.0, Unit::Number), "1.00 to 2.00");
     }
 
     #[test]

@@ -1,18 +1,36 @@
-//! The report as one page that needs nothing but itself: no script, font or image from elsewhere.
+//! The report as one page that needs nothing but itself: no script, style, font or picture from
+//! elsewhere, and a policy in its head that forbids them. Without its script it says the same.
 
 mod format;
+mod load;
 mod page;
+mod percentiles;
+mod plot;
 mod ranking;
+mod scale;
+mod series;
+mod shares;
+mod table;
+#[cfg(test)]
+mod tests;
+mod timeline;
 
 use std::io;
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 #[allow(unused_imports, reason = "named by whoever fills a page")]
 pub use page::{
     Detail, Estimate, LoadCurve, LoadPoint, Page, PercentileCurve, QueueLengths, Ranking, Row,
     Shares, Timeline, Unit,
 };
+
+use series::Series;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// What the page itself says, and nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// Writes the page as HTML in UTF-8. It is made in memory first.
 ///
@@ -23,13 +41,16 @@ pub fn write(page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 fn document(page: &Page) -> Markup {
+    let series = Series::of(page);
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (page.title) }
+                style { (PreEscaped(STYLE)) (series.style()) }
             }
             body {
                 header {
@@ -38,9 +59,15 @@ fn document(page: &Page) -> Markup {
                 }
                 main {
                     (advice(page))
-                    (ranking::section(&page.ranking))
+                    (series.switches())
+                    (ranking::section(&page.ranking, &series))
+                    (percentiles::section(&page.percentiles, &series))
+                    (load::section(&page.loads, &series))
+                    (shares::section(&page.shares, &series))
+                    (timeline::section(page, &series))
                     (details(page))
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     }
@@ -50,7 +77,7 @@ fn advice(page: &Page) -> Markup {
     html! {
         @if !page.advice.is_empty() {
             section.advice aria-labelledby="advice" {
-                h2 id="advice" { "What follows" }
+                h2 id="advice" { "Advice" }
                 ul { @for sentence in &page.advice { li { (sentence) } } }
             }
         }
@@ -60,7 +87,7 @@ fn advice(page: &Page) -> Markup {
 fn details(page: &Page) -> Markup {
     html! {
         @if !page.details.is_empty() {
-            section.details aria-labelledby="details" {
+            section aria-labelledby="details" {
                 h2 id="details" { "How this was measured" }
                 dl {
                     @for detail in &page.details {
@@ -72,26 +99,5 @@ fn details(page: &Page) -> Markup {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_measured_is_written_and_what_is_not_said_has_no_section() {
-        let row = Row { strategy: "least_loaded".into(), throughput: Some(5e3), ..Row::default() };
-        let page = Page {
-            title: "a < b".into(),
-            ranking: Ranking { rows: vec![row], ..Ranking::default() },
-            ..Page::default()
-        };
-        let mut out = Vec::new();
-        write(&page, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("<h1>a &lt; b</h1>"), "{text}");
-        assert!(text.contains("least_loaded") && text.contains("5,000/s"), "{text}");
-        assert!(!text.contains("What follows") && !text.contains("How this"), "{text}");
     }
 }

@@ -114,7 +114,7 @@ pub struct LoadCurve {
 /// Latencies at one load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoadPoint {
-    /// Work offered, as a share of what the workers can do.
+    /// Work offered, as a share of what the workers can do; from 0, and below a million.
     pub load: f64,
     /// The mean latency.
     pub mean: Duration,
