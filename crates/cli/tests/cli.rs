@@ -1,11 +1,12 @@
 //! The program as its user meets it.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 
-use assert_cmd::Command;
+use common::{HEADER, json, raddle, refused, text, trace};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,35 +18,6 @@ const STRATEGIES: [&str; 6] = [
     "latency_based",
     "weighted_round_robin",
 ];
-
-const HEADER: &str = "arrival_us,capability,service_us\n";
-
-fn raddle(arguments: &[&str]) -> Output {
-    Command::cargo_bin("raddle").unwrap().args(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Runs it, wants exit code 2 and nothing printed but the error, which is returned.
-fn refused(arguments: &[&str]) -> String {
-    let output = raddle(arguments);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-    assert_eq!(text(&output.stdout), "", "{arguments:?}");
-    error
-}
-
-fn trace(folder: &TempDir, content: &str) -> PathBuf {
-    let path = folder.path().join("trace.csv");
-    fs::write(&path, content).unwrap();
-    path
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
 
 /// Fifty small tasks of two capabilities and none, 200 us apart.
 fn small_trace() -> String {

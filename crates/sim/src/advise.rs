@@ -74,7 +74,7 @@ pub struct Standing {
     /// Whether it cannot be told from the best: the interval of what it is behind holds 0. With
     /// many strategies one in twenty is told apart that does not differ.
     pub ties: bool,
-    /// Its runs, by seed.
+    /// Its runs, by seed; only the first has a timeline.
     pub runs: Vec<Run>,
 }
 
@@ -222,11 +222,15 @@ impl Question<'_> {
     }
 }
 
+/// The scenario with so many seeds. Queue lengths are noted with the first only: one timeline is
+/// as good as another, and with many workers they are long.
 fn with_seeds(scenario: &Scenario, seeds: NonZeroUsize) -> Vec<Scenario> {
-    let seeds = 0..seeds.get() as u64;
-    seeds
-        .map(|seed| Scenario { seed: scenario.seed.wrapping_add(seed), ..scenario.clone() })
-        .collect()
+    let with = |number: usize| Scenario {
+        seed: scenario.seed.wrapping_add(number as u64),
+        sample_every: scenario.sample_every.filter(|_| number == 0),
+        ..scenario.clone()
+    };
+    (0..seeds.get()).map(with).collect()
 }
 
 /// Orders strategies by what their runs gave, which are by the same seeds in the same order.
