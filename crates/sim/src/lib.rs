@@ -20,7 +20,7 @@ mod server;
 mod service;
 
 pub use arrivals::Arrivals;
-pub use engine::{simulate, simulate_with};
+pub use engine::{simulate, simulate_each, simulate_with};
 pub use error::SimError;
 pub use fault::{Fault, FaultKind};
 pub use load::{Capabilities, Keys, Load, Request};
