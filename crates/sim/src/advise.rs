@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::contest::{Contender, Job, Progress, simulate_each};
+use crate::contest::{Contender, Job, Progress, simulate_all};
 use crate::{Estimate, Facts, Run, Scenario, SimError};
 
 /// Who leaves undone at most this share of the tasks more than whoever leaves the fewest is ranked
@@ -192,7 +192,7 @@ pub fn advise(
     for contender in contenders {
         jobs.extend(seeded.iter().map(|scenario| Job { scenario, contender }));
     }
-    let runs = simulate_each(&jobs, threads, progress, |run| run)?;
+    let runs = simulate_all(&jobs, threads, progress, |run| run)?;
     let Some(runs) = runs.into_iter().collect::<Option<Vec<Run>>>() else {
         return Ok(None);
     };
@@ -292,7 +292,7 @@ fn curves(
         let scenarios = at_loads.iter().flat_map(|(_, seeded)| seeded);
         jobs.extend(scenarios.map(|scenario| Job { scenario, contender }));
     }
-    let figures = simulate_each(&jobs, question.threads, progress, |run| {
+    let figures = simulate_all(&jobs, question.threads, progress, |run| {
         (run.mean_sojourn, run.sojourn.value_at_quantile(0.99) as f64)
     })?;
     let Some(figures) = figures.into_iter().collect::<Option<Vec<(f64, f64)>>>() else {

@@ -9,7 +9,7 @@ use std::thread;
 use raddle_core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use raddle_strategies::{Strategy, StrategyName};
 
-use crate::{Run, Scenario, SimError, simulate_with};
+use crate::{Run, Scenario, SimError, simulate_each};
 
 /// A strategy that is to be tried: it is made anew for each run, so that no run knows of another.
 pub struct Contender {
@@ -71,7 +71,7 @@ pub type Progress<'a> = dyn Fn(u64) -> ControlFlow<()> + Sync + 'a;
 ///
 /// # Errors
 /// The first that a run gives.
-pub fn simulate_each<T: Send + Sync>(
+pub fn simulate_all<T: Send + Sync>(
     jobs: &[Job<'_>],
     threads: NonZeroUsize,
     progress: &Progress<'_>,
@@ -100,7 +100,7 @@ pub fn simulate_each<T: Send + Sync>(
                     ControlFlow::Continue(())
                 }
             };
-            match simulate_with(scenario, &*contender.build, &mut tell) {
+            match simulate_each(scenario, &*contender.build, &mut tell) {
                 Ok(mut run) => {
                     // It may end between two times of telling.
                     let _ = tell(scenario.tasks);

@@ -10,17 +10,17 @@ use crate::random::{Purpose, rng};
 use crate::{Dispatchers, Scenario, SimError};
 
 /// Everybody who gives tasks.
-pub(crate) struct Givers {
+pub(crate) struct Givers<'s> {
     /// One that knows everything at once, or several of which each has a view of its own.
-    givers: Vec<Giver>,
+    givers: Vec<Giver<'s>>,
     /// What happened since the last news, where views are stale.
     log: Option<Vec<News>>,
     rng: Rng,
 }
 
 /// Who gives tasks by a strategy and a view of the workers.
-struct Giver {
-    strategy: Box<dyn Strategy>,
+struct Giver<'s> {
+    strategy: &'s dyn Strategy,
     roster: Roster,
     /// Write the view's statistics; none where it is the workers' own.
     recorders: Vec<Recorder>,
@@ -60,16 +60,16 @@ pub(crate) fn roster(scenario: &Scenario, clock: &Clock) -> Result<Roster, SimEr
     Ok(builder.tracking(scenario.tracking).clock(clock.clone()).build()?)
 }
 
-impl Givers {
+impl<'s> Givers<'s> {
     pub(crate) fn new(
         scenario: &Scenario,
         truth: &Roster,
         clock: &Clock,
-        strategy: &dyn Fn() -> Box<dyn Strategy>,
+        strategies: &[&'s dyn Strategy],
     ) -> Result<Self, SimError> {
         let Dispatchers { count, news_every } = scenario.dispatchers;
         let stale = count > 1 && news_every > Duration::ZERO;
-        let giver = |_| {
+        let giver = |strategy: &&'s dyn Strategy| {
             let (roster, recorders) = if stale {
                 let roster = roster(scenario, clock)?;
                 let workers = roster.workers().iter();
@@ -78,17 +78,22 @@ impl Givers {
             } else {
                 (truth.clone(), Vec::new())
             };
-            Ok(Giver { strategy: strategy(), roster, recorders })
+            Ok(Giver { strategy: *strategy, roster, recorders })
         };
         Ok(Self {
-            givers: (0..count).map(giver).collect::<Result<_, SimError>>()?,
+            givers: strategies.iter().map(giver).collect::<Result<_, SimError>>()?,
             log: stale.then(Vec::new),
             rng: rng(scenario.seed, Purpose::Dispatchers),
         })
     }
 
     pub(crate) fn strategy(&self) -> &dyn Strategy {
-        &*self.givers[0].strategy
+        self.givers[0].strategy
+    }
+
+    /// What each knows, where that is not all there is to know.
+    pub(crate) fn views(&self) -> impl Iterator<Item = &Roster> {
+        self.givers.iter().filter(|_| self.are_stale()).map(|giver| &giver.roster)
     }
 
     pub(crate) fn are_stale(&self) -> bool {
@@ -111,7 +116,7 @@ impl Givers {
     ) -> Result<Option<usize>, SelectError> {
         let by = if self.givers.len() > 1 { self.rng.usize(..self.givers.len()) } else { 0 };
         let giver = &self.givers[by];
-        let reservation = reserve(&*giver.strategy, task, &giver.roster)?;
+        let reservation = reserve(giver.strategy, task, &giver.roster)?;
         let worker = reservation.position();
         if is_full(worker) {
             return Ok(None);

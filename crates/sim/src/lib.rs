@@ -26,8 +26,8 @@ mod workers;
 
 pub use advise::{Advice, Curve, CurvePoint, MOST_LOST, Objective, Question, Standing, advise};
 pub use arrivals::Arrivals;
-pub use contest::{Contender, Job, Progress, simulate_each};
-pub use engine::{simulate, simulate_with};
+pub use contest::{Contender, Job, Progress, simulate_all};
+pub use engine::{simulate, simulate_each, simulate_with};
 pub use error::SimError;
 pub use estimate::{CONFIDENCE, Estimate};
 pub use facts::{Facts, Spread};

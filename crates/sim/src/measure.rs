@@ -18,9 +18,8 @@ impl Times {
     }
 
     pub(crate) fn record(&mut self, nanos: u64) {
-        // Not `saturating_record`, which does not let the histogram grow.
-        let recorded = self.histogram.record(nanos);
-        debug_assert!(recorded.is_ok(), "a histogram that resizes itself has room");
+        // Not `saturating_record`, by which a histogram does not grow.
+        self.histogram.record(nanos).unwrap_or_else(|_| unreachable!("it grows"));
         self.sum += u128::from(nanos);
         self.count += 1;
     }
@@ -39,15 +38,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_time_is_in_the_histogram_to_three_digits() {
+    fn times_of_every_length_are_told_apart() {
         let mut times = Times::new();
-        let all = [0, 7, 1_000_000, 60_000_000_000, 10_u64.pow(18)];
-        all.into_iter().for_each(|nanos| times.record(nanos));
-        assert_eq!(times.mean(), all.iter().map(|nanos| *nanos as f64).sum::<f64>() / 5.0);
+        let nanos = [0, 7, 1_000_000, 3_600_000_000_000, i64::MAX as u64];
+        nanos.iter().for_each(|nanos| times.record(*nanos));
         let histogram = times.into_histogram();
-        for (nanos, quantile) in all.into_iter().zip([0.2, 0.4, 0.6, 0.8, 1.0]) {
-            let held = histogram.value_at_quantile(quantile);
-            assert!(histogram.equivalent(held, nanos), "{held} for {nanos}");
-        }
+        assert!(nanos.iter().all(|nanos| histogram.count_at(*nanos) == 1));
+        assert_eq!(histogram.len(), 5);
     }
 }

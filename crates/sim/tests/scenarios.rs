@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use raddle_sim::Scenario;
-use raddle_strategies::StrategyName;
+use raddle_strategies::LeastLoaded;
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios");
@@ -49,7 +49,7 @@ fn each_runs() {
     for path in examples() {
         let mut scenario = Scenario::load(&path).unwrap();
         (scenario.tasks, scenario.warm_up) = (3_000, 300);
-        let run = raddle_sim::simulate(&scenario, &|| StrategyName::LeastLoaded.build()).unwrap();
+        let run = raddle_sim::simulate(&scenario, &LeastLoaded::new()).unwrap();
         let ends = run.completed + run.failed + run.panicked + run.expired + run.rejected;
         assert_eq!(ends + run.stuck, 3_000, "{}", path.display());
         assert!(run.completed > 2_900, "{} completed in {}", run.completed, path.display());

@@ -8,7 +8,7 @@ mod words;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use raddle::sim::{Job, simulate_each};
+use raddle::sim::{Job, simulate_all};
 
 use crate::app::{End, Failure, print};
 use crate::args::SimulateArgs;
@@ -39,7 +39,7 @@ pub fn simulate(args: SimulateArgs) -> Result<End, Failure> {
     let (scenario, contenders) = (&asked.scenario, &asked.contenders);
     let jobs: Vec<_> = contenders.iter().map(|contender| Job { scenario, contender }).collect();
     let progress = Progress::new(scenario.tasks as usize * jobs.len());
-    let runs = simulate_each(&jobs, asked.threads, &telling(&progress, &stop), |run| run)?;
+    let runs = simulate_all(&jobs, asked.threads, &telling(&progress, &stop), |run| run)?;
     progress.clear();
 
     let interrupted = runs.iter().any(Option::is_none);
