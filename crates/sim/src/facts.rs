@@ -26,6 +26,11 @@ pub struct Facts {
     pub slowest: f64,
     /// Speed of the fastest.
     pub fastest: f64,
+    /// Tasks that come between two times that a dispatcher hears of the others, where there are
+    /// several; 0 where each knows everything at once.
+    pub unheard: f64,
+    /// Whether something happens to a worker.
+    pub faults: bool,
     /// Whether tasks ask for capabilities.
     pub capabilities: bool,
     /// Whether tasks have keys.
@@ -173,6 +178,8 @@ impl Scenario {
             gaps_scv: gaps_scv(&self.load.arrivals, tasks),
             slowest: speeds.clone().fold(f64::INFINITY, f64::min),
             fastest: speeds.fold(0.0, f64::max),
+            unheard: self.unheard(load, &sizes),
+            faults: !self.faults.is_empty(),
             capabilities: match &self.load.capabilities {
                 Capabilities::None => false,
                 Capabilities::Mix(mix) => {
@@ -186,6 +193,13 @@ impl Scenario {
                 Keys::Trace(keys) => keys.iter().take(tasks).any(Option::is_some),
             },
         }
+    }
+
+    fn unheard(&self, load: f64, sizes: &Spread) -> f64 {
+        if self.dispatchers.count < 2 || sizes.mean == 0.0 {
+            return 0.0;
+        }
+        load * self.capacity() / sizes.mean * self.dispatchers.news_every.as_secs_f64()
     }
 
     fn peak_load(&self, tasks: usize, load: f64) -> f64 {
@@ -289,6 +303,9 @@ mod tests {
         );
         near(scenario.offered_load(), 0.25);
         near(scenario.at_load(0.9).unwrap().offered_load(), 0.9);
+        assert_eq!(scenario.facts().unheard, 0.0);
+        scenario.dispatchers = crate::Dispatchers { count: 2, news_every: 5 * MS };
+        near(scenario.facts().unheard, 5.0);
         scenario.load = Load::new(
             Arrivals::Trace(Arc::from([Duration::ZERO, MS, 2 * MS, 10 * MS])),
             Service::Trace(Arc::from([2 * MS, 2 * MS, 2 * MS, 14 * MS])),

@@ -10,6 +10,8 @@ const UNEQUAL_SPEEDS: f64 = 1.2;
 const BURSTY: f64 = 1.5;
 /// Below this load queues are mostly empty.
 const LOW_LOAD: f64 = 0.4;
+/// Who ties and is behind by at most this share of the best is as good.
+const CLOSE: f64 = 0.05;
 /// At another load another strategy is named if its latency is less by this factor.
 const WORTH_NAMING: f64 = 0.95;
 
@@ -29,16 +31,18 @@ enum Looks {
     Sizes,
     Capabilities,
     Keys,
+    /// At no more than a few workers, in turn or by chance: dispatchers do not herd.
+    AtFew,
 }
 
-use Looks::{Capabilities, Keys, Queues, Sizes, Speeds};
+use Looks::{AtFew, Capabilities, Keys, Queues, Sizes, Speeds};
 
 const TRAITS: [Traits; 13] = [
     Traits {
         name: "round_robin",
         does: "gives every worker the same number of tasks and looks at nothing",
         not: "with sizes that vary, a slower worker or one that hangs, as it does not look",
-        looks_at: &[],
+        looks_at: &[AtFew],
     },
     Traits {
         name: "least_loaded",
@@ -51,7 +55,7 @@ const TRAITS: [Traits; 13] = [
         name: "random",
         does: "draws a worker and looks at nothing",
         not: "at any load at which queues form",
-        looks_at: &[],
+        looks_at: &[AtFew],
     },
     Traits {
         name: "capability_best",
@@ -69,31 +73,31 @@ const TRAITS: [Traits; 13] = [
         name: "weighted_round_robin",
         does: "shares out by measured speed and looks at no queue",
         not: "with bursts or sizes that vary, as it does not see queues",
-        looks_at: &[Speeds],
+        looks_at: &[Speeds, AtFew],
     },
     Traits {
         name: "join_idle",
         does: "takes an idle worker while there is one, else the shorter queue of two",
         not: "where workers are seldom idle, or differ much in speed",
-        looks_at: &[Queues],
+        looks_at: &[Queues, AtFew],
     },
     Traits {
         name: "power_of_two",
         does: "takes the shorter queue of two drawn at random",
         not: "with one dispatcher that knows all queues, where looking at all of them is better",
-        looks_at: &[Queues],
+        looks_at: &[Queues, AtFew],
     },
     Traits {
         name: "peak_ewma",
         does: "takes the better of two by recent latency and queue",
         not: "where workers are alike and sizes vary, as a long task is then taken for a slow worker",
-        looks_at: &[Queues, Speeds],
+        looks_at: &[Queues, Speeds, AtFew],
     },
     Traits {
         name: "hot_cold",
         does: "keeps away from the workers with the longest queues and then takes the fastest",
         not: "with few workers, of which a sample is nearly all",
-        looks_at: &[Queues, Speeds],
+        looks_at: &[Queues, Speeds, AtFew],
     },
     Traits {
         name: "expected_delay",
@@ -121,7 +125,7 @@ pub fn advice(advice: &Advice, sizes_known: bool) -> Vec<String> {
         return Vec::new();
     };
     let mut sentences = vec![winner(advice.objective, best, others)];
-    sentences.extend(ties(others));
+    sentences.extend(ties(best, others));
     let facts = &advice.facts;
     if let Some(traits) = TRAITS.iter().find(|traits| traits.name == best.strategy) {
         sentences.push(why(traits, facts));
@@ -216,14 +220,28 @@ fn measured(objective: Objective, standing: &Standing) -> String {
     format!("{mean:.digits$} ± {:.digits$} {unit}", half / nanos)
 }
 
-fn ties(others: &[Standing]) -> Option<String> {
-    let names: Vec<_> = others.iter().filter(|standing| standing.ties).collect();
-    let names = listed(names.iter().map(|standing| standing.strategy.as_str()));
-    let text = format!(
-        "It ties with {names}: on the same tasks the difference may be nothing, with a confidence \
-         of 95 %; take whichever is simplest to you."
-    );
-    (!names.is_empty()).then_some(text)
+/// Those that tie: as their figures are as good, or as their own runs differ too much to tell.
+fn ties(best: &Standing, others: &[Standing]) -> Vec<String> {
+    let is_close = |one: &&Standing| one.behind.mean <= CLOSE * best.figure.mean;
+    let (close, wide): (Vec<_>, Vec<_>) =
+        others.iter().filter(|standing| standing.ties).partition(is_close);
+    let names = |all: &[&Standing]| listed(all.iter().map(|standing| standing.strategy.as_str()));
+    let mut text = Vec::new();
+    if !close.is_empty() {
+        text.push(format!(
+            "It ties with {}: on the same tasks the difference may be nothing, with a confidence \
+             of 95 %; take whichever is simplest to you.",
+            names(&close)
+        ));
+    }
+    if !wide.is_empty() {
+        text.push(format!(
+            "That it is better than {} is likely and not sure, as their runs differ much from each \
+             other; more --seeds would tell.",
+            names(&wide)
+        ));
+    }
+    text
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -257,13 +275,23 @@ fn why(traits: &Traits, facts: &Facts) -> String {
         let ratio = facts.fastest / facts.slowest;
         reasons.push(format!("the fastest worker is {ratio:.1} times as fast as the slowest"));
     }
+    if facts.unheard >= 1.0 && looks(AtFew) {
+        reasons.push(format!(
+            "dispatchers hear late of each other ({:.0} tasks come between two news), and those \
+             that follow old news to the best worker herd there",
+            facts.unheard
+        ));
+    }
+    if facts.faults && (looks(Queues) || looks(Speeds)) {
+        reasons.push("something happens to workers, and it sees what comes of that".into());
+    }
     if facts.capabilities && looks(Capabilities) {
         reasons.push("tasks ask for capabilities".into());
     }
     if facts.keys && looks(Keys) {
         reasons.push("tasks have keys".into());
     }
-    if reasons.is_empty() && traits.looks_at.is_empty() && facts.load < LOW_LOAD {
+    if reasons.is_empty() && !looks(Queues) && !looks(Speeds) && facts.load < LOW_LOAD {
         reasons.push("at this load queues are mostly empty, so that looking gains little".into());
     }
     if reasons.is_empty() && looks(Queues) && facts.load >= LOW_LOAD {
@@ -335,6 +363,8 @@ mod tests {
             gaps_scv: 1.0,
             slowest: 1.0,
             fastest: 1.0,
+            unheard: 0.0,
+            faults: false,
             capabilities: false,
             keys: false,
         }
@@ -400,6 +430,28 @@ mod tests {
         ] {
             assert!(text.contains(reason), "{reason} in {text}");
         }
+    }
+
+    #[test]
+    fn a_tie_by_wide_runs_is_no_draw() {
+        let mut wide = ranking();
+        wide[1].behind = Estimate { mean: 6e6, half_width: Some(7e6) };
+        let text = advice(&advised(Objective::P99, facts(), wide), false);
+        let expected = "That it is better than latency_based is likely and not sure";
+        assert!(text[1].starts_with(expected), "{}", text[1]);
+    }
+
+    #[test]
+    fn late_news_and_faults_are_reasons() {
+        let facts = Facts { unheard: 20.0, faults: true, ..facts() };
+        let of = |name| {
+            let all = vec![standing(name, 5.0, 0.0, true), standing("x", 9.0, 4.0, false)];
+            advice(&advised(Objective::P99, facts, all), false).join("\n")
+        };
+        assert!(of("round_robin").contains("(20 tasks come between two news)"));
+        assert!(!of("round_robin").contains("something happens to workers"));
+        assert!(of("least_loaded").contains("something happens to workers"));
+        assert!(!of("least_loaded").contains("20 tasks"));
     }
 
     #[test]
