@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Parser;
+use raddle::sim::{SimError, Workers};
 use thiserror::Error;
 
 use crate::args::{Cli, Command, CompareArgs, ModeName, ReplayArgs, RunArgs};
@@ -12,10 +13,10 @@ use crate::progress::Progress;
 use crate::report::file::{FileError, OutputFile};
 use crate::report::{self, Report, StrategyReport, WorkloadReport, table};
 use crate::run::{self, Mode, Plan, RunError};
+use crate::simulation;
 use crate::stop::Stop;
 use crate::trace::{self, Reading, TokenCost, TraceError};
-use crate::workers::Workers;
-use crate::workload::{self, Workload};
+use crate::workload::{self, NotServed, Workload};
 
 /// A replay without `--speedup` is sped up so that a strategy is at work about so long at most.
 const LONGEST_REPLAY: Duration = Duration::from_secs(8);
@@ -37,23 +38,40 @@ pub enum Failure {
     /// A report cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Both reports would be the same file.
-    #[error("--json and --csv name the same file {0}: expected two files")]
-    SameFile(String),
+    /// The scenario is not one.
+    #[error(transparent)]
+    Scenario(#[from] raddle::sim::FileError),
+    /// Two reports would be the same file.
+    #[error("{one} and {other} name the same file {file}: expected two files")]
+    SameFile {
+        /// An option.
+        one: String,
+        /// Another.
+        other: String,
+        /// What both name.
+        file: String,
+    },
+    /// A load that arrivals cannot be scaled to.
+    #[error(
+        "--load {load} cannot be had: the tasks come all at once or take no time, so that there is \
+         no load to scale (expected a trace or scenario with both)"
+    )]
+    NoLoad {
+        /// What was asked for.
+        load: f64,
+    },
+    /// Too many capability names.
+    #[error(transparent)]
+    Capability(#[from] raddle::core::CapabilityError),
+    /// It cannot be simulated.
+    #[error("cannot simulate: {0}")]
+    Simulation(#[from] SimError),
     /// The two contradict each other.
     #[error("--concurrency is for the closed loop: leave it out or say --mode closed")]
     OpenConcurrency,
     /// Nobody could do some of the tasks.
-    #[error(
-        "no worker of `--workers {workers}` serves `{capability}`, which tasks ask for: \
-         expected one with :{capability}, or one without capabilities, which serves everything"
-    )]
-    NoCapableWorker {
-        /// The workers.
-        workers: String,
-        /// What none of them serves.
-        capability: String,
-    },
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
     /// Ctrl-C could not be listened to.
     #[error("cannot listen for Ctrl-C: {0}")]
     CtrlC(#[from] ctrlc::Error),
@@ -70,6 +88,8 @@ pub fn run(cli: Cli) -> Result<End, Failure> {
     match cli.command {
         Some(Command::Replay(args)) => replay(args),
         Some(Command::Compare(args)) => compare(args),
+        Some(Command::Simulate(args)) => simulation::simulate(args),
+        Some(Command::Advise(args)) => simulation::advise(args),
         None => match Cli::parse_from(["raddle", "compare"]).command {
             Some(Command::Compare(args)) => compare(args),
             _ => unreachable!("`raddle compare` is the command compare"),
@@ -124,10 +144,7 @@ fn measure(
     args: RunArgs,
 ) -> Result<End, Failure> {
     let mode = mode(&args, &workers)?;
-    if let Some(capability) = workload.capabilities.iter().find(|name| !workers.serve(name)) {
-        let (workers, capability) = (workers.to_string(), capability.to_owned());
-        return Err(Failure::NoCapableWorker { workers, capability });
-    }
+    workload.check_served_by(&workers)?;
     let outputs = Outputs::check(&args)?;
     let plan = Plan {
         workload,
@@ -176,7 +193,8 @@ impl Outputs {
         if let (Some(json), Some(csv)) = (&args.json, &args.csv)
             && json == csv
         {
-            return Err(Failure::SameFile(json.display().to_string()));
+            let (one, other) = ("--json".to_owned(), "--csv".to_owned());
+            return Err(Failure::SameFile { one, other, file: json.display().to_string() });
         }
         let check = |path: &Option<_>| path.as_deref().map(OutputFile::check).transpose();
         Ok(Self { json: check(&args.json)?, csv: check(&args.csv)? })
@@ -234,7 +252,7 @@ fn tables(report: &Report) -> String {
         text += "\nInterrupted: what was measured until then.\n";
     }
     if !report.strategies.is_empty() {
-        let (figures, shares) = (table::figures(report), table::shares(report));
+        let (figures, shares) = (table::figures(report), table::shares(&report.strategies));
         text +=
             &format!("\n{figures}\n{}\n\nshare of completed tasks\n{shares}\n", table::legend());
     }
@@ -242,7 +260,7 @@ fn tables(report: &Report) -> String {
 }
 
 /// Prints; that nobody reads on is no failure.
-fn print(text: &str) -> io::Result<()> {
+pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

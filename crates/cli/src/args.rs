@@ -1,15 +1,15 @@
 //! The command line.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use raddle::sim::{Objective, Workers, WorkersError};
 use raddle::strategies::StrategyName;
 use serde::Serialize;
 
 use crate::trace::TokenCost;
-use crate::workers::Workers;
 
 /// Spreads tasks over workers by each strategy in turn and compares what came of it.
 ///
@@ -33,6 +33,16 @@ pub enum Command {
     /// optional fourth column `key`, or that of the Azure LLM inference traces,
     /// `TIMESTAMP,ContextTokens,GeneratedTokens`. Lines are in order of arrival.
     Replay(ReplayArgs),
+    /// Simulate the strategies on a virtual clock, with any number of workers.
+    ///
+    /// FILE is a scenario (its name ends in .toml; the examples in docs/scenarios tell every key)
+    /// or a trace as `replay` takes it.
+    Simulate(SimulateArgs),
+    /// Say which strategy is best for a trace or a scenario, how surely, and why.
+    ///
+    /// Each strategy is simulated with several seeds. Those that cannot be told from the best
+    /// with a confidence of 95 % are said to tie.
+    Advise(AdviseArgs),
 }
 
 /// Arguments of `raddle compare`.
@@ -40,7 +50,7 @@ pub enum Command {
 pub struct CompareArgs {
     /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
     /// a worker serves everything.
-    #[arg(long, value_name = "SPEC", default_value = "2x1.5:code,2x1.0:chat,2x1.0,2x0.5")]
+    #[arg(long, value_name = "SPEC", value_parser = threads, default_value = "2x1.5:code,2x1.0:chat,2x1.0,2x0.5")]
     pub workers: Workers,
     /// What both commands share.
     #[command(flatten)]
@@ -54,7 +64,7 @@ pub struct ReplayArgs {
     pub trace: PathBuf,
     /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
     /// a worker serves everything.
-    #[arg(long, value_name = "SPEC", default_value = "4x1.0,4x0.5")]
+    #[arg(long, value_name = "SPEC", value_parser = threads, default_value = "4x1.0,4x0.5")]
     pub workers: Workers,
     /// Divide arrival and service times alike by this; chosen so that a strategy takes about 8 s
     /// if not given.
@@ -69,6 +79,95 @@ pub struct ReplayArgs {
     /// What both commands share.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// Arguments of `raddle simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// What both commands that simulate share.
+    #[command(flatten)]
+    pub asked: AskedArgs,
+    /// Write the figures as CSV, one line a strategy.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+}
+
+/// Arguments of `raddle advise`.
+#[derive(Debug, Args)]
+pub struct AdviseArgs {
+    /// What both commands that simulate share.
+    #[command(flatten)]
+    pub asked: AskedArgs,
+    /// What is to be best.
+    #[arg(long, value_enum, default_value_t = ObjectiveName::P99)]
+    pub objective: ObjectiveName,
+    /// How many runs each strategy makes. A trace is the same in all, and only the strategies'
+    /// random choices differ; a scenario's load is drawn anew in each.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1_000), default_value_t = 5)]
+    pub seeds: u16,
+}
+
+/// What both commands that simulate share.
+#[derive(Debug, Args)]
+pub struct AskedArgs {
+    /// The scenario (*.toml) or the trace.
+    pub file: PathBuf,
+    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
+    /// a worker serves everything [default: the scenario's own; 4x1.0,4x0.5 for a trace].
+    #[arg(long, value_name = "SPEC")]
+    pub workers: Option<Workers>,
+    /// A strategy by name, or all of them.
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    pub strategy: Strategies,
+    /// So many tasks: of a trace the first, of a scenario instead of its own number.
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<NonZeroU64>,
+    /// Seed of whatever is random [default: the scenario's own; 1 for a trace].
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Let tasks come so much faster or slower that this share of the workers' capacity is asked
+    /// for.
+    #[arg(long, value_name = "X", value_parser = load, conflicts_with = "speedup")]
+    pub load: Option<f64>,
+    /// Let tasks come X times as fast; how long they take stays.
+    #[arg(long, value_name = "X", value_parser = speedup)]
+    pub speedup: Option<f64>,
+    /// Traces: tasks do not tell beforehand how long they take.
+    #[arg(long)]
+    pub sizes_unknown: bool,
+    /// Azure traces: milliseconds of service a context token.
+    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().context_ms)]
+    pub context_token_ms: f64,
+    /// Azure traces: milliseconds of service a generated token.
+    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().generated_ms)]
+    pub generated_token_ms: f64,
+    /// Write a page with charts, for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What is to be best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ObjectiveName {
+    /// The 99th percentile of latency.
+    P99,
+    /// The mean latency.
+    Mean,
+    /// Completed tasks a second.
+    Throughput,
+}
+
+impl From<ObjectiveName> for Objective {
+    fn from(name: ObjectiveName) -> Self {
+        match name {
+            ObjectiveName::P99 => Self::P99,
+            ObjectiveName::Mean => Self::Mean,
+            ObjectiveName::Throughput => Self::Throughput,
+        }
+    }
 }
 
 /// What both commands share.
@@ -140,6 +239,20 @@ impl FromStr for Strategies {
     }
 }
 
+/// The most workers of a real run: each is a thread.
+const MOST_THREADS: usize = 1_024;
+
+fn threads(text: &str) -> Result<Workers, String> {
+    let workers: Workers = text.parse().map_err(|error: WorkersError| error.to_string())?;
+    match workers.count() {
+        ..=MOST_THREADS => Ok(workers),
+        count => Err(format!(
+            "{count} workers are too many: expected at most {MOST_THREADS}, each is a thread \
+             (`raddle simulate` has room for more)"
+        )),
+    }
+}
+
 fn number(text: &str, expected: &str, right: impl Fn(f64) -> bool) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| right(*number));
     number.ok_or_else(|| format!("expected {expected}"))
@@ -147,6 +260,11 @@ fn number(text: &str, expected: &str, right: impl Fn(f64) -> bool) -> Result<f64
 
 fn speedup(text: &str) -> Result<f64, String> {
     number(text, "a number from 0.001 to 1000000000", |x| (1e-3..=1e9).contains(&x))
+}
+
+fn load(text: &str) -> Result<f64, String> {
+    let expected = "a share of what the workers can do, a number from 0.001 to 100";
+    number(text, expected, |x| (1e-3..=100.0).contains(&x))
 }
 
 fn cost(text: &str) -> Result<f64, String> {

@@ -1,4 +1,5 @@
-//! The program `raddle`: runs the strategies on the real runtime and compares what came of it.
+//! The program `raddle`: runs the strategies on the real runtime or on a virtual clock, and
+//! compares what came of it.
 #![warn(missing_docs)]
 
 mod app;
@@ -6,15 +7,16 @@ mod args;
 mod progress;
 mod report;
 mod run;
+mod simulation;
 mod stop;
 mod trace;
-mod workers;
 mod workload;
 
 use std::process::ExitCode;
 
 use app::{End, Failure};
 use clap::Parser;
+use raddle::sim::SimError;
 
 /// Something went wrong in the run itself.
 const FAILED: u8 = 1;
@@ -30,7 +32,9 @@ fn main() -> ExitCode {
         Err(failure) => {
             eprintln!("error: {failure}");
             match failure {
-                Failure::Run(_) | Failure::CtrlC(_) => FAILED.into(),
+                Failure::Run(_) | Failure::CtrlC(_) | Failure::Simulation(SimError::Astray(_)) => {
+                    FAILED.into()
+                }
                 _ => WRONG.into(),
             }
         }

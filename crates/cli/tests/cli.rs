@@ -1,11 +1,12 @@
 //! The program as its user meets it.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 
-use assert_cmd::Command;
+use common::{HEADER, json, raddle, refused, text, trace};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,35 +18,6 @@ const STRATEGIES: [&str; 6] = [
     "latency_based",
     "weighted_round_robin",
 ];
-
-const HEADER: &str = "arrival_us,capability,service_us\n";
-
-fn raddle(arguments: &[&str]) -> Output {
-    Command::cargo_bin("raddle").unwrap().args(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Runs it, wants exit code 2 and nothing printed but the error, which is returned.
-fn refused(arguments: &[&str]) -> String {
-    let output = raddle(arguments);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-    assert_eq!(text(&output.stdout), "", "{arguments:?}");
-    error
-}
-
-fn trace(folder: &TempDir, content: &str) -> PathBuf {
-    let path = folder.path().join("trace.csv");
-    fs::write(&path, content).unwrap();
-    path
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
 
 /// Fifty small tasks of two capabilities and none, 200 us apart.
 fn small_trace() -> String {
@@ -221,14 +193,15 @@ fn what_cannot_be_is_refused_with_what_could() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &small_trace());
     let trace = trace.to_str().unwrap();
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["replay", "/no/such.csv"], "cannot read the trace /no/such.csv: "),
         (&["compare", "--strategy=best"], "expected all or one of round_robin, least_loaded"),
         (&["compare", "--workers=0x1"], "`0` in `0x1` is not a number of workers: expected 1 to"),
         (&["compare", "--workers=2x0"], "`0` in `2x0` is not a speed: expected a number from"),
         (&["compare", "--workers=2xNaN"], "`NaN` in `2xNaN` is not a speed"),
         (&["compare", "--workers=some"], "`some` is not a group of workers: expected COUNTxSPEED"),
-        (&["compare", "--workers=9999999x1"], "is not a number of workers: expected 1 to 1024"),
+        (&["compare", "--workers=9999999x1"], "is not a number of workers: expected 1 to 100000"),
+        (&["compare", "--workers=1000x1,25x2"], "1025 workers are too many: expected at most 1024"),
         (&["compare", "--workers=4x1:code"], "no worker of `--workers 4x1.0:code` serves `chat`"),
         (&["compare", "--mode=open", "--concurrency=2"], "--concurrency is for the closed loop"),
         (&["compare", "--limit=0"], "'--limit <N>'"),

@@ -64,9 +64,6 @@ pub enum TrackingError {
 /// What the pool's mean is taken for, in nanoseconds, before its first success.
 const UNKNOWN_MEAN: f64 = 10_000_000.0;
 
-const SHORTEST_DECAY: Duration = Duration::from_millis(1);
-const LONGEST_DECAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 impl Default for Tracking {
     fn default() -> Self {
         Self {
@@ -83,6 +80,10 @@ impl Default for Tracking {
 impl Tracking {
     /// The longest window.
     pub const MAX_WINDOW: usize = 65_536;
+    /// The shortest time in which a peak decays.
+    pub const MIN_PEAK_DECAY: Duration = Duration::from_millis(1);
+    /// The longest.
+    pub const MAX_PEAK_DECAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// Whether a success in `service` nanoseconds is a fast one where the pool's mean is `mean`.
     #[inline]
@@ -109,7 +110,7 @@ impl Tracking {
         if !(self.failure_penalty.is_finite() && self.failure_penalty >= 0.0) {
             return Err(TrackingError::Penalty(self.failure_penalty));
         }
-        if !(SHORTEST_DECAY..=LONGEST_DECAY).contains(&self.peak_decay) {
+        if !(Tracking::MIN_PEAK_DECAY..=Tracking::MAX_PEAK_DECAY).contains(&self.peak_decay) {
             return Err(TrackingError::PeakDecay(self.peak_decay));
         }
         Ok(())

@@ -39,10 +39,13 @@
 //! ```
 //!
 //! This crate is the other three in one: [`core`] (what is known about each worker),
-//! [`strategies`] (which worker next, useful without the runtime) and [`runtime`] (pools).
+//! [`strategies`] (which worker next, useful without the runtime) and [`runtime`] (pools). With the
+//! feature `sim` there is a fourth, the simulator.
 
 pub use raddle_core as core;
 pub use raddle_runtime as runtime;
+#[cfg(feature = "sim")]
+pub use raddle_sim as sim;
 pub use raddle_strategies as strategies;
 
 /// Everything that a program with a pool needs.

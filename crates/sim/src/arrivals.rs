@@ -65,7 +65,7 @@ impl Arrivals {
 
 /// The share of time that is within bursts.
 fn busy_share(burst: Duration, quiet: Duration) -> f64 {
-    burst.as_secs_f64() / (burst + quiet).as_secs_f64()
+    burst.as_secs_f64() / (burst.as_secs_f64() + quiet.as_secs_f64())
 }
 
 /// Draws arrivals, one after the other.

@@ -10,17 +10,17 @@ use crate::random::{Purpose, rng};
 use crate::{Dispatchers, Scenario, SimError};
 
 /// Everybody who gives tasks.
-pub(crate) struct Givers {
+pub(crate) struct Givers<'s> {
     /// One that knows everything at once, or several of which each has a view of its own.
-    givers: Vec<Giver>,
+    givers: Vec<Giver<'s>>,
     /// What happened since the last news, where views are stale.
     log: Option<Vec<News>>,
     rng: Rng,
 }
 
 /// Who gives tasks by a strategy and a view of the workers.
-struct Giver {
-    strategy: Box<dyn Strategy>,
+struct Giver<'s> {
+    strategy: &'s dyn Strategy,
     roster: Roster,
     /// Write the view's statistics; none where it is the workers' own.
     recorders: Vec<Recorder>,
@@ -40,6 +40,7 @@ enum What {
     },
     Started {
         at: u64,
+        size: u64,
     },
     Ended(Finished),
     Resting {
@@ -48,6 +49,7 @@ enum What {
     /// It took a task from another.
     Took {
         from: usize,
+        size: u64,
     },
 }
 
@@ -60,16 +62,16 @@ pub(crate) fn roster(scenario: &Scenario, clock: &Clock) -> Result<Roster, SimEr
     Ok(builder.tracking(scenario.tracking).clock(clock.clone()).build()?)
 }
 
-impl Givers {
+impl<'s> Givers<'s> {
     pub(crate) fn new(
         scenario: &Scenario,
         truth: &Roster,
         clock: &Clock,
-        strategy: &dyn Fn() -> Box<dyn Strategy>,
+        strategies: &[&'s dyn Strategy],
     ) -> Result<Self, SimError> {
         let Dispatchers { count, news_every } = scenario.dispatchers;
         let stale = count > 1 && news_every > Duration::ZERO;
-        let giver = |_| {
+        let giver = |strategy: &&'s dyn Strategy| {
             let (roster, recorders) = if stale {
                 let roster = roster(scenario, clock)?;
                 let workers = roster.workers().iter();
@@ -78,17 +80,22 @@ impl Givers {
             } else {
                 (truth.clone(), Vec::new())
             };
-            Ok(Giver { strategy: strategy(), roster, recorders })
+            Ok(Giver { strategy: *strategy, roster, recorders })
         };
         Ok(Self {
-            givers: (0..count).map(giver).collect::<Result<_, SimError>>()?,
+            givers: strategies.iter().map(giver).collect::<Result<_, SimError>>()?,
             log: stale.then(Vec::new),
             rng: rng(scenario.seed, Purpose::Dispatchers),
         })
     }
 
     pub(crate) fn strategy(&self) -> &dyn Strategy {
-        &*self.givers[0].strategy
+        self.givers[0].strategy
+    }
+
+    /// What each knows, where that is not all there is to know.
+    pub(crate) fn views(&self) -> impl Iterator<Item = &Roster> {
+        self.givers.iter().filter(|_| self.are_stale()).map(|giver| &giver.roster)
     }
 
     pub(crate) fn are_stale(&self) -> bool {
@@ -111,7 +118,7 @@ impl Givers {
     ) -> Result<Option<usize>, SelectError> {
         let by = if self.givers.len() > 1 { self.rng.usize(..self.givers.len()) } else { 0 };
         let giver = &self.givers[by];
-        let reservation = reserve(&*giver.strategy, task, &giver.roster)?;
+        let reservation = reserve(giver.strategy, task, &giver.roster)?;
         let worker = reservation.position();
         if is_full(worker) {
             return Ok(None);
@@ -125,8 +132,8 @@ impl Givers {
         Ok(Some(worker))
     }
 
-    pub(crate) fn started(&mut self, worker: usize, at: u64) {
-        self.note(worker, What::Started { at });
+    pub(crate) fn started(&mut self, worker: usize, at: u64, size: u64) {
+        self.note(worker, What::Started { at, size });
     }
 
     pub(crate) fn ended(&mut self, worker: usize, end: Finished) {
@@ -137,8 +144,8 @@ impl Givers {
         self.note(worker, What::Resting { at });
     }
 
-    pub(crate) fn took(&mut self, worker: usize, from: usize) {
-        self.note(worker, What::Took { from });
+    pub(crate) fn took(&mut self, worker: usize, from: usize, size: u64) {
+        self.note(worker, What::Took { from, size });
     }
 
     fn note(&mut self, worker: usize, what: What) {
@@ -156,11 +163,16 @@ impl Givers {
                 match what {
                     What::Given { by, .. } if *by == me => {}
                     What::Given { task, .. } => admit(&giver.roster, *worker, task),
-                    What::Started { at } => recorder.start(*at),
+                    What::Started { at, size } => {
+                        recorder.start(*at);
+                        recorder.run(*size);
+                    }
                     What::Ended(end) => recorder.end(end),
                     What::Resting { at } => recorder.rest(*at),
-                    What::Took { from } => {
-                        recorder.adopt(&giver.roster.workers()[*from].worker);
+                    What::Took { from, size } => {
+                        let from = &giver.roster.workers()[*from].worker;
+                        recorder.adopt_work(from, *size);
+                        recorder.adopt(from);
                     }
                 }
             }
@@ -173,6 +185,6 @@ impl Givers {
 fn admit(roster: &Roster, position: usize, task: &TaskProfile) {
     let worker = &roster.workers()[position].worker;
     if let Some(reservation) = Reservation::take(worker, position, task.capability) {
-        let _ = reservation.hand_over();
+        let _ = reservation.sized(task.size).hand_over();
     }
 }

@@ -11,27 +11,27 @@ use crate::calendar::{Calendar, Event};
 use crate::dispatchers::{Givers, roster};
 use crate::load::{Drawn, Tasks};
 use crate::measure::Times;
-use crate::random::{Purpose, rng, seed};
+use crate::random::{Purpose, ThreadSeed, rng, seed};
 use crate::server::{Queued, Server};
 use crate::{Fault, FaultKind, QueueSample, Run, Scenario, SimError};
 
 /// Siblings that an idle worker looks at for a task, as in the runtime.
 const LOOKED_AT: usize = 32;
-/// Tasks between two looks at whether to go on.
+/// Steps between two looks at whether to go on.
 const REPORTED: u64 = 1 << 16;
 /// The clock at the start: 0 stands for unknown.
 const START: u64 = 1;
 
 /// Runs a scenario under a strategy.
 ///
-/// `strategy` makes one for each dispatcher. The run is the same to the bit for the same scenario
-/// and strategy: what the strategy draws comes from the thread's own generator of `fastrand`,
-/// which this seeds.
+/// The run is the same to the bit for the same scenario and strategy, if that has not picked
+/// before: what it draws comes from the thread's own generator of `fastrand`, which is seeded for
+/// the run and put back after it. Several dispatchers share the strategy, see [`simulate_each`].
 ///
 /// ```
 /// use std::time::Duration;
 /// use raddle_sim::{Arrivals, Load, Scenario, Service, SimWorker, simulate};
-/// use raddle_strategies::StrategyName;
+/// use raddle_strategies::LeastLoaded;
 ///
 /// // Sixteen workers, tasks of 1 ms in the mean, load 0.9.
 /// let service = Service::Exponential { mean: Duration::from_millis(1) };
@@ -39,7 +39,7 @@ const START: u64 = 1;
 /// let mut scenario = Scenario::new(SimWorker::equal(16), load);
 /// (scenario.tasks, scenario.warm_up) = (20_000, 2_000);
 ///
-/// let run = simulate(&scenario, &|| StrategyName::LeastLoaded.build())?;
+/// let run = simulate(&scenario, &LeastLoaded::new())?;
 /// assert_eq!(run.completed, 20_000);
 /// println!("mean {:.2} ms", run.mean_sojourn / 1e6);
 /// # Ok::<(), raddle_sim::SimError>(())
@@ -47,25 +47,47 @@ const START: u64 = 1;
 ///
 /// # Errors
 /// When the scenario [cannot be](Scenario::check).
-pub fn simulate(
-    scenario: &Scenario,
-    strategy: &dyn Fn() -> Box<dyn Strategy>,
-) -> Result<Run, SimError> {
+pub fn simulate(scenario: &Scenario, strategy: &dyn Strategy) -> Result<Run, SimError> {
     simulate_with(scenario, strategy, |_| ControlFlow::Continue(()))
 }
 
-/// The same, and tells now and then how many tasks have come.
+/// The same, and tells now and then how many tasks have come: the run goes on or is stopped.
 ///
 /// # Errors
-/// As [`simulate`], and when it is told to stop.
+/// As [`simulate`], and [`SimError::Stopped`].
 pub fn simulate_with(
+    scenario: &Scenario,
+    strategy: &dyn Strategy,
+    progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Run, SimError> {
+    scenario.check()?;
+    play(scenario, &vec![strategy; scenario.dispatchers.count], progress)
+}
+
+/// The same with a strategy of its own for each dispatcher, as processes that know nothing of each
+/// other have: each its own rotation, and its own schedule by its own view.
+///
+/// # Errors
+/// As [`simulate_with`].
+pub fn simulate_each(
     scenario: &Scenario,
     strategy: &dyn Fn() -> Box<dyn Strategy>,
     progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Run, SimError> {
     scenario.check()?;
-    fastrand::seed(seed(scenario.seed, Purpose::Picks));
-    let mut engine = Engine::new(scenario, strategy)?;
+    let owned: Vec<_> = (0..scenario.dispatchers.count).map(|_| strategy()).collect();
+    let strategies: Vec<_> = owned.iter().map(|strategy| &**strategy).collect();
+    play(scenario, &strategies, progress)
+}
+
+/// Runs a scenario that can be, with a strategy a dispatcher.
+fn play<'s>(
+    scenario: &'s Scenario,
+    strategies: &[&'s dyn Strategy],
+    progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Run, SimError> {
+    let _picks = ThreadSeed::set(seed(scenario.seed, Purpose::Picks));
+    let mut engine = Engine::new(scenario, strategies)?;
     engine.run(progress)?;
     engine.finish()
 }
@@ -76,10 +98,12 @@ struct Engine<'s> {
     now: u64,
     truth: Roster,
     servers: Vec<Server>,
-    givers: Givers,
+    givers: Givers<'s>,
     calendar: Calendar,
     tasks: Tasks,
     came: u64,
+    /// Tasks at workers.
+    open: u64,
     /// Events to come that may end a task or let one go on.
     pending: u64,
     last_end: u64,
@@ -94,14 +118,11 @@ struct Engine<'s> {
 }
 
 impl<'s> Engine<'s> {
-    fn new(
-        scenario: &'s Scenario,
-        strategy: &dyn Fn() -> Box<dyn Strategy>,
-    ) -> Result<Self, SimError> {
+    fn new(scenario: &'s Scenario, strategies: &[&'s dyn Strategy]) -> Result<Self, SimError> {
         let (clock, time) = Clock::simulated();
         time.set(START);
         let truth = roster(scenario, &clock)?;
-        let givers = Givers::new(scenario, &truth, &clock, strategy)?;
+        let givers = Givers::new(scenario, &truth, &clock, strategies)?;
         let servers = truth.workers().iter().zip(&scenario.workers).map(|(member, worker)| {
             let recorder = member.worker.recorder();
             let recorder = recorder.unwrap_or_else(|| unreachable!("nobody else has it"));
@@ -126,6 +147,7 @@ impl<'s> Engine<'s> {
             calendar,
             tasks: Tasks::new(&scenario.load, scenario.seed),
             came: 0,
+            open: 0,
             pending: pending.sum(),
             last_end: START,
             failing: rng(scenario.seed, Purpose::Failing),
@@ -141,6 +163,10 @@ impl<'s> Engine<'s> {
         engine.repeat(Event::Refresh);
         engine.repeat(Event::Sample);
         engine.repeat(Event::News);
+        for worker in 0..engine.servers.len() {
+            engine.rest(worker);
+        }
+        engine.givers.hear();
         engine.givers.refresh();
         Ok(engine)
     }
@@ -159,31 +185,41 @@ impl<'s> Engine<'s> {
     }
 
     fn run(&mut self, mut progress: impl FnMut(u64) -> ControlFlow<()>) -> Result<(), SimError> {
-        let mut next = self.tasks.next();
-        loop {
-            let arrival = next.filter(|_| self.came < self.scenario.tasks);
-            let arrival_at = arrival.map(|task| START + task.arrival);
-            let event_at = self.calendar.next_at();
-            match (arrival, arrival_at) {
-                // Of one moment, ends come before arrivals.
-                (Some(task), Some(at)) if event_at.is_none_or(|event| at < event) => {
-                    self.go_to(at);
-                    self.arrive(task);
-                    next = self.tasks.next();
-                    if self.came.is_multiple_of(REPORTED) && progress(self.came).is_break() {
-                        return Err(SimError::Stopped);
-                    }
-                }
-                _ => {
-                    let over = arrival.is_none() && self.pending == 0;
-                    let Some((at, event)) = self.calendar.pop().filter(|_| !over) else {
-                        return Ok(());
-                    };
-                    self.go_to(at);
-                    self.happen(event);
-                }
+        let mut next = self.draw()?;
+        for step in 1u64.. {
+            if step.is_multiple_of(REPORTED) && progress(self.came).is_break() {
+                return Err(SimError::Stopped);
             }
+            let arrival = next.filter(|_| self.came < self.scenario.tasks);
+            let event_at = self.calendar.next_at();
+            // Of one moment, ends come before arrivals.
+            if let Some(task) = arrival
+                && event_at.is_none_or(|at| START + task.arrival < at)
+            {
+                self.go_to(START + task.arrival);
+                self.arrive(task);
+                next = self.draw()?;
+                continue;
+            }
+            // What hangs for good is left where it is.
+            let over = arrival.is_none() && (self.open == 0 || self.pending == 0);
+            let Some((at, event)) = self.calendar.pop().filter(|_| !over) else { break };
+            SimError::timely("time of an event", at)?;
+            self.go_to(at);
+            self.happen(event);
         }
+        Ok(())
+    }
+
+    /// The next task, which is refused here and not when its turn comes: until then, all that
+    /// happens again and again would happen.
+    #[inline]
+    fn draw(&mut self) -> Result<Option<Drawn>, SimError> {
+        let Some(task) = self.tasks.next() else { return Ok(None) };
+        if self.came < self.scenario.tasks {
+            SimError::timely("time of an arrival", task.arrival)?;
+        }
+        Ok(Some(task))
     }
 
     fn go_to(&mut self, at: u64) {
@@ -243,6 +279,7 @@ impl<'s> Engine<'s> {
             fails,
             measured: self.came > self.scenario.warm_up,
         };
+        self.open += 1;
         self.servers[worker].give(task, self.now);
         if self.servers[worker].is_free() {
             self.go_on(worker);
@@ -262,14 +299,18 @@ impl<'s> Engine<'s> {
             }
             self.expire(worker, &task);
         }
-        self.servers[worker].recorder.rest(self.now);
-        self.givers.rests(worker, self.now);
         if !std::mem::replace(&mut self.servers[worker].idle, true) {
             self.idle += 1;
+            self.rest(worker);
         }
         if let Some(task) = self.steal(worker) {
             self.begin(worker, task);
         }
+    }
+
+    fn rest(&mut self, worker: usize) {
+        self.servers[worker].recorder.rest(self.now);
+        self.givers.rests(worker, self.now);
     }
 
     fn begin(&mut self, worker: usize, task: Queued) {
@@ -279,7 +320,8 @@ impl<'s> Engine<'s> {
         }
         server.start(task, self.now);
         server.recorder.start(self.now);
-        self.givers.started(worker, self.now);
+        server.recorder.run(task.size);
+        self.givers.started(worker, self.now, task.size);
         self.plan_end(worker);
     }
 
@@ -314,6 +356,7 @@ impl<'s> Engine<'s> {
         let wait = self.now - given_at;
         let end = Finished::new(Outcome::Expired);
         self.servers[worker].recorder.start(self.now);
+        self.givers.started(worker, self.now, 0);
         self.record(worker, Finished { wait, capability, size, at: self.now, ..end });
     }
 
@@ -322,12 +365,18 @@ impl<'s> Engine<'s> {
         server.change(-1, self.now);
         server.recorder.end(&end);
         self.givers.ended(worker, end);
+        self.open -= 1;
         self.last_end = self.now;
     }
 
     /// A task for a worker without one, from the mailbox of another with the same capabilities.
     fn steal(&mut self, thief: usize) -> Option<Queued> {
         let rng = self.stealing.as_mut()?;
+        // Who fails at once is idle for that.
+        let server = &self.servers[thief];
+        if server.hangs() || server.recorder.worker().stats().is_failing() {
+            return None;
+        }
         let count = self.servers.len();
         let first = rng.usize(..count);
         let candidates = (first..count).chain(0..first).take(LOOKED_AT);
@@ -342,8 +391,10 @@ impl<'s> Engine<'s> {
         let task = self.servers[from].queue.remove(position)?;
         self.servers[from].change(-1, self.now);
         self.servers[thief].change(1, self.now);
-        self.servers[thief].recorder.adopt(&self.truth.workers()[from].worker);
-        self.givers.took(thief, from);
+        let robbed = &self.truth.workers()[from].worker;
+        self.servers[thief].recorder.adopt_work(robbed, task.size);
+        self.servers[thief].recorder.adopt(robbed);
+        self.givers.took(thief, from, task.size);
         self.run.stolen += 1;
         Some(task)
     }
@@ -358,7 +409,10 @@ impl<'s> Engine<'s> {
         let capabilities = |index: usize| self.truth.workers()[index].worker.capabilities();
         let thief = siblings.find(|worker| {
             let server = &self.servers[*worker];
-            server.idle && server.is_free() && capabilities(*worker) == capabilities(busy)
+            server.idle
+                && server.is_free()
+                && !server.hangs()
+                && capabilities(*worker) == capabilities(busy)
         });
         if let Some(thief) = thief
             && let Some(task) = self.steal(thief)
@@ -387,20 +441,20 @@ impl<'s> Engine<'s> {
     /// What became of it all, once every task is where it should be.
     fn finish(mut self) -> Result<Run, SimError> {
         self.givers.hear();
-        for (server, member) in self.servers.iter().zip(self.truth.workers()) {
-            let (known, left) = (member.worker.stats().in_flight(), server.in_flight());
-            if known != left {
-                let name = member.worker.name();
-                return Err(SimError::Astray(format!(
-                    "{name} has {left} tasks and {known} in flight"
-                )));
+        for (position, server) in self.servers.iter().enumerate() {
+            let left = server.in_flight();
+            let views = self.givers.views().chain([&self.truth]);
+            let mut known = views.map(|roster| roster.workers()[position].worker.stats());
+            if let Some(wrong) = known.find(|stats| stats.in_flight() != left) {
+                let (name, counted) = (server.recorder.worker().name(), wrong.in_flight());
+                return Err(SimError::Astray(format!("{name} has {left}, {counted} in flight")));
             }
             self.run.stuck += left;
         }
-        let run = &self.run;
-        let ended = run.completed + run.failed + run.panicked + run.expired;
-        if ended + run.rejected + run.stuck != self.came {
-            return Err(SimError::Astray(format!("{} came, {run:?}", self.came)));
+        let Run { completed, failed, panicked, expired, rejected, stuck, .. } = self.run;
+        let known = completed + failed + panicked + expired + rejected + stuck;
+        if known != self.came {
+            return Err(SimError::Astray(format!("{} came, {known} are known of", self.came)));
         }
         let span = self.last_end - START;
         let (now, mut run) = (self.last_end, self.run);

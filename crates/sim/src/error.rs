@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use raddle_core::RosterError;
 use thiserror::Error;
@@ -28,7 +29,16 @@ pub enum SimError {
     Astray(String),
 }
 
+/// No time is later: what is added to it does not overflow.
+const LATEST: Duration = Duration::from_nanos(i64::MAX as u64);
+
 impl SimError {
+    /// Checks a time in nanoseconds.
+    #[inline]
+    pub(crate) fn timely(what: &'static str, time: u64) -> Result<(), Self> {
+        timely(what, Duration::from_nanos(time))
+    }
+
     pub(crate) fn unless(
         right: bool,
         what: &'static str,
@@ -51,4 +61,26 @@ pub(crate) fn positive(what: &'static str, number: f64) -> Result<(), SimError> 
 /// Checks a number that is a part of a whole.
 pub(crate) fn share(what: &'static str, number: f64) -> Result<(), SimError> {
     SimError::unless((0.0..=1.0).contains(&number), what, number, || "0 to 1".into())
+}
+
+/// Checks a time from the start.
+#[inline]
+pub(crate) fn timely(what: &'static str, time: Duration) -> Result<(), SimError> {
+    if time <= LATEST { Ok(()) } else { Err(late(what, time)) }
+}
+
+#[cold]
+fn late(what: &'static str, time: Duration) -> SimError {
+    let years = LATEST.as_secs() / (365 * 24 * 3_600);
+    SimError::Scenario {
+        what,
+        value: format!("{} s", time.as_secs()),
+        allowed: format!("up to {years} years, in seconds {}", LATEST.as_secs()),
+    }
+}
+
+/// Checks a time that something takes.
+pub(crate) fn lasting(what: &'static str, time: Duration) -> Result<(), SimError> {
+    positive(what, time.as_secs_f64())?;
+    timely(what, time)
 }

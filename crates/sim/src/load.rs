@@ -82,6 +82,9 @@ impl Load {
     }
 }
 
+/// A table of their shares is kept, 24 bytes a key.
+const MOST_KEYS: u32 = 1 << 24;
+
 impl Load {
     pub(crate) fn check(&self) -> Result<(), SimError> {
         self.arrivals.check()?;
@@ -103,7 +106,8 @@ impl Load {
         }
         match &self.keys {
             Keys::Zipf { count, exponent } => {
-                positive("number of keys", f64::from(*count))?;
+                let right = (1..=MOST_KEYS).contains(count);
+                SimError::unless(right, "number of keys", count, || format!("1 to {MOST_KEYS}"))?;
                 let right = *exponent >= 0.0 && exponent.is_finite();
                 SimError::unless(right, "exponent of the keys", exponent, || "0 or more".into())
             }

@@ -18,7 +18,8 @@ impl Times {
     }
 
     pub(crate) fn record(&mut self, nanos: u64) {
-        self.histogram.saturating_record(nanos);
+        // Not `saturating_record`, by which a histogram does not grow.
+        self.histogram.record(nanos).unwrap_or_else(|_| unreachable!("it grows"));
         self.sum += u128::from(nanos);
         self.count += 1;
     }
@@ -29,5 +30,20 @@ impl Times {
 
     pub(crate) fn into_histogram(self) -> Histogram<u64> {
         self.histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_every_length_are_told_apart() {
+        let mut times = Times::new();
+        let nanos = [0, 7, 1_000_000, 3_600_000_000_000, i64::MAX as u64];
+        nanos.iter().for_each(|nanos| times.record(*nanos));
+        let histogram = times.into_histogram();
+        assert!(nanos.iter().all(|nanos| histogram.count_at(*nanos) == 1));
+        assert_eq!(histogram.len(), 5);
     }
 }

@@ -25,6 +25,25 @@ pub(crate) fn rng(of: u64, purpose: Purpose) -> Rng {
     Rng::with_seed(seed(of, purpose))
 }
 
+/// The seed of the thread's own generator, by which strategies draw; put back when dropped.
+pub(crate) struct ThreadSeed {
+    before: u64,
+}
+
+impl ThreadSeed {
+    pub(crate) fn set(seed: u64) -> Self {
+        let before = fastrand::get_seed();
+        fastrand::seed(seed);
+        Self { before }
+    }
+}
+
+impl Drop for ThreadSeed {
+    fn drop(&mut self) {
+        fastrand::seed(self.before);
+    }
+}
+
 /// Exponentially distributed with this mean, which may be endless.
 pub(crate) fn exponential(rng: &mut Rng, mean: f64) -> f64 {
     // 1 - u is above 0.

@@ -118,7 +118,7 @@ impl Server {
         self.has(|kind| matches!(kind, FaultKind::Restart))
     }
 
-    fn hangs(&self) -> bool {
+    pub(crate) fn hangs(&self) -> bool {
         self.has(|kind| matches!(kind, FaultKind::Hang))
     }
 

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use raddle_core::nanos;
 
 use crate::SimError;
-use crate::error::{positive, share};
+use crate::error::{lasting, share, timely};
 use crate::random::exponential;
 
 /// How long a worker of speed 1 is busy with a task.
@@ -42,7 +42,7 @@ pub enum Service {
 
 impl Service {
     pub(crate) fn check(&self) -> Result<(), SimError> {
-        let time = |what, time: &Duration| positive(what, time.as_secs_f64());
+        let time = |what, time: &Duration| lasting(what, *time);
         match self {
             Self::Exponential { mean } => time("mean service in seconds", mean),
             Self::Constant(service) => time("service in seconds", service),
@@ -56,12 +56,18 @@ impl Service {
                 SimError::unless(*shape > 1.0 && shape.is_finite(), "shape", shape, || {
                     "a number above 1, so that there is a mean".into()
                 })?;
-                SimError::unless(longest > mean, "longest service", format!("{longest:?}"), || {
-                    format!("above the mean, {mean:?}")
-                })
+                SimError::unless(
+                    longest > mean,
+                    "longest service",
+                    format!("{longest:?}"),
+                    || format!("above the mean, {mean:?}"),
+                )?;
+                timely("longest service", *longest)
             }
             Self::Trace(times) => {
-                SimError::unless(!times.is_empty(), "trace", "empty", || "at least one task".into())
+                let some = !times.is_empty();
+                SimError::unless(some, "trace", "empty", || "at least one task".into())?;
+                times.iter().try_for_each(|time| timely("service in a trace", *time))
             }
         }
     }
@@ -119,7 +125,7 @@ impl ServiceTimes {
     /// The next service time, in nanoseconds.
     pub(crate) fn draw(&mut self) -> u64 {
         match &mut self.law {
-            Law::Exponential { mean } => exponential(&mut self.rng, *mean) as u64,
+            Law::Exponential { mean } => exponential(&mut self.rng, *mean).round() as u64,
             Law::Constant(time) => *time,
             Law::Bimodal { short, long, long_share } => {
                 if self.rng.f64() < *long_share {
@@ -131,7 +137,7 @@ impl ServiceTimes {
             Law::Pareto { least, longest, shape } => {
                 // The inverse of the distribution function.
                 let above = 1.0 - (*least / *longest).powf(*shape);
-                (*least * (1.0 - self.rng.f64() * above).powf(-1.0 / *shape)) as u64
+                (*least * (1.0 - self.rng.f64() * above).powf(-1.0 / *shape)).round() as u64
             }
             Law::Trace { times, next } => {
                 let time = times[*next % times.len()];
@@ -143,7 +149,7 @@ impl ServiceTimes {
 }
 
 /// The least value of a Pareto distribution that is bounded above and has this mean.
-fn least_of_pareto(mean: f64, shape: f64, longest: f64) -> f64 {
+pub(crate) fn least_of_pareto(mean: f64, shape: f64, longest: f64) -> f64 {
     let mean_of = |least: f64| {
         let ratio = (least / longest).powf(shape);
         least / (1.0 - ratio) * shape / (shape - 1.0) * (1.0 - (least / longest).powf(shape - 1.0))

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::table::Line;
+use super::{Report, StrategyReport};
 
 const COLUMNS: [&str; 15] = [
     "strategy",
@@ -24,22 +25,15 @@ const COLUMNS: [&str; 15] = [
 
 /// Writes the report.
 pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    let workers = report.strategies.first().map_or(&[][..], |first| &first.share);
-    let shares = workers.iter().map(|(worker, _)| format!("share_{worker}"));
-    csv.write_record(COLUMNS.iter().map(|column| (*column).to_owned()).chain(shares))?;
-    for strategy in &report.strategies {
+    let line = |strategy: &StrategyReport| {
         let latency = &strategy.latency_us;
-        csv.write_field(&strategy.strategy)?;
-        for count in [
+        let counts = [
             strategy.tasks,
             strategy.completed,
             strategy.failed,
             strategy.rejected,
             strategy.cancelled,
-        ] {
-            csv.write_field(count.to_string())?;
-        }
+        ];
         let figures = [
             strategy.throughput_per_s,
             strategy.utilisation,
@@ -51,7 +45,29 @@ pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             latency.max,
             strategy.select_ns_mean,
         ];
-        for figure in figures.into_iter().chain(strategy.share.iter().map(|(_, share)| *share)) {
+        (counts.to_vec(), figures.to_vec())
+    };
+    lines(&COLUMNS, &report.strategies, line, out)
+}
+
+/// Writes a line a strategy: its name, its counts and figures as `line` tells them, its shares.
+pub fn lines<L: Line>(
+    columns: &[&str],
+    strategies: &[L],
+    line: impl Fn(&L) -> (Vec<u64>, Vec<f64>),
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    let workers = strategies.first().map_or(&[][..], Line::share);
+    let shares = workers.iter().map(|(worker, _)| format!("share_{worker}"));
+    csv.write_record(columns.iter().map(|column| (*column).to_owned()).chain(shares))?;
+    for strategy in strategies {
+        let (counts, figures) = line(strategy);
+        csv.write_field(strategy.strategy())?;
+        for count in counts {
+            csv.write_field(count.to_string())?;
+        }
+        for figure in figures.into_iter().chain(strategy.share().iter().map(|(_, share)| *share)) {
             // What was not measured is an empty field.
             csv.write_field(if figure.is_nan() { String::new() } else { figure.to_string() })?;
         }

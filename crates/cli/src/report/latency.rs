@@ -33,15 +33,24 @@ impl Latency {
         for latency in nanos {
             histogram.saturating_record(*latency);
         }
-        let percentile = |p| histogram.value_at_quantile(p).min(*max) as f64 / 1e3;
         let sum: u128 = nanos.iter().map(|latency| u128::from(*latency)).sum();
+        Self::of_histogram(&histogram, sum as f64 / nanos.len() as f64, *max)
+    }
+
+    /// Of latencies in nanoseconds that a histogram holds, with their mean and the longest as
+    /// measured.
+    pub fn of_histogram(histogram: &Histogram<u64>, mean: f64, max: u64) -> Self {
+        if histogram.is_empty() {
+            return Self::of(&[]);
+        }
+        let percentile = |p| histogram.value_at_quantile(p).min(max) as f64 / 1e3;
         Self {
-            mean: sum as f64 / nanos.len() as f64 / 1e3,
+            mean: mean / 1e3,
             p50: percentile(0.5),
             p90: percentile(0.9),
             p99: percentile(0.99),
             p999: percentile(0.999),
-            max: *max as f64 / 1e3,
+            max: max as f64 / 1e3,
         }
     }
 }

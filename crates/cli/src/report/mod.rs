@@ -2,10 +2,10 @@
 
 pub mod csv;
 pub mod file;
-#[cfg_attr(not(test), expect(dead_code, reason = "no command writes a page yet"))]
 pub mod html;
 pub mod json;
 mod latency;
+pub mod simulated;
 pub mod table;
 
 use serde::{Serialize, Serializer};

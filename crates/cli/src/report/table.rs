@@ -7,33 +7,62 @@ use super::{Report, StrategyReport};
 const BEST: char = '*';
 const WORST: char = '!';
 
+/// What came of one strategy, as a line of a table.
+pub trait Line {
+    /// The strategy's name.
+    fn strategy(&self) -> &str;
+
+    /// Each worker's share of the completed tasks.
+    fn share(&self) -> &[(String, f64)];
+}
+
+impl Line for StrategyReport {
+    fn strategy(&self) -> &str {
+        &self.strategy
+    }
+
+    fn share(&self) -> &[(String, f64)] {
+        &self.share
+    }
+}
+
 /// Which end of a column is the good one.
 #[derive(Clone, Copy)]
-enum Better {
+pub enum Better {
+    /// The highest.
     More,
+    /// The lowest.
     Less,
     /// Given by the run, not earned by the strategy.
     Neither,
 }
 
 /// A column: its heading, its figure, how it is written and what is good.
-struct Column {
+pub struct Column<L> {
     heading: &'static str,
-    figure: fn(&StrategyReport) -> f64,
+    figure: fn(&L) -> f64,
     written: fn(f64) -> String,
     better: Better,
 }
 
-const fn column(
+impl<L> Column<L> {
+    /// The figure of a line.
+    pub fn figure(&self, line: &L) -> f64 {
+        (self.figure)(line)
+    }
+}
+
+/// A column of this heading.
+pub const fn column<L>(
     heading: &'static str,
     better: Better,
     written: fn(f64) -> String,
-    figure: fn(&StrategyReport) -> f64,
-) -> Column {
+    figure: fn(&L) -> f64,
+) -> Column<L> {
     Column { heading, figure, written, better }
 }
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column<StrategyReport>; 13] = [
     column("tasks", Better::Neither, count, |s| s.tasks as f64),
     column("completed", Better::More, count, |s| s.completed as f64),
     column("failed", Better::Less, count, |s| s.failed as f64),
@@ -49,15 +78,20 @@ const COLUMNS: [Column; 13] = [
     column("select ns", Better::Less, count, |s| s.select_ns_mean),
 ];
 
-const CANCELLED: Column = column("cancelled", Better::Neither, count, |s| s.cancelled as f64);
+const CANCELLED: Column<StrategyReport> =
+    column("cancelled", Better::Neither, count, |s| s.cancelled as f64);
 
 /// The figures of each strategy, the best and the worst of each column marked.
 pub fn figures(report: &Report) -> Table {
-    let strategies = &report.strategies;
-    let cancelled = strategies.iter().any(|strategy| strategy.cancelled > 0);
-    let columns: Vec<&Column> = COLUMNS.iter().chain(cancelled.then_some(&CANCELLED)).collect();
+    let cancelled = report.strategies.iter().any(|strategy| strategy.cancelled > 0);
+    let columns = COLUMNS.iter().chain(cancelled.then_some(&CANCELLED));
+    marked(&report.strategies, columns.collect())
+}
+
+/// Strategies in these columns, the best and the worst of each column marked.
+pub fn marked<L: Line>(strategies: &[L], columns: Vec<&Column<L>>) -> Table {
     let mut rows: Vec<Vec<Cell>> =
-        strategies.iter().map(|strategy| vec![Cell::new(&strategy.strategy)]).collect();
+        strategies.iter().map(|strategy| vec![Cell::new(strategy.strategy())]).collect();
     for column in &columns {
         for (row, cell) in rows.iter_mut().zip(cells(column, strategies)) {
             row.push(cell);
@@ -67,13 +101,13 @@ pub fn figures(report: &Report) -> Table {
 }
 
 /// Each worker's share of the completed tasks.
-pub fn shares(report: &Report) -> Table {
-    let workers = report.strategies.first().map_or(&[][..], |first| &first.share);
-    let row = |strategy: &StrategyReport| {
-        let shares = strategy.share.iter().map(|(_, share)| right(percent(*share)));
-        [Cell::new(&strategy.strategy)].into_iter().chain(shares).collect()
+pub fn shares<L: Line>(strategies: &[L]) -> Table {
+    let workers = strategies.first().map_or(&[][..], Line::share);
+    let row = |strategy: &L| {
+        let shares = strategy.share().iter().map(|(_, share)| right(percent(*share)));
+        [Cell::new(strategy.strategy())].into_iter().chain(shares).collect()
     };
-    let rows = report.strategies.iter().map(row).collect();
+    let rows = strategies.iter().map(row).collect();
     table(workers.iter().map(|(worker, _)| worker.as_str()), rows)
 }
 
@@ -82,7 +116,8 @@ pub fn legend() -> String {
     format!("{BEST} best and {WORST} worst of the column; times are from when a task was due")
 }
 
-fn table<'a>(headings: impl Iterator<Item = &'a str>, rows: Vec<Vec<Cell>>) -> Table {
+/// Strategies with these cells behind them.
+pub fn table<'a>(headings: impl Iterator<Item = &'a str>, rows: Vec<Vec<Cell>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     let headings = headings.map(|heading| right(heading.to_owned()));
@@ -94,7 +129,7 @@ fn table<'a>(headings: impl Iterator<Item = &'a str>, rows: Vec<Vec<Cell>>) -> T
     table
 }
 
-fn cells(column: &Column, strategies: &[StrategyReport]) -> Vec<Cell> {
+fn cells<L>(column: &Column<L>, strategies: &[L]) -> Vec<Cell> {
     let figures: Vec<f64> = strategies.iter().map(column.figure).collect();
     let marks = marks(&figures, column);
     let cell = |(figure, mark): (f64, Option<char>)| {
@@ -112,7 +147,7 @@ fn cells(column: &Column, strategies: &[StrategyReport]) -> Vec<Cell> {
 
 /// The mark of each figure. Figures that are written alike are marked alike, and none is marked
 /// where best and worst would be written alike.
-fn marks(figures: &[f64], column: &Column) -> Vec<Option<char>> {
+fn marks<L>(figures: &[f64], column: &Column<L>) -> Vec<Option<char>> {
     let measured = || figures.iter().copied().filter(|figure| !figure.is_nan());
     let (least, most) = (measured().fold(f64::NAN, f64::min), measured().fold(f64::NAN, f64::max));
     let (best, worst) = match column.better {
@@ -130,20 +165,23 @@ fn marks(figures: &[f64], column: &Column) -> Vec<Option<char>> {
     figures.iter().map(mark).collect()
 }
 
-fn right(text: String) -> Cell {
+/// A cell of figures.
+pub fn right(text: String) -> Cell {
     Cell::new_owned(text).set_alignment(CellAlignment::Right)
 }
 
-fn count(figure: f64) -> String {
+/// As a whole number.
+pub fn count(figure: f64) -> String {
     measured(figure, |count| format!("{count:.0}"))
 }
 
-fn percent(figure: f64) -> String {
+/// Of a share of 1.
+pub fn percent(figure: f64) -> String {
     format!("{:.1} %", figure * 100.0)
 }
 
 /// In four digits, as far as that goes.
-fn milliseconds(microseconds: f64) -> String {
+pub fn milliseconds(microseconds: f64) -> String {
     measured(microseconds / 1e3, |ms| match ms {
         ..9.9995 => format!("{ms:.3}"),
         ..99.995 => format!("{ms:.2}"),
@@ -176,7 +214,8 @@ mod tests {
 
     #[test]
     fn figures_written_alike_are_marked_alike_and_what_is_missing_is_not_marked() {
-        let column = column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean);
+        let column =
+            column("mean ms", Better::Less, milliseconds, |s: &StrategyReport| s.latency_us.mean);
         let marked = marks(&[1_000.1, 1_000.4, 5_000.0, f64::NAN, 2_000.0], &column);
         assert_eq!(marked, [Some(BEST), Some(BEST), Some(WORST), None, None]);
         assert_eq!(marks(&[7.0, 7.1], &column), [None, None]);
@@ -191,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_worker_has_its_share() {
-        let text = shares(&super::super::tests::example()).force_no_tty().to_string();
+        let text = shares(&super::super::tests::example().strategies).force_no_tty().to_string();
         assert!(text.contains("code-0") && text.contains("75.0 %") && text.contains("25.0 %"));
     }
 }

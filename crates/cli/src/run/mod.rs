@@ -15,13 +15,13 @@ use raddle::core::sync::channel::{RecvTimeoutError, bounded};
 use raddle::core::{Capability, CapabilityError, Counts};
 use raddle::prelude::*;
 use raddle::runtime::Task;
+use raddle::sim::{WorkerPlan, Workers};
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::args::Service;
 use crate::report::{Latency, StrategyReport};
 use crate::stop::Stop;
-use crate::workers::{WorkerPlan, Workers};
 use crate::workload::{Request, Workload};
 use actor::{Job, Servant};
 use ledger::Ledger;
@@ -221,9 +221,8 @@ fn pool(
         Some(places) => builder.mailbox(places, Overflow::Reject),
         None => builder.mailbox(room, Overflow::Block),
     };
-    for WorkerPlan { name, capabilities, .. } in &plans {
-        let general = WorkerSpec::new(name);
-        builder = builder.worker(capabilities.iter().fold(general, WorkerSpec::capability));
+    for plan in &plans {
+        builder = builder.worker(plan.spec());
     }
     let servants: HashMap<_, _> = plans
         .into_iter()

@@ -58,6 +58,7 @@ pub fn requests(
             arrival: arrivals.since_first(since_first, &line)?,
             service,
             capability: None,
+            key: None,
         })
     })
 }

@@ -120,9 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_passed_over() {
-        let trace = "arrival_us,capability,service_us,key\n0,,1,user-7\n1,,1,\n";
-        assert_eq!(read(trace).unwrap().requests.len(), 2);
+    fn equal_keys_have_equal_hashes_and_no_key_has_none() {
+        let trace =
+            "arrival_us,capability,service_us,key\n0,,1,user-7\n1,,1,\n2,,1,user-8\n3,,1,user-7\n";
+        let keys: Vec<_> = read(trace).unwrap().requests.iter().map(|task| task.key).collect();
+        assert!(keys[0].is_some() && keys[0] == keys[3] && keys[0] != keys[2], "{keys:?}");
+        assert_eq!(keys[1], None);
     }
 
     #[test]

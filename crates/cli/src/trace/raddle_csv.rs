@@ -1,6 +1,6 @@
-//! raddle's own trace: `arrival_us,capability,service_us` and optionally `key`, which is passed
-//! over: no strategy that the program runs routes by it yet.
+//! raddle's own trace: `arrival_us,capability,service_us` and optionally `key`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::columns::{Line, Lines};
@@ -32,6 +32,7 @@ pub fn requests<'a>(
             arrival: arrivals.since_first(Duration::from_micros(arrival), &line)?,
             service: line.value(2, MICROSECONDS, duration)?,
             capability: capability(&line, names)?,
+            key: if with_key { key(&line)? } else { None },
         })
     })
 }
@@ -49,4 +50,13 @@ fn capability(line: &Line, names: &mut CapabilityNames) -> Result<Option<u8>, Fa
     }
     let expected = "one of the 128 capabilities named before, which is the limit";
     names.number(&name).map(Some).ok_or_else(|| line.fault(1, expected))
+}
+
+fn key(line: &Line) -> Result<Option<u64>, Fault> {
+    let hash = |text: &str| {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Some((!text.is_empty()).then(|| hasher.finish()))
+    };
+    line.value(3, "a key in UTF-8, or nothing", hash)
 }

@@ -40,6 +40,7 @@ pub fn embedded(seed: u64, limit: usize) -> Workload {
         arrival: Duration::from_secs_f64((arrival - first) * time_scale),
         service: Duration::from_secs_f64(service * work_scale),
         capability,
+        key: None,
     };
     Workload {
         source: "embedded".into(),

@@ -5,6 +5,8 @@ mod embedded;
 use std::time::Duration;
 
 pub use embedded::embedded;
+use raddle::sim::Workers;
+use thiserror::Error;
 
 /// One task to come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Request {
     pub service: Duration,
     /// What it needs: a number of the workload's [`CapabilityNames`].
     pub capability: Option<u8>,
+    /// The hash of its key; the simulator's, as no real run routes by it yet.
+    pub key: Option<u64>,
 }
 
 /// Requests in order of arrival; at least one.
@@ -26,6 +30,17 @@ pub struct Workload {
     pub capabilities: CapabilityNames,
     /// The requests.
     pub requests: Vec<Request>,
+}
+
+/// Nobody could do some of the tasks.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "no worker of `--workers {workers}` serves `{capability}`, which tasks ask for: \
+     expected one with :{capability}, or one without capabilities, which serves everything"
+)]
+pub struct NotServed {
+    workers: String,
+    capability: String,
 }
 
 /// The capabilities that a workload names, numbered as they come.
@@ -73,6 +88,16 @@ impl Workload {
         self.requests.iter().map(|request| request.service.as_secs_f64()).sum()
     }
 
+    /// Checks that each task has a worker that serves it.
+    pub fn check_served_by(&self, workers: &Workers) -> Result<(), NotServed> {
+        match self.capabilities.iter().find(|name| !workers.serve(name)) {
+            None => Ok(()),
+            Some(name) => {
+                Err(NotServed { workers: workers.to_string(), capability: name.to_owned() })
+            }
+        }
+    }
+
     /// Divides arrival and service times alike.
     #[must_use]
     pub fn speed_up(mut self, speedup: f64) -> Self {
@@ -103,6 +128,7 @@ mod tests {
             arrival: Duration::from_millis(ms),
             service: Duration::from_millis(2 * ms),
             capability: None,
+            key: None,
         };
         let workload = Workload {
             source: "test".into(),

@@ -50,8 +50,10 @@ pub enum Unit {
     /// Tasks a second.
     PerSecond,
     /// A share of 1, shown as a percentage.
+    #[allow(dead_code, reason = "no objective is measured in it yet")]
     Share,
     /// A figure without a unit.
+    #[allow(dead_code, reason = "no objective is measured in it yet")]
     Number,
 }
 

@@ -1,9 +1,14 @@
+mod file;
+mod section;
+
 use std::time::Duration;
 
 use raddle_core::{Tracking, WorkerSpec};
 
-use crate::error::{positive, share};
+use crate::error::{positive, share, timely};
 use crate::{Fault, FaultKind, Load, SimError};
+
+pub use file::{FileError, FileFault};
 
 /// Workers, what is asked of them, and what happens to them.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +91,9 @@ impl Scenario {
     }
 }
 
+/// Each may have a view of all workers.
+const MOST_DISPATCHERS: usize = 1 << 16;
+
 impl Scenario {
     /// The sum of the workers' speeds.
     pub fn capacity(&self) -> f64 {
@@ -101,7 +109,14 @@ impl Scenario {
             |what, count: u64| SimError::unless(count > 0, what, count, || "at least 1".into());
         some("number of workers", self.workers.len() as u64)?;
         some("number of tasks", self.tasks)?;
-        some("number of dispatchers", self.dispatchers.count as u64)?;
+        let givers = self.dispatchers.count;
+        SimError::unless(
+            (1..=MOST_DISPATCHERS).contains(&givers),
+            "number of dispatchers",
+            givers,
+            || format!("1 to {MOST_DISPATCHERS}"),
+        )?;
+        some("mailbox", self.mailbox.map_or(1, |room| room as u64))?;
         SimError::unless(self.warm_up < self.tasks, "warm-up", self.warm_up, || {
             format!("fewer than the tasks, which are {}", self.tasks)
         })?;
@@ -119,6 +134,7 @@ impl Scenario {
             SimError::unless(fault.worker < count, "worker of a fault", fault.worker, || {
                 format!("0 to {}", count - 1)
             })?;
+            timely("time of a fault", fault.at)?;
             if let FaultKind::SlowDown { factor } = fault.kind {
                 positive("factor of a slow-down", factor)?;
             }

@@ -1,18 +1,28 @@
-//! `--workers`: how many, how fast, for what.
+//! Workers as text: how many, how fast, for what.
 
 use std::fmt;
 use std::str::FromStr;
 
+use raddle_core::WorkerSpec;
 use thiserror::Error;
 
-/// One thread each; beyond this it is more likely a slip of the finger.
-const MOST_WORKERS: usize = 1_024;
+use crate::SimWorker;
+
 const SLOWEST: f64 = 0.001;
 const FASTEST: f64 = 1_000.0;
 const FORM: &str =
     "COUNTxSPEED or COUNTxSPEED:CAPABILITY+CAPABILITY, joined by commas, like `4x1.0:code,2x0.5`";
 
-/// Workers as given by `--workers`; at least one.
+/// Workers in a line of text, at least one: `COUNTxSPEED` or `COUNTxSPEED:CAPABILITY+CAPABILITY`,
+/// joined by commas. Without a capability a worker serves everything.
+///
+/// ```
+/// use raddle_sim::Workers;
+///
+/// let workers: Workers = "4x1.0:code,2x0.5".parse()?;
+/// assert_eq!((workers.count(), workers.capacity()), (6, 5.0));
+/// # Ok::<(), raddle_sim::WorkersError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workers(Vec<Group>);
 
@@ -36,8 +46,8 @@ pub struct WorkerPlan {
     pub capabilities: Vec<String>,
 }
 
-/// Why a `--workers` cannot be.
-#[derive(Debug, Error, PartialEq)]
+/// Why a text tells no workers.
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum WorkersError {
     /// Not of the form.
     #[error("`{part}` is not a group of workers: expected {FORM}")]
@@ -46,7 +56,7 @@ pub enum WorkersError {
         part: String,
     },
     /// A count that is no number or none at all.
-    #[error("`{count}` in `{part}` is not a number of workers: expected 1 to {MOST_WORKERS}")]
+    #[error("`{count}` in `{part}` is not a number of workers: expected 1 to {most}", most = Workers::MOST)]
     Count {
         /// The count.
         count: String,
@@ -62,7 +72,7 @@ pub enum WorkersError {
         part: String,
     },
     /// Too many in all.
-    #[error("{count} workers are too many: expected at most {MOST_WORKERS}, each is a thread")]
+    #[error("{count} workers are too many: expected at most {most}", most = Workers::MOST)]
     TooMany {
         /// How many.
         count: usize,
@@ -70,6 +80,9 @@ pub enum WorkersError {
 }
 
 impl Workers {
+    /// The most there can be; beyond it is more likely a slip of the finger.
+    pub const MOST: usize = 100_000;
+
     /// Each worker, in the order given.
     pub fn plans(&self) -> Vec<WorkerPlan> {
         let each = self.0.iter().flat_map(|group| std::iter::repeat_n(group, group.count));
@@ -81,6 +94,12 @@ impl Workers {
                 WorkerPlan { name, speed: *speed, capabilities: capabilities.clone() }
             })
             .collect()
+    }
+
+    /// The same to be simulated.
+    pub fn simulated(&self) -> Vec<SimWorker> {
+        let worker = |plan: WorkerPlan| SimWorker { spec: plan.spec(), speed: plan.speed };
+        self.plans().into_iter().map(worker).collect()
     }
 
     /// How many there are.
@@ -95,9 +114,19 @@ impl Workers {
 
     /// Whether one of them serves tasks of this capability.
     pub fn serve(&self, capability: &str) -> bool {
-        self.0.iter().any(|group| {
-            group.capabilities.is_empty() || group.capabilities.iter().any(|own| own == capability)
-        })
+        self.plans().iter().any(|worker| worker.serves(capability))
+    }
+}
+
+impl WorkerPlan {
+    /// Whether it serves tasks of this capability.
+    pub fn serves(&self, capability: &str) -> bool {
+        self.capabilities.is_empty() || self.capabilities.iter().any(|own| own == capability)
+    }
+
+    /// Its name and what it serves.
+    pub fn spec(&self) -> WorkerSpec {
+        self.capabilities.iter().fold(WorkerSpec::new(&self.name), WorkerSpec::capability)
     }
 }
 
@@ -107,7 +136,7 @@ impl FromStr for Workers {
     fn from_str(text: &str) -> Result<Self, WorkersError> {
         let groups: Vec<Group> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
         let count = groups.iter().map(|group| group.count).sum();
-        if count > MOST_WORKERS {
+        if count > Workers::MOST {
             return Err(WorkersError::TooMany { count });
         }
         Ok(Self(groups))
@@ -128,7 +157,7 @@ impl FromStr for Group {
             .trim()
             .parse()
             .ok()
-            .filter(|count| (1..=MOST_WORKERS).contains(count))
+            .filter(|count| (1..=Workers::MOST).contains(count))
             .ok_or_else(|| WorkersError::Count { count: count_text.into(), part: part.into() })?;
         let speed = speed_text
             .trim()
@@ -192,7 +221,7 @@ mod tests {
     fn every_impossible_spec_says_what_is_wrong_and_what_would_be_right() {
         let form = |part| format!("`{part}` is not a group of workers: expected {FORM}");
         let count = |count, part| {
-            format!("`{count}` in `{part}` is not a number of workers: expected 1 to 1024")
+            format!("`{count}` in `{part}` is not a number of workers: expected 1 to 100000")
         };
         let speed = |speed, part| {
             format!("`{speed}` in `{part}` is not a speed: expected a number from 0.001 to 1000")
@@ -209,7 +238,7 @@ mod tests {
             ("-1x1", count("-1", "-1x1")),
             ("1.5x1", count("1.5", "1.5x1")),
             ("x1", count("", "x1")),
-            ("1025x1", count("1025", "1025x1")),
+            ("100001x1", count("100001", "100001x1")),
             ("99999999999999999999x1", count("99999999999999999999", "99999999999999999999x1")),
             ("2x0", speed("0", "2x0")),
             ("2x-1", speed("-1", "2x-1")),
@@ -217,10 +246,7 @@ mod tests {
             ("2xinf", speed("inf", "2xinf")),
             ("2x1e9", speed("1e9", "2x1e9")),
             ("1x1,2xfast:code", speed("fast", "2xfast:code")),
-            (
-                "1000x1,25x2",
-                "1025 workers are too many: expected at most 1024, each is a thread".into(),
-            ),
+            ("100000x1,1x2", "100001 workers are too many: expected at most 100000".into()),
         ];
         for (spec, expected) in cases {
             assert_eq!(spec.parse::<Workers>().unwrap_err().to_string(), expected, "for {spec:?}");

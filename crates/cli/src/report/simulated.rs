@@ -1,0 +1,314 @@
+//! What was simulated: figures of a virtual time.
+
+use std::io::{self, Write};
+
+use comfy_table::Table;
+use raddle::sim::{Estimate, Facts, Run};
+use serde::Serialize;
+
+use super::table::{Better, Column, Line, column, count, marked, milliseconds, percent};
+use super::{Latency, as_map, csv};
+
+/// Everything that was simulated. Its JSON is part of what the program promises.
+#[derive(Debug, Serialize)]
+pub struct SimulatedReport {
+    /// What was asked of the strategies.
+    pub workload: AskedReport,
+    /// What came of it.
+    pub strategies: Vec<Simulated>,
+}
+
+/// What was asked of the strategies, and in figures what it is like.
+#[derive(Clone, Debug, Serialize)]
+pub struct AskedReport {
+    /// The scenario or the trace.
+    pub source: String,
+    /// How many tasks.
+    pub tasks: u64,
+    /// So many of them, from the first, are not in the latencies.
+    pub warm_up: u64,
+    /// Seed of the first run.
+    pub seed: u64,
+    /// The workers.
+    pub workers: String,
+    /// Work offered as a share of what they can do; `null` when all comes at once.
+    pub load: f64,
+    /// The same in a burst, or in the busiest hundredth of a trace.
+    pub peak_load: f64,
+    /// Mean time of a task at speed 1, in microseconds.
+    pub size_us_mean: f64,
+    /// Squared coefficient of variation of that time.
+    pub size_scv: f64,
+    /// Squared coefficient of variation of the times between arrivals.
+    pub gap_scv: f64,
+    /// Whether tasks tell how long they take.
+    pub sizes_known: bool,
+    /// Whether Ctrl-C ended it early.
+    pub interrupted: bool,
+}
+
+impl AskedReport {
+    /// Takes over the figures.
+    pub fn with_facts(mut self, facts: &Facts) -> Self {
+        self.load = facts.load;
+        self.peak_load = facts.peak_load;
+        self.size_us_mean = facts.sizes.mean * 1e6;
+        self.size_scv = facts.sizes.scv;
+        self.gap_scv = facts.gaps_scv;
+        self
+    }
+}
+
+/// What came of one strategy; of several runs the means, but for the longest latencies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Simulated {
+    /// Its name.
+    pub strategy: String,
+    /// Tasks that came.
+    pub tasks: u64,
+    /// Tasks whose handler succeeded.
+    pub completed: u64,
+    /// Tasks whose handler failed or panicked.
+    pub failed: u64,
+    /// Tasks whose deadline had passed.
+    pub expired: u64,
+    /// Tasks that no worker took.
+    pub rejected: u64,
+    /// Tasks that never ended.
+    pub stuck: u64,
+    /// Tasks that an idle worker took from another.
+    pub stolen: u64,
+    /// Virtual seconds from the start to the last end.
+    pub span_s: f64,
+    /// Completed tasks a virtual second.
+    pub throughput_per_s: f64,
+    /// The share of that time in which the workers were busy.
+    pub utilisation: f64,
+    /// From arrival to end, of the tasks that completed.
+    pub latency_us: Latency,
+    /// From arrival to start of the same.
+    pub wait_us: Latency,
+    /// Each worker's share of the completed tasks.
+    #[serde(serialize_with = "as_map")]
+    pub share: Vec<(String, f64)>,
+}
+
+impl Simulated {
+    /// What a run tells.
+    pub fn of(run: &Run) -> Self {
+        let all: u64 = run.workers.iter().map(|worker| worker.completed).sum();
+        let share = |completed: u64| completed as f64 / all.max(1) as f64;
+        Self {
+            strategy: run.strategy.clone(),
+            tasks: run.tasks,
+            completed: run.completed,
+            failed: run.failed + run.panicked,
+            expired: run.expired,
+            rejected: run.rejected,
+            stuck: run.stuck,
+            stolen: run.stolen,
+            span_s: run.span.as_secs_f64(),
+            throughput_per_s: run.throughput(),
+            utilisation: run.utilisation(),
+            latency_us: Latency::of_histogram(&run.sojourn, run.mean_sojourn, run.sojourn.max()),
+            wait_us: Latency::of_histogram(&run.wait, run.mean_wait, run.wait.max()),
+            share: run
+                .workers
+                .iter()
+                .map(|worker| (worker.name.clone(), share(worker.completed)))
+                .collect(),
+        }
+    }
+
+    /// What several runs tell of a strategy, at least one; counts are rounded means.
+    pub fn of_all(runs: &[Run]) -> Self {
+        let all: Vec<Self> = runs.iter().map(Self::of).collect();
+        let mean = |figure: &dyn Fn(&Self) -> f64| {
+            Estimate::of(&all.iter().map(figure).collect::<Vec<_>>()).mean
+        };
+        let count = |figure: fn(&Self) -> u64| mean(&|one| figure(one) as f64).round() as u64;
+        let latency = |figure: fn(&Self) -> &Latency| Latency {
+            mean: mean(&|one| figure(one).mean),
+            p50: mean(&|one| figure(one).p50),
+            p90: mean(&|one| figure(one).p90),
+            p99: mean(&|one| figure(one).p99),
+            p999: mean(&|one| figure(one).p999),
+            max: all.iter().map(|one| figure(one).max).fold(f64::NAN, f64::max),
+        };
+        let workers = all[0].share.iter().enumerate();
+        Self {
+            strategy: all[0].strategy.clone(),
+            tasks: count(|one| one.tasks),
+            completed: count(|one| one.completed),
+            failed: count(|one| one.failed),
+            expired: count(|one| one.expired),
+            rejected: count(|one| one.rejected),
+            stuck: count(|one| one.stuck),
+            stolen: count(|one| one.stolen),
+            span_s: mean(&|one| one.span_s),
+            throughput_per_s: mean(&|one| one.throughput_per_s),
+            utilisation: mean(&|one| one.utilisation),
+            latency_us: latency(|one| &one.latency_us),
+            wait_us: latency(|one| &one.wait_us),
+            share: workers
+                .map(|(index, (name, _))| (name.clone(), mean(&|one| one.share[index].1)))
+                .collect(),
+        }
+    }
+
+    /// The ends that not every load has: what they are called, and how many there were.
+    pub fn other_ends(&self) -> [(&'static str, u64); 4] {
+        [
+            ("failed", self.failed),
+            ("expired", self.expired),
+            ("rejected", self.rejected),
+            ("stuck", self.stuck),
+        ]
+    }
+}
+
+impl Line for Simulated {
+    fn strategy(&self) -> &str {
+        &self.strategy
+    }
+
+    fn share(&self) -> &[(String, f64)] {
+        &self.share
+    }
+}
+
+const ENDS: [Column<Simulated>; 7] = [
+    column("tasks", Better::Neither, count, |s| s.tasks as f64),
+    column("completed", Better::More, count, |s| s.completed as f64),
+    column("failed", Better::Less, count, |s| s.failed as f64),
+    column("expired", Better::Less, count, |s| s.expired as f64),
+    column("rejected", Better::Less, count, |s| s.rejected as f64),
+    column("stuck", Better::Less, count, |s| s.stuck as f64),
+    column("stolen", Better::Neither, count, |s| s.stolen as f64),
+];
+
+const FIGURES: [Column<Simulated>; 8] = [
+    column("tasks/s", Better::More, count, |s| s.throughput_per_s),
+    column("utilisation", Better::Neither, percent, |s| s.utilisation),
+    column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean),
+    column("p50 ms", Better::Less, milliseconds, |s| s.latency_us.p50),
+    column("p90 ms", Better::Less, milliseconds, |s| s.latency_us.p90),
+    column("p99 ms", Better::Less, milliseconds, |s| s.latency_us.p99),
+    column("p99.9 ms", Better::Less, milliseconds, |s| s.latency_us.p999),
+    column("max ms", Better::Less, milliseconds, |s| s.latency_us.max),
+];
+
+/// The figures of each strategy, the best and the worst of each column marked. An end that no task
+/// had has no column.
+pub fn figures(strategies: &[Simulated]) -> Table {
+    let some = |column: &&Column<Simulated>| {
+        strategies.iter().any(|strategy| column.figure(strategy) > 0.0)
+    };
+    marked(strategies, ENDS.iter().filter(some).chain(&FIGURES).collect())
+}
+
+const CSV_COLUMNS: [&str; 23] = [
+    "strategy",
+    "tasks",
+    "completed",
+    "failed",
+    "expired",
+    "rejected",
+    "stuck",
+    "stolen",
+    "span_s",
+    "throughput_per_s",
+    "utilisation",
+    "latency_us_mean",
+    "latency_us_p50",
+    "latency_us_p90",
+    "latency_us_p99",
+    "latency_us_p999",
+    "latency_us_max",
+    "wait_us_mean",
+    "wait_us_p50",
+    "wait_us_p90",
+    "wait_us_p99",
+    "wait_us_p999",
+    "wait_us_max",
+];
+
+/// Writes the figures as CSV.
+pub fn write_csv(report: &SimulatedReport, out: &mut dyn Write) -> io::Result<()> {
+    let line = |one: &Simulated| {
+        let counts = [
+            one.tasks,
+            one.completed,
+            one.failed,
+            one.expired,
+            one.rejected,
+            one.stuck,
+            one.stolen,
+        ];
+        let mut figures = vec![one.span_s, one.throughput_per_s, one.utilisation];
+        for Latency { mean, p50, p90, p99, p999, max } in [one.latency_us, one.wait_us] {
+            figures.extend([mean, p50, p90, p99, p999, max]);
+        }
+        (counts.to_vec(), figures)
+    };
+    csv::lines(&CSV_COLUMNS, &report.strategies, line, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(strategy: &str, p99: f64, stuck: u64) -> Simulated {
+        let latency = Latency { mean: 1e3, p50: 1e3, p90: 2e3, p99, p999: p99, max: p99 };
+        Simulated {
+            strategy: strategy.into(),
+            tasks: 100,
+            completed: 100 - stuck,
+            failed: 0,
+            expired: 0,
+            rejected: 0,
+            stuck,
+            stolen: 0,
+            span_s: 2.5,
+            throughput_per_s: 40.0,
+            utilisation: 0.5,
+            latency_us: latency,
+            wait_us: latency,
+            share: vec![("a".into(), 0.25), ("b".into(), 0.75)],
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_ends_that_there_were_and_marks_the_best() {
+        let text = figures(&[example("x", 5e3, 0), example("y", 7e3, 3)]).to_string();
+        assert!(text.contains("stuck") && !text.contains("expired"), "{text}");
+        assert!(text.contains("5.000 *") && text.contains("7.000 !"), "{text}");
+    }
+
+    #[test]
+    fn the_csv_has_as_many_fields_as_columns() {
+        let workload = AskedReport {
+            source: "s".into(),
+            tasks: 100,
+            warm_up: 0,
+            seed: 1,
+            workers: "2x1.0".into(),
+            load: 0.5,
+            peak_load: 0.5,
+            size_us_mean: 1.0,
+            size_scv: 1.0,
+            gap_scv: 1.0,
+            sizes_known: false,
+            interrupted: false,
+        };
+        let strategies = vec![example("x", 5e3, 3)];
+        let mut bytes = Vec::new();
+        write_csv(&SimulatedReport { workload, strategies }, &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("wait_us_max,share_a,share_b"), "{text}");
+        let expected = "x,100,97,0,0,0,3,0,2.5,40,0.5,1000,1000,2000,5000,5000,5000,\
+                        1000,1000,2000,5000,5000,5000,0.25,0.75";
+        assert_eq!(lines[1], expected);
+    }
+}

@@ -1,0 +1,271 @@
+//! One table of a scenario file: its keys as typed values, with errors that say where.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::file::FileFault;
+
+/// No time in a file is longer: sums stay far from overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A table whose keys are asked for one by one. A key that nobody asked for is not known.
+pub struct Section<'t> {
+    text: &'t str,
+    /// As errors name it; empty for the whole file.
+    name: String,
+    line: usize,
+    table: &'t DeTable<'t>,
+    known: Vec<&'static str>,
+}
+
+/// A value, and where it stands.
+pub struct At<T> {
+    /// What it is.
+    pub value: T,
+    /// The key's full name.
+    key: String,
+    line: usize,
+    written: String,
+}
+
+impl<T> At<T> {
+    /// The error that it should be `allowed`.
+    pub fn fault(&self, allowed: impl Into<String>) -> FileFault {
+        FileFault::Value {
+            line: self.line,
+            key: self.key.clone(),
+            value: self.written.clone(),
+            allowed: allowed.into(),
+        }
+    }
+
+    /// The number of its line.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    fn map<U>(self, map: impl FnOnce(T) -> U) -> At<U> {
+        At { value: map(self.value), key: self.key, line: self.line, written: self.written }
+    }
+
+    fn read<U>(
+        self,
+        allowed: &str,
+        read: impl FnOnce(&T) -> Option<U>,
+    ) -> Result<At<U>, FileFault> {
+        match read(&self.value) {
+            Some(value) => Ok(self.map(|_| value)),
+            None => Err(self.fault(allowed)),
+        }
+    }
+}
+
+impl<'t> Section<'t> {
+    /// The whole file, parsed.
+    pub fn whole(text: &'t str, table: &'t DeTable<'t>) -> Self {
+        Self { text, name: String::new(), line: 1, table, known: Vec::new() }
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<At<&'t DeValue<'t>>> {
+        self.known.push(key);
+        let (_, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
+        Some(At {
+            value: value.get_ref(),
+            key: self.key(key),
+            line: line_of(self.text, value.span().start),
+            written: self.text[value.span()].lines().next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The error that a key is missing.
+    pub fn missing(&self, key: &str, allowed: impl Into<String>) -> FileFault {
+        FileFault::Missing { line: self.line, key: self.key(key), allowed: allowed.into() }
+    }
+
+    /// A number that is `right`.
+    pub fn number(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        right: impl Fn(f64) -> bool,
+    ) -> Result<Option<At<f64>>, FileFault> {
+        let read = |value: &&DeValue<'_>| number(value).filter(|number| right(*number));
+        self.value(key).map(|value| value.read(allowed, read)).transpose()
+    }
+
+    /// A whole number of at least `least`.
+    pub fn whole_number(
+        &mut self,
+        key: &'static str,
+        least: u64,
+    ) -> Result<Option<At<u64>>, FileFault> {
+        let read = |value: &&DeValue<'_>| match value {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        let allowed = format!("a whole number of at least {least}");
+        let value = self.value(key).map(|value| {
+            value.read(&allowed, |value| read(value).filter(|number| *number >= least))
+        });
+        value.transpose()
+    }
+
+    /// `true` or `false`.
+    pub fn truth(&mut self, key: &'static str) -> Result<Option<bool>, FileFault> {
+        let value = self.value(key).map(|value| value.read("true or false", |v| v.as_bool()));
+        Ok(value.transpose()?.map(|at| at.value))
+    }
+
+    /// A text that is not empty.
+    pub fn text(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+    ) -> Result<Option<At<&'t str>>, FileFault> {
+        let read = |value: &&'t DeValue<'t>| value.as_str().filter(|text| !text.is_empty());
+        self.value(key).map(|value| value.read(allowed, read)).transpose()
+    }
+
+    /// A time above zero.
+    pub fn time(&mut self, key: &'static str) -> Result<Option<Duration>, FileFault> {
+        let allowed = "a time above zero and at most a year, such as \"5ms\"";
+        self.duration(key, allowed, |time| !time.is_zero())
+    }
+
+    /// A time, or none at all.
+    pub fn time_or_zero(&mut self, key: &'static str) -> Result<Option<Duration>, FileFault> {
+        self.duration(key, "a time of at most a year, such as \"5ms\"", |_| true)
+    }
+
+    /// A time above zero that must be there.
+    pub fn needed_time(&mut self, key: &'static str) -> Result<Duration, FileFault> {
+        let missing = self.missing(key, "a time such as \"5ms\"");
+        self.time(key)?.ok_or(missing)
+    }
+
+    /// The error that a time does not go with the rest of the table.
+    pub fn unfit(&self, key: &str, time: Duration, allowed: String) -> FileFault {
+        FileFault::Value {
+            line: self.line,
+            key: self.key(key),
+            value: humantime::format_duration(time).to_string(),
+            allowed,
+        }
+    }
+
+    fn duration(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        right: impl Fn(Duration) -> bool,
+    ) -> Result<Option<Duration>, FileFault> {
+        let read = |value: &&DeValue<'_>| {
+            let time = humantime::parse_duration(value.as_str()?).ok()?;
+            (time <= LONGEST && right(time)).then_some(time)
+        };
+        let value = self.value(key).map(|value| value.read(allowed, read));
+        Ok(value.transpose()?.map(|at| at.value))
+    }
+
+    /// One of these words, which must be there.
+    pub fn choice(
+        &mut self,
+        key: &'static str,
+        words: &[&'static str],
+    ) -> Result<&'static str, FileFault> {
+        let allowed = format!("one of {}", words.join(", "));
+        let value = self.value(key).ok_or_else(|| self.missing(key, allowed.as_str()))?;
+        let word = |value: &&DeValue<'_>| {
+            let text = value.as_str()?;
+            words.iter().copied().find(|word| *word == text)
+        };
+        Ok(value.read(&allowed, word)?.value)
+    }
+
+    /// A number as it is counted or a name as it is called.
+    pub fn number_or_text(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+    ) -> Result<Option<At<Result<u64, &'t str>>>, FileFault> {
+        let read = |value: &&'t DeValue<'t>| match value {
+            DeValue::String(text) => Some(Err(&**text)),
+            DeValue::Integer(number) => {
+                u64::from_str_radix(number.as_str(), number.radix()).ok().map(Ok)
+            }
+            _ => None,
+        };
+        self.value(key).map(|value| value.read(allowed, read)).transpose()
+    }
+
+    /// Texts in a list.
+    pub fn texts(&mut self, key: &'static str) -> Result<Vec<&'t str>, FileFault> {
+        let read = |value: &&'t DeValue<'t>| {
+            let each = |item: &'t Spanned<DeValue<'t>>| {
+                item.get_ref().as_str().filter(|text| !text.is_empty())
+            };
+            value.as_array()?.iter().map(each).collect::<Option<Vec<_>>>()
+        };
+        let allowed = "a list of texts, such as [\"code\", \"chat\"]";
+        let value = self.value(key).map(|value| value.read(allowed, read));
+        Ok(value.transpose()?.map_or_else(Vec::new, |at| at.value))
+    }
+
+    /// The table of this name.
+    pub fn section(&mut self, key: &'static str) -> Result<Option<Section<'t>>, FileFault> {
+        let Some(at) = self.value(key) else { return Ok(None) };
+        let table = at.value.as_table().ok_or_else(|| at.fault(format!("a table [{key}]")))?;
+        Ok(Some(self.inner(key.to_owned(), at.line, table)))
+    }
+
+    /// The tables of this name, each `[[key]]`.
+    pub fn sections(&mut self, key: &'static str) -> Result<Vec<Section<'t>>, FileFault> {
+        let Some(at) = self.value(key) else { return Ok(Vec::new()) };
+        let fault = || at.fault(format!("one or more tables [[{key}]]"));
+        let array = at.value.as_array().ok_or_else(fault)?;
+        let inner = |(index, item): (usize, &'t Spanned<DeValue<'t>>)| {
+            let table = item.get_ref().as_table().ok_or_else(fault)?;
+            let line = line_of(self.text, item.span().start);
+            Ok(self.inner(format!("{key}[{index}]"), line, table))
+        };
+        array.iter().enumerate().map(inner).collect()
+    }
+
+    fn inner(&self, name: String, line: usize, table: &'t DeTable<'t>) -> Section<'t> {
+        Section { text: self.text, name, line, table, known: Vec::new() }
+    }
+
+    /// Checks that there was nothing but what was asked for.
+    pub fn end(self) -> Result<(), FileFault> {
+        let unknown =
+            self.table.keys().find(|key| !self.known.iter().any(|known| *known == key.get_ref()));
+        match unknown {
+            None => Ok(()),
+            Some(key) => Err(FileFault::Unknown {
+                line: line_of(self.text, key.span().start),
+                key: self.key(key.get_ref()),
+                known: self.known.join(", "),
+            }),
+        }
+    }
+}
+
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The number of the line that holds this byte, from 1.
+pub fn line_of(text: &str, byte: usize) -> usize {
+    let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}
