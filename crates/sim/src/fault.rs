@@ -16,14 +16,15 @@ pub struct Fault {
 /// What happens to a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FaultKind {
-    /// It makes no progress: what it runs stays where it is, what is queued waits.
+    /// It makes no progress: what it runs stays where it is, what is queued waits. Without a task,
+    /// it still begins the next that it is given, and hangs in that.
     Hang,
     /// Each task that it begins fails after this time.
     FailFast {
         /// How long a failure takes.
         after: Duration,
     },
-    /// Tasks take so many times as long.
+    /// Tasks that begin within it take so many times as long.
     SlowDown {
         /// Above 1 for slower.
         factor: f64,
