@@ -1,7 +1,8 @@
-use raddle_core::{Candidates, Capability, Reservation, Roster, TaskProfile};
+use raddle_core::{Candidates, Capability, Reservation, Roster, TaskProfile, WorkerId};
 use thiserror::Error;
 
 use crate::Strategy;
+use crate::others::better_of_two;
 
 /// Why no worker could be selected.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub enum SelectError {
     /// Every candidate refuses tasks, as it is about to end.
     #[error("every worker that could serve the task is closed")]
     Closed,
+    /// A further worker was asked for, and only the one that has the task already could serve it.
+    #[error("no worker but {0} could serve the task; add another for a second copy")]
+    NoOther(WorkerId),
 }
 
 /// Lets `strategy` pick a worker and counts the task as in flight there. For workers whose own
@@ -42,7 +46,53 @@ pub fn reserve<'r>(
     reserve_by(strategy, task, roster, |candidates, index| candidates.take(index, task.capability))
 }
 
-/// The same with another way to take a place at a worker.
+/// As [`reserve`], for a second copy of a task that the worker `but` has: never that worker.
+///
+/// The strategy is asked; should it name that very worker, the task goes to the less loaded of two
+/// others at random, so that no worker is favoured for its place in the roster. Of two candidates
+/// it is the other one, whatever the strategy. Cost and use are those of [`reserve`].
+///
+/// ```
+/// use raddle_core::{Roster, TaskProfile, WorkerSpec};
+/// use raddle_strategies::{LeastLoaded, reserve, reserve_other};
+///
+/// let roster = Roster::builder().workers(2, WorkerSpec::general()).build()?;
+/// let task = TaskProfile::default();
+/// let first = reserve(&LeastLoaded, &task, &roster)?;
+/// let second = reserve_other(&LeastLoaded, &task, &roster, first.worker().id())?;
+/// assert_ne!(first.position(), second.position());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`reserve`], and when there is no other candidate.
+pub fn reserve_other<'r>(
+    strategy: &dyn Strategy,
+    task: &TaskProfile,
+    roster: &'r Roster,
+    but: WorkerId,
+) -> Result<Reservation<'r>, SelectError> {
+    let candidates = roster.candidates(task.capability);
+    let count = candidates.len();
+    if count == 0 {
+        return Err(none_for(task, roster));
+    }
+    let is_it = |index: usize| candidates.worker(index).id() == but;
+    let mut picked = strategy.pick(task, &candidates).min(count - 1);
+    if is_it(picked) {
+        if count == 1 {
+            return Err(SelectError::NoOther(but));
+        }
+        picked = better_of_two(&candidates, picked);
+    }
+    let take = |index| candidates.take(index, task.capability);
+    match take(picked) {
+        Some(reservation) => Ok(reservation),
+        None => next_open(count, picked, |index| if is_it(index) { None } else { take(index) }),
+    }
+}
+
+/// The same as [`reserve`] with another way to take a place at a worker.
 #[inline]
 pub(crate) fn reserve_by<'r>(
     strategy: &dyn Strategy,
@@ -80,5 +130,82 @@ fn none_for(task: &TaskProfile, roster: &Roster) -> SelectError {
             SelectError::NoCapableWorker { capability }
         }
         _ => SelectError::NoWorker,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::roster;
+    use crate::{LeastLoaded, Random, RoundRobin};
+
+    const SEED: u64 = 0x7365_636f_6e64;
+
+    /// Always the first candidate.
+    #[derive(Debug)]
+    struct First;
+
+    impl Strategy for First {
+        fn name(&self) -> &'static str {
+            "first"
+        }
+        fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
+            0
+        }
+    }
+
+    fn other(strategy: &dyn Strategy, roster: &Roster, but: u32) -> Result<usize, SelectError> {
+        let task = TaskProfile::default();
+        reserve_other(strategy, &task, roster, WorkerId(but)).map(|taken| taken.position())
+    }
+
+    #[test]
+    fn of_two_it_is_the_other_one() {
+        let roster = roster(2);
+        let strategies: [&dyn Strategy; 4] = [&First, &Random, &LeastLoaded, &RoundRobin::new()];
+        for strategy in strategies {
+            for _ in 0..50 {
+                assert_eq!(other(strategy, &roster, 0), Ok(1), "{}", strategy.name());
+                assert_eq!(other(strategy, &roster, 1), Ok(0), "{}", strategy.name());
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_the_strategys_choice_where_that_is_another() {
+        let roster = roster(5);
+        for but in [1, 2, 3, 4, 77] {
+            assert_eq!(other(&First, &roster, but), Ok(0));
+        }
+    }
+
+    #[test]
+    fn no_neighbour_is_favoured_where_the_strategy_names_the_same_worker() {
+        fastrand::seed(SEED);
+        let roster = roster(5);
+        let mut shares = [0; 5];
+        (0..8_000).for_each(|_| shares[other(&First, &roster, 0).unwrap()] += 1);
+        // Of 2,000 each, with a standard deviation of 39.
+        let fair = shares[1..].iter().all(|share| (1_800..2_200).contains(share));
+        assert!(fair && shares[0] == 0, "seed {SEED:#x}: {shares:?}");
+    }
+
+    #[test]
+    fn without_another_there_is_none() {
+        assert_eq!(other(&First, &roster(1), 0), Err(SelectError::NoOther(WorkerId(0))));
+        assert_eq!(other(&First, &roster(1), 7), Ok(0), "it is another one");
+        let empty = Roster::builder().build().unwrap();
+        assert_eq!(other(&First, &empty, 0), Err(SelectError::NoWorker));
+    }
+
+    #[test]
+    fn a_closed_one_is_passed_over_and_the_one_that_has_the_task_too() {
+        let roster = roster(3);
+        roster.workers()[0].worker.close();
+        for _ in 0..20 {
+            assert_eq!(other(&First, &roster, 1), Ok(2));
+        }
+        roster.workers()[2].worker.close();
+        assert_eq!(other(&First, &roster, 1), Err(SelectError::Closed));
     }
 }

@@ -20,8 +20,8 @@ pub enum Overflow {
     DropOldest,
     /// The task is shed: the caller goes on as if it had been taken, an asker is told.
     DropNewest,
-    /// The next of the candidates that has room takes it; where none has, the policy behind
-    /// decides, at the worker chosen first. A task with a key stays with its worker: for it the
+    /// Another of the candidates that has room takes it, the strategy's next choice first; where none
+    /// has, the policy behind decides, at the worker chosen first. A task with a key stays with its worker: for it the
     /// policy behind decides at once.
     Reroute(Box<Overflow>),
 }

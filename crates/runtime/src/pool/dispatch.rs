@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use raddle_core::sync::thread;
 use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker, WorkerId};
-use raddle_strategies::{SelectError, Strategy, reserve};
+use raddle_strategies::{SelectError, Strategy, reserve, reserve_other};
 
 use super::routing::{Loaded, Routing};
 use super::settings::ShedReason;
@@ -134,12 +134,12 @@ impl<A: Actor> Shared<A> {
         let Overflow::Reroute(_) = overflow else {
             return self.refused(envelope, overflow);
         };
-        match self.put_elsewhere(routing, profile, position, envelope) {
+        let worker = &routing.roster.workers()[position].worker;
+        match self.put_elsewhere(routing, profile, worker.id(), envelope) {
             Ok(position) => return Ok(position),
             Err(back) => envelope = back,
         }
         let last = overflow.last();
-        let worker = &routing.roster.workers()[position].worker;
         match Reservation::take(worker, position, profile.capability) {
             None => Err(SendError::Closed(envelope)),
             Some(reservation) => match self.put(routing, reservation, envelope, last) {
@@ -165,27 +165,34 @@ impl<A: Actor> Shared<A> {
         }
     }
 
-    /// Gives a task to the first of its other candidates that has room; its position.
+    /// Gives a task to another of its candidates that has room: to the one that the strategy picks
+    /// if that is another, or else to the first from a random one on; its position.
     fn put_elsewhere(
         &self,
         routing: &Routing<A>,
         profile: &TaskProfile,
-        except: usize,
+        but: WorkerId,
         mut envelope: Envelope<A>,
     ) -> Result<usize, Envelope<A>> {
+        let Ok(picked) = reserve_other(&*routing.strategy, profile, &routing.roster, but) else {
+            return Err(envelope);
+        };
+        let full = picked.position();
+        match self.put(routing, picked, envelope, &Overflow::Reject) {
+            Ok(()) => return Ok(full),
+            Err(Full(back)) => envelope = back,
+        }
         let candidates = routing.roster.candidates(profile.capability);
         let count = candidates.len();
-        if count == 0 {
-            return Err(envelope);
-        }
-        let first = routing.strategy.pick(profile, &candidates).min(count - 1);
+        let first = fastrand::usize(..count);
         for index in (first..count).chain(0..first) {
-            if candidates.position(index) == except {
+            let position = candidates.position(index);
+            if position == full || candidates.worker(index).id() == but {
                 continue;
             }
             let Some(reservation) = candidates.take(index, profile.capability) else { continue };
             match self.put(routing, reservation, envelope, &Overflow::Reject) {
-                Ok(()) => return Ok(candidates.position(index)),
+                Ok(()) => return Ok(position),
                 Err(Full(back)) => envelope = back,
             }
         }
@@ -203,8 +210,7 @@ impl<A: Actor> Shared<A> {
         envelope: Envelope<A>,
     ) -> Result<(), Envelope<A>> {
         let routing = self.routing.load();
-        let except = routing.position_of(first.seat()).unwrap_or(NOWHERE);
-        self.put_elsewhere(&routing, profile, except, envelope).map(drop)
+        self.put_elsewhere(&routing, profile, first, envelope).map(drop)
     }
 
     /// Moves a task of `worker`, taken from its mailbox, to another that has room. The task is
@@ -221,11 +227,10 @@ impl<A: Actor> Shared<A> {
             return Err(envelope);
         }
         let routing = self.routing.load();
-        let except = routing.position_of(worker.id().seat()).unwrap_or(NOWHERE);
         let mut profile = TaskProfile::default().given_at(self.clock.now());
         let size = envelope.size;
         (profile.capability, profile.size) = (envelope.capability, size);
-        self.put_elsewhere(&routing, &profile, except, envelope)?;
+        self.put_elsewhere(&routing, &profile, worker.id(), envelope)?;
         worker.give_up_work(size);
         worker.give_up();
         Ok(())
