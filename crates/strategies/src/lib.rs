@@ -18,12 +18,14 @@
 //! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
 //! | [`ExpectedDelay`] | lowest `(q + 1) / mu` | O(n) | workers of lasting unequal speeds |
 //!
-//! [`Shadow`] routes by one of them and scores a second on the same traffic.
+//! [`Shadow`] routes by one of them and scores a second on the same traffic. An [`Ejector`] sets
+//! workers aside for a while that fail, or are slow, more than the others.
 
 mod balancer;
 mod capability_best;
 mod config;
 mod delay;
+mod ejection;
 mod expected_delay;
 mod hot_cold;
 mod latency_based;
@@ -48,6 +50,7 @@ mod weighted_round_robin;
 pub use balancer::Balancer;
 pub use capability_best::CapabilityBest;
 pub use config::{BalancerConfig, ConfigError, StrategyName};
+pub use ejection::{Decision, Ejection, EjectionError, Ejector, Outlier, Verdict};
 pub use expected_delay::ExpectedDelay;
 pub use hot_cold::HotCold;
 pub use latency_based::LatencyBased;
