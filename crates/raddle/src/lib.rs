@@ -61,7 +61,8 @@ pub mod prelude {
         StartError, SuperviseStrategy, Supervisor, Task, TimerHandle, WaitStrategy, Watchdog,
     };
     pub use raddle_strategies::{
-        Balancer, BalancerConfig, CapabilityBest, LatencyBased, LeastLoaded, LeastWork, Random,
-        RoundRobin, SelectError, Shadow, ShadowReport, Strategy, StrategyName, WeightedRoundRobin,
+        Balancer, BalancerConfig, CapabilityBest, Ejection, Ejector, ExpectedDelay, HotCold,
+        LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, Random, RoundRobin, SelectError,
+        Shadow, ShadowReport, Strategy, StrategyName, WeightedRoundRobin,
     };
 }

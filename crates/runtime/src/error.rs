@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 
 use raddle_core::{Capability, CapabilityError, RosterError, WorkerId};
-use raddle_strategies::{ConfigError, SelectError};
+use raddle_strategies::{ConfigError, EjectionError, SelectError};
 use thiserror::Error;
 
 use crate::restart::RestartsError;
@@ -149,6 +149,9 @@ pub enum SpawnError {
     /// The restarts are described wrongly.
     #[error(transparent)]
     Restarts(#[from] RestartsError),
+    /// The ejection is described wrongly.
+    #[error(transparent)]
+    Ejection(#[from] EjectionError),
     /// The workers could not be made.
     #[error(transparent)]
     Roster(#[from] RosterError),

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use raddle_core::WorkerId;
+use raddle_strategies::Outlier;
 
 use crate::restart::RetireReason;
 
@@ -47,6 +48,13 @@ pub enum EventKind {
     Recovered,
     /// A thread that had been replaced has returned, and ended.
     Returned,
+    /// A worker fails, or is slow, more than it may: it is set aside for a while.
+    Ejected {
+        /// What it did since the review before.
+        reason: Outlier,
+    },
+    /// A worker's time as ejected is over: it takes tasks again.
+    Readmitted,
     /// A worker takes no more tasks and finishes those it has.
     Draining,
     /// A worker is gone.
@@ -76,6 +84,8 @@ impl fmt::Display for EventKind {
             }
             Self::Recovered => f.write_str("the handler has returned, worker no longer set aside"),
             Self::Returned => f.write_str("a replaced thread has returned and ended"),
+            Self::Ejected { reason } => write!(f, "worker ejected: {reason}"),
+            Self::Readmitted => f.write_str("worker readmitted"),
             Self::Draining => f.write_str("worker draining"),
             Self::Retired { reason } => write!(f, "worker retired: {reason}"),
             Self::Failed => f.write_str("pool closed itself"),

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{Clock, Roster, RosterBuilder, Tracking, Worker, WorkerSpec, nanos};
-use raddle_strategies::{BalancerConfig, ConfigError, LeastLoaded, Strategy};
+use raddle_strategies::{BalancerConfig, ConfigError, Ejection, LeastLoaded, Strategy};
 
 use super::membership::{Membership, check_names};
+use super::reviews::Reviews;
 use super::routing::Routing;
 use super::settings::{OnRetired, Settings, ShedReason, Watchdog};
 use super::shared::Shared;
@@ -158,6 +159,17 @@ impl<A: Actor> PoolBuilder<A> {
         self
     }
 
+    /// Sets workers aside for a while that fail, or are slow, more than the others; off by default,
+    /// as a failure may be the task's and not the worker's. [Events](Pool::subscribe) tell of it. A
+    /// worker that is set aside keeps what is in its mailbox and its keys, and takes nothing from
+    /// others; a quarantine or a retirement goes before.
+    ///
+    /// What is wrong with it is [`spawn`](Self::spawn)'s error.
+    pub fn ejection(mut self, ejection: Ejection) -> Self {
+        self.settings.ejection = Some(ejection);
+        self
+    }
+
     /// Sets whether an idle worker takes tasks from the mailboxes of others with the same
     /// capabilities: free ones, which have no key and are no control messages. By default as the
     /// strategy [lets](Strategy::lets_steal).
@@ -211,6 +223,8 @@ impl<A: Actor> PoolBuilder<A> {
             .iter()
             .map(|member| mailbox::bounded(Arc::clone(&member.worker), capacity))
             .collect();
+        let reviews = self.settings.ejection.map(|ejection| Reviews::new(ejection, &roster));
+        let reviews = reviews.transpose()?;
         strategy.refresh(&roster);
         let stealing = self.settings.stealing.unwrap_or_else(|| strategy.lets_steal());
         let mailboxes_of_all = Arc::clone(&mailboxes);
@@ -220,7 +234,7 @@ impl<A: Actor> PoolBuilder<A> {
             self.settings,
             Box::new(make),
             routing,
-            Membership::new(template),
+            Membership::new(template, reviews),
         );
         // From here on, dropping it closes the mailboxes and waits for what was spawned.
         let pool = PoolInner { shared: Arc::new(shared) };

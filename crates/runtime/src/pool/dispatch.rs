@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use raddle_core::sync::thread;
-use raddle_core::{Capability, Reservation, Roster, TaskProfile, Worker, WorkerId};
+use raddle_core::{Capability, Health, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve, reserve_other};
 
 use super::routing::{Loaded, Routing};
@@ -313,7 +313,8 @@ impl<A: Actor> Shared<A> {
             return;
         }
         let count = routing.mailboxes.len();
-        let siblings = (position + 1..count).chain(0..position);
+        let is_ejected = |at: &usize| routing.roster.workers()[*at].health == Health::Ejected;
+        let siblings = (position + 1..count).chain(0..position).filter(|at| !is_ejected(at));
         for mailbox in siblings.map(|sibling| &routing.mailboxes[sibling]) {
             let sibling = mailbox.worker();
             if sibling.stats().is_sleeping() && sibling.capabilities() == worker.capabilities() {

@@ -107,8 +107,8 @@ impl<A: Actor> Desk<A> {
     }
 }
 
-/// Runs until the pool is closed and its workers have ended: what is due, the watchdog, retiring
-/// workers, and refreshing the strategy.
+/// Runs until the pool is closed and its workers have ended: what is due, the watchdog, reviews
+/// of failing workers, retiring workers, and refreshing the strategy.
 pub(super) fn run<A: Actor>(shared: &Arc<Shared<A>>) {
     let clock = &shared.clock;
     let mut refresh_at = clock.now() + REFRESH;
@@ -132,6 +132,9 @@ pub(super) fn run<A: Actor>(shared: &Arc<Shared<A>>) {
             until = until.min(now.saturating_add(interval));
         }
         let mut membership = shared.membership();
+        if let Some(due) = shared.review(&mut membership, now) {
+            until = until.min(due);
+        }
         shared.close_retiring(&mut membership);
         if membership.moving || !membership.retiring.is_empty() {
             until = until.min(now.saturating_add(RETIRING));

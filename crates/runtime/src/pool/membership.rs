@@ -8,6 +8,7 @@ use raddle_core::sync::thread::ThreadId;
 use raddle_core::{Counts, Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
 use raddle_strategies::{Shadow, ShadowReport, Strategy};
 
+use super::reviews::Reviews;
 use super::routing::Routing;
 use super::shared::Shared;
 use crate::envelope::Envelope;
@@ -31,6 +32,8 @@ pub(crate) struct Membership {
     pub(super) retiring: Vec<WorkerId>,
     /// Whether keys are still to be given to their owners.
     pub(super) moving: bool,
+    /// Who sets failing workers aside, where that is asked for.
+    pub(super) reviews: Option<Reviews>,
 }
 
 /// A thread being a worker.
@@ -44,7 +47,7 @@ pub(super) struct Tenure {
 }
 
 impl Membership {
-    pub(super) fn new(template: WorkerSpec) -> Self {
+    pub(super) fn new(template: WorkerSpec, reviews: Option<Reviews>) -> Self {
         Self {
             tenures: Vec::new(),
             closed: false,
@@ -52,13 +55,14 @@ impl Membership {
             numbered: 0,
             retiring: Vec::new(),
             moving: false,
+            reviews,
         }
     }
 }
 
 impl<A: Actor> Shared<A> {
     /// Publishes another roster with its mailboxes, and gives the keys to their owners by it.
-    fn publish(
+    pub(super) fn publish(
         &self,
         membership: &mut Membership,
         roster: Roster,

@@ -3,6 +3,7 @@ mod dispatch;
 mod hedging;
 mod housekeeper;
 mod membership;
+mod reviews;
 mod routing;
 mod settings;
 mod shared;

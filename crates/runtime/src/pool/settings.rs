@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use raddle_core::Worker;
+use raddle_strategies::Ejection;
 
 use crate::codel::CoDel;
 use crate::restart::Restarts;
@@ -22,6 +23,7 @@ pub(crate) struct Settings<A: Actor> {
     pub(crate) restarts: Restarts,
     pub(crate) on_retired: OnRetired,
     pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) ejection: Option<Ejection>,
     /// Whether idle workers steal; `None` as the strategy says.
     pub(crate) stealing: Option<bool>,
     /// The core of each worker in turn; none to leave that to the operating system.
@@ -42,6 +44,7 @@ impl<A: Actor> Default for Settings<A> {
             restarts: Restarts::default(),
             on_retired: OnRetired::default(),
             watchdog: None,
+            ejection: None,
             stealing: None,
             cores: Vec::new(),
             hedge_budget: 0.05,

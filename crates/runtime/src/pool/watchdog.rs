@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use raddle_core::{Health, Worker, nanos};
+use raddle_core::{Health, Member, Worker, nanos};
 
 use super::membership::{Membership, Tenure};
 use super::shared::Shared;
@@ -36,7 +36,8 @@ impl<A: Actor> Shared<A> {
             };
             if !tenure.quarantined {
                 tenure.quarantined = true;
-                self.change_health(&mut membership, &worker, Health::Active, Health::Quarantined);
+                let before = [Health::Active, Health::Ejected];
+                self.change_health(&mut membership, &worker, &before, Health::Quarantined);
                 self.tell_of(&worker, EventKind::Quarantined);
                 self.move_free_tasks(worker.id().seat());
             }
@@ -61,22 +62,28 @@ impl<A: Actor> Shared<A> {
         Some((limit / LOOKS).clamp(*INTERVAL.start(), *INTERVAL.end()))
     }
 
-    /// Lets a worker that was set aside take tasks again.
+    /// Lets a worker that was set aside as hung take tasks again, unless it is to wait as ejected.
     fn reinstate(&self, membership: &mut Membership, worker: &Worker) {
-        self.change_health(membership, worker, Health::Quarantined, Health::Active);
+        let reviews = membership.reviews.as_ref();
+        let next = match reviews.is_some_and(|reviews| reviews.ejector.has_ejected(worker.id())) {
+            true => Health::Ejected,
+            false => Health::Active,
+        };
+        self.change_health(membership, worker, &[Health::Quarantined], next);
     }
 
-    /// Changes a worker's health if it is as it was before: who is draining stays so.
+    /// Changes a worker's health if it is one of these before: who is draining stays so.
     fn change_health(
         &self,
         membership: &mut Membership,
         worker: &Worker,
-        before: Health,
+        before: &[Health],
         now: Health,
     ) {
         let routing = self.routing.load();
         let mut members = routing.roster.workers().iter();
-        if members.any(|member| member.worker.id() == worker.id() && member.health == before) {
+        let is_it = |member: &Member| member.worker.id() == worker.id();
+        if members.any(|member| is_it(member) && before.contains(&member.health)) {
             self.publish_health(membership, worker.id(), now);
         }
     }

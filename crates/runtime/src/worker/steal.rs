@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use raddle_core::Health;
+
 use super::WorkerThread;
 use crate::Actor;
 use crate::envelope::Envelope;
@@ -21,7 +23,9 @@ impl<A: Actor> WorkerThread<A> {
         }
         // Who is not a member yet may never be one: its account would be nobody's.
         let position = routing.position_of(self.seat)?;
-        if !Arc::ptr_eq(&routing.roster.workers()[position].worker, &self.worker) {
+        let member = &routing.roster.workers()[position];
+        // Who was set aside is given nothing, and takes nothing either.
+        if !Arc::ptr_eq(&member.worker, &self.worker) || member.health == Health::Ejected {
             return None;
         }
         let first = fastrand::usize(..count);

@@ -1,0 +1,56 @@
+//! Sets workers aside that fail, and takes them back.
+
+use std::sync::Arc;
+
+use raddle_core::{Roster, nanos};
+use raddle_strategies::{Ejection, EjectionError, Ejector, Verdict};
+
+use super::membership::Membership;
+use super::shared::Shared;
+use crate::Actor;
+use crate::event::EventKind;
+
+/// Who judges a pool's workers, and when next.
+pub(super) struct Reviews {
+    pub(super) ejector: Ejector,
+    /// By the clock.
+    due: u64,
+}
+
+impl Reviews {
+    /// Reviews of a roster's workers from now on: by what they do from here.
+    pub(super) fn new(settings: Ejection, roster: &Roster) -> Result<Self, EjectionError> {
+        let now = roster.clock().now();
+        let mut ejector = Ejector::new(settings)?;
+        // The first review judges nobody.
+        ejector.review(roster, now);
+        Ok(Self { ejector, due: now.saturating_add(nanos(settings.interval())) })
+    }
+}
+
+impl<A: Actor> Shared<A> {
+    /// Reviews the workers if it is time; the clock when it is time again.
+    pub(super) fn review(&self, membership: &mut Membership, now: u64) -> Option<u64> {
+        let reviews = membership.reviews.as_mut().filter(|_| !membership.closed)?;
+        if now < reviews.due {
+            return Some(reviews.due);
+        }
+        let due = now.saturating_add(nanos(reviews.ejector.settings().interval()));
+        reviews.due = due;
+        let routing = self.routing.load();
+        let next = reviews.ejector.review(&routing.roster, now);
+        let decisions = reviews.ejector.decisions().to_vec();
+        if let Some(roster) = next {
+            self.publish(membership, roster, Arc::clone(&routing.mailboxes));
+        }
+        for decision in decisions {
+            let Some(worker) = routing.roster.worker(decision.worker) else { continue };
+            let kind = match decision.verdict {
+                Verdict::Ejected(reason) => EventKind::Ejected { reason },
+                Verdict::Readmitted => EventKind::Readmitted,
+            };
+            self.tell_of(worker, kind);
+        }
+        Some(due)
+    }
+}
