@@ -1,13 +1,15 @@
 //! A selection with its reservation given back, by strategy and number of workers: on lines that
-//! nobody else writes (`hot`), and while another thread writes them (`dirty`).
+//! nobody else writes (`hot`), and while another thread writes them (`dirty`). And what slow start
+//! adds to one, where nobody is new and where all are (`slow_start`).
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use raddle_benches::{criterion, warm_roster, while_written};
 use raddle_core::{Reservation, Roster, TaskProfile};
-use raddle_strategies::{Balancer, Strategy, StrategyName};
+use raddle_strategies::{Balancer, Random, SlowStart, Strategy, StrategyName};
 
 const WORKERS: [usize; 5] = [4, 16, 64, 256, 1024];
 
@@ -20,6 +22,7 @@ fn main() {
     let mut dirty = criterion.benchmark_group("select/dirty");
     each(|strategy, roster| while_written(roster, || select(&mut dirty, strategy, roster)));
     dirty.finish();
+    slow_start(&mut criterion);
     criterion.final_summary();
 }
 
@@ -36,6 +39,32 @@ fn base(criterion: &mut Criterion) {
     });
     let clock = roster.clock();
     group.bench_function("clock", |bencher| bencher.iter(|| black_box(clock.now())));
+    group.finish();
+}
+
+fn slow_start(criterion: &mut Criterion) {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let roster = warm_roster(16);
+    let given_at = TaskProfile::default().given_at(roster.clock().now());
+    let new = || SlowStart::new(Random::new()).ramp(HOUR);
+    let mut group = criterion.benchmark_group("select/slow_start");
+    for (name, balancer, task) in [
+        ("without", Balancer::new(Random::new()), TaskProfile::default()),
+        (
+            "nobody_new",
+            Balancer::new(SlowStart::new(Random::new()).ramp(Duration::ZERO)),
+            TaskProfile::default(),
+        ),
+        ("all_new", Balancer::new(new()), TaskProfile::default()),
+        ("all_new_time_told", Balancer::new(new()), given_at),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let selected = balancer.select(black_box(&task), black_box(&roster));
+                selected.map(|reservation| reservation.position())
+            });
+        });
+    }
     group.finish();
 }
 

@@ -10,7 +10,13 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Baseline {
     overall: AtomicU64,
     by_capability: Box<[AtomicU64]>,
+    newest: Newest,
 }
+
+/// Read by selections, written when a worker enters service; on a line that no success writes.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Newest(AtomicU64);
 
 /// Of a worker's successes this one in how many enters the baseline: a line that all workers
 /// write costs each of them a cache miss.
@@ -24,7 +30,20 @@ impl Baseline {
         Self {
             overall: AtomicU64::new(UNKNOWN),
             by_capability: (0..PLACES).map(|_| AtomicU64::new(UNKNOWN)).collect(),
+            newest: Newest(AtomicU64::new(0)),
         }
+    }
+
+    /// The clock when a worker of the pool last [entered service](crate::Worker::in_service_since),
+    /// whichever it was, also one that has left since. One load, wait-free.
+    #[inline]
+    pub fn newest_since(&self) -> u64 {
+        self.newest.0.load(Relaxed)
+    }
+
+    /// A worker has entered service at the clock's `now`.
+    pub(crate) fn entered_service(&self, now: u64) {
+        self.newest.0.fetch_max(now, Relaxed);
     }
 
     /// The mean service time of the pool's successes in nanoseconds; `None` before the first.

@@ -228,14 +228,19 @@ impl Roster {
         next.published()
     }
 
-    /// This roster with a worker's health changed.
+    /// This roster with a worker's health changed. One that becomes [active](Health::Active) counts
+    /// as [new](Worker::in_service_since) from then on.
     ///
     /// # Errors
     /// When the worker is not in it.
     pub fn with_health(&self, id: WorkerId, health: Health) -> Result<Self, RosterError> {
         let mut next = self.clone();
         let member = next.members.iter_mut().find(|member| member.worker.id() == id);
-        member.ok_or(RosterError::UnknownWorker(id))?.health = health;
+        let member = member.ok_or(RosterError::UnknownWorker(id))?;
+        if health == Health::Active && member.health != Health::Active {
+            member.worker.enter_service();
+        }
+        member.health = health;
         Ok(next.published())
     }
 
@@ -316,6 +321,32 @@ mod tests {
         assert_ne!(fewer.version(), roster.version());
         let more = fewer.with_workers(&[WorkerSpec::new("v")]).unwrap();
         assert_eq!(more.workers().last().unwrap().worker.id(), WorkerId(3), "ids are not reused");
+    }
+
+    #[test]
+    fn a_worker_is_new_when_made_made_anew_and_back_in_health() {
+        let (clock, time) = Clock::simulated();
+        let roster = Roster::builder().workers(2, WorkerSpec::general()).clock(clock);
+        let roster = roster.build().unwrap();
+        let worker = &roster.workers()[1].worker;
+        let since = || (worker.in_service_since(), roster.baseline().newest_since());
+        assert_eq!(since(), (1, 1));
+        time.set(5);
+        worker.next_generation();
+        assert_eq!(since(), (5, 5));
+        time.set(9);
+        let aside = roster.with_health(worker.id(), Health::Ejected).unwrap();
+        assert_eq!(since(), (5, 5));
+        let back = aside.with_health(worker.id(), Health::Active).unwrap();
+        assert_eq!(since(), (9, 9));
+        time.set(12);
+        back.with_health(worker.id(), Health::Active).unwrap();
+        assert_eq!(since(), (9, 9), "it was active");
+        back.with_workers(&[WorkerSpec::new("late")]).unwrap();
+        assert_eq!(since(), (9, 12), "another is newer");
+        time.set(2);
+        worker.next_generation();
+        assert_eq!(since(), (2, 12), "the clock went back");
     }
 
     #[test]

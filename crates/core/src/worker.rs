@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::Baseline;
 use crate::stats::{Board, Recorder, WorkerStats};
 use crate::sync::atomic::{
-    AtomicBool, AtomicU32,
+    AtomicBool, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Relaxed, Release},
 };
 use crate::{Capability, CapabilityError, CapabilitySet, Clock, Finished, RecordError, Tracking};
@@ -122,6 +122,7 @@ pub struct Worker {
     capabilities: CapabilitySet,
     weight: u32,
     generation: AtomicU32,
+    in_service_since: AtomicU64,
     recorder_taken: AtomicBool,
     pub(crate) tracking: Tracking,
     pub(crate) baseline: Arc<Baseline>,
@@ -137,18 +138,21 @@ impl Worker {
         baseline: Arc<Baseline>,
         clock: Clock,
     ) -> Result<Self, CapabilityError> {
-        Ok(Self {
+        let worker = Self {
             stats: WorkerStats::new(board, lane, &tracking),
             id,
             name: spec.name.as_str().into(),
             capabilities: spec.capability_set()?,
             weight: spec.weight,
             generation: AtomicU32::new(0),
+            in_service_since: AtomicU64::new(0),
             recorder_taken: AtomicBool::new(false),
             tracking,
             baseline,
             clock,
-        })
+        };
+        worker.enter_service();
+        Ok(worker)
     }
 
     /// Its number within the pool.
@@ -177,9 +181,26 @@ impl Worker {
         self.generation.load(Relaxed)
     }
 
-    /// Counts one more making of its actor; returns the new generation.
+    /// Counts one more making of its actor, which is [new](Self::in_service_since) from now on;
+    /// returns the new generation.
     pub fn next_generation(&self) -> u32 {
+        self.enter_service();
         self.generation.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The clock when it last became new: was made, was made anew
+    /// ([`next_generation`](Self::next_generation)), or got its health back after it had been set
+    /// aside ([`Roster::with_health`](crate::Roster::with_health)). One load, wait-free.
+    #[inline]
+    pub fn in_service_since(&self) -> u64 {
+        self.in_service_since.load(Relaxed)
+    }
+
+    /// It is new from now on.
+    pub(crate) fn enter_service(&self) {
+        let now = self.clock.now();
+        self.in_service_since.store(now, Relaxed);
+        self.baseline.entered_service(now);
     }
 
     /// What is known of it.

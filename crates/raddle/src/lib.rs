@@ -63,6 +63,6 @@ pub mod prelude {
     pub use raddle_strategies::{
         Balancer, BalancerConfig, CapabilityBest, Ejection, Ejector, ExpectedDelay, HotCold,
         LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, Random, RoundRobin, SelectError,
-        Shadow, ShadowReport, Strategy, StrategyName, WeightedRoundRobin,
+        Shadow, ShadowReport, SlowStart, Strategy, StrategyName, WeightedRoundRobin,
     };
 }

@@ -18,8 +18,9 @@
 //! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
 //! | [`ExpectedDelay`] | lowest `(q + 1) / mu` | O(n) | workers of lasting unequal speeds |
 //!
-//! [`Shadow`] routes by one of them and scores a second on the same traffic. An [`Ejector`] sets
-//! workers aside for a while that fail, or are slow, more than the others.
+//! [`Shadow`] routes by one of them and scores a second on the same traffic, [`SlowStart`] lets a new
+//! worker's share grow. An [`Ejector`] sets workers aside for a while that fail, or are slow, more
+//! than the others.
 
 mod balancer;
 mod capability_best;
@@ -42,6 +43,7 @@ mod sample;
 mod select;
 mod sequences;
 mod shadow;
+mod slow_start;
 mod strategy;
 #[cfg(all(test, not(loom)))]
 mod testing;
@@ -62,5 +64,6 @@ pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;
 pub use select::{SelectError, reserve, reserve_other};
 pub use shadow::{Shadow, ShadowReport, ShadowScore};
+pub use slow_start::SlowStart;
 pub use strategy::Strategy;
 pub use weighted_round_robin::WeightedRoundRobin;

@@ -8,8 +8,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use raddle_core::{Capability, Outcome, Roster, TaskProfile, WorkerSpec};
 use raddle_strategies::{
-    Balancer, ExpectedDelay, HotCold, LeastLoaded, PeakEwma, Random, SelectError, Shadow,
-    StrategyName,
+    Balancer, LeastLoaded, Random, SelectError, Shadow, SlowStart, StrategyName,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -36,13 +35,7 @@ fn the_counter_counts() {
 #[test]
 fn selecting_and_recording_allocate_nothing() {
     let able = TaskProfile::default().capability(Capability::intern("no-allocation").unwrap());
-    let named = StrategyName::ALL.map(|name| Balancer::new(name.build()));
-    let more = [
-        Balancer::new(PeakEwma::new()),
-        Balancer::new(HotCold::new()),
-        Balancer::new(ExpectedDelay::new()),
-    ];
-    for balancer in named.into_iter().chain(more) {
+    for balancer in StrategyName::ALL.map(|name| Balancer::new(name.build())) {
         let name = balancer.strategy().name();
         for task in [TaskProfile::default(), able] {
             let roster = roster();
@@ -78,6 +71,17 @@ fn scoring_a_shadow_allocates_nothing() {
     let report = || _ = black_box(shadow.report());
     assert_eq!(allocations(report), 0, "nor does its report");
     assert_eq!(shadow.report().picks, TIMES as u64 + 1);
+}
+
+#[test]
+fn a_slow_start_allocates_nothing_whether_anybody_is_new_or_not() {
+    let roster = roster();
+    for ramp in [Duration::ZERO, 1_000 * 3_600 * Duration::from_secs(1)] {
+        let balancer = Balancer::new(SlowStart::new(LeastLoaded::new()).ramp(ramp));
+        let select = || drop(balancer.select(&TaskProfile::default(), &roster).unwrap());
+        select();
+        assert_eq!(allocations(select), 0, "{ramp:?}");
+    }
 }
 
 #[test]
