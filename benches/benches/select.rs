@@ -1,6 +1,6 @@
 //! A selection with its reservation given back, by strategy and number of workers: on lines that
-//! nobody else writes (`hot`), and while another thread writes them (`dirty`). And what slow start
-//! adds to one, where nobody is new and where all are (`slow_start`).
+//! nobody else writes (`hot`), and while another thread writes them (`dirty`); by key (`key`); and
+//! what slow start adds to one, where nobody is new and where all are (`slow_start`).
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use raddle_benches::{criterion, warm_roster, while_written};
 use raddle_core::{Reservation, Roster, TaskProfile};
-use raddle_strategies::{Balancer, Random, SlowStart, Strategy, StrategyName};
+use raddle_strategies::{Balancer, BoundedHash, Random, SlowStart, Strategy, StrategyName};
 
 const WORKERS: [usize; 5] = [4, 16, 64, 256, 1024];
 
@@ -22,6 +22,9 @@ fn main() {
     let mut dirty = criterion.benchmark_group("select/dirty");
     each(|strategy, roster| while_written(roster, || select(&mut dirty, strategy, roster)));
     dirty.finish();
+    let mut keyed = criterion.benchmark_group("select/key");
+    WORKERS.iter().for_each(|workers| by_key(&mut keyed, *workers));
+    keyed.finish();
     slow_start(&mut criterion);
     criterion.final_summary();
 }
@@ -120,4 +123,31 @@ fn select(group: &mut BenchmarkGroup<'_, WallTime>, strategy: Box<dyn Strategy>,
             },
         );
     }
+}
+
+/// Bounded hash by key: where the key's worker is idle, where it is busy and has room, and where it
+/// has none.
+fn by_key(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize) {
+    let roster = warm_roster(workers);
+    let balancer = Balancer::new(BoundedHash::new());
+    let task = TaskProfile::default().key(7);
+    let home = balancer.select(&task, &roster).map_or(0, |reservation| reservation.position());
+    let take = |position: usize, times: usize| {
+        let worker = &roster.workers()[position].worker;
+        (0..times).filter_map(|_| Reservation::take(worker, position, None)).collect::<Vec<_>>()
+    };
+    let others = (0..workers).filter(|position| *position != home);
+    let mut select = |state: &str| {
+        group.bench_function(BenchmarkId::new(state, workers), |bencher| {
+            bencher.iter(|| {
+                let selected = balancer.select(black_box(&task), black_box(&roster));
+                selected.map(|reservation| reservation.position())
+            });
+        });
+    };
+    select("idle");
+    let _all_alike: Vec<_> = others.chain([home]).flat_map(|position| take(position, 2)).collect();
+    select("room");
+    let _hot = take(home, 2);
+    select("full");
 }

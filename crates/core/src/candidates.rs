@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::roster::Member;
 use crate::stats::history::{PLACES, place};
 use crate::stats::{Board, Signals};
-use crate::{Capability, Health, Reservation, Roster, Worker};
+use crate::{Capability, Health, Reservation, Roster, Worker, WorkerId};
 
 /// Who may be given a task: the workers that a strategy picks from, by index.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,12 @@ impl<'r> Candidates<'r> {
         self.set.positions[index] as usize
     }
 
+    /// The id and the weight of each, by index: side by side in memory, where the workers are not.
+    #[inline]
+    pub fn weights(&self) -> &'r [(WorkerId, u32)] {
+        &self.set.weights
+    }
+
     /// The number of their group: tasks whose capabilities have the same candidates share one.
     /// Below [`MAX_GROUPS`](Self::MAX_GROUPS).
     #[inline]
@@ -116,6 +122,7 @@ impl<'r> Candidates<'r> {
 struct CandidateSet {
     workers: Box<[Arc<Worker>]>,
     positions: Box<[u32]>,
+    weights: Box<[(WorkerId, u32)]>,
     /// Where their words are.
     runs: Box<[Run]>,
     /// What they are the candidates for, where some of them name it.
@@ -212,12 +219,13 @@ impl CandidateSet {
         capability: Option<Capability>,
         wanted: impl Fn(&Member) -> bool,
     ) -> Self {
-        let (workers, positions): (Vec<_>, Vec<_>) = (0u32..)
+        let (workers, positions): (Vec<Arc<Worker>>, Vec<_>) = (0u32..)
             .zip(members)
             .filter(|(_, member)| wanted(member))
             .map(|(position, member)| (Arc::clone(&member.worker), position))
             .unzip();
         let mut set = Self {
+            weights: workers.iter().map(|worker| (worker.id(), worker.weight())).collect(),
             workers: workers.into(),
             positions: positions.into(),
             runs: Box::default(),

@@ -36,7 +36,7 @@ pub struct TaskProfile {
     pub capability: Option<Capability>,
     /// How urgent it is.
     pub priority: Priority,
-    /// The hash of its key: tasks of one key are run in order, by one worker.
+    /// The hash of its key: in a pool, tasks of one key are run in order, by one worker at a time.
     pub key: Option<u64>,
     /// How long it is expected to run, in nanoseconds at a worker of the usual speed; 0 when
     /// unknown.

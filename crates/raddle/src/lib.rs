@@ -61,8 +61,8 @@ pub mod prelude {
         StartError, SuperviseStrategy, Supervisor, Task, TimerHandle, WaitStrategy, Watchdog,
     };
     pub use raddle_strategies::{
-        Balancer, BalancerConfig, CapabilityBest, Ejection, Ejector, ExpectedDelay, HotCold,
-        LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, Random, RoundRobin, SelectError,
-        Shadow, ShadowReport, SlowStart, Strategy, StrategyName, WeightedRoundRobin,
+        Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, Ejector, ExpectedDelay,
+        HotCold, LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, Random, RoundRobin,
+        SelectError, Shadow, ShadowReport, SlowStart, Strategy, StrategyName, WeightedRoundRobin,
     };
 }

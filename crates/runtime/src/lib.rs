@@ -51,7 +51,6 @@ pub use timer::TimerHandle;
 #[doc(hidden)]
 pub mod models {
     pub use crate::keys::partitions::{Partition, Partitions, Seat};
-    pub use crate::keys::rendezvous::owner;
     pub use crate::lease::{Lease, Revoked, Stay};
     pub use crate::race::Race;
     pub use crate::timer::{Fired, TimerHandle, TimerQueue};

@@ -17,12 +17,14 @@
 //! | [`PeakEwma`] | of two the lower `max(peak, age) x (q + 1)` | O(1) | workers that have bad moments |
 //! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
 //! | [`ExpectedDelay`] | lowest `(q + 1) / mu` | O(n) | workers of lasting unequal speeds |
+//! | [`BoundedHash`] | the key's worker while it has room, else the next | O(n) | caches by key, without hot spots |
 //!
 //! [`Shadow`] routes by one of them and scores a second on the same traffic, [`SlowStart`] lets a new
 //! worker's share grow. An [`Ejector`] sets workers aside for a while that fail, or are slow, more
 //! than the others.
 
 mod balancer;
+mod bounded_hash;
 mod capability_best;
 mod config;
 mod delay;
@@ -37,6 +39,7 @@ mod others;
 mod peak_ewma;
 mod quantile;
 mod random;
+pub mod rendezvous;
 mod report;
 mod round_robin;
 mod sample;
@@ -50,6 +53,7 @@ mod testing;
 mod weighted_round_robin;
 
 pub use balancer::Balancer;
+pub use bounded_hash::{BoundError, BoundedHash};
 pub use capability_best::CapabilityBest;
 pub use config::{BalancerConfig, ConfigError, StrategyName};
 pub use ejection::{Decision, Ejection, EjectionError, Ejector, Outlier, Verdict};

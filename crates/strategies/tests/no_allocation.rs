@@ -8,7 +8,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use raddle_core::{Capability, Outcome, Roster, TaskProfile, WorkerSpec};
 use raddle_strategies::{
-    Balancer, LeastLoaded, Random, SelectError, Shadow, SlowStart, StrategyName,
+    Balancer, BoundedHash, LeastLoaded, Random, SelectError, Shadow, SlowStart, StrategyName,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -58,6 +58,19 @@ fn selecting_and_recording_allocate_nothing() {
             assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
         }
     }
+}
+
+#[test]
+fn selecting_by_key_allocates_nothing_also_where_a_worker_has_no_room() {
+    let roster = roster();
+    let balancer = Balancer::new(BoundedHash::new());
+    let task = TaskProfile::default().key(7);
+    let select = || balancer.select(&task, &roster).unwrap();
+    assert_eq!(allocations(|| drop(select())), 0, "at the key's worker");
+    let held = select();
+    assert_ne!(select().position(), held.position());
+    assert_eq!(allocations(|| drop(select())), 0, "at the next one");
+    drop(held);
 }
 
 #[test]

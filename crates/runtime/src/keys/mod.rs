@@ -1,8 +1,8 @@
 //! Tasks with a key: those of one key run in the order in which they were given, never two at a
 //! time, also while workers are added and retired.
 //!
-//! A key belongs to one of the [`partitions`], and a partition to one worker, by [`rendezvous`]
-//! hashing. Workers are named by their *seat*, which is given to another worker once no partition
+//! A key belongs to one of the [`partitions`], and a partition to one worker, by
+//! [rendezvous hashing](raddle_strategies::rendezvous). Workers are named by their *seat*, which is given to another worker once no partition
 //! mentions it any more.
 //!
 //! - A dispatcher *binds* its task to the partition, which tells it whose it is, and sends it there.
@@ -15,16 +15,6 @@
 //! Nobody waits for a hand-over but the tasks that are deferred by it.
 
 pub mod partitions;
-pub mod rendezvous;
 mod tables;
 
 pub(crate) use tables::{KeyTables, Slot};
-
-/// A number that looks random, another one for each `number`: the finaliser of SplitMix64 (Steele,
-/// Lea, Flood: *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014). Wait-free.
-fn mix(number: u64) -> u64 {
-    let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use super::mix;
 use raddle_core::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use raddle_strategies::rendezvous::mix;
 
 /// A worker's place in its pool. It is another worker's once no partition
 /// [mentions](Partitions::mentions) it.

@@ -2,9 +2,9 @@ use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use raddle_core::{Capability, Health, Roster};
+use raddle_strategies::rendezvous::owner;
 
 use super::partitions::{Partition, Partitions, Seat};
-use super::rendezvous::owner;
 
 /// The partitions of a pool's keys, a table for each capability that tasks with keys name: not
 /// every worker serves every capability. A table is made when the first such task is given.
@@ -123,6 +123,6 @@ impl Owners {
 
     fn seat(&self, partition: usize) -> Seat {
         let candidates = self.0.iter().map(|(_, id, weight)| (*id, *weight));
-        owner(partition, candidates).map_or(NOBODY, |index| self.0[index].0)
+        owner(partition as u64, candidates).map_or(NOBODY, |index| self.0[index].0)
     }
 }

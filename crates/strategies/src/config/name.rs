@@ -3,8 +3,8 @@ use std::str::FromStr;
 
 use super::ConfigError;
 use crate::{
-    CapabilityBest, ExpectedDelay, HotCold, LatencyBased, LeastLoaded, LeastWork, PeakEwma, Random,
-    RoundRobin, Strategy, WeightedRoundRobin,
+    BoundedHash, CapabilityBest, ExpectedDelay, HotCold, LatencyBased, LeastLoaded, LeastWork,
+    PeakEwma, Random, RoundRobin, Strategy, WeightedRoundRobin,
 };
 
 /// A strategy's name, as configuration and the environment spell it.
@@ -40,11 +40,13 @@ pub enum StrategyName {
     ExpectedDelay,
     /// [`LeastWork`].
     LeastWork,
+    /// [`BoundedHash`].
+    BoundedHash,
 }
 
 impl StrategyName {
     /// Every name, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RoundRobin,
         Self::LeastLoaded,
         Self::Random,
@@ -55,6 +57,7 @@ impl StrategyName {
         Self::HotCold,
         Self::ExpectedDelay,
         Self::LeastWork,
+        Self::BoundedHash,
     ];
 
     /// The name as it is written.
@@ -70,6 +73,7 @@ impl StrategyName {
             Self::HotCold => "hot_cold",
             Self::ExpectedDelay => "expected_delay",
             Self::LeastWork => "least_work",
+            Self::BoundedHash => "bounded_hash",
         }
     }
 
@@ -86,6 +90,7 @@ impl StrategyName {
             Self::HotCold => Box::new(HotCold::new()),
             Self::ExpectedDelay => Box::new(ExpectedDelay::new()),
             Self::LeastWork => Box::new(LeastWork::new()),
+            Self::BoundedHash => Box::new(BoundedHash::new()),
         }
     }
 

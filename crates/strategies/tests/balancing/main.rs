@@ -2,6 +2,7 @@
 //! promises alone.
 #![cfg(not(loom))]
 
+mod bounded_hash;
 mod capability;
 mod config;
 mod contention;
