@@ -1,5 +1,6 @@
 //! The partition of a key moves from one worker to another while tasks of the key are given: they
 //! run in order, never two at a time, and each sees what those before it did, on whichever worker.
+//! So they do where a strategy picks the worker whenever no task of the key is left.
 #![cfg(loom)]
 
 use std::cell::RefCell;
@@ -23,6 +24,8 @@ const CONCURRENT: &str = "Concurrent write accesses";
 /// One key, whose partition starts at seat 0.
 trait Table: 'static {
     fn bind(&self) -> Seat;
+    /// Binds a task to this seat if it is the only one; whether it is.
+    fn bind_free(&self, seat: Seat) -> bool;
     fn may_run(&self, seat: Seat) -> bool;
     fn release(&self, seat: Seat) -> Option<Seat>;
     fn give_to(&self, seat: Seat) -> bool;
@@ -45,6 +48,9 @@ impl Shipped {
 impl Table for Shipped {
     fn bind(&self) -> Seat {
         self.partitions.bind(self.partition).unwrap()
+    }
+    fn bind_free(&self, seat: Seat) -> bool {
+        self.partitions.is_free(self.partition) && self.partitions.bind_free(self.partition, seat)
     }
     fn may_run(&self, seat: Seat) -> bool {
         self.partitions.may_run(self.partition, seat)
@@ -73,6 +79,9 @@ const DOES_NOT_WAKE: u8 = 1;
 impl<const BUG: u8> Table for Tampered<BUG> {
     fn bind(&self) -> Seat {
         self.0.bind()
+    }
+    fn bind_free(&self, seat: Seat) -> bool {
+        self.0.bind_free(seat)
     }
     fn may_run(&self, seat: Seat) -> bool {
         BUG == DOES_NOT_ASK || self.0.may_run(seat)
@@ -117,6 +126,11 @@ impl Table for Twin {
         let bound = |word| Some(word + ONE[seat(word)]);
         seat(self.word.fetch_update(Relaxed, Relaxed, bound).unwrap()) as Seat
     }
+    fn bind_free(&self, seat: Seat) -> bool {
+        let given = if seat == 0 { ONE[0] } else { MOVED + ONE[1] };
+        let free = |word| (word == 0 || word == MOVED).then_some(given);
+        self.word.fetch_update(Relaxed, Relaxed, free).is_ok()
+    }
     fn may_run(&self, seat: Seat) -> bool {
         seat == 0 || !Self::is_held(self.word.load(self.asking))
     }
@@ -128,8 +142,38 @@ impl Table for Twin {
         self.word.fetch_or(MOVED, Relaxed);
         true
     }
-    fn is_idle_at(&self, _: Seat) -> bool {
-        self.word.load(Acquire) == MOVED
+    fn is_idle_at(&self, seat: Seat) -> bool {
+        self.word.load(Acquire) == u64::from(seat) * MOVED
+    }
+}
+
+/// A table that never moves but by a pick, and settles it by a store: bit 16 says that it is
+/// seat 1's, below it are its tasks.
+struct Stored(AtomicU64);
+
+impl Table for Stored {
+    fn bind(&self) -> Seat {
+        Seat::from(self.0.fetch_add(1, Relaxed) & MOVED != 0)
+    }
+    fn bind_free(&self, seat: Seat) -> bool {
+        let free = self.0.load(Relaxed) & (MOVED - 1) == 0;
+        if free {
+            self.0.store(u64::from(seat) * MOVED + 1, Relaxed);
+        }
+        free
+    }
+    fn may_run(&self, seat: Seat) -> bool {
+        Seat::from(self.0.load(Acquire) & MOVED != 0) == seat
+    }
+    fn release(&self, _: Seat) -> Option<Seat> {
+        self.0.fetch_sub(1, Release);
+        None
+    }
+    fn give_to(&self, _: Seat) -> bool {
+        true
+    }
+    fn is_idle_at(&self, seat: Seat) -> bool {
+        self.0.load(Acquire) == u64::from(seat) * MOVED
     }
 }
 
@@ -158,6 +202,12 @@ impl<T: Table> Pool<T> {
             self.send(self.table.bind(), Post::Task(task));
         }
         (0..2).for_each(|seat| self.send(seat, Post::Last));
+    }
+
+    /// Gives a task, to this worker if no other is left.
+    fn pick(&self, task: usize, picked: Seat) {
+        let seat = if self.table.bind_free(picked) { picked } else { self.table.bind() };
+        self.send(seat, Post::Task(task));
     }
 
     fn send(&self, seat: Seat, post: Post) {
@@ -193,16 +243,16 @@ impl<T: Table> Pool<T> {
     }
 }
 
+fn pool<T: Table>(table: T) -> &'static Pool<T> {
+    let mailboxes = [channel::unbounded(), channel::unbounded()];
+    let (state, ran) = (UnsafeCell::new(()), RefCell::default());
+    Box::leak(Box::new(Pool { table, mailboxes, state, ran }))
+}
+
 /// This thread gives tasks to a worker on each of two seats, while another gives the partition to
 /// each of `owners` in turn.
 fn model<T: Table>(table: T, owners: &'static [Seat]) {
-    let mailboxes = [channel::unbounded(), channel::unbounded()];
-    let pool: &Pool<T> = Box::leak(Box::new(Pool {
-        table,
-        mailboxes,
-        state: UnsafeCell::new(()),
-        ran: RefCell::default(),
-    }));
+    let pool = pool(table);
     let membership = thread::spawn(move || pool.reassign(owners));
     let workers = [0, 1].map(|seat| thread::spawn(move || pool.work(seat)));
     pool.dispatch();
@@ -210,6 +260,63 @@ fn model<T: Table>(table: T, owners: &'static [Seat]) {
     workers.into_iter().for_each(|worker| worker.join().unwrap());
     assert_eq!(*pool.ran.borrow(), [0, 1], "the tasks ran in another order");
     assert!(pool.table.is_idle_at(*owners.last().unwrap()), "the partition is not settled");
+}
+
+/// This thread picks seat 0 for a task and then seat 1 for another, while another thread gives the
+/// partition to each of `owners` in turn.
+fn picking<T: Table>(table: T, owners: &'static [Seat]) {
+    let pool = pool(table);
+    let membership = thread::spawn(move || pool.reassign(owners));
+    let workers = [0, 1].map(|seat| thread::spawn(move || pool.work(seat)));
+    [0, 1].into_iter().for_each(|task| pool.pick(task, task as Seat));
+    membership.join().unwrap();
+    (0..2).for_each(|seat| pool.send(seat, Post::Last));
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert_eq!(*pool.ran.borrow(), [0, 1], "the tasks ran in another order");
+    assert!([0, 1].into_iter().any(|seat| pool.table.is_idle_at(seat)), "it is not settled");
+}
+
+/// Two threads pick a seat each for a task each, at one time.
+fn picking_at_once<T: Table>(table: T) {
+    let pool = pool(table);
+    let other = thread::spawn(move || pool.pick(1, 1));
+    let workers = [0, 1].map(|seat| thread::spawn(move || pool.work(seat)));
+    pool.pick(0, 0);
+    other.join().unwrap();
+    (0..2).for_each(|seat| pool.send(seat, Post::Last));
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert_eq!(pool.ran.borrow().len(), 2, "a task was not run");
+    assert!([0, 1].into_iter().any(|seat| pool.table.is_idle_at(seat)), "it is not settled");
+}
+
+#[test]
+fn a_partition_that_is_picked_for() {
+    explore("a partition is picked for", 2, || picking(Shipped::new(), &[]));
+}
+
+#[test]
+fn a_partition_that_is_picked_for_and_moves() {
+    explore("a partition is picked for and moves", 2, || picking(Shipped::new(), &[1]));
+}
+
+#[test]
+fn a_partition_that_two_pick_for() {
+    explore("a partition is picked for by two", 2, || picking_at_once(Shipped::new()));
+}
+
+#[test]
+fn picking_by_a_store() {
+    // Planted: that no task is left was seen before another thread bound one to seat 0. The store
+    // gives the partition to seat 1 all the same, and seat 0 waits for its turn for ever.
+    fails_with("picked by a store", 2, "deadlock", || picking_at_once(Stored(AtomicU64::new(0))));
+}
+
+#[test]
+fn releasing_relaxed_before_a_pick() {
+    // Planted: as `releasing_relaxed`, where the partition was given away by a pick.
+    fails_with("picked for, released Relaxed", 2, CONCURRENT, || {
+        picking(Twin::new(Relaxed, Acquire), &[]);
+    });
 }
 
 #[test]

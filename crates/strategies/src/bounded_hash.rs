@@ -33,6 +33,11 @@ use crate::sample::two;
 ///   be, until its own end. Threads that pick at one instant may exceed it by one task each. A
 ///   worker that leaves for good and comes again has another id, and other keys.
 ///
+/// In a pool of `raddle-runtime` tasks of a key are run in order whatever the strategy. There the
+/// strategy picks the worker of a group of keys, one of a thousand, whenever no task of the group
+/// is left, and the tasks that come before those have ended follow them. So a hot key stays with
+/// one worker, and the others find one with room.
+///
 /// ```
 /// use raddle_core::{Roster, TaskProfile, WorkerSpec};
 /// use raddle_strategies::{Balancer, BoundedHash};
@@ -160,6 +165,10 @@ impl Strategy for BoundedHash {
             Some(key) => self.pick_by_key(key, candidates),
             None => lower_of_two(candidates),
         }
+    }
+
+    fn routes_keys(&self) -> bool {
+        true
     }
 }
 

@@ -227,6 +227,10 @@ impl Strategy for Shadow {
         self.live.lets_steal()
     }
 
+    fn routes_keys(&self) -> bool {
+        self.live.routes_keys()
+    }
+
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         self.live.weights(roster)
     }

@@ -59,6 +59,12 @@ pub trait Strategy: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it picks by the [key](TaskProfile::key) of a task, so that the runtime may ask it
+    /// whose a key is to be of which no task is left. It still runs the tasks of a key in order.
+    fn routes_keys(&self) -> bool {
+        false
+    }
+
     /// The weights by which it picks, by the workers' positions, where it has any: for reports.
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         let _ = roster;
@@ -84,6 +90,9 @@ macro_rules! is_what_it_points_to {
             }
             fn lets_steal(&self) -> bool {
                 (**self).lets_steal()
+            }
+            fn routes_keys(&self) -> bool {
+                (**self).routes_keys()
             }
             fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
                 (**self).weights(roster)

@@ -75,6 +75,11 @@ impl State {
         self.from == self.to
     }
 
+    /// Whether no task is bound: where it is moving, one is.
+    fn is_free(self) -> bool {
+        self.is_settled() && self.old == 0
+    }
+
     /// The tasks bound to `seat`, which is one of the two.
     fn tasks_of(&mut self, seat: Seat) -> &mut u16 {
         if seat == self.from { &mut self.old } else { &mut self.new }
@@ -146,6 +151,30 @@ impl Partitions {
         Some(State::of(before).to)
     }
 
+    /// Whether no task is bound to it. Wait-free.
+    #[inline]
+    pub fn is_free(&self, partition: Partition) -> bool {
+        // Relaxed: a hint, which `bind_free` checks.
+        State::of(self.word(partition).load(Relaxed)).is_free()
+    }
+
+    /// Gives a partition that has no task to `owner` and counts the first one in, in one step;
+    /// `false`, and nothing done, when it has tasks, or has just had one. Wait-free.
+    ///
+    /// The caller has a [reservation](raddle_core::Reservation) at the owner, so that worker is not
+    /// gone: whoever takes it out of the pool does so when nothing is in flight there any more, and
+    /// gives the partition to another then.
+    #[inline]
+    pub fn bind_free(&self, partition: Partition, owner: Seat) -> bool {
+        let word = self.word(partition);
+        let before = word.load(Relaxed);
+        let given = State::settled(owner, 1).word();
+        // Relaxed, as in `bind`: the owner that gets it asks `may_run`, which acquires what those
+        // released that had it before.
+        State::of(before).is_free()
+            && word.compare_exchange(before, given, Relaxed, Relaxed).is_ok()
+    }
+
     /// Whether the worker may run its tasks of the partition now. Wait-free.
     ///
     /// To be asked by a worker that has received such a task and not yet released it. Once true, it
@@ -185,21 +214,31 @@ impl Partitions {
     ///
     /// For the one thread that changes membership.
     pub fn reassign(&self, mut owner: impl FnMut(usize) -> Seat) -> bool {
+        self.reassign_from(|index, _| owner(index))
+    }
+
+    /// The same with an `owner` that is told whose each partition is, or is on its way to.
+    pub fn reassign_from(&self, mut owner: impl FnMut(usize, Seat) -> Seat) -> bool {
         let mut all = true;
         for (index, word) in self.words.iter().enumerate() {
-            let owner = owner(index);
+            let mut is_given = true;
             // Relaxed, as in `bind`.
-            let given = |word| State::of(word).given_to(owner).map(State::word);
-            if let Err(word) = word.fetch_update(Relaxed, Relaxed, given) {
-                all &= State::of(word).to == owner;
-            }
+            let _ = word.fetch_update(Relaxed, Relaxed, |word| {
+                let state = State::of(word);
+                let owner = owner(index, state.to);
+                let given = state.given_to(owner);
+                is_given = given.is_some() || state.to == owner;
+                given.map(State::word)
+            });
+            all &= is_given;
         }
         all
     }
 
     /// Whether any partition is this worker's, or is to be: it may go only when none is. Wait-free.
     ///
-    /// For the thread that reassigns: once false, it stays so until that gives it a partition.
+    /// For the thread that reassigns: once false, it stays so until that gives it a partition, or
+    /// a dispatcher does that has a reservation at it.
     pub fn mentions(&self, seat: Seat) -> bool {
         self.words.iter().any(|word| {
             // Acquire pairs with the Release in `release`: what the worker's tasks did comes before
@@ -260,6 +299,33 @@ mod tests {
         assert_eq!(state(&partitions, P), State::settled(5, 1));
         assert_eq!(partitions.release(P, 5), None);
         assert_eq!(state(&partitions, P), State::settled(5, 0));
+    }
+
+    #[test]
+    fn without_tasks_a_partition_is_bound_to_who_is_picked() {
+        let partitions = Partitions::new(ONE, |_| 3);
+        assert!(partitions.is_free(P) && partitions.bind_free(P, 5));
+        assert_eq!(state(&partitions, P), State::settled(5, 1));
+        assert!(!partitions.is_free(P) && !partitions.bind_free(P, 7), "it has a task");
+        assert_eq!(partitions.bind(P), Some(5), "which the next ones follow");
+        assert!(partitions.reassign(|_| 7));
+        assert_eq!((partitions.release(P, 5), partitions.release(P, 5)), (None, Some(7)));
+        assert!(partitions.bind_free(P, 3) && partitions.may_run(P, 3));
+        assert!(partitions.reassign(|_| 5) && !partitions.bind_free(P, 5), "it is moving");
+        assert_eq!(partitions.release(P, 3), Some(5));
+        assert!(partitions.bind_free(P, 5), "it may be the owner that is picked");
+    }
+
+    #[test]
+    fn who_reassigns_is_told_whose_each_is() {
+        let partitions = Partitions::new(ONE, |_| 3);
+        bind(&partitions, 1);
+        assert!(partitions.reassign_from(|index, at| at + 2 + index as Seat));
+        assert_eq!(state(&partitions, P), State { from: 3, to: 5, old: 1, new: 0 });
+        assert!(partitions.reassign_from(|_, at| at), "left on its way");
+        bind(&partitions, 1);
+        assert!(!partitions.reassign_from(|_, at| at + 2));
+        assert_eq!(state(&partitions, P), State { from: 3, to: 5, old: 1, new: 1 });
     }
 
     #[test]
@@ -342,6 +408,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Bind(u32),
+        BindFree(u32, Seat),
         /// One of the partition's tasks ends.
         Release(u32, prop::sample::Index),
         Reassign([Seat; COUNT as usize]),
@@ -352,7 +419,8 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            4 => (0..COUNT).prop_map(Step::Bind),
+            3 => (0..COUNT).prop_map(Step::Bind),
+            2 => (0..COUNT, 0..SEATS).prop_map(|(p, seat)| Step::BindFree(p, seat)),
             4 => (0..COUNT, any::<prop::sample::Index>()).prop_map(|(p, task)| Step::Release(p, task)),
             1 => prop::array::uniform3(0..SEATS).prop_map(Step::Reassign),
         ];
@@ -426,6 +494,15 @@ mod tests {
                         let model = &mut models[partition as usize];
                         model.tasks.push(model.to);
                         prop_assert_eq!(partitions.bind(Partition(partition)), Some(model.to));
+                    }
+                    Step::BindFree(partition, seat) => {
+                        let model = &mut models[partition as usize];
+                        let free = model.tasks.is_empty();
+                        prop_assert_eq!(partitions.is_free(Partition(partition)), free);
+                        prop_assert_eq!(partitions.bind_free(Partition(partition), seat), free);
+                        if free {
+                            *model = Model { tasks: vec![seat], from: seat, to: seat };
+                        }
                     }
                     Step::Release(partition, task) => {
                         let model = &mut models[partition as usize];

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
@@ -60,6 +61,12 @@ impl KeyTables {
         partitions
     }
 
+    /// What a strategy that routes keys is asked for: all keys of a slot are one to it, so that one
+    /// that is in its first choice is where it would be without a strategy.
+    pub(crate) fn key_of(slot: Slot) -> u64 {
+        u64::from(slot.partition().number())
+    }
+
     /// Where a key belongs; `None` when the tasks of its capability have no table yet.
     #[inline]
     pub(crate) fn slot(&self, capability: Option<Capability>, key: u64) -> Option<Slot> {
@@ -72,6 +79,18 @@ impl KeyTables {
     #[inline]
     pub(crate) fn bind(&self, slot: Slot) -> Option<Seat> {
         self.partitions(slot).bind(slot.partition())
+    }
+
+    /// As [`Partitions::is_free`].
+    #[inline]
+    pub(crate) fn is_free(&self, slot: Slot) -> bool {
+        self.partitions(slot).is_free(slot.partition())
+    }
+
+    /// As [`Partitions::bind_free`].
+    #[inline]
+    pub(crate) fn bind_free(&self, slot: Slot, owner: Seat) -> bool {
+        self.partitions(slot).bind_free(slot.partition(), owner)
     }
 
     /// As [`Partitions::may_run`].
@@ -90,12 +109,35 @@ impl KeyTables {
     /// Gives every partition to its owner by this roster. Returns whether all are theirs or on
     /// their way; if not, it is to be called again.
     pub(crate) fn reassign(&self, roster: &Roster) -> bool {
+        self.each(roster, |partitions, owners| {
+            partitions.reassign(|partition| owners.seat(partition))
+        })
+    }
+
+    /// The same for keys that a strategy routes: they stay where they are, but for those whose
+    /// worker takes no more tasks, and those whose owner joined, from position `joined` on.
+    pub(crate) fn reassign_few(&self, roster: &Roster, joined: usize) -> bool {
+        let joined = roster.workers().get(joined..).unwrap_or_default();
+        let joined: HashSet<_> = joined.iter().map(|member| member.worker.id().seat()).collect();
+        self.each(roster, |partitions, owners| {
+            let seats: HashSet<_> = owners.0.iter().map(|(seat, ..)| *seat).collect();
+            partitions.reassign_from(|partition, at| {
+                let stays = seats.contains(&at);
+                if stays && joined.is_empty() {
+                    return at;
+                }
+                let owner = owners.seat(partition);
+                if stays && !joined.contains(&owner) { at } else { owner }
+            })
+        })
+    }
+
+    /// Whether this is so of every table.
+    fn each(&self, roster: &Roster, is_so: impl Fn(&Partitions, &Owners) -> bool) -> bool {
         let mut all = true;
         for (index, table) in self.0.iter().enumerate() {
             let Some(partitions) = table.get() else { continue };
-            let capability = Capability::from_index(index);
-            let owners = Owners::of(roster, capability);
-            all &= partitions.reassign(|partition| owners.seat(partition));
+            all &= is_so(partitions, &Owners::of(roster, Capability::from_index(index)));
         }
         all
     }

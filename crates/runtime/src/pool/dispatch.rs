@@ -10,7 +10,7 @@ use super::routing::{Loaded, Routing};
 use super::settings::ShedReason;
 use super::shared::Shared;
 use crate::envelope::Envelope;
-use crate::keys::Slot;
+use crate::keys::{KeyTables, Slot};
 use crate::mailbox::Full;
 use crate::{Actor, Overflow, SendError};
 
@@ -76,7 +76,7 @@ impl<A: Actor> Shared<A> {
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
         if let Some(hash) = profile.key {
-            return self.dispatch_keyed(routing, hash, envelope, overflow);
+            return self.dispatch_keyed(routing, profile, hash, envelope, overflow);
         }
         let strategy = strategy.unwrap_or(&*routing.strategy);
         let reservation = match reserve(strategy, profile, &routing.roster) {
@@ -240,8 +240,9 @@ impl<A: Actor> Shared<A> {
     fn dispatch_keyed(
         &self,
         routing: &Loaded<'_, A>,
+        profile: &TaskProfile,
         hash: u64,
-        mut envelope: Envelope<A>,
+        envelope: Envelope<A>,
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
         let capability = envelope.capability;
@@ -253,6 +254,11 @@ impl<A: Actor> Shared<A> {
             },
         };
         let last = overflow.last();
+        if routing.strategy.routes_keys()
+            && let Some(reservation) = self.bind_free(routing, profile, slot)
+        {
+            return self.put_keyed(routing, reservation, slot, envelope, last);
+        }
         let mut fresh = None;
         let mut patience = Patience::new(last);
         loop {
@@ -290,16 +296,45 @@ impl<A: Actor> Shared<A> {
                 fresh = Some(Loaded::Now(self.routing.load()));
                 continue;
             };
-            envelope.key = Some(slot);
-            return match self.put(routing, reservation, envelope, last) {
-                Ok(()) => Ok(position),
-                Err(Full(mut envelope)) => {
-                    self.release_key(slot, seat);
-                    envelope.key = None;
-                    self.refused(envelope, last)
-                }
-            };
+            return self.put_keyed(routing, reservation, slot, envelope, last);
         }
+    }
+
+    /// Gives a task to the worker that its key's slot is bound to, or releases it.
+    fn put_keyed(
+        &self,
+        routing: &Routing<A>,
+        reservation: Reservation<'_>,
+        slot: Slot,
+        mut envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, SendError<Envelope<A>>> {
+        let (position, seat) = (reservation.position(), reservation.worker().id().seat());
+        envelope.key = Some(slot);
+        match self.put(routing, reservation, envelope, overflow) {
+            Ok(()) => Ok(position),
+            Err(Full(mut envelope)) => {
+                self.release_key(slot, seat);
+                envelope.key = None;
+                self.refused(envelope, overflow)
+            }
+        }
+    }
+
+    /// Where no task of the slot is left, binds it to the worker that the strategy picks.
+    fn bind_free<'r>(
+        &self,
+        routing: &'r Routing<A>,
+        profile: &TaskProfile,
+        slot: Slot,
+    ) -> Option<Reservation<'r>> {
+        if !self.keys.is_free(slot) {
+            return None;
+        }
+        let profile = profile.key(KeyTables::key_of(slot));
+        let reservation = reserve(&*routing.strategy, &profile, &routing.roster).ok()?;
+        let seat = reservation.worker().id().seat();
+        self.keys.bind_free(slot, seat).then_some(reservation)
     }
 
     /// Wakes a sleeping worker that could take the task which now waits at `position`, where that
@@ -385,7 +420,7 @@ impl<A: Actor> Shared<A> {
         if membership.closed {
             return false;
         }
-        membership.moving = !self.keys.reassign(&self.routing.load().roster);
+        self.give_keys_again(&mut membership);
         true
     }
 

@@ -71,10 +71,26 @@ impl<A: Actor> Shared<A> {
         let routing =
             Routing { roster: Arc::new(roster), mailboxes, ..self.routing.load().clone() };
         panics::contain(|| routing.strategy.refresh(&routing.roster));
-        let roster = Arc::clone(&routing.roster);
-        self.routing.store(Arc::new(routing));
+        let routing = Arc::new(routing);
+        let known = self.routing.load().roster.workers().len();
+        self.routing.store(Arc::clone(&routing));
         // After the roster, so that who finds a key's new owner finds the owner.
-        membership.moving = !self.keys.reassign(&roster);
+        self.give_keys(membership, &routing, known);
+    }
+
+    /// Gives the keys to their owners, where a strategy routes them as far as is needed: the workers
+    /// from position `joined` on have come.
+    fn give_keys(&self, membership: &mut Membership, routing: &Routing<A>, joined: usize) {
+        membership.moving = match routing.strategy.routes_keys() {
+            true => !self.keys.reassign_few(&routing.roster, joined),
+            false => !self.keys.reassign(&routing.roster),
+        };
+    }
+
+    /// The same, though nobody has come.
+    pub(super) fn give_keys_again(&self, membership: &mut Membership) {
+        let routing = self.routing.load();
+        self.give_keys(membership, &routing, routing.roster.workers().len());
     }
 
     /// Publishes a worker's health; nothing when it is no member any more.
@@ -88,9 +104,9 @@ impl<A: Actor> Shared<A> {
 
     /// Replaces the strategy.
     pub(super) fn set_strategy(&self, strategy: Arc<dyn Strategy>) {
-        let membership = self.membership();
+        let mut membership = self.membership();
         self.store_strategy(strategy, None);
-        drop(membership);
+        self.give_keys_again(&mut membership);
     }
 
     /// Lets another strategy be scored beside the present one.
@@ -253,7 +269,11 @@ impl<A: Actor> Shared<A> {
     pub(super) fn close_retiring(&self, membership: &mut Membership) {
         let routing = self.routing.load();
         if membership.moving {
-            membership.moving = !self.keys.reassign(&routing.roster);
+            self.give_keys_again(membership);
+        }
+        if !membership.retiring.is_empty() {
+            // Who saw an older roster may have given it a key since.
+            self.keys.reassign_few(&routing.roster, routing.roster.workers().len());
         }
         membership.retiring.retain(|id| {
             let Some(position) = routing.position_of(id.seat()) else { return false };

@@ -89,8 +89,13 @@ impl<'p, A: Actor> Task<'p, A> {
     /// capability by rendezvous hashing, in proportion to their weights. When workers come or go,
     /// only the keys move that must, and their new worker waits for the old one to end its tasks.
     ///
-    /// A task with a key goes by no strategy and has no priority but
-    /// [`Control`](Priority::Control), which has no key. Keys whose hashes meet (one in a
+    /// A task with a key goes by no strategy, unless the pool's is
+    /// [`BoundedHash`](raddle_strategies::BoundedHash) or another that
+    /// [routes keys](Strategy::routes_keys): that picks a worker anew whenever no task of the key
+    /// is left, so that one who has much to do is gone round. Then state that a worker keeps by
+    /// key is a cache and no more.
+    ///
+    /// It has no priority but [`Control`](Priority::Control), which has no key. Keys whose hashes meet (one in a
     /// thousand) share their order. A handler that was given up as hung is not waited for.
     pub fn key(self, key: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
