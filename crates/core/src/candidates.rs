@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::roster::Member;
 use crate::stats::history::{PLACES, place};
+use crate::stats::idle::{PER_WORD, nth_set_bit};
 use crate::stats::{Board, Signals};
 use crate::{Capability, Health, Reservation, Roster, Worker, WorkerId};
 
@@ -100,14 +101,81 @@ impl<'r> Candidates<'r> {
     #[inline]
     pub fn signals_at(&self, index: usize) -> Option<Signals<'r>> {
         let worker = self.set.workers.get(index)?;
-        Some(match &*self.set.runs {
-            // Without a look at the worker, as in `take`.
-            [run] => run.board.signals_at(run.lanes.start + index, self.place, run.named),
-            _ => {
-                let (board, lane) = worker.stats().place();
-                board.signals_at(lane, self.place, self.set.is_named(worker))
+        if let [run] = &*self.set.runs {
+            // Without a look at the worker.
+            return Some(run.board.signals_at(run.lanes.start + index, self.place, run.named));
+        }
+        let (board, lane) = worker.stats().place();
+        Some(board.signals_at(lane, self.place, self.set.is_named(worker)))
+    }
+
+    /// The index of an idle candidate that is `wanted`: that has nothing in flight and is not
+    /// closed. One is drawn by `random`; where it is not listed as idle, the listed ones of its 64
+    /// neighbours are looked at, drawn in turn, and then those of the next 64. `wanted` is told
+    /// whether it is asked for the one that was drawn first, which each is as often as any other.
+    ///
+    /// `None` when none is listed, or when none of the first eight that are turns out to be idle and
+    /// wanted. An idle worker that is not listed yet is being listed by whoever ended its last
+    /// task. Those found to have something in flight are taken off the list, which costs two
+    /// read-modify-writes; nothing else is changed.
+    ///
+    /// Wait-free, allocates nothing: a word for 64 workers of one board (those that a roster was
+    /// made with, or that were added together), and a cache line and a half for each that is
+    /// looked at.
+    #[inline]
+    pub fn find_idle(
+        &self,
+        random: u64,
+        mut wanted: impl FnMut(&Signals<'r>, bool) -> bool,
+    ) -> Option<usize> {
+        let drawn = scaled(random, self.len());
+        let (home, bit) = self.set.locate(drawn)?;
+        let block = &self.set.blocks[home];
+        if block.listed() >> bit & 1 != 0 {
+            let signals = block.signals_at(bit, self.place);
+            if signals.in_flight() == 0 {
+                if wanted(&signals, true) {
+                    return Some(drawn);
+                }
+            } else {
+                block.board.unlist(block.lane_of(bit));
             }
-        })
+        }
+        self.search_idle(home, bit, random, wanted)
+    }
+
+    /// Looks for an idle candidate from the block `home` on, where the one of `seen` was looked at.
+    fn search_idle(
+        &self,
+        home: usize,
+        seen: u32,
+        mut random: u64,
+        mut wanted: impl FnMut(&Signals<'r>, bool) -> bool,
+    ) -> Option<usize> {
+        let blocks = &self.set.blocks;
+        let mut looks = 1;
+        let mut left = !(1 << seen);
+        for block in blocks[home..].iter().chain(&blocks[..home]) {
+            let mut listed = block.listed() & left;
+            left = u64::MAX;
+            while listed != 0 {
+                if looks == LOOKS {
+                    return None;
+                }
+                looks += 1;
+                random = random.wrapping_mul(STEP).wrapping_add(1);
+                let nth = scaled(random, listed.count_ones() as usize);
+                let bit = nth_set_bit(listed, nth as u32);
+                listed &= !(1 << bit);
+                let signals = block.signals_at(bit, self.place);
+                if signals.in_flight() != 0 {
+                    block.board.unlist(block.lane_of(bit));
+                } else if wanted(&signals, false) {
+                    return Some(block.index_of(bit));
+                }
+            }
+        }
+        None
     }
 
     /// All of them, by index.
@@ -115,6 +183,17 @@ impl<'r> Candidates<'r> {
     pub fn iter(&self) -> std::slice::Iter<'r, Arc<Worker>> {
         self.set.workers.iter()
     }
+}
+
+/// Listed workers that [`Candidates::find_idle`] looks at.
+const LOOKS: usize = 8;
+/// Knuth's multiplier of a linear congruential generator, whose upper half is used.
+const STEP: u64 = 0x5851_f42d_4c95_7f2d;
+
+/// A number below `count`, by the upper half of `random`; as even as 32 bits make it.
+#[inline]
+fn scaled(random: u64, count: usize) -> usize {
+    (((random >> 32) * count as u64) >> 32) as usize
 }
 
 /// The candidates for one capability, as the roster keeps them.
@@ -125,6 +204,8 @@ struct CandidateSet {
     weights: Box<[(WorkerId, u32)]>,
     /// Where their words are.
     runs: Box<[Run]>,
+    /// Where their idle bits are.
+    blocks: Box<[Block]>,
     /// What they are the candidates for, where some of them name it.
     capability: Option<Capability>,
 }
@@ -135,6 +216,42 @@ struct Run {
     board: Board,
     lanes: Range<usize>,
     named: bool,
+}
+
+/// Candidates whose idle bits are in one word, by ascending lane.
+#[derive(Debug)]
+struct Block {
+    board: Board,
+    word: usize,
+    /// Their bits.
+    mask: u64,
+    /// Those of them that name the capability.
+    named: u64,
+    /// The index of the first.
+    first: usize,
+}
+
+impl Block {
+    /// The bits of those that are listed as idle.
+    #[inline]
+    fn listed(&self) -> u64 {
+        self.board.listed(self.word) & self.mask
+    }
+
+    #[inline]
+    fn lane_of(&self, bit: u32) -> usize {
+        self.word * PER_WORD + bit as usize
+    }
+
+    #[inline]
+    fn index_of(&self, bit: u32) -> usize {
+        self.first + (self.mask & ((1 << bit) - 1)).count_ones() as usize
+    }
+
+    #[inline]
+    fn signals_at(&self, bit: u32, place: usize) -> Signals<'_> {
+        self.board.signals_at(self.lane_of(bit), place, self.named >> bit & 1 != 0)
+    }
 }
 
 /// The candidates for every capability.
@@ -229,15 +346,50 @@ impl CandidateSet {
             workers: workers.into(),
             positions: positions.into(),
             runs: Box::default(),
+            blocks: Box::default(),
             capability,
         };
         set.runs = set.find_runs();
+        set.blocks = set.find_blocks();
         set
     }
 
     /// Whether a candidate has the very capability.
     fn is_named(&self, worker: &Worker) -> bool {
         self.capability.is_some_and(|capability| worker.capabilities().names(capability))
+    }
+
+    /// The number of the block that has the candidate at `index`, and its bit there.
+    #[inline]
+    fn locate(&self, index: usize) -> Option<(usize, u32)> {
+        if let [run] = &*self.runs {
+            let lane = run.lanes.start + index;
+            return Some((lane / PER_WORD - run.lanes.start / PER_WORD, (lane % PER_WORD) as u32));
+        }
+        let number = self.blocks.partition_point(|block| block.first <= index).checked_sub(1)?;
+        let block = &self.blocks[number];
+        Some((number, nth_set_bit(block.mask, (index - block.first) as u32)))
+    }
+
+    fn find_blocks(&self) -> Box<[Block]> {
+        let mut blocks: Vec<Block> = Vec::new();
+        for (index, worker) in self.workers.iter().enumerate() {
+            let (board, lane) = worker.stats().place();
+            let (word, bit) = (lane / PER_WORD, 1 << (lane % PER_WORD));
+            let named = if self.is_named(worker) { bit } else { 0 };
+            match blocks.last_mut() {
+                // In ascending order, as an index is found by counting the bits below.
+                Some(block) if block.board.is(board) && block.word == word && block.mask < bit => {
+                    block.mask |= bit;
+                    block.named |= named;
+                }
+                _ => {
+                    let board = board.clone();
+                    blocks.push(Block { board, word, mask: bit, named, first: index });
+                }
+            }
+        }
+        blocks.into()
     }
 
     fn find_runs(&self) -> Box<[Run]> {

@@ -185,7 +185,9 @@ impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
         self.admissions.withdraw_work(self.size);
-        self.admissions.withdraw();
+        if self.admissions.withdraw() {
+            self.worker.stats().list_if_idle();
+        }
     }
 }
 

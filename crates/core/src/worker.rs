@@ -100,6 +100,10 @@ impl WorkerSpec {
         &self.name
     }
 
+    pub(crate) fn own_weight(&self) -> u32 {
+        self.weight
+    }
+
     /// The same with a name of its own: `<name>-<index>`.
     #[must_use]
     pub fn numbered(&self, index: usize) -> Self {
@@ -253,7 +257,7 @@ impl Worker {
     /// Takes a task off this worker's account without an end: it was shed, or has become another
     /// worker's. To be called once for a task that was admitted here and is not to be ended here.
     pub fn give_up(&self) {
-        self.stats.admissions().withdraw();
+        self.stats.withdraw();
     }
 
     pub(crate) fn return_recorder(&self) {

@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::history::{PLACES, START, place};
+use super::idle::IdleBits;
 use super::in_flight::{Admissions, Endings};
 use super::work::Work;
 use crate::Capability;
@@ -22,6 +23,9 @@ pub(crate) struct Board {
     works: Arc<[Work]>,
     /// `f32` by place and lane.
     histories: Arc<[AtomicU32]>,
+    idle: IdleBits,
+    /// Of the workers themselves, at least 1. Written when they are made.
+    weights: Arc<[u32]>,
 }
 
 /// Written by the worker at the start and the end of a task.
@@ -46,12 +50,17 @@ const FAILING: u64 = 1 << 63;
 const CLOSED_IN_FLIGHT: u64 = 1 << 62;
 
 impl Board {
-    pub(crate) fn new(lanes: usize) -> Self {
+    /// A board of a lane for each of these weights.
+    pub(crate) fn new(weights: impl IntoIterator<Item = u32>) -> Self {
+        let weights: Arc<[u32]> = weights.into_iter().map(|weight| weight.max(1)).collect();
+        let lanes = weights.len();
         Self {
             admissions: (0..lanes).map(|_| Admissions::new()).collect(),
             pulses: (0..lanes).map(|_| Pulse::new()).collect(),
             works: (0..lanes).map(|_| Work::new()).collect(),
             histories: (0..PLACES * lanes).map(|_| AtomicU32::new(START.to_bits())).collect(),
+            idle: IdleBits::new(lanes),
+            weights,
         }
     }
 
@@ -82,6 +91,42 @@ impl Board {
         &self.histories[place * lanes..][..lanes]
     }
 
+    /// Which of the workers of this word are listed as idle. One that was given a task since may
+    /// be listed still; one that is idle is listed, or on the way to it.
+    #[inline]
+    pub(crate) fn listed(&self, word: usize) -> u64 {
+        self.idle.word(word)
+    }
+
+    /// Takes a worker that was found to have something in flight off the list of the idle, unless
+    /// it is idle by now. Wait-free; by who picks.
+    #[cold]
+    pub(crate) fn unlist(&self, lane: usize) {
+        if self.idle.clear(lane) {
+            self.admissions[lane].unlist();
+            self.list_if_idle(lane);
+        }
+    }
+
+    /// Lists a worker as idle if it is and was not. Wait-free. To be called by whoever has ended a
+    /// task or withdrawn one, where it may have been the last in flight.
+    #[inline]
+    pub(crate) fn list_if_idle(&self, lane: usize) {
+        let admissions = &self.admissions[lane];
+        let admitted = admissions.look();
+        if admissions.is_unlisted() {
+            self.list(lane, admitted);
+        }
+    }
+
+    #[cold]
+    fn list(&self, lane: usize, admitted: u64) {
+        // More may have ended than were admitted at the look: then who ends the last looks later.
+        if self.pulses[lane].endings.count() == admitted && self.admissions[lane].list() {
+            self.idle.set(lane);
+        }
+    }
+
     /// Whether both are of the same workers.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pulses, &other.pulses)
@@ -94,6 +139,7 @@ impl Board {
             admissions: &self.admissions[lane],
             pulse: &self.pulses[lane],
             works: &self.works,
+            weights: &self.weights,
             lane,
             history: &self.histories[place * self.pulses.len() + lane],
             named,
@@ -115,6 +161,7 @@ impl Board {
             admissions,
             pulse,
             works: &self.works,
+            weights: &self.weights,
             lane: first + index,
             history,
             named,
@@ -169,10 +216,11 @@ fn since(time: &AtomicU64, now: u64) -> u64 {
 pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
-    /// Looked up by who reads it: a fourth walk through memory costs also who does not.
+    /// These are looked up by who reads them: a further walk through memory costs also who does not.
     works: &'r [Work],
     lane: usize,
     history: &'r AtomicU32,
+    weights: &'r [u32],
     named: bool,
 }
 
@@ -242,6 +290,13 @@ impl Signals<'_> {
     #[inline]
     pub fn history(&self) -> f32 {
         f32::from_bits(self.history.load(Relaxed))
+    }
+
+    /// The worker's share where weights count, as [`Worker::weight`](crate::Worker::weight) but
+    /// at least 1.
+    #[inline]
+    pub fn weight(&self) -> u32 {
+        self.weights[self.lane]
     }
 
     /// Whether the worker has the very capability that these are the candidates for.

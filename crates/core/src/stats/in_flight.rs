@@ -17,6 +17,9 @@ pub(crate) struct Admissions {
     work: AtomicU64,
     /// Raised by the worker before it sleeps, lowered by whoever wakes it.
     sleeping: AtomicBool,
+    /// Whether the worker's idle bit is clear: raised by who has cleared it, lowered by who is to
+    /// set it again.
+    unlisted: AtomicBool,
 }
 
 /// Tasks that a worker has ended so far. Written by whoever records the end.
@@ -28,7 +31,12 @@ pub(super) struct Endings(AtomicU64);
 
 impl Admissions {
     pub(super) fn new() -> Self {
-        Self { count: AtomicU64::new(0), work: AtomicU64::new(0), sleeping: AtomicBool::new(false) }
+        Self {
+            count: AtomicU64::new(0),
+            work: AtomicU64::new(0),
+            sleeping: AtomicBool::new(false),
+            unlisted: AtomicBool::new(false),
+        }
     }
 
     /// Counts one more task; refused once closed.
@@ -39,7 +47,8 @@ impl Admissions {
         if self.count.fetch_add(1, Acquire) & CLOSED == 0 {
             return true;
         }
-        self.withdraw();
+        // Closed, it is never idle.
+        let _ = self.withdraw();
         false
     }
 
@@ -48,12 +57,40 @@ impl Admissions {
         self.count.fetch_add(1, Relaxed);
     }
 
-    /// Takes back an admission that led to nothing here.
+    /// Takes back an admission that led to nothing here; whether the worker may be idle now and is
+    /// not listed so.
     #[inline]
-    pub(crate) fn withdraw(&self) {
+    #[must_use = "an idle worker is to be listed"]
+    pub(crate) fn withdraw(&self) -> bool {
         // Release pairs with the Acquire of `count`: what the withdrawing thread did before
-        // comes before the worker's end.
-        self.count.fetch_sub(1, Release);
+        // comes before the worker's end. Acquire pairs with the AcqRel of `look`: who withdraws
+        // after the look of one that cleared the idle bit sees that it is to be set.
+        self.count.fetch_sub(1, AcqRel);
+        self.is_unlisted()
+    }
+
+    /// How many were admitted, the top bit set when closed: a read-modify-write, so that everyone
+    /// else's look, admission or withdrawal comes before it and is seen here, or after it and sees
+    /// what this thread did before.
+    pub(super) fn look(&self) -> u64 {
+        self.count.fetch_add(0, AcqRel)
+    }
+
+    /// Whether the worker's idle bit is clear, as of the caller's last look or later.
+    #[inline]
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.unlisted.load(Relaxed)
+    }
+
+    /// Notes that the caller has cleared the idle bit.
+    pub(super) fn unlist(&self) {
+        // Release pairs with the Acquire of `list`: who sets the bit does so after it was cleared.
+        self.unlisted.store(true, Release);
+    }
+
+    /// Whether the caller is the one to set the idle bit.
+    pub(super) fn list(&self) -> bool {
+        self.unlisted.compare_exchange(true, false, Acquire, Relaxed).is_ok()
     }
 
     /// Adds the size of a task that was admitted, unless it has none.

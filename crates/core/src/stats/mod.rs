@@ -3,6 +3,7 @@
 mod board;
 mod histogram;
 pub(crate) mod history;
+pub(crate) mod idle;
 mod in_flight;
 mod latency_ring;
 mod peak;
@@ -291,6 +292,19 @@ impl WorkerStats {
             self.work().end_shared(end.size);
         }
         self.pulse().endings.end_shared();
+        self.list_if_idle();
+    }
+
+    /// Lists the worker as idle if it is: see [`Board::list_if_idle`].
+    pub(crate) fn list_if_idle(&self) {
+        self.board.list_if_idle(self.lane);
+    }
+
+    /// Takes back an admission that led to nothing here.
+    pub(crate) fn withdraw(&self) {
+        if self.admissions().withdraw() {
+            self.list_if_idle();
+        }
     }
 
     /// Leaves a task to be ended by [`try_end`](Self::try_end).

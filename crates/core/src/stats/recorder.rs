@@ -5,7 +5,7 @@ use crate::{Finished, Worker};
 
 /// The one writer of a worker's statistics: its thread.
 ///
-/// Made by [`Worker::recorder`], one at a time. Recording is wait-free and uses no
+/// Made by [`Worker::recorder`], one at a time. Recording is wait-free, and ending a task uses no
 /// read-modify-write instruction.
 #[derive(Debug)]
 pub struct Recorder {
@@ -39,10 +39,15 @@ impl Recorder {
     }
 
     /// Notes that the worker has nothing to do from the clock's `now` on.
+    ///
+    /// To be called after the last task that there was: until then, or until the recorder is
+    /// dropped, strategies that look for idle workers may not find this one.
     #[inline]
     pub fn rest(&mut self, now: u64) {
-        self.worker.stats().set_busy_since(0);
-        self.worker.stats().set_idle_since(now);
+        let stats = self.worker.stats();
+        stats.set_busy_since(0);
+        stats.set_idle_since(now);
+        stats.list_if_idle();
     }
 
     /// Records the end of one of the worker's admitted tasks.
@@ -101,6 +106,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.disowned {
+            self.worker.stats().list_if_idle();
             self.worker.return_recorder();
         }
     }
