@@ -62,7 +62,8 @@ pub mod prelude {
     };
     pub use raddle_strategies::{
         Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, Ejector, ExpectedDelay,
-        HotCold, LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, Random, RoundRobin,
-        SelectError, Shadow, ShadowReport, SlowStart, Strategy, StrategyName, WeightedRoundRobin,
+        HotCold, LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, PowerOfTwo, Random,
+        RoundRobin, SelectError, Shadow, ShadowReport, SlowStart, Strategy, StrategyName,
+        WeightedRoundRobin,
     };
 }

@@ -3,10 +3,10 @@
 use raddle_core::{Candidates, Signals, TaskProfile};
 
 /// Nanoseconds for which an idle worker's latencies are good whatever they are.
-const STALE: u64 = 100_000_000;
+pub(crate) const STALE: u64 = 100_000_000;
 /// For how many times its own mean an idle worker's latencies are good: a worker ten times slower
 /// than the others is then tried with one task in the time of a hundred of theirs.
-const STALE_MEANS: u64 = 10;
+pub(crate) const STALE_MEANS: u64 = 10;
 
 /// The clock of a selection: the task's, or one reading.
 #[inline]

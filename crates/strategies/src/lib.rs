@@ -13,6 +13,8 @@
 //! | [`Random`] | uniform | O(1) | highest rate, least state |
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
+//! | [`JoinIdle`] | an idle one, else power of two | O(n/64) | small tasks, many workers, many callers |
+//! | [`PowerOfTwo`] | of two at random, lower `(q + 1) / w` | O(1) | many workers, O(1), no black hole |
 //! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
 //! | [`PeakEwma`] | of two the lower `max(peak, age) x (q + 1)` | O(1) | workers that have bad moments |
 //! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
@@ -31,12 +33,14 @@ mod delay;
 mod ejection;
 mod expected_delay;
 mod hot_cold;
+mod join_idle;
 mod latency_based;
 mod least_loaded;
 mod least_work;
 mod lowest;
 mod others;
 mod peak_ewma;
+mod power_of_two;
 mod quantile;
 mod random;
 pub mod rendezvous;
@@ -59,10 +63,12 @@ pub use config::{BalancerConfig, ConfigError, StrategyName};
 pub use ejection::{Decision, Ejection, EjectionError, Ejector, Outlier, Verdict};
 pub use expected_delay::ExpectedDelay;
 pub use hot_cold::HotCold;
+pub use join_idle::JoinIdle;
 pub use latency_based::LatencyBased;
 pub use least_loaded::LeastLoaded;
 pub use least_work::LeastWork;
 pub use peak_ewma::PeakEwma;
+pub use power_of_two::PowerOfTwo;
 pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use raddle_core::{Capability, Outcome, Roster, TaskProfile, WorkerSpec};
+use raddle_core::{Capability, Outcome, Reservation, Roster, TaskProfile, WorkerSpec};
 use raddle_strategies::{
-    Balancer, BoundedHash, LeastLoaded, Random, SelectError, Shadow, SlowStart, StrategyName,
+    Balancer, BoundedHash, LeastLoaded, Random, SelectError, Shadow, SlowStart, Strategy,
+    StrategyName,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -34,29 +35,47 @@ fn the_counter_counts() {
 
 #[test]
 fn selecting_and_recording_allocate_nothing() {
-    let able = TaskProfile::default().capability(Capability::intern("no-allocation").unwrap());
-    for balancer in StrategyName::ALL.map(|name| Balancer::new(name.build())) {
-        let name = balancer.strategy().name();
-        for task in [TaskProfile::default(), able] {
-            let roster = roster();
-            balancer.refresh(&roster);
-            // The thread's random generator is made by its first number.
-            drop(balancer.select(&task, &roster));
+    for name in StrategyName::ALL {
+        assert_allocates_nothing(|| name.build());
+    }
+}
 
-            let select = || balancer.select(&task, &roster).unwrap();
-            assert_eq!(allocations(|| drop(select())), 0, "{name}: select and drop");
-            let finish = || select().finish(Outcome::Completed, MS);
-            assert_eq!(allocations(finish), 0, "{name}: select and finish");
-            let fail = || select().finish(Outcome::Failed, MS);
-            assert_eq!(allocations(fail), 0, "{name}: select and fail");
-            let by_id = || {
-                let id = select().detach();
-                balancer.record(&roster, id, &task, Outcome::Completed, MS).unwrap();
-            };
-            assert_eq!(allocations(by_id), 0, "{name}: detach and record");
-            let owned = || drop(select().into_owned());
-            assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
-        }
+fn assert_allocates_nothing(strategy: impl Fn() -> Box<dyn Strategy>) {
+    let able = TaskProfile::default().capability(Capability::intern("no-allocation").unwrap());
+    for task in [TaskProfile::default(), able] {
+        let roster = roster();
+        let balancer = Balancer::new(strategy());
+        let name = balancer.strategy().name();
+        balancer.refresh(&roster);
+        // The thread's random generator is made by its first number.
+        drop(balancer.select(&task, &roster));
+
+        let select = || balancer.select(&task, &roster).unwrap();
+        assert_eq!(allocations(|| drop(select())), 0, "{name}: select and drop");
+        let finish = || select().finish(Outcome::Completed, MS);
+        assert_eq!(allocations(finish), 0, "{name}: select and finish");
+        let fail = || select().finish(Outcome::Failed, MS);
+        assert_eq!(allocations(fail), 0, "{name}: select and fail");
+        let by_id = || {
+            let id = select().detach();
+            balancer.record(&roster, id, &task, Outcome::Completed, MS).unwrap();
+        };
+        assert_eq!(allocations(by_id), 0, "{name}: detach and record");
+        let owned = || drop(select().into_owned());
+        assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
+        // None is idle; then one is, and was not.
+        let busy = roster.workers().iter().enumerate();
+        let busy: Vec<_> = busy
+            .map(|(position, member)| Reservation::take(&member.worker, position, None).unwrap())
+            .collect();
+        assert_eq!(allocations(|| drop(select())), 0, "{name}: while all are busy");
+        let by_turns = || {
+            let first = Reservation::take(&roster.workers()[0].worker, 0, None).unwrap();
+            (0..4).for_each(|_| drop(select()));
+            first.finish(Outcome::Completed, MS);
+        };
+        drop(busy);
+        assert_eq!(allocations(by_turns), 0, "{name}: while one is busy by turns");
     }
 }
 

@@ -3,8 +3,8 @@ use std::str::FromStr;
 
 use super::ConfigError;
 use crate::{
-    BoundedHash, CapabilityBest, ExpectedDelay, HotCold, LatencyBased, LeastLoaded, LeastWork,
-    PeakEwma, Random, RoundRobin, Strategy, WeightedRoundRobin,
+    BoundedHash, CapabilityBest, ExpectedDelay, HotCold, JoinIdle, LatencyBased, LeastLoaded,
+    LeastWork, PeakEwma, PowerOfTwo, Random, RoundRobin, Strategy, WeightedRoundRobin,
 };
 
 /// A strategy's name, as configuration and the environment spell it.
@@ -32,6 +32,10 @@ pub enum StrategyName {
     LatencyBased,
     /// [`WeightedRoundRobin`]; `weighted_round` is understood too.
     WeightedRoundRobin,
+    /// [`JoinIdle`].
+    JoinIdle,
+    /// [`PowerOfTwo`].
+    PowerOfTwo,
     /// [`PeakEwma`].
     PeakEwma,
     /// [`HotCold`].
@@ -46,13 +50,15 @@ pub enum StrategyName {
 
 impl StrategyName {
     /// Every name, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::RoundRobin,
         Self::LeastLoaded,
         Self::Random,
         Self::CapabilityBest,
         Self::LatencyBased,
         Self::WeightedRoundRobin,
+        Self::JoinIdle,
+        Self::PowerOfTwo,
         Self::PeakEwma,
         Self::HotCold,
         Self::ExpectedDelay,
@@ -69,6 +75,8 @@ impl StrategyName {
             Self::CapabilityBest => "capability_best",
             Self::LatencyBased => "latency_based",
             Self::WeightedRoundRobin => "weighted_round_robin",
+            Self::JoinIdle => "join_idle",
+            Self::PowerOfTwo => "power_of_two",
             Self::PeakEwma => "peak_ewma",
             Self::HotCold => "hot_cold",
             Self::ExpectedDelay => "expected_delay",
@@ -86,6 +94,8 @@ impl StrategyName {
             Self::CapabilityBest => Box::new(CapabilityBest::new()),
             Self::LatencyBased => Box::new(LatencyBased::new()),
             Self::WeightedRoundRobin => Box::new(WeightedRoundRobin::new()),
+            Self::JoinIdle => Box::new(JoinIdle::new()),
+            Self::PowerOfTwo => Box::new(PowerOfTwo::new()),
             Self::PeakEwma => Box::new(PeakEwma::new()),
             Self::HotCold => Box::new(HotCold::new()),
             Self::ExpectedDelay => Box::new(ExpectedDelay::new()),

@@ -8,6 +8,7 @@ mod config;
 mod contention;
 mod eligibility;
 mod failing;
+mod idle;
 mod latency;
 mod least_work;
 mod report;
