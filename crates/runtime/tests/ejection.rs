@@ -244,6 +244,19 @@ fn it_takes_nothing_from_others() {
 }
 
 #[test]
+fn a_configuration_can_ask_for_it() {
+    let _watchdog = watchdog();
+    let (clock, time) = Clock::simulated();
+    let builder = builder(2).balancer("round_robin,ejection=true".parse().unwrap()).clock(clock);
+    // The watchdog lets the pool's thread look at the simulated clock more than once a second.
+    let (pool, mut events) = spawn(builder.watchdog(Watchdog::after(LIMIT)));
+    fail(&pool, 0, 5);
+    time.advance(Ejection::default().interval());
+    assert_eq!(await_ejected(&mut events), "w-0");
+    end(&pool);
+}
+
+#[test]
 fn a_wrong_parameter_is_an_error() {
     let wrong = builder::<Obedient>(2).ejection(Ejection::default().at_most(0.0));
     let error = wrong.spawn(|_| Obedient::default()).unwrap_err();

@@ -73,10 +73,11 @@ impl<A: Actor> PoolBuilder<A> {
         self
     }
 
-    /// Sets the strategy and the tracking from a configuration. What is wrong with it is
-    /// [`spawn`](Self::spawn)'s error.
+    /// Sets the strategy, the tracking and, where it is on, the ejection from a configuration. What is
+    /// wrong with it is [`spawn`](Self::spawn)'s error.
     pub fn balancer(mut self, config: BalancerConfig) -> Self {
         self.strategy = config.build().map(|balancer| Arc::from(balancer.into_strategy()));
+        self.settings.ejection = config.ejection().or(self.settings.ejection);
         self.tracking(config.tracking())
     }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 pub use name::StrategyName;
 
-use crate::{Balancer, WeightedRoundRobin};
+use crate::{Balancer, Ejection, WeightedRoundRobin};
 
 /// Everything that can be set of a balancer, in code, as text, by serde or from the environment.
 ///
@@ -35,6 +35,7 @@ use crate::{Balancer, WeightedRoundRobin};
 /// | `failure_penalty` | a factor of at least 0 | `10` |
 /// | `weight_floor` | above 0, at most 1 | `0.1` |
 /// | `weight_cap` | at least 1 | `10` |
+/// | `ejection` | `true` or `false` | `false` |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct BalancerConfig {
@@ -42,6 +43,7 @@ pub struct BalancerConfig {
     tracking: Tracking,
     weight_floor: f64,
     weight_cap: f64,
+    ejection: bool,
 }
 
 /// A setting that cannot be: what it is called where it was set, its value, what is allowed.
@@ -78,10 +80,11 @@ enum Key {
     FailurePenalty,
     WeightFloor,
     WeightCap,
+    Ejection,
 }
 
 impl Key {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Strategy,
         Self::TrackingEnabled,
         Self::WindowSize,
@@ -90,6 +93,7 @@ impl Key {
         Self::FailurePenalty,
         Self::WeightFloor,
         Self::WeightCap,
+        Self::Ejection,
     ];
 
     fn name(self) -> &'static str {
@@ -102,6 +106,7 @@ impl Key {
             Self::FailurePenalty => "failure_penalty",
             Self::WeightFloor => "weight_floor",
             Self::WeightCap => "weight_cap",
+            Self::Ejection => "ejection",
         }
     }
 
@@ -112,7 +117,7 @@ impl Key {
     fn allowed(self) -> String {
         match self {
             Self::Strategy => StrategyName::allowed(),
-            Self::TrackingEnabled => "true or false".into(),
+            Self::TrackingEnabled | Self::Ejection => "true or false".into(),
             Self::WindowSize => format!("a whole number from 1 to {}", Tracking::MAX_WINDOW),
             Self::HistoryDecay => "a number of at least 0 and below 1".into(),
             Self::FastThreshold => "`pool_mean` or a time such as 500us or 20ms".into(),
@@ -130,6 +135,7 @@ impl Default for BalancerConfig {
             tracking: Tracking::default(),
             weight_floor: WeightedRoundRobin::FLOOR,
             weight_cap: WeightedRoundRobin::CAP,
+            ejection: false,
         }
     }
 }
@@ -241,6 +247,19 @@ impl BalancerConfig {
         self.valid(Key::WeightCap, cap)
     }
 
+    /// Turns the setting aside of failing workers on or off.
+    #[must_use]
+    pub fn ejection_enabled(mut self, enabled: bool) -> Self {
+        self.ejection = enabled;
+        self
+    }
+
+    /// How failing workers are set aside, if they are, with the defaults of [`Ejection`]: give it to
+    /// an [`Ejector`](crate::Ejector). A pool does so itself.
+    pub fn ejection(&self) -> Option<Ejection> {
+        self.ejection.then(Ejection::default)
+    }
+
     /// What is learnt from recorded tasks: give it to the
     /// [roster](raddle_core::RosterBuilder::tracking).
     pub fn tracking(&self) -> Tracking {
@@ -275,6 +294,7 @@ impl BalancerConfig {
             Key::FailurePenalty => self.failure_penalty(number()?),
             Key::WeightFloor => self.weight_floor(number()?),
             Key::WeightCap => self.weight_cap(number()?),
+            Key::Ejection => Ok(self.ejection_enabled(text.parse().map_err(|_| refused())?)),
         };
         // The value as it was written, not as it was understood.
         *self = set.map_err(|_| refused())?;
@@ -345,11 +365,13 @@ impl fmt::Display for BalancerConfig {
         write!(
             f,
             "{},tracking_enabled={enabled},window_size={window},history_decay={history_decay},\
-             fast_threshold={},failure_penalty={failure_penalty},weight_floor={},weight_cap={}",
+             fast_threshold={},failure_penalty={failure_penalty},weight_floor={},weight_cap={},\
+             ejection={}",
             self.strategy,
             threshold_text(fast),
             self.weight_floor,
             self.weight_cap,
+            self.ejection,
         )
     }
 }
@@ -366,6 +388,7 @@ struct Fields {
     failure_penalty: f64,
     weight_floor: f64,
     weight_cap: f64,
+    ejection: bool,
 }
 
 impl Default for Fields {
@@ -385,6 +408,7 @@ impl From<BalancerConfig> for Fields {
             failure_penalty: config.tracking.failure_penalty,
             weight_floor: config.weight_floor,
             weight_cap: config.weight_cap,
+            ejection: config.ejection,
         }
     }
 }
@@ -395,6 +419,7 @@ impl TryFrom<Fields> for BalancerConfig {
     fn try_from(fields: Fields) -> Result<Self, ConfigError> {
         let mut config = Self::default()
             .tracking_enabled(fields.tracking_enabled)
+            .ejection_enabled(fields.ejection)
             .window_size(fields.window_size)?
             .history_decay(fields.history_decay)?
             .failure_penalty(fields.failure_penalty)?

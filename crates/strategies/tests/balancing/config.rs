@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use raddle_core::{FastThreshold, Tracking};
-use raddle_strategies::{BalancerConfig, ConfigError, StrategyName};
+use raddle_strategies::{BalancerConfig, ConfigError, Ejection, StrategyName};
 
 const STRATEGIES: &str = "one of round_robin, least_loaded, random, capability_best, \
                           latency_based, weighted_round_robin";
 
 /// Every variable: a value that is taken, what is allowed, and values that are not.
-const VARIABLES: [(&str, &str, &str, &[&str]); 8] = [
+const VARIABLES: [(&str, &str, &str, &[&str]); 9] = [
     (
         "LOAD_BALANCER_STRATEGY",
         "random",
@@ -56,6 +56,7 @@ const VARIABLES: [(&str, &str, &str, &[&str]); 8] = [
         &["0", "1.1", "-1", "NaN", "", "low"],
     ),
     ("LOAD_BALANCER_WEIGHT_CAP", "5", "a factor of at least 1", &["0.9", "inf", "NaN", "", "x"]),
+    ("LOAD_BALANCER_EJECTION", "true", "true or false", &["yes", "1", "", "True"]),
 ];
 
 fn from(variables: &[(&str, &str)]) -> Result<BalancerConfig, ConfigError> {
@@ -91,6 +92,7 @@ fn the_variables_are_the_settings() {
     let all: Vec<_> = VARIABLES.map(|(name, fine, ..)| (name, fine)).into();
     let expected = BalancerConfig::new(StrategyName::Random)
         .tracking_enabled(false)
+        .ejection_enabled(true)
         .fast_threshold(FastThreshold::Fixed(Duration::from_millis(20)))
         .window_size(50)
         .and_then(|config| config.history_decay(0.5))
@@ -103,6 +105,8 @@ fn the_variables_are_the_settings() {
     assert_eq!((tracking.enabled, tracking.window, tracking.history_decay), (false, 50, 0.5));
     let fast = FastThreshold::Fixed(Duration::from_millis(20));
     assert_eq!((tracking.fast, tracking.failure_penalty), (fast, 3.0));
+    assert_eq!(expected.ejection(), Some(Ejection::default()));
+    assert_eq!(BalancerConfig::default().ejection(), None, "it is off unless it is asked for");
     let alias = from(&[("LOAD_BALANCER_STRATEGY", "weighted_round")]).unwrap();
     assert_eq!(alias, BalancerConfig::new(StrategyName::WeightedRoundRobin));
 }
@@ -168,7 +172,7 @@ fn the_environment_is_read() {
     child(
         &all,
         "random,tracking_enabled=false,window_size=50,history_decay=0.5,fast_threshold=20ms,\
-         failure_penalty=3,weight_floor=0.5,weight_cap=5",
+         failure_penalty=3,weight_floor=0.5,weight_cap=5,ejection=true",
     );
     for (name, _, allowed, wrong) in VARIABLES {
         child(&[(name, wrong[0])], &format!("{name} is `{}`, allowed is {allowed}", wrong[0]));
@@ -187,7 +191,8 @@ fn text_with_mistakes_names_them() {
     assert_eq!(
         message("random,speed=9"),
         "setting is `speed`, allowed is one of strategy, tracking_enabled, window_size, \
-         history_decay, fast_threshold, failure_penalty, weight_floor, weight_cap"
+         history_decay, fast_threshold, failure_penalty, weight_floor, weight_cap, \
+         ejection"
     );
     let spaced: BalancerConfig = " random , window_size = 7 ".parse().unwrap();
     assert_eq!(spaced, BalancerConfig::new(StrategyName::Random).window_size(7).unwrap());
