@@ -3,8 +3,8 @@ use thiserror::Error;
 
 use crate::Strategy;
 use crate::lowest::lowest;
+use crate::power_of_two::two;
 use crate::rendezvous::{Highest, owner};
-use crate::sample::two;
 
 /// The candidate that the task's key belongs to while it has room, otherwise the next in the key's
 /// own order.
@@ -142,12 +142,6 @@ fn overflow(key: u64, candidates: &Candidates<'_>, room: Room) -> usize {
     next.unwrap_or_else(|| lowest(candidates, |signals| signals.in_flight()))
 }
 
-/// Of two different ones at random, the one with fewer in flight.
-fn lower_of_two(candidates: &Candidates<'_>) -> usize {
-    let (first, second) = two(candidates.len());
-    if in_flight(candidates, second) < in_flight(candidates, first) { second } else { first }
-}
-
 impl Default for BoundedHash {
     fn default() -> Self {
         Self::new()
@@ -163,7 +157,7 @@ impl Strategy for BoundedHash {
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         match task.key {
             Some(key) => self.pick_by_key(key, candidates),
-            None => lower_of_two(candidates),
+            None => two(candidates),
         }
     }
 

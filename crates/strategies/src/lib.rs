@@ -38,7 +38,6 @@ mod latency_based;
 mod least_loaded;
 mod least_work;
 mod lowest;
-mod others;
 mod peak_ewma;
 mod power_of_two;
 mod quantile;

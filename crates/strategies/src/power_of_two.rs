@@ -1,6 +1,6 @@
 use raddle_core::{Candidates, Signals, TaskProfile};
 
-use crate::Strategy;
+use crate::{Strategy, sample};
 
 /// The better of two candidates that are drawn at random.
 ///
@@ -51,7 +51,7 @@ pub(crate) fn two(candidates: &Candidates<'_>) -> usize {
     match candidates.len() {
         0 | 1 => 0,
         count => {
-            let (first, second) = distinct(count);
+            let (first, second) = sample::two(count);
             better(candidates, first, second)
         }
     }
@@ -59,7 +59,6 @@ pub(crate) fn two(candidates: &Candidates<'_>) -> usize {
 
 /// The better of two distinct candidates other than the one at `but`: the other one where there is
 /// one only, `None` where there is none.
-#[cfg_attr(not(test), expect(dead_code, reason = "what hedges and slow start are to pick by"))]
 pub(crate) fn two_of_the_others(candidates: &Candidates<'_>, but: usize) -> Option<usize> {
     let count = candidates.len();
     if but >= count {
@@ -70,21 +69,10 @@ pub(crate) fn two_of_the_others(candidates: &Candidates<'_>, but: usize) -> Opti
         0 => None,
         1 => Some(other(0)),
         others => {
-            let (first, second) = distinct(others);
+            let (first, second) = sample::two(others);
             Some(better(candidates, other(first), other(second)))
         }
     }
-}
-
-/// Two different numbers below `count`, which is at least 2; all ordered pairs alike, but for what
-/// 32 random bits cannot tell apart.
-#[inline]
-fn distinct(count: usize) -> (usize, usize) {
-    let random = fastrand::u64(..);
-    let scaled = |random: u64, count: usize| ((random * count as u64) >> 32) as usize;
-    let first = scaled(random >> 32, count);
-    let second = scaled(random & u64::from(u32::MAX), count - 1);
-    (first, second + usize::from(second >= first))
 }
 
 #[inline]
@@ -137,7 +125,7 @@ mod tests {
     fn pairs_are_distinct_and_all_alike() {
         for count in [2, 3, 5] {
             let pairs = counts(count * count, 100_000, || {
-                let (first, second) = distinct(count);
+                let (first, second) = sample::two(count);
                 assert!(first != second && first < count && second < count);
                 first * count + second
             });

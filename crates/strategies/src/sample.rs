@@ -1,15 +1,17 @@
 //! Distinct indices drawn at random.
 
-/// Two distinct indices below `count`, each ordered pair as likely; the same one twice where there
-/// is no other. Bounded steps but for the generator's, which draws again with a chance of `count` in 2^64.
+/// Two distinct indices below `count`, each ordered pair as likely, but for what 32 random bits
+/// cannot tell apart; the same one twice where there is no other.
 #[inline]
 pub(crate) fn two(count: usize) -> (usize, usize) {
     if count < 2 {
         return (0, 0);
     }
-    let first = fastrand::usize(..count);
-    let other = fastrand::usize(..count - 1);
-    (first, other + usize::from(other >= first))
+    let random = fastrand::u64(..);
+    let scaled = |random: u64, count: usize| ((random * count as u64) >> 32) as usize;
+    let first = scaled(random >> 32, count);
+    let second = scaled(random & u64::from(u32::MAX), count - 1);
+    (first, second + usize::from(second >= first))
 }
 
 /// `K` distinct indices below `count`, or all of them where they are fewer, each order as likely.

@@ -2,7 +2,7 @@ use raddle_core::{Candidates, Capability, Reservation, Roster, TaskProfile, Work
 use thiserror::Error;
 
 use crate::Strategy;
-use crate::others::better_of_two;
+use crate::power_of_two::two_of_the_others;
 
 /// Why no worker could be selected.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -80,12 +80,12 @@ pub fn reserve_other<'r>(
     let is_it = |index: usize| candidates.worker(index).id() == but;
     let mut picked = strategy.pick(task, &candidates).min(count - 1);
     if is_it(picked) {
-        if count == 1 {
-            return Err(SelectError::NoOther(but));
-        }
-        picked = better_of_two(&candidates, picked);
+        picked = two_of_the_others(&candidates, picked).ok_or(SelectError::NoOther(but))?;
     }
-    let take = |index| candidates.take(index, task.capability);
+    let take = |index: usize| {
+        let reservation = candidates.take(index, task.capability);
+        reservation.map(|reservation| reservation.sized(task.size))
+    };
     match take(picked) {
         Some(reservation) => Ok(reservation),
         None => next_open(count, picked, |index| if is_it(index) { None } else { take(index) }),

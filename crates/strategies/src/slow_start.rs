@@ -4,7 +4,7 @@ use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle_core::{Candidates, Roster, TaskProfile, Worker, nanos};
 
 use crate::Strategy;
-use crate::others::better_of_two;
+use crate::power_of_two::two_of_the_others;
 
 /// A strategy in which a new worker's share grows from a floor to that of the others.
 ///
@@ -108,7 +108,7 @@ impl<S: Strategy> SlowStart<S> {
         if maturity >= 1.0 {
             return picked;
         }
-        let other = better_of_two(candidates, picked);
+        let Some(other) = two_of_the_others(candidates, picked) else { return picked };
         let others = self.maturity(candidates.worker(other), now);
         if fastrand::f64() * others < maturity { picked } else { other }
     }
