@@ -5,8 +5,9 @@ use crate::lowest::lowest;
 
 /// The candidate with the least work ahead of it, by the sizes of its tasks.
 ///
-/// - **Rule:** `argmin work`, ties at random; of those with the least, one that fails more often
-///   than not ([`Signals::is_failing`](raddle_core::Signals::is_failing)) only when all of them do.
+/// - **Rule:** `argmin work`, ties at random; to the work of a worker that fails more often than not
+///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) the mean of its latencies is added,
+///   which holds the failure penalty.
 ///   `work` is [`Signals::work_ahead`](raddle_core::Signals::work_ahead): the
 ///   [sizes](TaskProfile::size) in flight without what is done of the running task. A task that runs
 ///   longer than its size is expected to take as long again, so that a hung worker looks worse and
@@ -22,8 +23,8 @@ use crate::lowest::lowest;
 /// - **Made for:** tasks of known and very unequal lengths on workers of one speed.
 /// - **Traps:** sizes are those of a worker of the usual speed: a slow one is given as much work as a
 ///   fast one, until its overruns show. A worker whose task has run for about its size looks nearly
-///   free, whether it is or not: where sizes are rough, `LeastLoaded` is as good. A worker that fails
-///   at once is still given each task that finds work at all the others. Targets that are driven
+///   free, whether it is or not: where sizes are rough, `LeastLoaded` is as good. Where the others' queues
+///   are longer than the failure penalty's factor, a worker that fails at once is chosen again. Targets that are driven
 ///   without a [`Recorder`](raddle_core::Recorder) do not tell which task they run: what is done of
 ///   it is no credit to them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +49,9 @@ impl Strategy for LeastWork {
         // At least 1, so that the queue counts.
         let mean = roster.baseline().overall().map(|mean| (mean as u64).max(1));
         lowest(candidates, |signals| {
-            // A closed worker's work is the highest there is, and stays so doubled.
-            signals.work_ahead(now, mean).saturating_mul(2) | u64::from(signals.is_failing())
+            // A closed worker's work is the highest there is, and stays so.
+            let penalty = if signals.is_failing() { signals.recent_mean() } else { 0 };
+            signals.work_ahead(now, mean).saturating_add(penalty)
         })
     }
 

@@ -33,22 +33,34 @@ impl PeakEwma {
     }
 }
 
+/// Pairs that are drawn at the most.
+const PAIRS: usize = 3;
+
 /// What is read of a candidate.
 struct Seen {
+    index: usize,
     latency: u64,
     in_flight: u64,
     failing: bool,
+    /// Whether its mean is more than twice the pool's.
+    slow: bool,
 }
 
 impl Seen {
     #[inline]
     fn of(candidates: &Candidates<'_>, index: usize, now: u64) -> Option<Self> {
         let signals = candidates.signals_at(index)?;
-        let peak = candidates.worker(index).stats().peak_latency(now);
-        let peak = peak.unwrap_or_else(|| delay::unknown(candidates));
+        let pool = delay::unknown(candidates);
+        let peak = candidates.worker(index).stats().peak_latency(now).unwrap_or(pool);
         let in_flight = signals.in_flight();
         let age = if in_flight == 0 { 0 } else { signals.stalled_for(now) };
-        Some(Self { latency: peak.max(age), in_flight, failing: signals.is_failing() })
+        Some(Self {
+            index,
+            latency: peak.max(age),
+            in_flight,
+            failing: signals.is_failing(),
+            slow: signals.recent_mean() / 2 > pool,
+        })
     }
 
     #[inline]
@@ -57,6 +69,33 @@ impl Seen {
         let queue = if no_credit { self.in_flight.max(other.in_flight) } else { self.in_flight };
         self.latency.saturating_mul(queue.saturating_add(1))
     }
+
+    /// The better one, or of equals this one.
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        if other.score_beside(&self) < self.score_beside(&other) { other } else { self }
+    }
+}
+
+/// The better of two at random.
+#[inline]
+fn of_two(candidates: &Candidates<'_>, now: u64) -> Option<Seen> {
+    // In random order, so that the first may have the ties.
+    let (first, second) = sample::two(candidates.len());
+    Some(Seen::of(candidates, first, now)?.or(Seen::of(candidates, second, now)?))
+}
+
+/// The better of that one and of some other pairs, until one is not slow.
+#[cold]
+fn of_more(candidates: &Candidates<'_>, now: u64, mut best: Seen) -> usize {
+    for _ in 1..PAIRS {
+        let Some(other) = of_two(candidates, now) else { break };
+        best = best.or(other);
+        if !best.slow {
+            break;
+        }
+    }
+    best.index
 }
 
 impl Strategy for PeakEwma {
@@ -66,12 +105,12 @@ impl Strategy for PeakEwma {
 
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        // In random order, so that the first may have the ties.
-        let (first, second) = sample::two(candidates.len());
         let now = delay::now(task, candidates);
-        let seen = |index| Seen::of(candidates, index, now);
-        let (Some(a), Some(b)) = (seen(first), seen(second)) else { return first };
-        if b.score_beside(&a) < a.score_beside(&b) { second } else { first }
+        match of_two(candidates, now) {
+            Some(best) if best.slow => of_more(candidates, now, best),
+            Some(best) => best.index,
+            None => 0,
+        }
     }
 
     fn reads_age(&self) -> bool {

@@ -144,10 +144,8 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_what_is_known() {
         let error = "fastest".parse::<StrategyName>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "strategy is `fastest`, allowed is one of round_robin, least_loaded, random, \
-             capability_best, latency_based, weighted_round_robin"
-        );
+        let message = error.to_string();
+        assert!(message.starts_with("strategy is `fastest`, allowed is one of round_robin, "));
+        assert!(StrategyName::ALL.iter().all(|name| message.contains(name.as_str())), "{message}");
     }
 }
