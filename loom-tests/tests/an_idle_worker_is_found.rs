@@ -74,6 +74,7 @@ struct Twin<const BUG: u8> {
     ended: AtomicU64,
     unlisted: AtomicBool,
     bit: AtomicBool,
+    recorder_taken: AtomicBool,
 }
 
 const NO_BUG: u8 = 0;
@@ -95,6 +96,14 @@ const WITHDRAWS_BLINDLY: u8 = 7;
 const TELLS_FIRST: u8 = 8;
 /// The bit is cleared without Acquire of its setting.
 const CLEARS_UNSEEING: u8 = 9;
+/// Who has cleared the bit does not look at the ends by any thread.
+const NO_LOOK_AT_ENDS: u8 = 10;
+/// Who has cleared the bit looks at the ends after it has looked at the admissions.
+const LOOKS_AT_ENDS_LAST: u8 = 11;
+/// A task is ended by any thread without Acquire.
+const FINISHES_UNSEEING: u8 = 12;
+/// The recorder is given back and the bit left as it is.
+const GIVES_BACK_ALONE: u8 = 13;
 
 impl<const BUG: u8> Twin<BUG> {
     fn look(&self, by_load: bool) -> u64 {
@@ -135,15 +144,36 @@ impl<const BUG: u8> Twin<BUG> {
         if BUG == NO_SECOND_LOOK {
             return;
         }
+        let shared = !self.recorder_taken.load(Relaxed);
+        // Planted: both who has cleared the bit and who ends a task may miss the other.
+        if shared && BUG != NO_LOOK_AT_ENDS && BUG != LOOKS_AT_ENDS_LAST {
+            self.ended.fetch_add(0, AcqRel);
+        }
         // Planted: who made it idle after that look may not have been told.
         let admitted = early.unwrap_or_else(|| self.look(BUG == SECOND_LOOK_BY_LOAD));
+        // Planted: who withdraws after the look at the admissions may not see the end.
+        if shared && BUG == LOOKS_AT_ENDS_LAST {
+            self.ended.fetch_add(0, AcqRel);
+        }
         self.list(admitted);
+    }
+}
+
+struct TwinRecorder<const BUG: u8>(Arc<Twin<BUG>>);
+
+impl<const BUG: u8> Drop for TwinRecorder<BUG> {
+    fn drop(&mut self) {
+        self.0.recorder_taken.store(false, Release);
+        // Planted: who has cleared the bit may think that nobody else ends tasks.
+        if BUG != GIVES_BACK_ALONE {
+            self.0.bit.swap(true, Release);
+        }
     }
 }
 
 impl<const BUG: u8> Idle for Twin<BUG> {
     type Place = Arc<Self>;
-    type Recorder = ();
+    type Recorder = TwinRecorder<BUG>;
 
     fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -151,20 +181,28 @@ impl<const BUG: u8> Idle for Twin<BUG> {
             ended: AtomicU64::new(0),
             unlisted: AtomicBool::new(false),
             bit: AtomicBool::new(true),
+            recorder_taken: AtomicBool::new(false),
         })
     }
-    fn recorder(self: &Arc<Self>) {}
+    fn recorder(self: &Arc<Self>) -> TwinRecorder<BUG> {
+        self.recorder_taken.store(true, Relaxed);
+        TwinRecorder(Arc::clone(self))
+    }
     fn reserve(self: &Arc<Self>) -> Self::Place {
         self.admitted.fetch_add(1, Acquire);
         Arc::clone(self)
     }
-    fn end_and_rest(place: Self::Place, (): &mut ()) {
+    fn end_and_rest(place: Self::Place, _: &mut TwinRecorder<BUG>) {
         place.ended.store(place.ended.load(Relaxed) + 1, Release);
         place.list_if_idle(BUG == RESTS_BY_LOAD);
     }
     fn finish(place: Self::Place) {
-        place.ended.fetch_add(1, Release);
-        place.list_if_idle(BUG == FINISHES_BY_LOAD);
+        // Planted: that the bit was cleared before the look at the endings is not seen.
+        let ordering = if BUG == FINISHES_UNSEEING { Release } else { AcqRel };
+        place.ended.fetch_add(1, ordering);
+        if !place.bit.load(Relaxed) {
+            place.list_if_idle(BUG == FINISHES_BY_LOAD);
+        }
     }
     fn withdraw(place: Self::Place) {
         // Planted: what the other did before its look is not seen.
@@ -237,6 +275,22 @@ fn two_callers<I: Idle>() {
     model::<I>(true, &[], 2);
 }
 
+/// The worker's thread ends its task and gives its recorder back without a rest; another ends what
+/// is left.
+fn gives_the_recorder_back<I: Idle>() {
+    let idle = I::new();
+    let place = idle.reserve();
+    let recorder = idle.recorder();
+    let caller = {
+        let idle = Arc::clone(&idle);
+        thread::spawn(move || _ = idle.find())
+    };
+    drop(recorder);
+    I::finish(place);
+    caller.join().unwrap();
+    assert!(idle.find(), "idle and not found");
+}
+
 /// A caller whose own task, taken when it was found, is withdrawn while another picks.
 fn found_and_given_back<I: Idle>() {
     let idle = I::new();
@@ -283,6 +337,19 @@ fn a_task_that_anybody_ends_and_a_place_that_is_given_back() {
 }
 
 #[test]
+fn a_recorder_that_is_given_back() {
+    explore("idle: gives the recorder back", 3, gives_the_recorder_back::<Roster>);
+    let twin = gives_the_recorder_back::<Twin<NO_BUG>>;
+    explore("idle: gives the recorder back, the protocol alone", 3, twin);
+}
+
+#[test]
+fn giving_the_recorder_back_alone() {
+    let twin = gives_the_recorder_back::<Twin<GIVES_BACK_ALONE>>;
+    fails_with("gives back alone", 3, LOST, twin);
+}
+
+#[test]
 fn two_who_look() {
     explore("idle: two callers", 2, two_callers::<Roster>);
     explore("idle: two callers, the protocol alone", 3, two_callers::<Twin<NO_BUG>>);
@@ -312,7 +379,24 @@ fn resting_with_a_load() {
 
 #[test]
 fn finishing_with_a_load() {
-    fails_with("finishes by a load", 2, LOST, finishes::<Twin<FINISHES_BY_LOAD>>);
+    let twin = finishes_and_withdraws::<Twin<FINISHES_BY_LOAD>>;
+    fails_with("finishes by a load", 3, LOST, twin);
+}
+
+#[test]
+fn finishing_without_acquire() {
+    fails_with("finishes unseeing", 2, LOST, finishes::<Twin<FINISHES_UNSEEING>>);
+}
+
+#[test]
+fn no_look_at_ends() {
+    fails_with("no look at ends", 2, LOST, finishes::<Twin<NO_LOOK_AT_ENDS>>);
+}
+
+#[test]
+fn looking_at_ends_last() {
+    let twin = finishes_and_withdraws::<Twin<LOOKS_AT_ENDS_LAST>>;
+    fails_with("looks at ends last", 3, LOST, twin);
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl<'r> Candidates<'r> {
     ///
     /// `None` when none is listed, or when none of the first eight that are turns out to be idle and
     /// wanted. An idle worker that is not listed yet is being listed by whoever ended its last
-    /// task. Those found to have something in flight are taken off the list, which costs two
+    /// task. Those found to have something in flight are taken off the list, which costs three
     /// read-modify-writes; nothing else is changed.
     ///
     /// Wait-free, allocates nothing: a word for 64 workers of one board (those that a roster was
@@ -138,7 +138,7 @@ impl<'r> Candidates<'r> {
                     return Some(drawn);
                 }
             } else {
-                block.board.unlist(block.lane_of(bit));
+                self.worker(drawn).unlist();
             }
         }
         self.search_idle(home, bit, random, wanted)
@@ -169,7 +169,7 @@ impl<'r> Candidates<'r> {
                 listed &= !(1 << bit);
                 let signals = block.signals_at(bit, self.place);
                 if signals.in_flight() != 0 {
-                    block.board.unlist(block.lane_of(bit));
+                    self.worker(block.index_of(bit)).unlist();
                 } else if wanted(&signals, false) {
                     return Some(block.index_of(bit));
                 }

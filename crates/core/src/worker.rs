@@ -262,6 +262,15 @@ impl Worker {
 
     pub(crate) fn return_recorder(&self) {
         self.recorder_taken.store(false, Release);
+        // After it: who takes the worker off the list again sees that others may record. Anyhow, as
+        // its last end may not have been followed by a rest.
+        self.stats.list_anyhow();
+    }
+
+    /// Takes a worker that was found busy off the list of the idle. Wait-free, by who picks.
+    #[cold]
+    pub(crate) fn unlist(&self) {
+        self.stats.unlist(|| self.recorder_taken.load(Relaxed));
     }
 
     /// Records the end of a task that a reservation vouches for.

@@ -18,7 +18,7 @@ use crate::power_of_two::two;
 /// - **Cost:** wait-free. Where many are idle: the drawn one's cache line and a half, and the word
 ///   with the bits of its 64. Where few or none are, O(n/64): a word for 64 workers that were made
 ///   together, at most eight of them looked at. The bits are the workers': who becomes idle sets
-///   its own, and a pick that meets one which is stale clears it, by two read-modify-writes.
+///   its own, and a pick that meets one which is stale clears it, by three read-modify-writes.
 /// - **Made for:** tasks of any length on workers of one speed: an idle worker means no wait, and
 ///   one that hangs or is slow is not idle.
 /// - **Traps:** with more than 64 workers an idle one whose neighbours are busy gets more than one

@@ -24,8 +24,6 @@ pub(crate) struct Board {
     /// `f32` by place and lane.
     histories: Arc<[AtomicU32]>,
     idle: IdleBits,
-    /// Of the workers themselves, at least 1. Written when they are made.
-    weights: Arc<[u32]>,
 }
 
 /// Written by the worker at the start and the end of a task.
@@ -52,15 +50,14 @@ const CLOSED_IN_FLIGHT: u64 = 1 << 62;
 impl Board {
     /// A board of a lane for each of these weights.
     pub(crate) fn new(weights: impl IntoIterator<Item = u32>) -> Self {
-        let weights: Arc<[u32]> = weights.into_iter().map(|weight| weight.max(1)).collect();
-        let lanes = weights.len();
+        let admissions: Arc<[_]> = weights.into_iter().map(Admissions::new).collect();
+        let lanes = admissions.len();
         Self {
-            admissions: (0..lanes).map(|_| Admissions::new()).collect(),
+            admissions,
             pulses: (0..lanes).map(|_| Pulse::new()).collect(),
             works: (0..lanes).map(|_| Work::new()).collect(),
             histories: (0..PLACES * lanes).map(|_| AtomicU32::new(START.to_bits())).collect(),
             idle: IdleBits::new(lanes),
-            weights,
         }
     }
 
@@ -98,18 +95,34 @@ impl Board {
         self.idle.word(word)
     }
 
+    /// Whether the worker in this lane is listed as idle.
+    #[inline]
+    pub(super) fn is_listed(&self, lane: usize) -> bool {
+        self.idle.is_set(lane)
+    }
+
+    /// Lists the worker in this lane as idle, whether it is or not.
+    pub(super) fn list_anyhow(&self, lane: usize) {
+        self.idle.set(lane);
+    }
+
     /// Takes a worker that was found to have something in flight off the list of the idle, unless
-    /// it is idle by now. Wait-free; by who picks.
-    #[cold]
-    pub(crate) fn unlist(&self, lane: usize) {
-        if self.idle.clear(lane) {
-            self.admissions[lane].unlist();
-            self.list_if_idle(lane);
+    /// it is idle by now. Wait-free; by who picks. Whether one thread alone records the ends is
+    /// asked once the worker is off the list.
+    pub(super) fn unlist(&self, lane: usize, is_recorded_by_one: impl FnOnce() -> bool) {
+        if !self.idle.clear(lane) {
+            return;
         }
+        self.admissions[lane].unlist();
+        // One's plain stores are seen by the look at the admissions, as that one looks there too.
+        if !is_recorded_by_one() {
+            self.pulses[lane].endings.look();
+        }
+        self.list_if_idle(lane);
     }
 
     /// Lists a worker as idle if it is and was not. Wait-free. To be called by whoever has ended a
-    /// task or withdrawn one, where it may have been the last in flight.
+    /// task or withdrawn one, where that may have been the last in flight.
     #[inline]
     pub(crate) fn list_if_idle(&self, lane: usize) {
         let admissions = &self.admissions[lane];
@@ -139,7 +152,6 @@ impl Board {
             admissions: &self.admissions[lane],
             pulse: &self.pulses[lane],
             works: &self.works,
-            weights: &self.weights,
             lane,
             history: &self.histories[place * self.pulses.len() + lane],
             named,
@@ -161,7 +173,6 @@ impl Board {
             admissions,
             pulse,
             works: &self.works,
-            weights: &self.weights,
             lane: first + index,
             history,
             named,
@@ -216,11 +227,10 @@ fn since(time: &AtomicU64, now: u64) -> u64 {
 pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
-    /// These are looked up by who reads them: a further walk through memory costs also who does not.
+    /// Looked up by who reads it: a further walk through memory costs also who does not.
     works: &'r [Work],
     lane: usize,
     history: &'r AtomicU32,
-    weights: &'r [u32],
     named: bool,
 }
 
@@ -296,7 +306,7 @@ impl Signals<'_> {
     /// at least 1.
     #[inline]
     pub fn weight(&self) -> u32 {
-        self.weights[self.lane]
+        self.admissions.weight()
     }
 
     /// Whether the worker has the very capability that these are the candidates for.

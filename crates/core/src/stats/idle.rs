@@ -26,6 +26,11 @@ impl IdleBits {
         self.0[word].load(Relaxed)
     }
 
+    #[inline]
+    pub(super) fn is_set(&self, lane: usize) -> bool {
+        self.word(lane / PER_WORD) & bit(lane) != 0
+    }
+
     pub(super) fn set(&self, lane: usize) {
         // Release pairs with the Acquire of `clear`: who clears the bit anew, and says so in
         // `Admissions::unlisted`, comes after who has taken that back to set it.

@@ -292,7 +292,20 @@ impl WorkerStats {
             self.work().end_shared(end.size);
         }
         self.pulse().endings.end_shared();
-        self.list_if_idle();
+        // A load where it is listed: who takes it off the list looks at the endings.
+        if !self.board.is_listed(self.lane) {
+            self.list_if_idle();
+        }
+    }
+
+    /// Takes the worker off the list of the idle: see [`Board::unlist`].
+    pub(crate) fn unlist(&self, is_recorded_by_one: impl FnOnce() -> bool) {
+        self.board.unlist(self.lane, is_recorded_by_one);
+    }
+
+    /// Lists the worker as idle, whether it is or not.
+    pub(crate) fn list_anyhow(&self) {
+        self.board.list_anyhow(self.lane);
     }
 
     /// Lists the worker as idle if it is: see [`Board::list_if_idle`].

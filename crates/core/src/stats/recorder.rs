@@ -106,7 +106,6 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.disowned {
-            self.worker.stats().list_if_idle();
             self.worker.return_recorder();
         }
     }
