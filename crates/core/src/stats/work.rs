@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn sums_wrap_around_and_differences_do_not() {
-        let (admissions, work) = (Admissions::new(), Work::new());
+        let (admissions, work) = (Admissions::new(1), Work::new());
         for size in [1, u64::MAX, LARGEST, 5].repeat(100) {
             admissions.admit_work(size);
             admissions.admit_work(7);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn sizes_that_do_not_fit_together_show_below_zero_and_count_as_none() {
-        let (admissions, work) = (Admissions::new(), Work::new());
+        let (admissions, work) = (Admissions::new(1), Work::new());
         admissions.admit_work(10);
         work.end_shared(15);
         assert_eq!((work.in_flight(&admissions), work.balance(&admissions)), (sized(&[]), -5));
