@@ -122,6 +122,8 @@ pub fn listen(records: &Records, mut events: Events, over: &AtomicBool) {
             EventKind::Replaced { .. } => Deed::EventReplaced,
             EventKind::Recovered => Deed::EventRecovered,
             EventKind::Returned => Deed::EventReturned,
+            EventKind::Ejected { .. } => Deed::EventEjected,
+            EventKind::Readmitted => Deed::EventReadmitted,
             EventKind::Draining => Deed::EventDraining,
             EventKind::Retired { .. } => Deed::EventRetired,
             EventKind::Failed => Deed::EventFailed,

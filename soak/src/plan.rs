@@ -22,6 +22,8 @@ pub struct Plan {
     strategy: StrategyName,
     stealing: Option<bool>,
     codel: bool,
+    /// Whether workers that fail a little more than others are set aside for a moment.
+    ejects: bool,
     wait: WaitStrategy,
     /// After which a handler counts as hung.
     pub limit: Duration,
@@ -77,9 +79,10 @@ impl Plan {
             workers: rng.usize(3..=6),
             capacity: [8, 32, 128][rng.usize(..3)],
             overflow,
-            strategy: StrategyName::ALL[(turn % 6) as usize],
+            strategy: StrategyName::ALL[turn as usize % StrategyName::ALL.len()],
             stealing: [None, Some(true), Some(false)][(turn % 3) as usize],
             codel: (turn / 2).is_multiple_of(2),
+            ejects: (turn / 4).is_multiple_of(2),
             wait,
             limit: Duration::from_millis(rng.u64(20..=50)),
             max_lost: [0, 1, 2, 16][rng.usize(..4)],
@@ -149,6 +152,11 @@ impl Plan {
                 builder = builder.codel(codel);
             }
         }
+        if self.ejects {
+            let times = (Duration::from_millis(5), Duration::from_millis(50));
+            let ejection = Ejection::default().every(Duration::from_millis(10));
+            builder = builder.ejection(ejection.failure_share(0.1).times(times.0, times.1));
+        }
         builder
     }
 }
@@ -157,7 +165,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} + 1 workers, mailbox {}, {:?}, {}, stealing {:?}, codel {}, {:?}, hung after {:?}, \
+            "{} + 1 workers, mailbox {}, {:?}, {}, stealing {:?}, codel {}, ejection {}, {:?}, hung after {:?}, \
              lost at most {}, restarts a second {:?}{}, {}{}{}",
             self.workers,
             self.capacity,
@@ -165,6 +173,7 @@ impl fmt::Display for Plan {
             self.strategy,
             self.stealing,
             self.codel,
+            self.ejects,
             self.wait,
             self.limit,
             self.max_lost,

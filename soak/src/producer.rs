@@ -86,11 +86,7 @@ impl Producer {
             pool: pool.clone(),
             handle: pool.handle(),
             rng: Rng::with_seed(records.plan.seed ^ (number as u64 + 1) << 40),
-            strategies: StrategyName::ALL
-                .iter()
-                .map(|name| name.build())
-                .chain([Box::new(LeastWork::new()) as Box<dyn Strategy>])
-                .collect(),
+            strategies: StrategyName::ALL.iter().map(|name| name.build()).collect(),
             special: Capability::intern(SPECIAL).ok(),
             given: [0; KEYS],
             asked: VecDeque::new(),

@@ -92,6 +92,8 @@ deeds! {
     EventReplaced "event: replaced",
     EventRecovered "event: recovered",
     EventReturned "event: returned",
+    EventEjected "event: ejected",
+    EventReadmitted "event: readmitted",
     EventDraining "event: draining",
     EventRetired "event: retired",
     EventFailed "event: pool closed itself",

@@ -10,13 +10,20 @@ use common::{HEADER, json, raddle, refused, text, trace};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const STRATEGIES: [&str; 6] = [
+const STRATEGIES: [&str; 13] = [
     "round_robin",
     "least_loaded",
     "random",
     "capability_best",
     "latency_based",
     "weighted_round_robin",
+    "join_idle",
+    "power_of_two",
+    "peak_ewma",
+    "hot_cold",
+    "expected_delay",
+    "least_work",
+    "bounded_hash",
 ];
 
 /// Fifty small tasks of two capabilities and none, 200 us apart.
@@ -68,7 +75,7 @@ fn help_tells_of_commands_and_options() {
 }
 
 #[test]
-fn a_small_trace_goes_through_all_six_strategies_and_every_task_is_accounted_for() {
+fn a_small_trace_goes_through_all_strategies_and_every_task_is_accounted_for() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &small_trace());
     let (json_path, csv_path) = (folder.path().join("r.json"), folder.path().join("r.csv"));
@@ -109,7 +116,7 @@ fn a_small_trace_goes_through_all_six_strategies_and_every_task_is_accounted_for
     let header = csv.headers().unwrap().clone();
     let column = |name: &str| header.iter().position(|column| column == name).unwrap();
     let records: Vec<_> = csv.records().map(Result::unwrap).collect();
-    assert_eq!(records.len(), 6);
+    assert_eq!(records.len(), STRATEGIES.len());
     for (record, strategy) in records.iter().zip(strategies) {
         assert_eq!(&record[column("strategy")], strategy["strategy"].as_str().unwrap());
         assert_eq!(&record[column("completed")], "50");

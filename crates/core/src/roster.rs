@@ -199,7 +199,7 @@ impl Roster {
         let mut names: HashSet<String> =
             self.members.iter().map(|member| member.worker.name().to_owned()).collect();
         let mut next = self.clone();
-        let board = Board::new(specs.iter().map(WorkerSpec::own_weight));
+        let board = Board::new(specs.iter().map(WorkerSpec::own_weight), self.tracking.peak_decay);
         for (lane, spec) in specs.iter().enumerate() {
             if !names.insert(spec.name().to_owned()) {
                 return Err(RosterError::DuplicateName(spec.name().to_owned()));

@@ -62,8 +62,8 @@ pub mod prelude {
     };
     pub use raddle_strategies::{
         Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, Ejector, ExpectedDelay,
-        HotCold, LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, PowerOfTwo, Random,
-        RoundRobin, SelectError, Shadow, ShadowReport, SlowStart, Strategy, StrategyName,
+        HotCold, JoinIdle, LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, PowerOfTwo,
+        Random, RoundRobin, SelectError, Shadow, ShadowReport, SlowStart, Strategy, StrategyName,
         WeightedRoundRobin,
     };
 }

@@ -36,16 +36,17 @@ pub struct HotCold {
 /// How many candidates a selection looks at.
 const LOOKS_AT: usize = 3;
 /// One selection in so many moves the estimate: a line that all selecting threads read.
-const LEARNS_ONE_IN: u8 = 32;
-/// Prequal's: 2^(-1/4).
-const QUANTILE: f32 = 0.840_896_4;
+const LEARNS_ONE_IN: u32 = 32;
 /// More than any worker that is not closed has in flight.
 const CLOSED: u64 = 1 << 63;
 
 impl HotCold {
+    /// The quantile by default, Prequal's.
+    pub const QUANTILE: f64 = 0.84;
+
     /// Hot above the quantile 0.84.
     pub fn new() -> Self {
-        Self { level: CountQuantile::new(QUANTILE) }
+        Self { level: CountQuantile::new(Self::QUANTILE as f32) }
     }
 
     /// Hot above another quantile: the lower it is, the more `q` decides and the less latency.
@@ -111,16 +112,52 @@ impl Seen {
         Some(Self { index, latency, in_flight, failing: signals.is_failing() })
     }
 
-    /// What it has in flight if it is hot, which is at least 1, or 0, and then its delay: one number,
-    /// as that is compared without a branch. `busiest` counts as a failing worker's tasks in flight
-    /// where that has fewer.
+    /// What is compared: of a cold candidate its delay, of a hot one, above every delay, its queue and then
+    /// its delay.
+    /// `busiest` counts as a failing worker's tasks in flight where that has fewer.
     #[inline]
-    fn score(&self, level: u64, busiest: u64) -> u128 {
-        let queue = if self.failing { self.in_flight.max(busiest) } else { self.in_flight };
-        let hot = select_unpredictable(queue > level, queue, 0);
-        let delay = self.latency.saturating_mul(queue.saturating_add(1));
-        u128::from(hot) << 64 | u128::from(delay)
+    fn score(&self, level: u64, busiest: u64) -> u64 {
+        const HOT: u64 = 1 << 63;
+        // Of a hot one the queue, and then the delay, in microseconds or so.
+        const QUEUE: u32 = 43;
+        let queue = select_unpredictable(self.failing, self.in_flight.max(busiest), self.in_flight);
+        let delay = self.latency.saturating_mul(queue.saturating_add(1)).min(HOT - 1);
+        let hot = HOT | queue.min((1 << (63 - QUEUE)) - 1) << QUEUE | delay >> (63 - QUEUE);
+        select_unpredictable(queue > level, hot, delay)
     }
+}
+
+impl HotCold {
+    #[cold]
+    fn learn(&self, seen: &[Seen]) {
+        let counts = seen.iter().map(|candidate| candidate.in_flight);
+        self.level.learn(counts.filter(|count| *count < CLOSED));
+    }
+
+    /// Picks among these, the first of which has the ties.
+    #[inline(always)]
+    fn among(&self, seen: &[Seen], learns: bool) -> usize {
+        if learns {
+            self.learn(seen);
+        }
+        let level = self.level.get();
+        let busiest =
+            if seen.iter().any(|candidate| candidate.failing) { busiest(seen) } else { 0 };
+        let (mut best, mut lowest) = (0, u64::MAX);
+        for candidate in seen {
+            let score = candidate.score(level, busiest);
+            best = select_unpredictable(score < lowest, candidate.index, best);
+            lowest = lowest.min(score);
+        }
+        best
+    }
+}
+
+/// The most tasks in flight at one that neither fails nor is closed.
+#[cold]
+fn busiest(seen: &[Seen]) -> u64 {
+    let open = seen.iter().filter(|other| !other.failing && other.in_flight < CLOSED);
+    open.map(|other| other.in_flight).max().unwrap_or(0)
 }
 
 impl Strategy for HotCold {
@@ -131,30 +168,17 @@ impl Strategy for HotCold {
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let (now, unknown) = (delay::now(task, candidates), delay::unknown(candidates));
-        let mut seen = [Seen::default(); LOOKS_AT];
-        let mut count = 0;
         // In random order, so that the first may have the ties.
-        for index in sample::distinct::<LOOKS_AT>(candidates.len()) {
-            if let Some(candidate) = Seen::of(candidates, index, now, unknown) {
-                seen[count] = candidate;
-                count += 1;
+        let (drawn, rest) = sample::three(candidates.len());
+        let seen = |index| Seen::of(candidates, index, now, unknown);
+        let learns = rest % LEARNS_ONE_IN == 0;
+        match drawn.map(seen) {
+            [Some(one), Some(two), Some(three)] if candidates.len() >= LOOKS_AT => {
+                self.among(&[one, two, three], learns)
             }
+            [Some(one), Some(two), _] if candidates.len() == 2 => self.among(&[one, two], learns),
+            _ => 0,
         }
-        let seen = &seen[..count];
-        if fastrand::u8(..LEARNS_ONE_IN) == 0 {
-            let counts = seen.iter().map(|candidate| candidate.in_flight);
-            self.level.learn(counts.filter(|count| *count < CLOSED));
-        }
-        let level = self.level.get();
-        let open = seen.iter().filter(|other| !other.failing && other.in_flight < CLOSED);
-        let busiest = open.map(|other| other.in_flight).max().unwrap_or(0);
-        let (mut best, mut lowest) = (0, u128::MAX);
-        for candidate in seen {
-            let score = candidate.score(level, busiest);
-            best = select_unpredictable(score < lowest, candidate.index, best);
-            lowest = lowest.min(score);
-        }
-        best
     }
 
     fn reads_age(&self) -> bool {

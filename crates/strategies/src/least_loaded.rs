@@ -46,8 +46,8 @@ impl Strategy for LeastLoaded {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::Balancer;
     use crate::testing::roster;
-    use crate::{Balancer, BalancerConfig};
 
     #[test]
     fn reservations_are_seen_by_the_next_selection() {
@@ -60,10 +60,5 @@ mod tests {
         assert_eq!(counts, [2; 5]);
         drop(held);
         assert!(roster.workers().iter().all(|member| member.worker.stats().in_flight() == 0));
-    }
-
-    #[test]
-    fn it_is_the_default() {
-        assert_eq!(BalancerConfig::default().build().unwrap().strategy().name(), "least_loaded");
     }
 }

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable;
+
 use raddle_core::{Candidates, TaskProfile};
 
 use crate::{Strategy, delay, sample};
@@ -38,7 +40,6 @@ const PAIRS: usize = 3;
 
 /// What is read of a candidate.
 struct Seen {
-    index: usize,
     latency: u64,
     in_flight: u64,
     failing: bool,
@@ -48,14 +49,12 @@ struct Seen {
 
 impl Seen {
     #[inline]
-    fn of(candidates: &Candidates<'_>, index: usize, now: u64) -> Option<Self> {
+    fn of(candidates: &Candidates<'_>, index: usize, now: u64, pool: u64) -> Option<Self> {
         let signals = candidates.signals_at(index)?;
-        let pool = delay::unknown(candidates);
-        let peak = candidates.worker(index).stats().peak_latency(now).unwrap_or(pool);
+        let peak = signals.peak_latency(now).unwrap_or(pool);
         let in_flight = signals.in_flight();
         let age = if in_flight == 0 { 0 } else { signals.stalled_for(now) };
         Some(Self {
-            index,
             latency: peak.max(age),
             in_flight,
             failing: signals.is_failing(),
@@ -65,37 +64,35 @@ impl Seen {
 
     #[inline]
     fn score_beside(&self, other: &Self) -> u64 {
-        let no_credit = self.failing && !other.failing;
-        let queue = if no_credit { self.in_flight.max(other.in_flight) } else { self.in_flight };
+        let no_credit = self.failing & !other.failing;
+        let queue =
+            select_unpredictable(no_credit, self.in_flight.max(other.in_flight), self.in_flight);
         self.latency.saturating_mul(queue.saturating_add(1))
     }
 
-    /// The better one, or of equals this one.
+    /// Whether the other one is better, not as good.
     #[inline]
-    fn or(self, other: Self) -> Self {
-        if other.score_beside(&self) < self.score_beside(&other) { other } else { self }
+    fn loses(&self, other: &Self) -> bool {
+        other.score_beside(self) < self.score_beside(other)
     }
 }
 
-/// The better of two at random.
-#[inline]
-fn of_two(candidates: &Candidates<'_>, now: u64) -> Option<Seen> {
-    // In random order, so that the first may have the ties.
-    let (first, second) = sample::two(candidates.len());
-    Some(Seen::of(candidates, first, now)?.or(Seen::of(candidates, second, now)?))
-}
-
-/// The better of that one and of some other pairs, until one is not slow.
+/// The better of some pairs, until it is not slow.
 #[cold]
-fn of_more(candidates: &Candidates<'_>, now: u64, mut best: Seen) -> usize {
-    for _ in 1..PAIRS {
-        let Some(other) = of_two(candidates, now) else { break };
-        best = best.or(other);
+fn of_more(candidates: &Candidates<'_>, now: u64, pool: u64, picked: usize) -> usize {
+    let mut picked = picked;
+    let drawn = (1..PAIRS).map(|_| sample::two(candidates.len()));
+    for index in drawn.flat_map(|(first, second)| [first, second]) {
+        let seen = |index| Seen::of(candidates, index, now, pool);
+        let (Some(best), Some(other)) = (seen(picked), seen(index)) else { break };
         if !best.slow {
             break;
         }
+        if best.loses(&other) {
+            picked = index;
+        }
     }
-    best.index
+    picked
 }
 
 impl Strategy for PeakEwma {
@@ -105,11 +102,16 @@ impl Strategy for PeakEwma {
 
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        let now = delay::now(task, candidates);
-        match of_two(candidates, now) {
-            Some(best) if best.slow => of_more(candidates, now, best),
-            Some(best) => best.index,
-            None => 0,
+        let (now, pool) = (delay::now(task, candidates), delay::unknown(candidates));
+        // In random order, so that the first may have the ties.
+        let (first, second) = sample::two(candidates.len());
+        let seen = |index| Seen::of(candidates, index, now, pool);
+        let (Some(one), Some(other)) = (seen(first), seen(second)) else { return first };
+        // Without a branch: which of two random ones it is cannot be predicted.
+        let picked = select_unpredictable(one.loses(&other), second, first);
+        match one.slow & other.slow {
+            false => picked,
+            true => of_more(candidates, now, pool, picked),
         }
     }
 

@@ -14,27 +14,20 @@ pub(crate) fn two(count: usize) -> (usize, usize) {
     (first, second + usize::from(second >= first))
 }
 
-/// `K` distinct indices below `count`, or all of them where they are fewer, each order as likely.
+/// Three distinct indices below `count`, or all of them and then zeros where they are fewer, each
+/// order as likely, as in [`two`]; and 32 random bits besides.
 #[inline]
-pub(crate) fn distinct<const K: usize>(count: usize) -> impl Iterator<Item = usize> {
-    let mut drawn = [0; K];
-    let mut ascending = [0; K];
-    let wanted = K.min(count);
-    for (number, drawn) in drawn.iter_mut().enumerate().take(wanted) {
-        // One of those not drawn yet, by its rank among them.
-        let mut index = fastrand::usize(..count - number);
-        // Without a branch, here and below: it would be guessed wrong every other time.
-        for passed in &ascending[..number] {
-            index += usize::from(index >= *passed);
-        }
-        *drawn = index;
-        ascending[number] = index;
-        for place in (0..number).rev() {
-            let (a, b) = (ascending[place], ascending[place + 1]);
-            (ascending[place], ascending[place + 1]) = (a.min(b), a.max(b));
-        }
+pub(crate) fn three(count: usize) -> ([usize; 3], u32) {
+    let random = fastrand::u64(..);
+    let (first, second) = two(count);
+    if count < 3 {
+        return ([first, second, 0], random as u32);
     }
-    drawn.into_iter().take(wanted)
+    let third = (((random >> 32) * (count - 2) as u64) >> 32) as usize;
+    // Without a branch: it would be guessed wrong every other time.
+    let third = third + usize::from(third >= first.min(second));
+    let third = third + usize::from(third >= first.max(second));
+    ([first, second, third], random as u32)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -66,22 +59,20 @@ mod tests {
                 let (first, second) = two(count);
                 vec![first, second]
             });
-            assert_even(count, 2, || distinct::<2>(count).collect());
         }
     }
 
     #[test]
     fn every_order_of_three_is_as_likely() {
         for count in [3, 4, 6] {
-            assert_even(count, 3, || distinct::<3>(count).collect());
+            assert_even(count, 3, || three(count).0[..count.min(3)].to_vec());
         }
     }
 
     #[test]
     fn where_there_are_fewer_all_are_drawn() {
         assert_eq!((two(0), two(1)), ((0, 0), (0, 0)));
-        assert_eq!(distinct::<3>(0).count(), 0);
-        assert_eq!(distinct::<3>(1).collect::<Vec<_>>(), [0]);
-        assert_even(2, 2, || distinct::<3>(2).collect());
+        assert_eq!((three(0).0, three(1).0), ([0; 3], [0; 3]));
+        assert_even(2, 2, || three(2).0[..2].to_vec());
     }
 }

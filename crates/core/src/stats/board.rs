@@ -1,9 +1,11 @@
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::history::{PLACES, START, place};
 use super::idle::IdleBits;
 use super::in_flight::{Admissions, Endings};
+use super::peak::PeakLatency;
 use super::work::Work;
 use crate::Capability;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -19,8 +21,7 @@ use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 pub(crate) struct Board {
     admissions: Arc<[Admissions]>,
     pulses: Arc<[Pulse]>,
-    /// Written by the workers, where tasks have sizes.
-    works: Arc<[Work]>,
+    trends: Arc<[Trend]>,
     /// `f32` by place and lane.
     histories: Arc<[AtomicU32]>,
     idle: IdleBits,
@@ -40,6 +41,15 @@ pub(super) struct Pulse {
     recent: AtomicU64,
 }
 
+/// Written by the worker at the end of a task, like the pulse, and read by few strategies: two to a
+/// line.
+#[derive(Debug)]
+#[repr(align(32))]
+pub(super) struct Trend {
+    pub(super) work: Work,
+    pub(super) peak: PeakLatency,
+}
+
 /// The bit of the recent word that says: fails more often than not. No mean reaches it, as a ring's
 /// [ceiling](super::LatencyRing::ceiling) is below.
 const FAILING: u64 = 1 << 63;
@@ -49,13 +59,15 @@ const CLOSED_IN_FLIGHT: u64 = 1 << 62;
 
 impl Board {
     /// A board of a lane for each of these weights.
-    pub(crate) fn new(weights: impl IntoIterator<Item = u32>) -> Self {
+    pub(crate) fn new(weights: impl IntoIterator<Item = u32>, peak_decay: Duration) -> Self {
         let admissions: Arc<[_]> = weights.into_iter().map(Admissions::new).collect();
         let lanes = admissions.len();
         Self {
             admissions,
             pulses: (0..lanes).map(|_| Pulse::new()).collect(),
-            works: (0..lanes).map(|_| Work::new()).collect(),
+            trends: (0..lanes)
+                .map(|_| Trend { work: Work::new(), peak: PeakLatency::of(peak_decay) })
+                .collect(),
             histories: (0..PLACES * lanes).map(|_| AtomicU32::new(START.to_bits())).collect(),
             idle: IdleBits::new(lanes),
         }
@@ -72,8 +84,8 @@ impl Board {
     }
 
     #[inline]
-    pub(super) fn work(&self, lane: usize) -> &Work {
-        &self.works[lane]
+    pub(super) fn trend(&self, lane: usize) -> &Trend {
+        &self.trends[lane]
     }
 
     /// Publishes a history, which the worker keeps exactly.
@@ -151,7 +163,7 @@ impl Board {
         Signals {
             admissions: &self.admissions[lane],
             pulse: &self.pulses[lane],
-            works: &self.works,
+            trends: &self.trends,
             lane,
             history: &self.histories[place * self.pulses.len() + lane],
             named,
@@ -172,7 +184,7 @@ impl Board {
         words.map(move |(index, ((admissions, pulse), history))| Signals {
             admissions,
             pulse,
-            works: &self.works,
+            trends: &self.trends,
             lane: first + index,
             history,
             named,
@@ -228,7 +240,7 @@ pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
     /// Looked up by who reads it: a further walk through memory costs also who does not.
-    works: &'r [Work],
+    trends: &'r [Trend],
     lane: usize,
     history: &'r AtomicU32,
     named: bool,
@@ -246,6 +258,12 @@ impl Signals<'_> {
     #[inline]
     pub fn recent_mean(&self) -> u64 {
         self.pulse.recent.load(Relaxed) & !FAILING
+    }
+
+    /// As [`WorkerStats::peak_latency`](crate::WorkerStats::peak_latency).
+    #[inline]
+    pub fn peak_latency(&self, now: u64) -> Option<u64> {
+        self.trends[self.lane].peak.get(now)
     }
 
     /// Whether the worker fails more often than not, as
@@ -290,7 +308,7 @@ impl Signals<'_> {
             in_flight if in_flight >= CLOSED_IN_FLIGHT => u64::MAX,
             in_flight => {
                 let elapsed = || self.stalled_for(now);
-                self.works[self.lane].ahead(self.admissions, in_flight, elapsed, mean)
+                self.trends[self.lane].work.ahead(self.admissions, in_flight, elapsed, mean)
             }
         }
     }

@@ -38,7 +38,7 @@ pub struct WorkerStats {
     lane: usize,
     detached: Detached,
     counters: Counters,
-    latencies: Latencies,
+    latencies: LatencyRing,
     history: History,
     wait: Histogram,
     service: Histogram,
@@ -53,15 +53,6 @@ struct Counters {
     waited: AtomicU64,
     /// Decayed share of successes, an `f64`.
     success_rate: AtomicU64,
-}
-
-/// Written by the worker at the end of a task; the peak is read by selections, so it stands first
-/// and on no line with words of others.
-#[derive(Debug)]
-#[repr(C, align(64))]
-struct Latencies {
-    peak: PeakLatency,
-    ring: LatencyRing,
 }
 
 /// The weight of one task in the success rate.
@@ -127,7 +118,7 @@ impl WorkerStats {
                 waited: AtomicU64::new(0),
                 success_rate: AtomicU64::new(1f64.to_bits()),
             },
-            latencies: Latencies { peak: PeakLatency::of(tracking.peak_decay), ring },
+            latencies: ring,
             history: History::new(enabled),
             wait: Histogram::new(enabled),
             service: Histogram::new(enabled),
@@ -151,7 +142,7 @@ impl WorkerStats {
 
     #[inline]
     fn work(&self) -> &Work {
-        self.board.work(self.lane)
+        &self.board.trend(self.lane).work
     }
 
     /// Tasks in the mailbox or the handler. Wait-free; may be too high for a moment while others
@@ -182,7 +173,7 @@ impl WorkerStats {
     /// The last latencies: service times, with a penalty for failures.
     #[inline]
     pub fn latencies(&self) -> &LatencyRing {
-        &self.latencies.ring
+        &self.latencies
     }
 
     /// The latency that rises at once and decays by [`Tracking::peak_decay`], in nanoseconds at
@@ -191,7 +182,7 @@ impl WorkerStats {
     /// Wait-free, changes nothing.
     #[inline]
     pub fn peak_latency(&self, now: u64) -> Option<u64> {
-        self.latencies.peak.get(now)
+        self.board.trend(self.lane).peak.get(now)
     }
 
     /// How well the worker has done with a capability, from 0.5 to 1.5; 1.0 at the start.
@@ -365,9 +356,8 @@ impl WorkerStats {
             latency = latency.max(tracking.penalty(baseline.overall()));
             latency = latency.max(self.latencies().mean().unwrap_or(0));
         }
-        let Latencies { peak, ring } = &self.latencies;
-        peak.record::<W>(latency, end.at);
-        let mean = W::push(ring, latency).or_else(|| ring.mean());
+        self.board.trend(self.lane).peak.record::<W>(latency, end.at);
+        let mean = W::push(&self.latencies, latency).or_else(|| self.latencies.mean());
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
         self.pulse().publish_recent(mean, self.is_failing());

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{Clock, Roster, RosterBuilder, Tracking, Worker, WorkerSpec, nanos};
-use raddle_strategies::{BalancerConfig, ConfigError, Ejection, LeastLoaded, Strategy};
+use raddle_strategies::{BalancerConfig, ConfigError, Ejection, JoinIdle, Strategy};
 
 use super::membership::{Membership, check_names};
 use super::reviews::Reviews;
@@ -44,7 +44,7 @@ impl<A: Actor> PoolBuilder<A> {
             name,
             workers: 0,
             roster: Roster::builder(),
-            strategy: Ok(Arc::new(LeastLoaded::new())),
+            strategy: Ok(Arc::new(JoinIdle::new())),
             template: None,
             settings: Settings::default(),
             pinned: Pinning::Free,
@@ -67,7 +67,7 @@ impl<A: Actor> PoolBuilder<A> {
         self
     }
 
-    /// Sets the strategy; [`LeastLoaded`] by default.
+    /// Sets the strategy; [`JoinIdle`] by default.
     pub fn strategy(mut self, strategy: impl Strategy + 'static) -> Self {
         self.strategy = Ok(Arc::new(strategy));
         self

@@ -3,6 +3,7 @@ mod name;
 use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use raddle_core::{FastThreshold, Tracking};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use thiserror::Error;
 
 pub use name::StrategyName;
 
-use crate::{Balancer, Ejection, WeightedRoundRobin};
+use crate::{Balancer, BoundedHash, Ejection, HotCold, WeightedRoundRobin};
 
 /// Everything that can be set of a balancer, in code, as text, by serde or from the environment.
 ///
@@ -27,7 +28,7 @@ use crate::{Balancer, Ejection, WeightedRoundRobin};
 ///
 /// | key; as variable `LOAD_BALANCER_<KEY>` | value | default |
 /// |---|---|---|
-/// | `strategy` | a [`StrategyName`] | `least_loaded` |
+/// | `strategy` | a [`StrategyName`] | `join_idle` |
 /// | `tracking_enabled` | `true` or `false` | `true` |
 /// | `window_size` | latencies, 1 to 65536 | `100` |
 /// | `history_decay` | at least 0 and below 1 | `0.9` |
@@ -35,6 +36,9 @@ use crate::{Balancer, Ejection, WeightedRoundRobin};
 /// | `failure_penalty` | a factor of at least 0 | `10` |
 /// | `weight_floor` | above 0, at most 1 | `0.1` |
 /// | `weight_cap` | at least 1 | `10` |
+/// | `peak_decay` | a time from `1ms` to `24h` | `1s` |
+/// | `hot_quantile` | above 0 and below 1 | `0.84` |
+/// | `hash_bound` | above 0 | `0.25` |
 /// | `ejection` | `true` or `false` | `false` |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
@@ -43,6 +47,8 @@ pub struct BalancerConfig {
     tracking: Tracking,
     weight_floor: f64,
     weight_cap: f64,
+    hot_quantile: f64,
+    hash_bound: f64,
     ejection: bool,
 }
 
@@ -80,11 +86,14 @@ enum Key {
     FailurePenalty,
     WeightFloor,
     WeightCap,
+    PeakDecay,
+    HotQuantile,
+    HashBound,
     Ejection,
 }
 
 impl Key {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Strategy,
         Self::TrackingEnabled,
         Self::WindowSize,
@@ -93,6 +102,9 @@ impl Key {
         Self::FailurePenalty,
         Self::WeightFloor,
         Self::WeightCap,
+        Self::PeakDecay,
+        Self::HotQuantile,
+        Self::HashBound,
         Self::Ejection,
     ];
 
@@ -106,12 +118,19 @@ impl Key {
             Self::FailurePenalty => "failure_penalty",
             Self::WeightFloor => "weight_floor",
             Self::WeightCap => "weight_cap",
+            Self::PeakDecay => "peak_decay",
+            Self::HotQuantile => "hot_quantile",
+            Self::HashBound => "hash_bound",
             Self::Ejection => "ejection",
         }
     }
 
     fn variable(self) -> String {
         format!("{PREFIX}{}", self.name().to_ascii_uppercase())
+    }
+
+    fn refused(self, value: impl fmt::Display) -> ConfigError {
+        ConfigError::new(self.name(), value, self.allowed())
     }
 
     fn allowed(self) -> String {
@@ -124,6 +143,9 @@ impl Key {
             Self::FailurePenalty => "a factor of at least 0".into(),
             Self::WeightFloor => "a factor above 0 and at most 1".into(),
             Self::WeightCap => "a factor of at least 1".into(),
+            Self::PeakDecay => "a time from 1ms to 24h".into(),
+            Self::HotQuantile => "a number above 0 and below 1".into(),
+            Self::HashBound => "a finite number above 0".into(),
         }
     }
 }
@@ -135,6 +157,8 @@ impl Default for BalancerConfig {
             tracking: Tracking::default(),
             weight_floor: WeightedRoundRobin::FLOOR,
             weight_cap: WeightedRoundRobin::CAP,
+            hot_quantile: HotCold::QUANTILE,
+            hash_bound: BoundedHash::BOUND,
             ejection: false,
         }
     }
@@ -247,6 +271,33 @@ impl BalancerConfig {
         self.valid(Key::WeightCap, cap)
     }
 
+    /// Sets how fast peaks of latency are forgotten: by `1/e` in this time.
+    ///
+    /// # Errors
+    /// Unless it is 1 ms to 24 h.
+    pub fn peak_decay(mut self, decay: Duration) -> Result<Self, ConfigError> {
+        self.tracking.peak_decay = decay;
+        self.valid(Key::PeakDecay, humantime::format_duration(decay))
+    }
+
+    /// Sets the quantile of tasks in flight above which a worker is hot.
+    ///
+    /// # Errors
+    /// Unless it is above 0 and below 1.
+    pub fn hot_quantile(mut self, quantile: f64) -> Result<Self, ConfigError> {
+        self.hot_quantile = quantile;
+        self.valid(Key::HotQuantile, quantile)
+    }
+
+    /// Sets by how much of its share a worker of bounded hash may be above it.
+    ///
+    /// # Errors
+    /// Unless it is finite and above 0.
+    pub fn hash_bound(mut self, bound: f64) -> Result<Self, ConfigError> {
+        self.hash_bound = bound;
+        self.valid(Key::HashBound, bound)
+    }
+
     /// Turns the setting aside of failing workers on or off.
     #[must_use]
     pub fn ejection_enabled(mut self, enabled: bool) -> Self {
@@ -276,6 +327,11 @@ impl BalancerConfig {
             StrategyName::WeightedRoundRobin => {
                 Balancer::new(WeightedRoundRobin::bounded(self.weight_floor, self.weight_cap))
             }
+            StrategyName::HotCold => Balancer::new(HotCold::with_quantile(self.hot_quantile)?),
+            StrategyName::BoundedHash => {
+                let refused = |_| Key::HashBound.refused(self.hash_bound);
+                Balancer::new(BoundedHash::with_bound(self.hash_bound).map_err(refused)?)
+            }
             name => Balancer::new(name.build()),
         })
     }
@@ -294,6 +350,11 @@ impl BalancerConfig {
             Key::FailurePenalty => self.failure_penalty(number()?),
             Key::WeightFloor => self.weight_floor(number()?),
             Key::WeightCap => self.weight_cap(number()?),
+            Key::PeakDecay => {
+                self.peak_decay(humantime::parse_duration(text).map_err(|_| refused())?)
+            }
+            Key::HotQuantile => self.hot_quantile(number()?),
+            Key::HashBound => self.hash_bound(number()?),
             Key::Ejection => Ok(self.ejection_enabled(text.parse().map_err(|_| refused())?)),
         };
         // The value as it was written, not as it was understood.
@@ -306,15 +367,18 @@ impl BalancerConfig {
         let within = match key {
             Key::WeightFloor => self.weight_floor > 0.0 && self.weight_floor <= 1.0,
             Key::WeightCap => self.weight_cap >= 1.0 && self.weight_cap.is_finite(),
+            Key::HotQuantile => HotCold::with_quantile(self.hot_quantile).is_ok(),
+            Key::HashBound => BoundedHash::with_bound(self.hash_bound).is_ok(),
             _ => self.tracking.validate().is_ok(),
         };
-        if within { Ok(self) } else { Err(ConfigError::new(key.name(), value, key.allowed())) }
+        if within { Ok(self) } else { Err(key.refused(value)) }
     }
 
     /// Checks what no single setting can show.
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.strategy == StrategyName::LatencyBased && !self.tracking.enabled {
-            let allowed = "true, as the strategy latency_based picks by what is tracked";
+        if self.strategy.needs_tracking() && !self.tracking.enabled {
+            let strategy = self.strategy;
+            let allowed = format!("true, as the strategy {strategy} picks by what is tracked");
             return Err(ConfigError::new(Key::TrackingEnabled.name(), false, allowed));
         }
         Ok(())
@@ -331,11 +395,13 @@ fn parse_threshold(text: &str) -> Option<FastThreshold> {
 fn threshold_text(fast: FastThreshold) -> String {
     match fast {
         FastThreshold::PoolMean => "pool_mean".into(),
-        FastThreshold::Fixed(time) => {
-            // Without the spaces that would make it two words.
-            humantime::format_duration(time).to_string().replace(' ', "")
-        }
+        FastThreshold::Fixed(time) => time_text(time),
     }
+}
+
+/// A time, without the spaces that would make it two words.
+fn time_text(time: Duration) -> String {
+    humantime::format_duration(time).to_string().replace(' ', "")
 }
 
 impl FromStr for BalancerConfig {
@@ -361,16 +427,20 @@ impl FromStr for BalancerConfig {
 impl fmt::Display for BalancerConfig {
     /// Every setting, in the form that [`FromStr`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tracking { enabled, window, history_decay, fast, failure_penalty, .. } = self.tracking;
+        let Tracking { enabled, window, history_decay, fast, failure_penalty, peak_decay } =
+            self.tracking;
         write!(
             f,
             "{},tracking_enabled={enabled},window_size={window},history_decay={history_decay},\
              fast_threshold={},failure_penalty={failure_penalty},weight_floor={},weight_cap={},\
-             ejection={}",
+             peak_decay={},hot_quantile={},hash_bound={},ejection={}",
             self.strategy,
             threshold_text(fast),
             self.weight_floor,
             self.weight_cap,
+            time_text(peak_decay),
+            self.hot_quantile,
+            self.hash_bound,
             self.ejection,
         )
     }
@@ -388,6 +458,9 @@ struct Fields {
     failure_penalty: f64,
     weight_floor: f64,
     weight_cap: f64,
+    peak_decay: String,
+    hot_quantile: f64,
+    hash_bound: f64,
     ejection: bool,
 }
 
@@ -408,6 +481,9 @@ impl From<BalancerConfig> for Fields {
             failure_penalty: config.tracking.failure_penalty,
             weight_floor: config.weight_floor,
             weight_cap: config.weight_cap,
+            peak_decay: time_text(config.tracking.peak_decay),
+            hot_quantile: config.hot_quantile,
+            hash_bound: config.hash_bound,
             ejection: config.ejection,
         }
     }
@@ -424,9 +500,12 @@ impl TryFrom<Fields> for BalancerConfig {
             .history_decay(fields.history_decay)?
             .failure_penalty(fields.failure_penalty)?
             .weight_floor(fields.weight_floor)?
-            .weight_cap(fields.weight_cap)?;
+            .weight_cap(fields.weight_cap)?
+            .hot_quantile(fields.hot_quantile)?
+            .hash_bound(fields.hash_bound)?;
         config.set(Key::Strategy, &fields.strategy)?;
         config.set(Key::FastThreshold, &fields.fast_threshold)?;
+        config.set(Key::PeakDecay, &fields.peak_decay)?;
         config.validate()?;
         Ok(config)
     }

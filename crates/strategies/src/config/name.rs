@@ -22,7 +22,6 @@ pub enum StrategyName {
     /// [`RoundRobin`].
     RoundRobin,
     /// [`LeastLoaded`].
-    #[default]
     LeastLoaded,
     /// [`Random`].
     Random,
@@ -33,6 +32,7 @@ pub enum StrategyName {
     /// [`WeightedRoundRobin`]; `weighted_round` is understood too.
     WeightedRoundRobin,
     /// [`JoinIdle`].
+    #[default]
     JoinIdle,
     /// [`PowerOfTwo`].
     PowerOfTwo,
@@ -102,6 +102,11 @@ impl StrategyName {
             Self::LeastWork => Box::new(LeastWork::new()),
             Self::BoundedHash => Box::new(BoundedHash::new()),
         }
+    }
+
+    /// Whether it picks by what is learnt from recorded tasks, and is blind without.
+    pub(super) fn needs_tracking(self) -> bool {
+        matches!(self, Self::LatencyBased | Self::PeakEwma | Self::HotCold | Self::ExpectedDelay)
     }
 
     /// What is allowed, for errors.

@@ -9,10 +9,11 @@ use raddle_core::{FastThreshold, Tracking};
 use raddle_strategies::{BalancerConfig, ConfigError, Ejection, StrategyName};
 
 const STRATEGIES: &str = "one of round_robin, least_loaded, random, capability_best, \
-                          latency_based, weighted_round_robin";
+                          latency_based, weighted_round_robin, join_idle, power_of_two, \
+                          peak_ewma, hot_cold, expected_delay, least_work, bounded_hash";
 
 /// Every variable: a value that is taken, what is allowed, and values that are not.
-const VARIABLES: [(&str, &str, &str, &[&str]); 9] = [
+const VARIABLES: [(&str, &str, &str, &[&str]); 12] = [
     (
         "LOAD_BALANCER_STRATEGY",
         "random",
@@ -56,6 +57,24 @@ const VARIABLES: [(&str, &str, &str, &[&str]); 9] = [
         &["0", "1.1", "-1", "NaN", "", "low"],
     ),
     ("LOAD_BALANCER_WEIGHT_CAP", "5", "a factor of at least 1", &["0.9", "inf", "NaN", "", "x"]),
+    (
+        "LOAD_BALANCER_PEAK_DECAY",
+        "2s",
+        "a time from 1ms to 24h",
+        &["soon", "", "0s", "999us", "25h", "10"],
+    ),
+    (
+        "LOAD_BALANCER_HOT_QUANTILE",
+        "0.5",
+        "a number above 0 and below 1",
+        &["0", "1", "-1", "NaN", "", "hot"],
+    ),
+    (
+        "LOAD_BALANCER_HASH_BOUND",
+        "0.5",
+        "a finite number above 0",
+        &["0", "-1", "inf", "NaN", "", "x"],
+    ),
     ("LOAD_BALANCER_EJECTION", "true", "true or false", &["yes", "1", "", "True"]),
 ];
 
@@ -99,6 +118,9 @@ fn the_variables_are_the_settings() {
         .and_then(|config| config.failure_penalty(3.0))
         .and_then(|config| config.weight_floor(0.5))
         .and_then(|config| config.weight_cap(5.0))
+        .and_then(|config| config.peak_decay(Duration::from_secs(2)))
+        .and_then(|config| config.hot_quantile(0.5))
+        .and_then(|config| config.hash_bound(0.5))
         .unwrap();
     assert_eq!(from(&all).unwrap(), expected);
     let tracking = expected.tracking();
@@ -127,8 +149,9 @@ fn latency_based_without_tracking_is_refused_however_it_is_asked_for() {
     let config = BalancerConfig::new(StrategyName::LatencyBased).tracking_enabled(false);
     let error = config.build().unwrap_err().to_string();
     assert_eq!(error, format!("tracking_enabled is `false`, {allowed}"));
-    for name in StrategyName::ALL.into_iter().filter(|name| *name != StrategyName::LatencyBased) {
-        assert!(BalancerConfig::new(name).tracking_enabled(false).build().is_ok(), "{name}");
+    for name in StrategyName::ALL {
+        let built = BalancerConfig::new(name).tracking_enabled(false).build();
+        assert_eq!(built.is_ok(), !needs_tracking(name), "{name}");
     }
 }
 
@@ -172,7 +195,8 @@ fn the_environment_is_read() {
     child(
         &all,
         "random,tracking_enabled=false,window_size=50,history_decay=0.5,fast_threshold=20ms,\
-         failure_penalty=3,weight_floor=0.5,weight_cap=5,ejection=true",
+         failure_penalty=3,weight_floor=0.5,weight_cap=5,peak_decay=2s,hot_quantile=0.5,hash_bound=0.5,\
+         ejection=true",
     );
     for (name, _, allowed, wrong) in VARIABLES {
         child(&[(name, wrong[0])], &format!("{name} is `{}`, allowed is {allowed}", wrong[0]));
@@ -192,7 +216,7 @@ fn text_with_mistakes_names_them() {
         message("random,speed=9"),
         "setting is `speed`, allowed is one of strategy, tracking_enabled, window_size, \
          history_decay, fast_threshold, failure_penalty, weight_floor, weight_cap, \
-         ejection"
+         peak_decay, hot_quantile, hash_bound, ejection"
     );
     let spaced: BalancerConfig = " random , window_size = 7 ".parse().unwrap();
     assert_eq!(spaced, BalancerConfig::new(StrategyName::Random).window_size(7).unwrap());
@@ -212,6 +236,9 @@ fn setters_refuse_what_is_out_of_bounds() {
     assert!(message(config.failure_penalty(f64::NAN)).contains("failure_penalty is `NaN`"));
     assert!(message(config.weight_floor(0.0)).contains("above 0 and at most 1"));
     assert!(message(config.weight_cap(f64::INFINITY)).contains("weight_cap is `inf`"));
+    assert!(message(config.peak_decay(Duration::ZERO)).contains("peak_decay is `0s`"));
+    assert!(message(config.hot_quantile(1.0)).contains("hot_quantile is `1`"));
+    assert!(message(config.hash_bound(0.0)).contains("hash_bound is `0`"));
 }
 
 #[test]
@@ -222,7 +249,7 @@ fn serde_refuses_unknown_fields_and_wrong_values() {
     assert!(error.contains("unknown field `strategi`") && error.contains("`strategy`"), "{error}");
     for (name, _, allowed, wrong) in VARIABLES {
         let field = name.strip_prefix("LOAD_BALANCER_").unwrap().to_ascii_lowercase();
-        let text = matches!(field.as_str(), "strategy" | "fast_threshold");
+        let text = matches!(field.as_str(), "strategy" | "fast_threshold" | "peak_decay");
         let value = if text { format!("{:?}", wrong[0]) } else { wrong[0].to_owned() };
         let json = format!("{{{field:?}: {value}}}");
         let error = parse(&json).unwrap_err().to_string();
@@ -232,6 +259,11 @@ fn serde_refuses_unknown_fields_and_wrong_values() {
             assert!(error.contains(&expected), "{error}");
         }
     }
+}
+
+fn needs_tracking(strategy: StrategyName) -> bool {
+    use StrategyName::{ExpectedDelay, HotCold, LatencyBased, PeakEwma};
+    matches!(strategy, LatencyBased | PeakEwma | HotCold | ExpectedDelay)
 }
 
 fn strategy() -> impl Strategy<Value = StrategyName> {
@@ -251,16 +283,21 @@ fn config() -> impl Strategy<Value = BalancerConfig> {
         (strategy(), any::<bool>(), 1usize..=65_536, fast),
         (thousandth(0..1_000), thousandth(0..100_000)),
         (thousandth(1..1_001), thousandth(1_000..100_000)),
+        (1u64..86_400_000, thousandth(1..1_000), thousandth(1..100_000)),
     )
-        .prop_map(|((strategy, tracking, window, fast), (decay, penalty), (floor, cap))| {
+        .prop_map(|(of_all, (decay, penalty), (floor, cap), (peak, quantile, bound))| {
+            let (strategy, tracking, window, fast) = of_all;
             BalancerConfig::new(strategy)
-                .tracking_enabled(tracking || strategy == StrategyName::LatencyBased)
+                .tracking_enabled(tracking || needs_tracking(strategy))
                 .fast_threshold(fast)
                 .window_size(window)
                 .and_then(|config| config.history_decay(decay))
                 .and_then(|config| config.failure_penalty(penalty))
                 .and_then(|config| config.weight_floor(floor))
                 .and_then(|config| config.weight_cap(cap))
+                .and_then(|config| config.peak_decay(Duration::from_millis(peak)))
+                .and_then(|config| config.hot_quantile(quantile))
+                .and_then(|config| config.hash_bound(bound))
                 .unwrap()
         })
 }
