@@ -1,10 +1,8 @@
 //! One test a system.
-//!
-//! To come with their strategies: M/M/4 and M/M/16 by `LeastWork`, mean and p99
-//! (`closed_forms::{mmn, mmn_p99}`), and the power of two choices over 1,000 workers
-//! (`closed_forms::{power_of_two, power_of_two_p99}`).
 
-use raddle_strategies::StrategyName::{LeastLoaded, Random, RoundRobin};
+use raddle_strategies::StrategyName::{
+    JoinIdle, LeastLoaded, LeastWork, PowerOfTwo, Random, RoundRobin,
+};
 
 use super::closed_forms::*;
 use super::*;
@@ -91,13 +89,54 @@ fn with_stealing_all_workers_are_mmn_in_the_mean() {
     }
 }
 
-/// No closed form: the figures were simulated elsewhere.
+/// Who knows every size sends a task where it begins first: one queue for all.
 #[test]
-fn the_shortest_queue_is_as_others_found() {
-    for (rho, mean, p99) in [(0.7, 1.08, 4.93), (0.9, 1.57, 6.56)] {
-        let scenario = scenario(16, Law::Exponential, rho, 1_000_000);
-        let found = sojourn(&scenario, LeastLoaded, SEEDS);
-        let what = format!("least loaded over 16 at {rho}, {SEEDS} seeds");
+fn by_the_least_work_all_workers_are_mmn() {
+    // Of many, fewer wait, and the wait is what varies.
+    for (workers, part) in [(4, 2), (16, 8)] {
+        for rho in LOADS {
+            let mut scenario = scenario(workers, Law::Exponential, rho, tasks(rho) / part);
+            scenario.sizes_known = true;
+            let (mean, p99) = sojourn(&scenario, LeastWork, SEEDS);
+            let what = format!("least work, {workers} workers at {rho}, {SEEDS} seeds");
+            assert_mean(&what, mean, mmn(workers as u32, rho));
+            assert_p99(&what, p99, mmn_p99(workers as u32, rho));
+        }
+    }
+}
+
+/// So many workers that the queues of a pair tell nothing of each other, and two runs for each
+/// load: with so many, one is a mean over all of them.
+#[test]
+fn by_two_choices_many_workers_are_as_workers_without_end() {
+    const MANY: usize = 2_000;
+    for rho in LOADS {
+        // Queues fill from nothing: longer, the nearer to full.
+        let units = if rho > 0.9 { 800 } else { 400 };
+        let tasks = (rho * (MANY * units) as f64) as u64;
+        let mut scenario = scenario(MANY, Law::Exponential, rho, tasks);
+        scenario.warm_up = tasks / 2;
+        let (mean, p99) = sojourn(&scenario, PowerOfTwo, 2);
+        let what = format!("power of two over {MANY} at {rho}, 2 seeds");
+        assert_mean(&what, mean, power_of_two(rho));
+        assert_p99(&what, p99, power_of_two_p99(rho));
+    }
+}
+
+/// No closed form: the figures were simulated elsewhere. Those of chance and of the least work,
+/// which have one, are held above.
+#[test]
+fn idle_workers_first_and_the_shortest_queue_are_as_others_found() {
+    let found_elsewhere = [
+        (LeastLoaded, 0.7, 1.08, 4.93),
+        (LeastLoaded, 0.9, 1.57, 6.56),
+        (JoinIdle, 0.7, 1.08, 4.97),
+        (JoinIdle, 0.9, 1.67, 7.27),
+    ];
+    for (strategy, rho, mean, p99) in found_elsewhere {
+        let scenario = scenario(16, Law::Exponential, rho, 500_000);
+        let found = sojourn(&scenario, strategy, SEEDS);
+        let what = format!("{strategy} over 16 at {rho}, {SEEDS} seeds");
         assert_mean(&what, found.0, mean);
         assert_p99(&what, found.1, p99);
     }
