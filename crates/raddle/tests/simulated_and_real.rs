@@ -1,0 +1,117 @@
+//! The simulator against the runtime it stands for, on one and the same tasks.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use raddle::core::sync::channel::{Sender, unbounded};
+use raddle::prelude::*;
+use raddle::strategies::JoinIdle;
+use raddle_sim::{Load, Request, Scenario, SimWorker, simulate};
+
+const WORKERS: usize = 8;
+const TASKS: usize = 800;
+const SEED: u64 = 5;
+
+/// Four in five tasks are of 5 ms, the others of 40 ms: 12 ms in the mean, at load 0.7.
+fn trace() -> Vec<Request> {
+    let mut rng = fastrand::Rng::with_seed(SEED);
+    let mut arrival = Duration::ZERO;
+    let gap = 0.012 / (0.7 * WORKERS as f64);
+    let requests = (0..TASKS).map(|_| {
+        arrival += Duration::from_secs_f64(-gap * (1.0 - rng.f64()).ln());
+        let service = Duration::from_millis(if rng.u8(..5) == 0 { 40 } else { 5 });
+        Request { arrival, service, capability: None, key: None }
+    });
+    requests.collect()
+}
+
+/// The mean sojourn by the simulator, over so many seeds of its picks, which move it little.
+fn simulated(trace: &[Request], strategy: StrategyName, seeds: u64) -> Duration {
+    let of = |seed| {
+        let scenario = Scenario::new(SimWorker::equal(WORKERS), Load::of_trace(trace));
+        let scenario = Scenario { tasks: trace.len() as u64, warm_up: 0, seed, ..scenario };
+        simulate(&scenario, &*strategy.build()).unwrap().mean_sojourn
+    };
+    let means: Vec<f64> = (1..=seeds).map(of).collect();
+    let mean = means.iter().sum::<f64>() / seeds as f64;
+    let most = means.iter().map(|one| (one / mean - 1.0).abs()).fold(0.0, f64::max);
+    println!("{strategy}, {seeds} seeds: {:.2} ms, one off by {:.2} %", mean / 1e6, most * 100.0);
+    assert!(most < 0.05, "{strategy}: one run is off by {most}, and would tell little");
+    Duration::from_nanos(mean as u64)
+}
+
+/// Sleeps for as long as a task takes, and tells how long after it was due it was done.
+struct Sleeper(Sender<Duration>);
+
+struct Job {
+    due: Instant,
+    service: Duration,
+}
+
+impl Actor for Sleeper {
+    type Msg = Job;
+    type Reply = ();
+    type Error = std::convert::Infallible;
+
+    fn handle(&mut self, job: Job, _: &mut Context<'_>) -> Result<(), Self::Error> {
+        thread::sleep(job.service);
+        self.0.send(job.due.elapsed()).unwrap_or_else(|_| unreachable!("the test waits for it"));
+        Ok(())
+    }
+}
+
+/// The mean sojourn by a pool that is given each task when it is due.
+fn real(trace: &[Request], strategy: impl Strategy + 'static) -> Duration {
+    let (done, sojourns) = unbounded();
+    let pool = Pool::builder("real")
+        .workers(WORKERS, WorkerSpec::general())
+        .strategy(strategy)
+        .stealing(false)
+        .mailbox(TASKS, Overflow::Reject)
+        .spawn(move |_worker| Sleeper(done.clone()))
+        .unwrap();
+    let start = Instant::now() + Duration::from_millis(20);
+    for request in trace {
+        let due = start + request.arrival;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        pool.tell(Job { due, service: request.service }).unwrap();
+    }
+    let account = pool.shutdown(Drain::all()).unwrap();
+    assert_eq!(account.counts.completed, trace.len() as u64);
+    let sum: Duration = sojourns.try_iter().sum();
+    sum / trace.len() as u32
+}
+
+/// Within 10 %, at the best of three attempts: what else runs on the machine makes sleeps longer
+/// and tasks later, never shorter, so the attempt that it disturbs least is the one that tells of
+/// the pool. Picks by chance move a mean by less than that.
+fn assert_near<S: Strategy + 'static>(what: &str, simulated: Duration, strategy: fn() -> S) {
+    let trace = trace();
+    let mut offs = Vec::new();
+    for _ in 0..3 {
+        let real = real(&trace, strategy());
+        let off = real.div_duration_f64(simulated) - 1.0;
+        println!(
+            "{what}, seed {SEED}: {real:.1?}, simulated {simulated:.1?}, {:.1} %",
+            off * 100.0
+        );
+        if off.abs() <= 0.1 {
+            return;
+        }
+        offs.push(off);
+    }
+    panic!("{what}: the pool is off by {offs:.3?} from the simulated {simulated:?}");
+}
+
+/// One test, so that the pools do not disturb each other.
+#[test]
+fn a_pool_takes_as_long_as_the_simulator_says() {
+    let trace = trace();
+    // The very same worker for each task.
+    let rotation = simulated(&trace, StrategyName::RoundRobin, 1);
+    // Among idle workers chance decides: the mean over what it may do.
+    let idle = simulated(&trace, StrategyName::JoinIdle, 20);
+    assert!(idle < rotation.mul_f64(0.8), "alike, they would tell nothing: {idle:?} {rotation:?}");
+    assert_near("round robin", rotation, RoundRobin::new);
+    assert_near("join idle", idle, JoinIdle::new);
+}
