@@ -12,11 +12,12 @@ const TASKS: u64 = 500_000;
 
 fn main() {
     let mut criterion = criterion().sample_size(10);
-    for strategy in [StrategyName::Random, StrategyName::RoundRobin, StrategyName::LeastLoaded] {
+    use StrategyName::{JoinIdle, LeastLoaded, PowerOfTwo, Random};
+    for strategy in [Random, LeastLoaded, PowerOfTwo, JoinIdle] {
         bench(&mut criterion, strategy, 16);
     }
     for workers in [256, 10_000] {
-        bench(&mut criterion, StrategyName::Random, workers);
+        bench(&mut criterion, PowerOfTwo, workers);
     }
     criterion.final_summary();
 }
