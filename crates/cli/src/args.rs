@@ -144,6 +144,10 @@ pub struct AskedArgs {
     /// Write a page with charts, for a browser.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write each chart of lines as a picture of its own into this folder: percentiles.svg, and of
+    /// `advise` load-mean.svg and load-p99.svg.
+    #[arg(long, value_name = "DIR")]
+    pub svg: Option<PathBuf>,
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -73,7 +73,10 @@ fn assert_whole(strategy: &Value, tasks: u64) {
 fn help_tells_of_the_options() {
     for (command, options) in [
         ("simulate", &["--strategy", "--workers", "--tasks", "--csv", "--load", "--speedup"][..]),
-        ("advise", &["--objective", "--seeds", "--load", "--report", "--json", "--sizes-unknown"]),
+        (
+            "advise",
+            &["--objective", "--seeds", "--load", "--report", "--svg", "--json", "--sizes-unknown"],
+        ),
     ] {
         let help = text(&raddle(&[command, "--help"]).stdout);
         for option in options {
@@ -174,9 +177,11 @@ fn advice_ranks_says_why_and_is_reproducible() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     let page = folder.path().join("a.html");
+    let (at_page, pictures) = (page.to_str().unwrap(), folder.path().join("pictures"));
+    let at_pictures = pictures.to_str().unwrap();
     let (report, printed) = reproducible(
         &folder,
-        &["advise", file.to_str().unwrap(), "--report", page.to_str().unwrap()],
+        &["advise", file.to_str().unwrap(), "--report", at_page, "--svg", at_pictures],
     );
     assert_eq!((&report["objective"], &report["seeds"]), (&"p99".into(), &5.into()));
     let ranking = report["ranking"].as_array().unwrap();
@@ -202,6 +207,29 @@ fn advice_ranks_says_why_and_is_reproducible() {
     assert!(printed.contains("sizes vary much (squared coefficient of variation 3."), "{printed}");
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("Which strategy for") && page.contains("p99 latency"), "{page}");
+    for (picture, title) in [
+        ("percentiles.svg", "Latency by percentile"),
+        ("load-mean.svg", "Latency by load, mean"),
+        ("load-p99.svg", "Latency by load, 99th percentile"),
+    ] {
+        let picture = fs::read_to_string(pictures.join(picture)).unwrap();
+        assert!(picture.contains(&format!("<title id=\"t\">{title}</title>")), "{picture}");
+    }
+    assert_eq!(fs::read_dir(&pictures).unwrap().count(), 3);
+}
+
+#[test]
+fn pictures_need_no_page() {
+    let folder = TempDir::new().unwrap();
+    let file = scenario(&folder, SCENARIO);
+    let pictures = folder.path().join("made/of/it");
+    let arguments = ["simulate", file.to_str().unwrap(), "--svg", pictures.to_str().unwrap()];
+    let output = raddle(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let picture = fs::read_to_string(pictures.join("percentiles.svg")).unwrap();
+    for strategy in strategies() {
+        assert!(picture.contains(&format!("data-name=\"{strategy}\"")), "{strategy}");
+    }
 }
 
 #[test]

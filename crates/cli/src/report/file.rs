@@ -54,6 +54,31 @@ impl OutputFile {
     }
 }
 
+/// Where several reports go, each as an [`OutputFile`].
+#[derive(Debug)]
+pub struct OutputFolder {
+    path: PathBuf,
+}
+
+impl OutputFolder {
+    /// Makes the folder if it is not there, and checks that files can be written into it.
+    pub fn check(path: &Path) -> Result<Self, FileError> {
+        let check = || {
+            fs::create_dir_all(path)?;
+            beside(&path.join("file"))
+        };
+        match check() {
+            Ok(_) => Ok(Self { path: path.to_owned() }),
+            Err(source) => Err(FileError { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Writes one of its files whole.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
+        OutputFile::check(&self.path.join(name))?.write(|out| out.write_all(content))
+    }
+}
+
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,

@@ -7,13 +7,13 @@ use raddle::sim::{self, Advice, CONFIDENCE, Estimate, Objective, Question, Stand
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::{distinct, pages, shares, telling, words};
+use super::{distinct, folder, pages, shares, telling, words};
 use crate::app::{End, Failure, print};
 use crate::args::AdviseArgs;
 use crate::progress::Progress;
+use crate::report::json;
 use crate::report::simulated::{AskedReport, Simulated};
 use crate::report::table::{self, milliseconds, percent, right};
-use crate::report::{html, json};
 use crate::stop::Stop;
 
 /// Where a page shows latency against load.
@@ -99,6 +99,7 @@ impl AdvisedReport {
 pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
     let [json_file, page_file] =
         distinct(&[("--json", &args.asked.json), ("--report", &args.asked.report)])?;
+    let pictures = folder(&args.asked)?;
     let asked = Asked::of(&args.asked)?;
     let seeds = NonZeroUsize::new(usize::from(args.seeds)).unwrap_or(NonZeroUsize::MIN);
     let question = Question {
@@ -106,7 +107,7 @@ pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
         contenders: &asked.contenders,
         objective: args.objective.into(),
         seeds,
-        loads: if page_file.is_some() { &LOADS } else { &[] },
+        loads: if page_file.is_some() || pictures.is_some() { &LOADS } else { &[] },
         seeds_per_load: SEEDS_PER_LOAD,
         threads: asked.threads,
     };
@@ -124,9 +125,8 @@ pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
     if let Some(file) = json_file {
         file.write(|out| json::write(&report, out))?;
     }
-    if let Some(file) = page_file {
-        let page = pages::of_advice(&asked, &advice, &report);
-        file.write(|out| html::write(&page, out))?;
+    if page_file.is_some() || pictures.is_some() {
+        pages::write(&pages::of_advice(&asked, &advice, &report), page_file, pictures)?;
     }
     let figures: Vec<_> = report.ranking.iter().map(|ranked| ranked.figures.clone()).collect();
     print(&format!(

@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use raddle::sim::{Job, simulate_all};
 
 use crate::app::{End, Failure, print};
-use crate::args::SimulateArgs;
+use crate::args::{AskedArgs, SimulateArgs};
 use crate::progress::Progress;
-use crate::report::file::OutputFile;
+use crate::report::file::{FileError, OutputFile, OutputFolder};
 use crate::report::simulated::{self, Simulated, SimulatedReport};
-use crate::report::{html, json, table};
+use crate::report::{json, table};
 use crate::stop::Stop;
 
 pub use advised::advise;
@@ -32,6 +32,7 @@ pub fn simulate(args: SimulateArgs) -> Result<End, Failure> {
         ("--report", &args.asked.report),
     ]);
     let [json_file, csv_file, page_file] = outputs?;
+    let pictures = folder(&args.asked)?;
     let mut asked = Asked::of(&args.asked)?;
     let stop = Stop::on_ctrl_c()?;
     print(&format!("{}\n", asked.heading()))?;
@@ -54,9 +55,8 @@ pub fn simulate(args: SimulateArgs) -> Result<End, Failure> {
     if let Some(file) = csv_file {
         file.write(|out| simulated::write_csv(&report, out))?;
     }
-    if let Some(file) = page_file {
-        let page = pages::of_runs(&asked, &runs);
-        file.write(|out| html::write(&page, out))?;
+    if page_file.is_some() || pictures.is_some() {
+        pages::write(&pages::of_runs(&asked, &runs), page_file, pictures)?;
     }
     let mut text = String::new();
     if interrupted {
@@ -84,6 +84,11 @@ fn shares(strategies: &[Simulated]) -> String {
         ..=MOST_SHARES => format!("\nshare of completed tasks\n{}\n", table::shares(strategies)),
         workers => format!("\n(--json has the shares of the {workers} workers)\n"),
     }
+}
+
+/// Checks the folder of the pictures, if there is to be one.
+fn folder(args: &AskedArgs) -> Result<Option<OutputFolder>, FileError> {
+    args.svg.as_deref().map(OutputFolder::check).transpose()
 }
 
 /// Checks the files that are to be written, which must not be the same.

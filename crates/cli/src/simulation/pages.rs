@@ -7,17 +7,36 @@ use raddle::sim::{Advice, CONFIDENCE, Curve, Objective, QueueSample, Run};
 use super::advised::{AdvisedReport, Ranked};
 use super::asked::Asked;
 use crate::report::Latency;
+use crate::report::file::{FileError, OutputFile, OutputFolder};
 use crate::report::html::{
-    Detail, Estimate, LoadCurve, LoadPoint, Page, PercentileCurve, QueueLengths, Ranking, Row,
-    Shares, Timeline, Unit,
+    self, Detail, Estimate, LoadCurve, LoadPoint, Page, PercentileCurve, QueueLengths, Ranking,
+    Row, Shares, Timeline, Unit,
 };
 use crate::report::simulated::Simulated;
 
-/// Where curves of percentiles have points.
-const QUANTILES: [f64; 19] = [
-    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999,
-    0.9995, 0.9999, 0.99999,
+/// Where curves of percentiles have points. The shortest latencies of all, which may be of tasks of no
+/// length, would stretch the axis to nothing of interest.
+const QUANTILES: [f64; 18] = [
+    0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995,
+    0.9999, 0.99999,
 ];
+
+/// Writes the page, and its pictures, where they are asked for.
+pub fn write(
+    page: &Page,
+    file: Option<OutputFile>,
+    pictures: Option<OutputFolder>,
+) -> Result<(), FileError> {
+    if let Some(file) = file {
+        file.write(|out| html::write(page, out))?;
+    }
+    if let Some(folder) = pictures {
+        for (name, picture) in html::pictures(page) {
+            folder.write(&format!("{name}.svg"), picture.as_bytes())?;
+        }
+    }
+    Ok(())
+}
 
 /// The page of one run a strategy, ranked by the 99th percentile.
 pub fn of_runs(asked: &Asked, runs: &[Run]) -> Page {
@@ -64,7 +83,7 @@ pub fn of_advice(asked: &Asked, advice: &Advice, report: &AdvisedReport) -> Page
         };
         // The best ties with itself, which is not worth a note.
         let ties = ranked.ties && ranked.figures.strategy != report.ranking[0].figures.strategy;
-        let notes = ties.then(|| "cannot be told from the best".to_owned());
+        let notes = ties.then(|| "ties with the best".to_owned());
         row(&ranked.figures, Some(estimate), notes.into_iter().collect())
     };
     let rows = report.ranking.iter().map(ranked).collect();

@@ -15,20 +15,26 @@ const LOADS: std::ops::Range<f64> = 0.0..1e6;
 
 /// The section, if there are curves.
 pub fn section(curves: &[LoadCurve], series: &Series) -> Markup {
-    if curves.iter().flat_map(|curve| &curve.points).all(|point| !LOADS.contains(&point.load)) {
+    let Some(plots) = plots(curves, series) else {
         return Markup::default();
-    }
+    };
     html! {
         section aria-labelledby="load" {
             h2 id="load" { "Latency by load" }
             p.note { "Load is the work offered as a share of what all workers can do." }
-            div.pair {
-                (chart("load-mean", "mean", curves, series, |point| point.mean))
-                (chart("load-p99", "99th percentile", curves, series, |point| point.p99))
-            }
+            div.pair { @for plot in &plots { (plot.draw()) } }
             (figures_behind(curves, series))
         }
     }
+}
+
+/// The charts, of mean and 99th percentile, if there are curves.
+pub fn plots(curves: &[LoadCurve], series: &Series) -> Option<[Plot; 2]> {
+    curves.iter().flat_map(|curve| &curve.points).find(|point| LOADS.contains(&point.load))?;
+    Some([
+        chart("load-mean", "mean", curves, series, |point| point.mean),
+        chart("load-p99", "99th percentile", curves, series, |point| point.p99),
+    ])
 }
 
 fn chart(
@@ -37,7 +43,7 @@ fn chart(
     curves: &[LoadCurve],
     series: &Series,
     latency: fn(&LoadPoint) -> Duration,
-) -> Markup {
+) -> Plot {
     let lines: Vec<Line> = curves
         .iter()
         .map(|curve| Line {
@@ -55,7 +61,7 @@ fn chart(
     let loads = || figures().map(|(load, _)| *load);
     let x = Scale::linear(loads().fold(1.0, f64::min), loads().fold(0.0, f64::max));
     let y = Scale::fit(figures().map(|(_, seconds)| *seconds));
-    let plot = Plot {
+    Plot {
         id,
         title: format!("Latency by load, {of}"),
         description: description(&lines),
@@ -69,8 +75,7 @@ fn chart(
         lines,
         points: true,
         half: true,
-    };
-    plot.draw()
+    }
 }
 
 fn description(lines: &[Line]) -> String {

@@ -28,6 +28,8 @@ pub use page::{
 use series::Series;
 
 const STYLE: &str = include_str!("style.css");
+/// What charts need, on the page and as pictures of their own.
+const CHART_STYLE: &str = include_str!("chart.css");
 const SCRIPT: &str = include_str!("script.js");
 /// What the page itself says, and nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
@@ -50,7 +52,7 @@ fn document(page: &Page) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (page.title) }
-                style { (PreEscaped(STYLE)) (series.style()) }
+                style { (PreEscaped(CHART_STYLE)) (PreEscaped(STYLE)) (series.style()) }
             }
             body {
                 header {
@@ -71,6 +73,17 @@ fn document(page: &Page) -> Markup {
             }
         }
     }
+}
+
+/// The page's charts of lines, each as an SVG file of its own: its name and what is in it. They have
+/// their own background, and dark colours where the reader asks for those.
+pub fn pictures(page: &Page) -> Vec<(&'static str, String)> {
+    let series = Series::of(page);
+    let plots = percentiles::plot(&page.percentiles, &series).into_iter();
+    plots
+        .chain(load::plots(&page.loads, &series).into_iter().flatten())
+        .map(|plot| (plot.id, plot.picture(CHART_STYLE).into_string()))
+        .collect()
 }
 
 fn advice(page: &Page) -> Markup {

@@ -17,6 +17,24 @@ const HALF: f64 = 0.5;
 
 /// The section, if there are curves.
 pub fn section(curves: &[PercentileCurve], series: &Series) -> Markup {
+    let Some(plot) = plot(curves, series) else {
+        return Markup::default();
+    };
+    html! {
+        section aria-labelledby="percentiles" {
+            h2 id="percentiles" { "Latency by percentile" }
+            p.note {
+                "So many of the tasks were done within this time. The further right a line stays "
+                "low, the rarer are its slow tasks."
+            }
+            (plot.draw())
+            (figures_behind(curves, series))
+        }
+    }
+}
+
+/// The chart, if there are curves.
+pub fn plot(curves: &[PercentileCurve], series: &Series) -> Option<Plot> {
     let lines: Vec<Line> = curves
         .iter()
         .map(|curve| Line {
@@ -27,12 +45,12 @@ pub fn section(curves: &[PercentileCurve], series: &Series) -> Markup {
         .filter(|line| !line.points.is_empty())
         .collect();
     if lines.is_empty() {
-        return Markup::default();
+        return None;
     }
     let figures = || lines.iter().flat_map(|line| &line.points);
     let nines = figures().map(|(nines, _)| *nines).fold(1.0, f64::max);
     let y = Scale::fit(figures().map(|(_, seconds)| *seconds));
-    let plot = Plot {
+    Some(Plot {
         id: "percentiles",
         title: "Latency by percentile".into(),
         description: description(&lines),
@@ -46,18 +64,7 @@ pub fn section(curves: &[PercentileCurve], series: &Series) -> Markup {
         lines,
         points: false,
         half: false,
-    };
-    html! {
-        section aria-labelledby="percentiles" {
-            h2 id="percentiles" { "Latency by percentile" }
-            p.note {
-                "So many of the tasks were done within this time. The further right a line stays "
-                "low, the rarer are its slow tasks."
-            }
-            (plot.draw())
-            (figures_behind(curves, series))
-        }
-    }
+    })
 }
 
 /// A curve's points before 100 %, by their nines and seconds.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::scale::Scale;
 use super::series::Mark;
@@ -24,6 +24,10 @@ const LABEL_LETTER: f64 = 8.0;
 const LINE: f64 = 15.0;
 /// Longer names are cut where they label a line; the table has them whole.
 const LONGEST_NAME: usize = 22;
+/// Around a drawing that is a file of its own.
+const MARGIN: f64 = 12.0;
+/// What a page gives its charts otherwise.
+const PICTURE_STYLE: &str = ".paper{fill:var(--paper)}.chart{font:12.5px system-ui,-apple-system,\"Segoe UI\",Roboto,sans-serif}";
 /// Points that are nearer to each other are drawn as one.
 const VISIBLE: f64 = 0.6;
 
@@ -90,9 +94,8 @@ struct Drawing<'a> {
 impl Plot {
     /// Both drawings.
     pub fn draw(&self) -> Markup {
-        let labels = self.lines.len() as f64 * LINE + TOP + BOTTOM;
-        let (width, height) = if self.half { (470.0, 340.0) } else { (900.0, 430.0) };
-        let wide = Size { class: "wide", width, height: labels.max(height), names: true };
+        let labels = self.labels_height();
+        let wide = if self.half { self.wide(470.0, 340.0) } else { self.wide(900.0, 430.0) };
         let narrow = labels.clamp(330.0, 600.0);
         let narrow = Size { class: "narrow", width: 366.0, height: narrow, names: false };
         html! {
@@ -101,6 +104,34 @@ impl Plot {
                 (Drawing::new(self, narrow).svg())
             }
         }
+    }
+
+    /// A drawing of its own, to be a file: with a background, the style and a margin.
+    pub fn picture(&self, style: &str) -> Markup {
+        let drawing = Drawing::new(self, self.wide(900.0, 430.0));
+        let (width, height) =
+            (drawing.size.width + 2.0 * MARGIN, drawing.size.height + 2.0 * MARGIN);
+        html! {
+            svg.chart xmlns="http://www.w3.org/2000/svg" width=(width) height=(height)
+                viewBox={ (-MARGIN) " " (-MARGIN) " " (width) " " (height) }
+                role="img" aria-labelledby="t" aria-describedby="d"
+            {
+                title id="t" { (self.title) }
+                desc id="d" { (self.description) }
+                style { (PreEscaped(style)) (PreEscaped(PICTURE_STYLE)) }
+                rect.paper x=(-MARGIN) y=(-MARGIN) width="100%" height="100%" {}
+                (drawing.inside())
+            }
+        }
+    }
+
+    fn labels_height(&self) -> f64 {
+        self.lines.len() as f64 * LINE + TOP + BOTTOM
+    }
+
+    /// At least so high, and as high as the labels need.
+    fn wide(&self, width: f64, height: f64) -> Size {
+        Size { class: "wide", width, height: height.max(self.labels_height()), names: true }
     }
 }
 
@@ -124,10 +155,16 @@ impl<'a> Drawing<'a> {
             {
                 title id={ (id) "-t" } { (self.plot.title) }
                 desc id={ (id) "-d" } { (self.plot.description) }
-                (self.axes())
-                @for line in &self.plot.lines { (self.line(line)) }
-                (self.labels())
+                (self.inside())
             }
+        }
+    }
+
+    fn inside(&self) -> Markup {
+        html! {
+            (self.axes())
+            @for line in &self.plot.lines { (self.line(line)) }
+            (self.labels())
         }
     }
 

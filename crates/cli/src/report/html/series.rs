@@ -4,10 +4,10 @@ use maud::{Markup, PreEscaped, html};
 
 use super::page::Page;
 
-/// Colours of lines in `style.css`. Their count and that of [`DASHES`] have no common divisor, so
+/// Colours of lines in `chart.css`. Their count and that of [`DASHES`] have no common divisor, so
 /// that the first 30 strategies differ in one of the two, and neighbours in both.
 pub const COLOURS: usize = 6;
-/// Dashes of lines in `style.css`.
+/// Dashes of lines in `chart.css`.
 pub const DASHES: usize = 5;
 
 /// The strategies of a page in order of rank, and then those that are not ranked.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use scraper::{ElementRef, Html, Selector};
 
-use super::{Page, STYLE, write};
+use super::{CHART_STYLE, Page, pictures, write};
 
 /// The page as text.
 fn text(page: &Page) -> String {
@@ -114,7 +114,7 @@ fn names_are_text_whatever_they_are() {
 
 /// The colours that are set after `opening`, up to the end of its block.
 fn colours(opening: &str) -> Vec<(&str, [f64; 3])> {
-    let block = STYLE.split_once(opening).expect("the style has it").1;
+    let block = CHART_STYLE.split_once(opening).expect("the style has it").1;
     let block = block.split_once('}').expect("blocks end").0;
     let colour = |declaration: &'static str| {
         let (name, value) = declaration.split_once(':')?;
@@ -160,9 +160,37 @@ fn text_and_lines_stand_out_in_light_and_dark() {
 #[test]
 fn the_style_has_every_look() {
     for colour in 0..super::series::COLOURS {
-        assert!(STYLE.contains(&format!(".c{colour} {{ --c: var(--c{colour}); }}")), "{colour}");
+        assert!(
+            CHART_STYLE.contains(&format!(".c{colour} {{ --c: var(--c{colour}); }}")),
+            "{colour}"
+        );
     }
     for dash in 1..super::series::DASHES {
-        assert!(STYLE.contains(&format!(".d{dash} {{ --d: ")), "{dash}");
+        assert!(CHART_STYLE.contains(&format!(".d{dash} {{ --d: ")), "{dash}");
     }
+}
+
+#[test]
+fn pictures_are_whole_files_of_the_charts_of_lines() {
+    let page = example::page(4, 8);
+    let files = pictures(&page);
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["percentiles", "load-mean", "load-p99"]);
+    for (name, picture) in &files {
+        assert!(picture.starts_with("<svg"), "{name}");
+        assert!(picture.contains("xmlns=\"http://www.w3.org/2000/svg\""), "{name}");
+        assert!(picture.contains("prefers-color-scheme: dark"), "{name}");
+        // As XML has it: what is opened is closed.
+        for element in ["svg", "g", "path", "text", "tspan", "title", "desc", "style", "rect"] {
+            let opened = [" ", ">"].map(|end| picture.matches(&format!("<{element}{end}")).count());
+            let closed = picture.matches(&format!("</{element}>")).count();
+            assert_eq!(opened.iter().sum::<usize>(), closed, "{element} in {name}");
+        }
+        let html = Html::parse_fragment(picture);
+        let lines: Vec<_> =
+            all(&html, ".line[data-name]").iter().filter_map(|e| e.attr("data-name")).collect();
+        assert_eq!(lines, example::STRATEGIES[..4], "{name}");
+        assert_eq!(all(&html, "rect.paper").len(), 1, "{name}");
+    }
+    assert!(pictures(&Page::default()).is_empty());
 }
