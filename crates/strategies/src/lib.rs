@@ -9,16 +9,16 @@
 //! |---|---|---|---|
 //! | [`RoundRobin`] | next in rotation | O(1) | equal workers, equal tasks |
 //! | [`LeastLoaded`] | fewest in flight, rather not a failing one | O(n) | tasks of varying length |
-//! | [`LeastWork`] | least work ahead, by the tasks' sizes | O(n) | tasks of known, unequal lengths |
 //! | [`Random`] | uniform | O(1) | highest rate, least state |
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
 //! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
+//! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
 //! | [`JoinIdle`] | an idle one, else power of two | O(n/64) | small tasks, many workers, many callers |
 //! | [`PowerOfTwo`] | of two at random, lower `(q + 1) / w` | O(1) | many workers, O(1), no black hole |
-//! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
 //! | [`PeakEwma`] | of two the lower `max(peak, age) x (q + 1)` | O(1) | workers that have bad moments |
 //! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
 //! | [`ExpectedDelay`] | lowest `(q + 1) / mu` | O(n) | workers of lasting unequal speeds |
+//! | [`LeastWork`] | least work ahead, by the tasks' sizes | O(n) | tasks of known, unequal lengths |
 //! | [`BoundedHash`] | the key's worker while it has room, else the next | O(n) | caches by key, without hot spots |
 //!
 //! [`Shadow`] routes by one of them and scores a second on the same traffic, [`SlowStart`] lets a new
