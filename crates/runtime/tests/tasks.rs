@@ -241,3 +241,29 @@ fn ends_are_dated_under_every_strategy() {
     assert!(task.ask().unwrap().wait().is_ok());
     assert!(looks.0.load(Relaxed) >= 1);
 }
+
+#[test]
+fn who_was_answered_finds_the_worker_idle() {
+    let _watchdog = watchdog();
+    let pool = common::builder(4)
+        .mailbox(1, Overflow::Reject)
+        .strategy(raddle_strategies::JoinIdle::new())
+        .spawn(|_| Obedient::default())
+        .unwrap();
+    let fill = |index: usize| {
+        let gate = common::hold(&pool, index);
+        (gate, common::ask_at(&pool, index, Do::WhoAreYou))
+    };
+    let others: Vec<_> = (0..3).map(fill).collect();
+    for _ in 0..200 {
+        let (gate, last) = fill(3);
+        // This finds that nobody is idle, and nobody is listed so from here on.
+        assert!(matches!(pool.tell(Do::WhoAreYou), Err(SendError::Full(_))));
+        gate.open();
+        common::by(last).unwrap();
+        let next = pool.ask(Do::WhoAreYou).expect("the idle one is found");
+        assert_eq!(common::by(next).unwrap(), "w-3");
+    }
+    others.iter().for_each(|(gate, _)| gate.open());
+    common::end(&pool);
+}

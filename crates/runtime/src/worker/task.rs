@@ -68,6 +68,11 @@ impl<A: Actor> WorkerThread<A> {
             at: end,
             ..Finished::new(outcome_of(&ending))
         });
+        // Who is answered may have the next task at once: it is to find this worker idle.
+        let goes_on = panic.is_none() && !stopping;
+        if goes_on && reply.is_some() && self.worker.stats().in_flight() == 0 {
+            self.recorder.rest(end);
+        }
         if let Some(slot) = key {
             self.shared.release_key(slot, self.seat);
         }
