@@ -13,10 +13,12 @@ use crate::{Strategy, delay, sample};
 ///   enters as a penalty latency; a worker without any scores the pool's mean. `age` is how long it
 ///   has had tasks without making progress, so that a hung worker does not look better as its peak
 ///   decays. `q` is what is in flight; of a worker that fails more often than not, where the other
-///   does not, at least the other's: who fails at once has no queue, and gets no credit for it.
+///   does not, at least the other's: who fails at once has no queue, and gets no credit for it. Where
+///   the better one is slow, with a mean of more than twice the pool's, two others are drawn, up to
+///   three pairs: the slow ones' pairs among themselves would be more than they can do.
 /// - **Source:** Finagle's `P2CPeakEwma` (`com.twitter.finagle.loadbalancer`), where reading a score
 ///   changes it and a hung worker's score falls.
-/// - **Cost:** O(1), wait-free: three cache lines for each of the two, and one clock reading unless
+/// - **Cost:** O(1), wait-free: two cache lines and a half for each of the two, and one clock reading unless
 ///   the task tells its time.
 /// - **Made for:** pools of any size whose workers have bad moments (a collection, a slow disk): one
 ///   slow end is enough to be given less, and a little time to be tried again.
@@ -108,8 +110,9 @@ impl Strategy for PeakEwma {
         let seen = |index| Seen::of(candidates, index, now, pool);
         let (Some(one), Some(other)) = (seen(first), seen(second)) else { return first };
         // Without a branch: which of two random ones it is cannot be predicted.
-        let picked = select_unpredictable(one.loses(&other), second, first);
-        match one.slow & other.slow {
+        let loses = one.loses(&other);
+        let picked = select_unpredictable(loses, second, first);
+        match select_unpredictable(loses, other.slow, one.slow) {
             false => picked,
             true => of_more(candidates, now, pool, picked),
         }
