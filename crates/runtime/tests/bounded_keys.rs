@@ -2,7 +2,6 @@
 //! with room.
 mod common;
 
-use std::sync::Arc;
 use std::thread;
 
 use common::{
@@ -10,7 +9,6 @@ use common::{
     worker,
 };
 use raddle_core::WorkerSpec;
-use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle_runtime::{EventKind, Overflow, Pool, RetireReason};
 use raddle_strategies::{BoundedHash, LeastLoaded, Random};
 
@@ -176,28 +174,6 @@ fn keys_of_a_capability_go_to_workers_that_serve_it() {
     end(&pool);
 }
 
-/// What the tasks of one key share.
-#[derive(Default)]
-struct Track {
-    busy: AtomicBool,
-    ran: AtomicU64,
-}
-
-impl Track {
-    /// Panics unless it is the task's turn.
-    fn run(&self, number: u64) {
-        assert!(!self.busy.swap(true, Relaxed), "task {number} runs beside another of its key");
-        assert_eq!(self.ran.load(Relaxed), number, "out of order");
-        // Time for another to come.
-        thread::yield_now();
-        self.ran.store(number + 1, Relaxed);
-        self.busy.store(false, Relaxed);
-    }
-}
-
-const PRODUCERS: u64 = 3;
-const KEYS_EACH: u64 = 8;
-
 #[test]
 fn order_and_exclusivity_are_kept_while_workers_come_and_go_and_the_strategy_is_swapped() {
     let _watchdog = watchdog();
@@ -207,51 +183,9 @@ fn order_and_exclusivity_are_kept_while_workers_come_and_go_and_the_strategy_is_
         .strategy(BoundedHash::new())
         .spawn(|_| Obedient::default())
         .unwrap();
-    let stop = AtomicBool::new(false);
-    let given: u64 = thread::scope(|scope| {
-        let produce = |producer: u64| {
-            let (stop, mut handle) = (&stop, pool.handle());
-            scope.spawn(move || {
-                let tracks: Vec<_> = (0..KEYS_EACH).map(|_| Arc::new(Track::default())).collect();
-                let mut number = 0;
-                while !stop.load(Relaxed) {
-                    for (key, track) in tracks.iter().enumerate() {
-                        let track = Arc::clone(track);
-                        let task = handle.task(Do::call(move || track.run(number)));
-                        task.key((producer, key)).tell().unwrap();
-                    }
-                    handle.tell(Do::Return(0)).unwrap();
-                    number += 1;
-                    if number % 4 == 0 {
-                        // Keys without tasks, to be picked for.
-                        thread::yield_now();
-                    }
-                }
-                (tracks, number)
-            })
-        };
-        let producers: Vec<_> = (0..PRODUCERS).map(produce).collect();
-        for round in 0..60 {
-            pool.resize([4, 1, 3, 2, 6, 2][round % 6]).unwrap();
-            let added = pool.add_worker(WorkerSpec::new(format!("extra-{round}"))).unwrap();
-            match round % 10 {
-                4 => pool.set_strategy(LeastLoaded::new()),
-                6 => pool.set_strategy(BoundedHash::new()),
-                _ => {}
-            }
-            // Traffic goes on meanwhile.
-            assert!(pool.ask(Do::Return(1)).unwrap().wait().is_ok());
-            pool.retire_worker(added).unwrap();
-        }
-        stop.store(true, Relaxed);
-        let ended: Vec<_> = producers.into_iter().map(|thread| thread.join().unwrap()).collect();
-        end(&pool);
-        for (tracks, number) in &ended {
-            assert!(tracks.iter().all(|track| track.ran.load(Relaxed) == *number), "all were run");
-        }
-        ended.iter().map(|(_, number)| number).sum()
+    common::key_order::assert_kept_while_workers_come_and_go(&pool, |round| match round % 10 {
+        4 => pool.set_strategy(LeastLoaded::new()),
+        6 => pool.set_strategy(BoundedHash::new()),
+        _ => {}
     });
-    let account = pool.account();
-    assert_eq!(account.counts.panicked, 0, "each task came in its turn");
-    assert_eq!(account.counts.completed, given * (KEYS_EACH + 1) + 60);
 }

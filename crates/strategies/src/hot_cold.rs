@@ -92,7 +92,6 @@ impl Default for HotCold {
 }
 
 /// What is read of a candidate.
-#[derive(Clone, Copy, Default)]
 struct Seen {
     index: usize,
     latency: u64,

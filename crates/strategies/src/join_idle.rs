@@ -1,8 +1,8 @@
 use raddle_core::{Candidates, Signals, TaskProfile};
 
-use crate::Strategy;
 use crate::delay::{STALE, STALE_MEANS};
 use crate::power_of_two::two;
+use crate::{Strategy, delay};
 
 /// A candidate with nothing in flight, while there is one.
 ///
@@ -72,7 +72,7 @@ fn may_have_recovered(
     if signals.idle_for(u64::MAX) == 0 {
         return fastrand::u8(..TRIED_IN) == 0;
     }
-    let now = if task.given_at == 0 { candidates.roster().clock().now() } else { task.given_at };
+    let now = delay::now(task, candidates);
     let idle = signals.idle_for(now);
     idle > STALE && idle / STALE_MEANS > signals.recent_mean()
 }

@@ -1,7 +1,7 @@
 use raddle_core::{Candidates, TaskProfile};
 
-use crate::Strategy;
 use crate::lowest::lowest;
+use crate::{Strategy, delay};
 
 /// The candidate with the least work ahead of it, by the sizes of its tasks.
 ///
@@ -45,7 +45,7 @@ impl Strategy for LeastWork {
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let roster = candidates.roster();
-        let now = if task.given_at == 0 { roster.clock().now() } else { task.given_at };
+        let now = delay::now(task, candidates);
         // At least 1, so that the queue counts.
         let mean = roster.baseline().overall().map(|mean| (mean as u64).max(1));
         lowest(candidates, |signals| {

@@ -1,5 +1,12 @@
 //! Distinct indices drawn at random.
 
+/// An index below `count` by 32 random bits, scaled instead of divided: Lemire, Fast Random Integer
+/// Generation in an Interval, 2019, without the part that makes it exact.
+#[inline]
+fn below(count: usize, random: u64) -> usize {
+    ((random * count as u64) >> 32) as usize
+}
+
 /// Two distinct indices below `count`, each ordered pair as likely, but for what 32 random bits
 /// cannot tell apart; the same one twice where there is no other.
 #[inline]
@@ -8,9 +15,8 @@ pub(crate) fn two(count: usize) -> (usize, usize) {
         return (0, 0);
     }
     let random = fastrand::u64(..);
-    let scaled = |random: u64, count: usize| ((random * count as u64) >> 32) as usize;
-    let first = scaled(random >> 32, count);
-    let second = scaled(random & u64::from(u32::MAX), count - 1);
+    let first = below(count, random >> 32);
+    let second = below(count - 1, random & u64::from(u32::MAX));
     (first, second + usize::from(second >= first))
 }
 
@@ -23,7 +29,7 @@ pub(crate) fn three(count: usize) -> ([usize; 3], u32) {
     if count < 3 {
         return ([first, second, 0], random as u32);
     }
-    let third = (((random >> 32) * (count - 2) as u64) >> 32) as usize;
+    let third = below(count - 2, random >> 32);
     // Without a branch: it would be guessed wrong every other time.
     let third = third + usize::from(third >= first.min(second));
     let third = third + usize::from(third >= first.max(second));

@@ -146,7 +146,7 @@ impl Admissions {
         self.sleeping.store(true, Relaxed);
         // A read-modify-write, so that each admission comes before it and is seen here, or after
         // it and, acquiring what this releases, sees the flag.
-        if self.count.fetch_add(0, AcqRel) == expected {
+        if self.look() == expected {
             return true;
         }
         self.sleeping.store(false, Relaxed);

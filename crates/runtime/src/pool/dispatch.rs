@@ -262,41 +262,34 @@ impl<A: Actor> Shared<A> {
         let mut fresh = None;
         let mut patience = Patience::new(last);
         loop {
-            let Some(seat) = self.keys.bind(slot) else {
-                match patience.wait() {
-                    true => continue,
-                    false => return self.refused(envelope, last),
+            if let Some(seat) = self.keys.bind(slot) {
+                let current = fresh.as_ref().map_or(routing, |fresh| fresh);
+                let routing = match current.position_of(seat) {
+                    Some(_) => current,
+                    // Keys move after the roster has been published that has their new owner.
+                    None => fresh.insert(Loaded::Now(self.routing.load())),
+                };
+                if let Some(position) = routing.position_of(seat) {
+                    let worker = &routing.roster.workers()[position].worker;
+                    if let Some(reservation) = Reservation::take(worker, position, capability) {
+                        return self.put_keyed(routing, reservation, slot, envelope, last);
+                    }
                 }
-            };
-            let current = fresh.as_ref().map_or(routing, |fresh| fresh);
-            let routing = match current.position_of(seat) {
-                Some(_) => current,
-                // Keys move after the roster has been published that has their new owner.
-                None => fresh.insert(Loaded::Now(self.routing.load())),
-            };
-            let Some(position) = routing.position_of(seat) else {
-                self.release_key(slot, seat);
-                let roster = &self.routing.load().roster;
-                if roster.candidates(capability).is_empty() {
-                    return Err(SendError::from_select(none_for(capability, roster), envelope));
-                }
-                patience.wait();
-                continue;
-            };
-            let worker = &routing.roster.workers()[position].worker;
-            let Some(reservation) = Reservation::take(worker, position, capability) else {
                 self.release_key(slot, seat);
                 // Others get its keys, as far as it has no tasks of them that are to be run first.
                 if !self.move_keys() {
                     return Err(SendError::Closed(envelope));
                 }
-                if !patience.wait() {
-                    return self.refused(envelope, last);
+                let now = self.routing.load();
+                if now.roster.candidates(capability).is_empty() {
+                    let error = none_for(capability, &now.roster);
+                    return Err(SendError::from_select(error, envelope));
                 }
-                fresh = Some(Loaded::Now(self.routing.load()));
-                continue;
-            };
-            return self.put_keyed(routing, reservation, slot, envelope, last);
+                fresh = Some(Loaded::Now(now));
+            }
+            if !patience.wait() {
+                return self.refused(envelope, last);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! An actor that does as each message says.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod key_order;
+
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::mpsc::{Receiver, channel};
