@@ -245,7 +245,9 @@ impl Worker {
     pub fn replace_recorder(self: &Arc<Self>) -> Recorder {
         // As in `recorder`; what made it known came after the other thread's last write.
         self.recorder_taken.store(true, Relaxed);
-        Recorder::new(Arc::clone(self))
+        let mut recorder = Recorder::new(Arc::clone(self));
+        recorder.publish();
+        recorder
     }
 
     /// Takes the size of a task off the work ahead of this worker, where it has one. To be called

@@ -20,7 +20,8 @@ const OUTCOMES: [Outcome; 4] =
 /// Reads all there is to read until told to stop; what it saw must be possible.
 fn read_until(stop: &AtomicBool, worker: &Worker) -> usize {
     let mut rounds = 0;
-    while !stop.load(Ordering::Relaxed) {
+    // Once at least, however late this thread begins.
+    while rounds == 0 || !stop.load(Ordering::Relaxed) {
         let stats = worker.stats();
         assert!(stats.in_flight() <= ALL_TASKS, "in flight went below zero");
         let counts = stats.counts();

@@ -217,6 +217,11 @@ impl Pulse {
         since(&self.busy_since, now)
     }
 
+    #[inline]
+    pub(super) fn recent_mean(&self) -> u64 {
+        self.recent.load(Relaxed) & !FAILING
+    }
+
     /// Publishes how the last tasks went: the mean of their latencies, where there is one, and
     /// whether most of them failed.
     #[inline]
@@ -257,7 +262,7 @@ impl Signals<'_> {
     /// 0 before the first.
     #[inline]
     pub fn recent_mean(&self) -> u64 {
-        self.pulse.recent.load(Relaxed) & !FAILING
+        self.pulse.recent_mean()
     }
 
     /// As [`WorkerStats::peak_latency`](crate::WorkerStats::peak_latency).

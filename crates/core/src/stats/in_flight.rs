@@ -172,12 +172,19 @@ impl Endings {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts one more end, by the one thread that does.
+    /// Counts one more end, and those that were kept [pending](Pending), by the one thread that does.
     #[inline]
-    pub(super) fn end_exclusive(&self) {
-        // Release pairs with the Acquire of `count`: who sees this end sees its admission, and
-        // its outcome in the counters.
-        self.0.store(self.0.load(Relaxed) + 1, Release);
+    pub(super) fn end_exclusive(&self, pending: &Pending) {
+        // Release pairs with the Acquire of `count`: who sees this end sees its admission, its outcome
+        // in the counters, and that nothing is pending any more.
+        let ended = 1 + pending.take();
+        self.0.store(self.0.load(Relaxed) + ended, Release);
+    }
+
+    /// Counts the ends that were kept pending, by the one thread that does.
+    pub(super) fn publish(&self, pending: &Pending) {
+        let ended = pending.take();
+        self.0.store(self.0.load(Relaxed) + ended, Release);
     }
 
     /// Counts one more end, by any thread that holds a reservation.
@@ -201,9 +208,11 @@ impl Endings {
 
     /// Tasks in flight; momentarily too many while others admit and end, never too few.
     #[inline]
-    pub(super) fn in_flight(&self, admissions: &Admissions) -> u64 {
-        // In this order: admissions only grow past what the endings count.
+    pub(super) fn in_flight(&self, pending: &Pending, admissions: &Admissions) -> u64 {
+        // In this order: what is pending is no longer so before the endings count it, and admissions
+        // only grow past what has ended.
         let ended = self.count();
+        let ended = ended + pending.count();
         admissions.count().saturating_sub(ended)
     }
 
@@ -212,6 +221,47 @@ impl Endings {
     pub(super) fn in_flight_or_closed(&self, admissions: &Admissions) -> u64 {
         let ended = self.count();
         admissions.count.load(Acquire).wrapping_sub(ended)
+    }
+}
+
+/// Tasks that a worker has ended and not yet counted among its [`Endings`]: by the one thread that
+/// records, on a line that selections do not read.
+#[derive(Debug)]
+pub(super) struct Pending(AtomicU64);
+
+impl Pending {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Keeps one more end.
+    #[inline]
+    pub(super) fn add(&self) {
+        // Release pairs with the Acquire of `count`: who sees this end sees its admission, and its
+        // outcome in the counters.
+        self.0.store(self.0.load(Relaxed) + 1, Release);
+    }
+
+    /// Whether there is any, by the thread that records.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.0.load(Relaxed) != 0
+    }
+
+    /// Takes all, to be counted among the endings next: an end that is in neither for a moment makes
+    /// in flight too high, one in both would make it too low.
+    #[inline]
+    fn take(&self) -> u64 {
+        let count = self.0.load(Relaxed);
+        if count != 0 {
+            self.0.store(0, Relaxed);
+        }
+        count
+    }
+
+    #[inline]
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Acquire)
     }
 }
 

@@ -90,7 +90,7 @@ impl LatencyRing {
         self.push_shared(latency);
     }
 
-    /// [`push`](Self::push), and the mean that came of it; `None` when the latency was dropped.
+    /// [`push`](Self::push), and the total that came of it; `None` when the latency was dropped.
     pub(super) fn push_shared(&self, latency: u64) -> Option<u64> {
         let window = self.slots.len() as u64;
         if window == 0 {
@@ -107,7 +107,7 @@ impl LatencyRing {
         let delta = self.delta(old, new);
         let total = self.total.fetch_add(delta, Relaxed).wrapping_add(delta);
         slot.store(new, Release);
-        self.mean_of(total)
+        Some(total)
     }
 
     /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without any
@@ -150,7 +150,8 @@ impl LatencyRing {
         self.mean_of(self.total.load(Relaxed))
     }
 
-    fn mean_of(&self, total: u64) -> Option<u64> {
+    #[inline]
+    pub(super) fn mean_of(&self, total: u64) -> Option<u64> {
         let (sum, count) = self.split(total);
         sum.checked_div(count)
     }

@@ -26,7 +26,7 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Capability, Finished, Outcome, Tracking};
 use board::Pulse;
 use history::History;
-use in_flight::Detached;
+use in_flight::{Detached, Pending};
 use work::Work;
 use writer::{Shared, Writer};
 
@@ -48,6 +48,7 @@ pub struct WorkerStats {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Counters {
+    pending: Pending,
     outcomes: [AtomicU64; 5],
     busy: AtomicU64,
     waited: AtomicU64,
@@ -113,6 +114,7 @@ impl WorkerStats {
             lane,
             detached: Detached::new(),
             counters: Counters {
+                pending: Pending::new(),
                 outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
                 busy: AtomicU64::new(0),
                 waited: AtomicU64::new(0),
@@ -149,7 +151,7 @@ impl WorkerStats {
     /// admit and end tasks, and is exact when nobody does.
     #[inline]
     pub fn in_flight(&self) -> u64 {
-        self.pulse().endings.in_flight(self.admissions())
+        self.pulse().endings.in_flight(&self.counters.pending, self.admissions())
     }
 
     /// The sum of the [sizes](crate::TaskProfile::size) of the tasks in flight, in nanoseconds, run
@@ -168,6 +170,14 @@ impl WorkerStats {
     #[inline]
     pub fn stalled_for(&self, now: u64) -> u64 {
         if self.in_flight() == 0 { 0 } else { self.pulse().stalled_for(now) }
+    }
+
+    /// The mean of the [latencies](Self::latencies) in nanoseconds, at least 1, as of a recent one; 0
+    /// before the first. Where selections read it too: a look at the latencies themselves takes a
+    /// cache line from the worker.
+    #[inline]
+    pub fn recent_mean(&self) -> u64 {
+        self.pulse().recent_mean()
     }
 
     /// The last latencies: service times, with a penalty for failures.
@@ -242,6 +252,7 @@ impl WorkerStats {
     pub fn counts(&self) -> Counts {
         // The endings first: their Acquire makes visible what was counted before them.
         self.pulse().endings.count();
+        self.counters.pending.count();
         let outcome = |outcome: Outcome| self.counters.outcomes[outcome as usize].load(Relaxed);
         let mut counts = Counts {
             admitted: 0,
@@ -278,7 +289,7 @@ impl WorkerStats {
 
     /// Records the end of a task that a reservation vouches for. Wait-free, any thread.
     pub(crate) fn end_shared(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
-        self.record::<Shared>(end, tracking, baseline);
+        self.record::<Shared>(end, tracking, baseline, true);
         if end.size != 0 {
             self.work().end_shared(end.size);
         }
@@ -311,6 +322,18 @@ impl WorkerStats {
         }
     }
 
+    /// Lets selections hear of the ends that are pending.
+    #[cold]
+    fn publish(&self) {
+        self.pulse().publish_recent(self.latencies.mean(), self.is_failing());
+        self.pulse().endings.publish(&self.counters.pending);
+    }
+
+    #[inline]
+    fn publish_history(&self, capability: Option<Capability>) {
+        self.board.publish_history(self.lane, capability, self.history(capability));
+    }
+
     /// Leaves a task to be ended by [`try_end`](Self::try_end).
     pub(crate) fn detach(&self) {
         self.detached.add();
@@ -327,7 +350,13 @@ impl WorkerStats {
     }
 
     #[inline]
-    fn record<W: Writer>(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
+    fn record<W: Writer>(
+        &self,
+        end: &Finished,
+        tracking: &Tracking,
+        baseline: &Baseline,
+        publish: bool,
+    ) {
         let counters = &self.counters;
         let counter = &counters.outcomes[end.outcome as usize];
         W::add(counter, 1);
@@ -348,7 +377,7 @@ impl WorkerStats {
         let mut fast = false;
         if success {
             fast = tracking.is_fast(end.service, || baseline.of(end.capability));
-            if baseline.wants(counter.load(Relaxed), end.capability) {
+            if publish && baseline.wants(counter.load(Relaxed), end.capability) {
                 baseline.record(end.capability, end.service);
             }
         } else {
@@ -357,11 +386,17 @@ impl WorkerStats {
             latency = latency.max(self.latencies().mean().unwrap_or(0));
         }
         self.board.trend(self.lane).peak.record::<W>(latency, end.at);
-        let mean = W::push(&self.latencies, latency).or_else(|| self.latencies.mean());
+        let total = W::push(&self.latencies, latency);
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
-        self.pulse().publish_recent(mean, self.is_failing());
         self.history.record::<W>(end.capability, success, fast, tracking);
-        self.board.publish_history(self.lane, end.capability, self.history(end.capability));
+        if publish {
+            let mean = match total {
+                Some(total) => self.latencies.mean_of(total),
+                None => self.latencies.mean(),
+            };
+            self.pulse().publish_recent(mean, self.is_failing());
+            self.publish_history(end.capability);
+        }
     }
 }

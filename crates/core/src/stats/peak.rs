@@ -124,6 +124,8 @@ impl PeakLatency {
 fn after(word: u64, latency: f32, tick: u32) -> u64 {
     let value = match unpacked(word) {
         None => latency,
+        // Most latencies: no time has passed, as far as ticks tell.
+        Some((value, since)) if since == tick => latency.max(value),
         Some((value, since)) => {
             let left = decay(elapsed(since, tick));
             let old = value * left;

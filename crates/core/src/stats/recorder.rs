@@ -1,7 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::writer::Exclusive;
-use crate::{Finished, Worker};
+use crate::{Capability, Finished, Worker, nanos};
 
 /// The one writer of a worker's statistics: its thread.
 ///
@@ -11,11 +12,17 @@ use crate::{Finished, Worker};
 pub struct Recorder {
     worker: Arc<Worker>,
     disowned: bool,
+    /// For how many nanoseconds selections may not hear of an end.
+    delay: u64,
+    /// The clock at the last end that selections could hear of; 0 when the worker rests.
+    published_at: u64,
+    /// The capability whose history has changed since selections have heard of it.
+    untold: Option<Option<Capability>>,
 }
 
 impl Recorder {
     pub(crate) fn new(worker: Arc<Worker>) -> Self {
-        Self { worker, disowned: false }
+        Self { worker, disowned: false, delay: 0, published_at: 0, untold: None }
     }
 
     /// The worker whose statistics this writes.
@@ -23,10 +30,39 @@ impl Recorder {
         &self.worker
     }
 
+    /// Lets selections hear of the ends of tasks that come within `delay` of each other together: what
+    /// they read is on cache lines that they take from the worker each time it has written them.
+    ///
+    /// Until the next end after that time, the next [`rest`](Self::rest), or
+    /// [`publish`](Self::publish), [`Signals`](crate::Signals) count too many in flight and tell of
+    /// times and latencies before. [`WorkerStats`](crate::WorkerStats) are exact. No delay at first.
+    pub fn publish_within(&mut self, delay: Duration) {
+        self.delay = nanos(delay);
+    }
+
+    /// Lets selections hear of all ends now.
+    #[inline]
+    pub fn publish(&mut self) {
+        let stats = self.worker.stats();
+        if stats.counters.pending.any() {
+            stats.publish();
+            self.tell(None);
+        }
+    }
+
     /// Notes that a task was started at the clock's `now`.
     #[inline]
     pub fn start(&mut self, now: u64) {
-        self.worker.stats().set_busy_since(now);
+        if self.is_due(now) {
+            self.worker.stats().set_busy_since(now);
+        }
+    }
+
+    /// Whether selections are to hear of what is so at this time; always where it is unknown.
+    #[inline]
+    fn is_due(&self, now: u64) -> bool {
+        // Also where the clock went back.
+        now.wrapping_sub(self.published_at) >= self.delay || now == 0
     }
 
     /// Notes the size of the task that was [started](Self::start), where it has one: selections then
@@ -44,6 +80,8 @@ impl Recorder {
     /// dropped, strategies that look for idle workers may not find this one.
     #[inline]
     pub fn rest(&mut self, now: u64) {
+        self.publish();
+        self.published_at = 0;
         let stats = self.worker.stats();
         stats.set_busy_since(0);
         stats.set_idle_since(now);
@@ -53,12 +91,31 @@ impl Recorder {
     /// Records the end of one of the worker's admitted tasks.
     #[inline]
     pub fn end(&mut self, end: &Finished) {
+        let publish = self.is_due(end.at);
         let Worker { stats, tracking, baseline, .. } = &*self.worker;
-        stats.record::<Exclusive>(end, tracking, baseline);
+        stats.record::<Exclusive>(end, tracking, baseline, publish);
         if end.size != 0 {
             stats.work().end_exclusive(end.size);
         }
-        stats.pulse().endings.end_exclusive();
+        if publish {
+            stats.pulse().endings.end_exclusive(&stats.counters.pending);
+            self.published_at = end.at;
+            self.tell(None);
+        } else {
+            stats.counters.pending.add();
+            self.tell(Some(end.capability));
+        }
+    }
+
+    /// Lets selections hear of the history that is untold, unless it is that which is now.
+    #[inline]
+    fn tell(&mut self, untold: Option<Option<Capability>>) {
+        if self.untold == untold {
+            return;
+        }
+        if let Some(capability) = std::mem::replace(&mut self.untold, untold) {
+            self.worker.stats().publish_history(capability);
+        }
     }
 }
 
@@ -73,6 +130,7 @@ impl Recorder {
     /// than the `held` tasks, which cannot be run yet, are in flight, the worker is not closed,
     /// and whoever gives it the next task is told to wake it.
     pub fn fall_asleep(&mut self, held: u64) -> bool {
+        self.publish();
         self.worker.stats().fall_asleep(held)
     }
 
@@ -106,6 +164,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.disowned {
+            self.publish();
             self.worker.return_recorder();
         }
     }

@@ -84,6 +84,7 @@ impl<T> Snapshot<T> {
     }
 
     /// The current value. Lock-free.
+    #[inline]
     pub fn load(&self) -> SnapshotGuard<T> {
         SnapshotGuard(imp::load(&self.cell))
     }
@@ -101,6 +102,7 @@ impl<T> Snapshot<T> {
 
 impl<T> SnapshotReader<T> {
     /// The current value; one comparison while nothing was stored since the last call.
+    #[inline]
     pub fn load(&mut self) -> &Arc<T> {
         imp::refresh(&mut self.0)
     }
