@@ -118,7 +118,7 @@ pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: &Overflow, shed: impl FnM
 /// The next task; waits for one. `None` when the worker may go.
 pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Option<T> {
     loop {
-        if let Some((_, task)) = inbox.try_next() {
+        if let Some(task) = inbox.try_next() {
             return Some(task);
         }
         if !inbox.wait(recorder) {

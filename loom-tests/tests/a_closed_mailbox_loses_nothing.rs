@@ -50,7 +50,7 @@ impl<const BUG: u8> Closing for Tampered<BUG> {
     }
     fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder) -> Option<Task> {
         loop {
-            if let Some((_, task)) = inbox.try_next() {
+            if let Some(task) = inbox.try_next() {
                 return Some(task);
             }
             // Planted: without the look at what is in flight, a task whose dispatcher has reserved

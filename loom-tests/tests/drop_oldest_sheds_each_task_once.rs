@@ -66,7 +66,7 @@ fn model(put: Put) {
     let dispatchers = [0, 1].map(|task| dispatcher(&mailbox, task, put, false));
     let mut run = Vec::new();
     let mut take = |run: &mut Vec<Task>| {
-        let Some((_, task)) = inbox.try_next() else { return false };
+        let Some(task) = inbox.try_next() else { return false };
         recorder.end(&completed());
         run.push(task);
         true

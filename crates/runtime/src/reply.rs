@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use raddle_core::sync::{hint, thread};
 use thiserror::Error;
 
 use crate::context::Asker;
@@ -26,21 +27,27 @@ pub struct ReplyFuture<R, E>(<oneshot::Receiver<Answer<R, E>> as IntoFuture>::In
 /// Where the worker puts the answer.
 pub(crate) enum ReplySender<R, E> {
     /// The only copy of the task.
-    Own {
-        sender: oneshot::Sender<Answer<R, E>>,
-        /// Whether dropping the reply cancels the task.
-        cancel: bool,
-    },
+    Own(oneshot::Sender<Answer<R, E>>),
+    /// The same, cancelled by dropping the reply.
+    Cancellable(oneshot::Sender<Answer<R, E>>),
     /// One of the copies of a hedged task.
-    Shared {
-        race: SharedRace<R, E>,
-        /// Whether dropping the reply cancels the copies.
-        cancel: bool,
-    },
+    Shared(Arc<Hedged<R, E>>),
 }
 
 /// What decides which copy of a hedged task answers.
-type SharedRace<R, E> = Arc<Race<oneshot::Sender<Answer<R, E>>>>;
+pub(crate) struct Hedged<R, E> {
+    pub(crate) copies: Race<oneshot::Sender<Answer<R, E>>>,
+    /// Whether dropping the reply cancels the copies.
+    cancellable: bool,
+}
+
+/// Looks for an answer before its asker sleeps, the first of them with but pauses in between.
+const LOOKS: u32 = 120;
+const SPINS: u32 = 16;
+/// Pauses between two looks, of about 28 ns each; fewer at first.
+const PAUSES: u32 = 4;
+/// Who waits for less is not to spend it all on looking.
+const WORTH_LOOKING: Duration = Duration::from_micros(100);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -79,16 +86,17 @@ pub enum AskError<E> {
 /// One slot for an answer, from the allocator.
 pub(crate) fn slot<R, E>(cancel: bool) -> (ReplySender<R, E>, Reply<R, E>) {
     let (sender, receiver) = oneshot::channel();
-    (ReplySender::Own { sender, cancel }, Reply(receiver))
+    let own = if cancel { ReplySender::Cancellable } else { ReplySender::Own };
+    (own(sender), Reply(receiver))
 }
 
 impl<R, E> ReplySender<R, E> {
     /// Puts the answer and wakes who waits for it. Hands it back when nobody will take it.
     pub(crate) fn send(self, answer: Answer<R, E>) -> Option<Answer<R, E>> {
         let sender = match self {
-            Self::Own { sender, .. } => Some(sender),
-            Self::Shared { race, .. } => {
-                race.finish(matches!(answer, Ok(_) | Err(AskError::Failed(_))))
+            Self::Own(sender) | Self::Cancellable(sender) => Some(sender),
+            Self::Shared(hedged) => {
+                hedged.copies.finish(matches!(answer, Ok(_) | Err(AskError::Failed(_))))
             }
         };
         match sender {
@@ -98,46 +106,85 @@ impl<R, E> ReplySender<R, E> {
     }
 
     /// Lets another copy of the task answer as well.
-    pub(crate) fn share(self) -> (Self, SharedRace<R, E>) {
-        let (race, cancel) = match self {
-            Self::Own { sender, cancel } => (Arc::new(Race::new(sender)), cancel),
-            Self::Shared { race, cancel } => (race, cancel),
+    pub(crate) fn share(self) -> (Self, Arc<Hedged<R, E>>) {
+        let hedged = match self {
+            Self::Own(sender) => Hedged::new(sender, false),
+            Self::Cancellable(sender) => Hedged::new(sender, true),
+            Self::Shared(hedged) => hedged,
         };
-        (Self::Shared { race: Arc::clone(&race), cancel }, race)
+        (Self::Shared(Arc::clone(&hedged)), hedged)
     }
 }
 
 impl<R, E> Asker for ReplySender<R, E> {
     fn has_withdrawn(&self) -> bool {
         match self {
-            Self::Own { sender, cancel } => *cancel && sender.is_closed(),
-            Self::Shared { race, cancel } => {
-                race.is_over() || *cancel && race.prize_is(oneshot::Sender::is_closed)
-            }
+            Self::Own(_) => false,
+            Self::Cancellable(sender) => sender.is_closed(),
+            Self::Shared(hedged) => hedged.has_withdrawn(),
         }
     }
 }
 
+impl<R, E> Hedged<R, E> {
+    fn new(sender: oneshot::Sender<Answer<R, E>>, cancellable: bool) -> Arc<Self> {
+        Arc::new(Self { copies: Race::new(sender), cancellable })
+    }
+}
+
+impl<R, E> Asker for Hedged<R, E> {
+    fn has_withdrawn(&self) -> bool {
+        self.copies.is_over()
+            || self.cancellable && self.copies.prize_is(oneshot::Sender::is_closed)
+    }
+}
+
 impl<R, E> Reply<R, E> {
-    /// Blocks until the answer is there.
+    /// Blocks until the answer is there: looks for it for some [50 microseconds](Self::wait_for), then
+    /// sleeps.
     ///
     /// # Errors
     /// When the task ended without one.
-    pub fn wait(self) -> Result<R, AskError<E>> {
-        self.0.recv().unwrap_or(Err(AskError::Taken))
+    pub fn wait(mut self) -> Result<R, AskError<E>> {
+        match self.look_for_a_while() {
+            Some(answer) => answer,
+            None => self.0.recv().unwrap_or(Err(AskError::Taken)),
+        }
     }
 
     /// Blocks until the answer is there or the time is over; may be called again then.
     ///
+    /// Looks for it for some 50 microseconds, all but the first of them between giving the core to
+    /// other threads, then sleeps. To be woken takes as long, and costs who answers a system call. A
+    /// time that is shorter than a tenth of a millisecond is slept from the first.
+    ///
     /// # Errors
     /// [`AskError::TimedOut`], or when the task ended without an answer.
     pub fn wait_for(&mut self, time: Duration) -> Result<R, AskError<E>> {
+        if time >= WORTH_LOOKING
+            && let Some(answer) = self.look_for_a_while()
+        {
+            return answer;
+        }
         self.0.recv_timeout(time).unwrap_or_else(|error| {
             Err(match error {
                 oneshot::RecvTimeoutError::Timeout => AskError::TimedOut,
                 oneshot::RecvTimeoutError::Disconnected => AskError::Taken,
             })
         })
+    }
+
+    fn look_for_a_while(&mut self) -> Option<Answer<R, E>> {
+        for look in 0..LOOKS {
+            if let Some(answer) = self.try_take() {
+                return Some(answer);
+            }
+            match look {
+                ..SPINS => (0..PAUSES.min(1 << look)).for_each(|_| hint::spin_loop()),
+                _ => thread::yield_now(),
+            }
+        }
+        None
     }
 
     /// The answer, if it is there. Never blocks.

@@ -10,8 +10,8 @@ use raddle_runtime::{Overflow, Pool, SpawnError, WaitStrategy};
 const STRATEGIES: [WaitStrategy; 5] = [
     WaitStrategy::Spin,
     WaitStrategy::SpinThenYield,
-    WaitStrategy::SpinThenPark { spins: 50 },
-    WaitStrategy::SpinThenPark { spins: 0 },
+    WaitStrategy::SpinThenPark { looks: 50 },
+    WaitStrategy::SpinThenPark { looks: 0 },
     WaitStrategy::Park,
 ];
 

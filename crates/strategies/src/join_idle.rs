@@ -48,6 +48,10 @@ impl Strategy for JoinIdle {
 
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        if candidates.len() == 1 {
+            // Without a look at what its worker writes.
+            return 0;
+        }
         let wanted = |signals: &Signals<'_>, drawn: bool| {
             // Only where it was drawn: where all others are busy, each search would meet it.
             !signals.is_failing() || (drawn && may_have_recovered(signals, task, candidates))

@@ -37,7 +37,7 @@ pub enum SelectError {
 ///
 /// # Errors
 /// When no worker may take the task.
-#[inline]
+#[inline(always)]
 pub fn reserve<'r>(
     strategy: &dyn Strategy,
     task: &TaskProfile,
@@ -93,7 +93,7 @@ pub fn reserve_other<'r>(
 }
 
 /// The same as [`reserve`] with another way to take a place at a worker.
-#[inline]
+#[inline(always)]
 pub(crate) fn reserve_by<'r>(
     strategy: &dyn Strategy,
     task: &TaskProfile,

@@ -1,7 +1,9 @@
 use std::sync::{Arc, OnceLock};
 
 use raddle_core::Priority;
-use raddle_core::sync::channel::{self, Receiver, Sender};
+use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use raddle_core::sync::channel::{self, Receiver, Sender, TryRecvError};
+use raddle_core::sync::thread;
 
 use crate::keys::partitions::Partitions;
 
@@ -10,11 +12,11 @@ use crate::keys::partitions::Partitions;
 pub enum Lane {
     /// Before everything else, without a limit.
     Control,
+    /// [`Priority::High`].
+    High,
     /// Tasks with a key: whatever their priority, as the order of a key is kept. In turns with
     /// [`Normal`](Self::Normal).
     Keyed,
-    /// [`Priority::High`].
-    High,
     /// [`Priority::Normal`].
     Normal,
     /// [`Priority::Low`].
@@ -22,7 +24,7 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// All of them.
+    /// All of them, each at its own number.
     pub const ALL: [Self; 5] = [Self::Control, Self::High, Self::Keyed, Self::Normal, Self::Low];
     /// Those whose tasks may be run by any worker.
     pub const FREE: [Self; 3] = [Self::High, Self::Normal, Self::Low];
@@ -75,16 +77,25 @@ impl Turn {
     }
 }
 
-/// A channel a lane. Those that many pools never use are made at their first task.
+/// A channel a lane; all but the normal one are made at their first task.
 pub(super) struct Lanes<T> {
     capacity: usize,
-    control: Channel<T>,
     normal: Channel<T>,
-    /// High, keyed, low.
-    others: Arc<[OnceLock<Channel<T>>; 3]>,
+    others: Arc<Others<T>>,
+}
+
+/// The lanes that many pools never use.
+struct Others<T> {
+    /// Whether any was made.
+    any: AtomicBool,
+    /// Control, high, keyed, low.
+    lanes: [OnceLock<Channel<T>>; 4],
 }
 
 type Channel<T> = (Sender<T>, Receiver<T>);
+
+/// Looks of a dispatcher at a full lane before it sleeps, of half a microsecond each.
+const LOOKS_FOR_ROOM: u32 = 100;
 
 /// Tasks of one key are counted in 16 bits, those that wait for room among them.
 const MOST_KEYED: usize = Partitions::MAX_TASKS as usize / 2;
@@ -93,9 +104,11 @@ impl<T> Lanes<T> {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            control: channel::unbounded(),
             normal: channel::bounded(capacity),
-            others: Arc::default(),
+            others: Arc::new(Others {
+                any: AtomicBool::new(false),
+                lanes: std::array::from_fn(|_| OnceLock::new()),
+            }),
         }
     }
 
@@ -104,19 +117,30 @@ impl<T> Lanes<T> {
     fn channel(&self, lane: Lane) -> Result<&Channel<T>, &OnceLock<Channel<T>>> {
         let place = match lane {
             Lane::Normal => return Ok(&self.normal),
-            Lane::Control => return Ok(&self.control),
-            Lane::High => &self.others[0],
-            Lane::Keyed => &self.others[1],
-            Lane::Low => &self.others[2],
+            Lane::Control => &self.others.lanes[0],
+            Lane::High => &self.others.lanes[1],
+            Lane::Keyed => &self.others.lanes[2],
+            Lane::Low => &self.others.lanes[3],
         };
         place.get().ok_or(place)
     }
 
     #[inline]
     pub(super) fn sender(&self, lane: Lane) -> &Sender<T> {
-        let channel = self.channel(lane).unwrap_or_else(|place| {
-            let most = if lane == Lane::Keyed { MOST_KEYED } else { usize::MAX };
-            place.get_or_init(|| channel::bounded(self.capacity.min(most)))
+        match self.channel(lane) {
+            Ok(channel) => &channel.0,
+            Err(place) => self.make(lane, place),
+        }
+    }
+
+    #[cold]
+    fn make<'l>(&self, lane: Lane, place: &'l OnceLock<Channel<T>>) -> &'l Sender<T> {
+        // Relaxed: who looks late is woken, or looks again before it sleeps.
+        self.others.any.store(true, Relaxed);
+        let channel = place.get_or_init(|| match lane {
+            Lane::Control => channel::unbounded(),
+            Lane::Keyed => channel::bounded(self.capacity.min(MOST_KEYED)),
+            _ => channel::bounded(self.capacity),
         });
         &channel.0
     }
@@ -135,6 +159,19 @@ impl<T> Lanes<T> {
         self.receiver(lane).map_or(0, Receiver::len)
     }
 
+    /// Waits for a moment, until half of a full lane is empty. Who instead takes the first place that
+    /// becomes free finds the lane full again with the next task, and in between looks at the very
+    /// cache line that the worker needs to take one, or sleeps and makes the worker wake it each time.
+    pub(super) fn await_room(&self, lane: Lane) {
+        let sender = self.sender(lane);
+        for _ in 0..LOOKS_FOR_ROOM {
+            if sender.len() <= self.capacity / 2 {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
     /// The next task of a lane.
     #[inline]
     pub(super) fn take(&self, lane: Lane) -> Option<T> {
@@ -143,21 +180,24 @@ impl<T> Lanes<T> {
         if receiver.is_empty() { None } else { receiver.try_recv().ok() }
     }
 
-    /// The next task of all.
+    /// Whether no other lane than the normal one was ever used.
     #[inline]
-    pub(super) fn next(&self, turn: &mut Turn) -> Option<(Lane, T)> {
-        if let Some(task) = self.take(Lane::Control) {
-            return Some((Lane::Control, task));
-        }
-        if self.others.iter().all(|lane| lane.get().is_none()) {
-            return Some((Lane::Normal, self.normal.1.try_recv().ok()?));
-        }
-        self.next_of_many(turn)
+    pub(super) fn is_plain(&self) -> bool {
+        !self.others.any.load(Relaxed)
     }
 
-    fn next_of_many(&self, turn: &mut Turn) -> Option<(Lane, T)> {
-        let of = |lane| self.take(lane).map(|task| (lane, task));
-        let next = turn.order().into_iter().find_map(of)?;
+    /// The next task, where that is so.
+    #[inline(always)]
+    pub(super) fn next_plain(&self) -> Result<T, TryRecvError> {
+        if self.is_plain() { self.normal.1.try_recv() } else { Err(TryRecvError::Empty) }
+    }
+
+    /// The next task of all.
+    pub(super) fn next(&self, turn: &mut Turn) -> Option<T> {
+        if let Some(task) = self.take(Lane::Control) {
+            return Some(task);
+        }
+        let next = turn.order().into_iter().find_map(|lane| self.take(lane))?;
         turn.0 = turn.0.wrapping_add(1);
         Some(next)
     }
@@ -167,7 +207,6 @@ impl<T> Clone for Lanes<T> {
     fn clone(&self) -> Self {
         Self {
             capacity: self.capacity,
-            control: self.control.clone(),
             normal: self.normal.clone(),
             others: Arc::clone(&self.others),
         }
@@ -178,9 +217,9 @@ impl<T> Clone for Lanes<T> {
 mod tests {
     use super::*;
 
-    fn taken(lanes: &Lanes<u32>, count: usize) -> Vec<Lane> {
+    fn taken<T>(lanes: &Lanes<T>, count: usize) -> Vec<T> {
         let mut turn = Turn::default();
-        std::iter::from_fn(|| lanes.next(&mut turn)).take(count).map(|(lane, _)| lane).collect()
+        std::iter::from_fn(|| lanes.next(&mut turn)).take(count).collect()
     }
 
     #[test]
@@ -193,18 +232,15 @@ mod tests {
                 lanes.sender(*lane).send(number as u32 + offset).unwrap();
             }
         }
-        let mut turn = Turn::default();
-        let numbers: Vec<_> =
-            std::iter::from_fn(|| lanes.next(&mut turn)).map(|(_, number)| number).collect();
         // The eighth task that is data is not from the high lane only because that is empty by then.
-        assert_eq!(numbers, [3, 13, 23, 2, 12, 22, 1, 11, 21, 0, 10, 20]);
+        assert_eq!(taken(&lanes, 12), [3, 13, 23, 2, 12, 22, 1, 11, 21, 0, 10, 20]);
     }
 
     #[test]
     fn no_lane_starves() {
         let lanes = Lanes::new(1_000);
         for lane in [Lane::High, Lane::Normal, Lane::Keyed, Lane::Low] {
-            (0..1_000).for_each(|number| lanes.sender(lane).send(number).unwrap());
+            (0..1_000).for_each(|_| lanes.sender(lane).send(lane).unwrap());
         }
         let taken = taken(&lanes, 640);
         for window in taken.windows(64) {
@@ -223,7 +259,7 @@ mod tests {
     fn normal_and_keyed_take_turns() {
         let lanes = Lanes::new(100);
         for lane in [Lane::Normal, Lane::Keyed] {
-            (0..100).for_each(|number| lanes.sender(lane).send(number).unwrap());
+            (0..100).for_each(|_| lanes.sender(lane).send(lane).unwrap());
         }
         let taken = taken(&lanes, 80);
         let keyed = taken.iter().filter(|lane| **lane == Lane::Keyed).count();

@@ -27,7 +27,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use raddle_core::sync::channel::{self, Receiver, SendTimeoutError, Sender, TrySendError};
+use raddle_core::sync::channel::{
+    self, Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError,
+};
 use raddle_core::sync::{hint, thread};
 use raddle_core::{Recorder, Reservation, Worker};
 
@@ -110,7 +112,7 @@ impl<T> Mailbox<T> {
     ///
     /// # Errors
     /// Hands the task back when there was no room; the reservation is given back then too.
-    #[inline]
+    #[inline(always)]
     pub fn put(
         &self,
         reservation: Reservation<'_>,
@@ -139,6 +141,9 @@ impl<T> Mailbox<T> {
     ) -> Result<(), Full<T>> {
         // The mailbox holds both ends of its channels, so that none is ever disconnected.
         let sender = self.lanes.sender(lane);
+        if matches!(overflow, Overflow::Block | Overflow::BlockFor(_)) {
+            self.lanes.await_room(lane);
+        }
         match overflow {
             Overflow::Block => sender.send(task).map_err(|error| Full(error.0)),
             Overflow::BlockFor(limit) => match sender.send_timeout(task, *limit) {
@@ -234,10 +239,27 @@ impl<T> Inbox<T> {
         &self.mailbox
     }
 
+    /// The next task of a mailbox that has had tasks in its normal lane only and keeps none back; else
+    /// an error, and there may be one by [`try_next`](Self::try_next).
+    ///
+    /// As the channel hands it out: a task that is put into an `Option` is copied once more.
+    #[inline(always)]
+    pub fn try_next_plain(&mut self) -> Result<T, TryRecvError> {
+        if self.mailbox.held() > 0 {
+            return Err(TryRecvError::Empty);
+        }
+        let next = self.mailbox.lanes.next_plain();
+        if next.is_ok() {
+            self.waiter.found();
+        }
+        next
+    }
+
     /// The next task, if one is there: control messages first, then by lane.
-    #[inline]
-    pub fn try_next(&mut self) -> Option<(Lane, T)> {
-        let next = self.mailbox.lanes.next(&mut self.turn);
+    pub fn try_next(&mut self) -> Option<T> {
+        let lanes = &self.mailbox.lanes;
+        let next =
+            if lanes.is_plain() { lanes.take(Lane::Normal) } else { lanes.next(&mut self.turn) };
         if next.is_some() {
             self.waiter.found();
         }
@@ -268,6 +290,11 @@ impl<T> Inbox<T> {
     /// another look for tasks, until it is or there is one.
     pub fn wait(&mut self, recorder: &mut Recorder) -> bool {
         let Self { mailbox, waiter, sleepers, .. } = self;
+        let step = waiter.step();
+        if let Step::Spin(pauses) = step {
+            (0..pauses).for_each(|_| hint::spin_loop());
+            return true;
+        }
         let held = mailbox.held() as u64;
         let stats = mailbox.worker.stats();
         if stats.is_closed() {
@@ -281,8 +308,7 @@ impl<T> Inbox<T> {
             }
             return in_flight > 0;
         }
-        match waiter.step() {
-            Step::Spin => hint::spin_loop(),
+        match step {
             Step::Park if recorder.fall_asleep(held) => {
                 sleepers.enter();
                 let _ = mailbox.token.1.recv();
@@ -290,14 +316,32 @@ impl<T> Inbox<T> {
                 recorder.awake();
                 waiter.woken();
             }
-            Step::Yield | Step::Park => thread::yield_now(),
+            _ => thread::yield_now(),
         }
         true
     }
 
-    /// How often there was nothing since the last task, or since the worker was woken.
-    pub fn looks(&self) -> u32 {
-        self.waiter.looks()
+    /// Whether the worker is to [rest](Recorder::rest) now: once after each task, when there has been
+    /// nothing for a moment and before it does anything but spin.
+    #[inline]
+    pub fn is_to_rest(&mut self) -> bool {
+        self.waiter.is_to_rest()
+    }
+
+    /// The worker rests already.
+    #[inline]
+    pub fn rested(&mut self) {
+        self.waiter.rested();
+    }
+
+    /// Whether there has been nothing for so long that it is time for a look at siblings.
+    pub fn looks_around(&self) -> bool {
+        self.waiter.looks_around()
+    }
+
+    /// Whether even what would not have to wait there for long is welcome.
+    pub fn is_eager(&self) -> bool {
+        self.waiter.is_eager()
     }
 
     /// Waits until there is a token, or the time is over.

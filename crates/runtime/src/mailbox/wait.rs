@@ -5,22 +5,26 @@ use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub enum WaitStrategy {
     /// Spins for ever: the shortest wait, and a core for each worker.
     Spin,
-    /// Spins, then gives the core to other threads between looks. A core for each worker too,
-    /// unless others want it.
+    /// Spins for a microsecond, then gives the core to other threads between looks. A core for
+    /// each worker too, unless others want it.
     SpinThenYield,
-    /// Spins so many times at the most, then sleeps. Adaptive: a worker that had to sleep spins
-    /// less the next time, one that found a task while spinning more.
+    /// The same for so many looks at the most, then sleeps. Adaptive: a worker that had to sleep looks
+    /// less often the next time, one that found a task before looks more often again.
     SpinThenPark {
-        /// Looks before it sleeps, at the most; about 40 ns each.
-        spins: u32,
+        /// Looks before it sleeps, at the most. The first 8 take a microsecond together, the others half
+        /// of one each where no other thread wants the core.
+        looks: u32,
     },
     /// Sleeps at once. A dispatcher that wakes a worker pays a system call.
     Park,
 }
 
 impl Default for WaitStrategy {
+    /// [`SpinThenPark`](Self::SpinThenPark) for about 90 microseconds: longer than what it takes to
+    /// put a thread to sleep and to wake it again, so that a worker which has a task every 50
+    /// microseconds never sleeps.
     fn default() -> Self {
-        Self::SpinThenPark { spins: 100 }
+        Self::SpinThenPark { looks: 200 }
     }
 }
 
@@ -31,12 +35,23 @@ impl WaitStrategy {
     }
 }
 
-/// Looks after which [`WaitStrategy::SpinThenYield`] yields.
-const SPINS_BEFORE_YIELD: u32 = 100;
+/// Looks with nothing but pauses in between, before a worker yields: a little more than a microsecond.
+/// Where workers are more than cores, one that spins keeps another from its tasks.
+const SPINS: u32 = 8;
+/// Pauses between two looks double up to this many, of about 28 ns each: who looks all the time takes
+/// from its dispatchers the very cache lines that they need to give it a task.
+const LONGEST_SPIN: u32 = 8;
+/// One in so many looks is at everything and not only for tasks.
+const LOOK_AROUND: u32 = 16;
+/// Looks in vain after which a worker says that it has nothing to do: what others need to know of one
+/// that waits for less than half a microsecond is not worth the cache lines.
+const RESTS_AFTER: u32 = 4;
 
 /// What to do before the next look.
 pub(super) enum Step {
-    Spin,
+    /// So many pauses, and nothing else.
+    Spin(u32),
+    /// Look around, and let others have the core.
     Yield,
     Park,
 }
@@ -47,59 +62,94 @@ pub(super) struct Waiter {
     strategy: WaitStrategy,
     /// Looks in vain since the last task.
     looks: u32,
-    /// Spins that the next wait begins with.
-    spins: u32,
+    /// Looks after which it sleeps the next time.
+    patience: u32,
+    /// Whether it was said since the last task that there is nothing to do.
+    rested: bool,
+    /// Whether it was woken since its last look.
+    woken: bool,
 }
 
 impl Waiter {
     pub(super) fn new(strategy: WaitStrategy) -> Self {
-        let spins = match strategy {
-            WaitStrategy::SpinThenPark { spins } => spins,
-            _ => 0,
+        let patience = match strategy {
+            WaitStrategy::SpinThenPark { looks } => looks,
+            WaitStrategy::Spin | WaitStrategy::SpinThenYield => u32::MAX,
+            WaitStrategy::Park => 0,
         };
-        Self { strategy, looks: 0, spins }
+        Self { strategy, looks: 0, patience, rested: false, woken: false }
     }
 
     #[inline]
     pub(super) fn step(&mut self) -> Step {
+        self.woken = false;
         self.looks = self.looks.saturating_add(1);
-        match self.strategy {
-            WaitStrategy::Spin => Step::Spin,
-            WaitStrategy::SpinThenYield if self.looks <= SPINS_BEFORE_YIELD => Step::Spin,
-            WaitStrategy::SpinThenYield => Step::Yield,
-            WaitStrategy::SpinThenPark { spins } => {
-                if self.looks <= self.spins {
-                    return Step::Spin;
-                }
-                if self.looks == self.spins + 1 {
-                    // In vain. Never nothing: one look in a while finds out that times changed.
-                    self.spins = (self.spins / 2).max((spins / 16).min(spins));
-                }
-                Step::Park
+        if self.looks > self.patience {
+            if self.looks == self.patience.saturating_add(1) {
+                self.lose_patience();
             }
-            WaitStrategy::Park => Step::Park,
+            return Step::Park;
+        }
+        let spins = self.strategy == WaitStrategy::Spin || self.looks <= SPINS;
+        if spins && !self.looks.is_multiple_of(LOOK_AROUND) {
+            return Step::Spin((1 << self.looks.min(31)).min(LONGEST_SPIN));
+        }
+        Step::Yield
+    }
+
+    /// It waited in vain. Never for no time at all: one wait in a while finds out that times changed.
+    fn lose_patience(&mut self) {
+        if let WaitStrategy::SpinThenPark { looks } = self.strategy {
+            self.patience = (self.patience / 2).max((looks / 16).min(looks));
         }
     }
 
-    pub(super) fn looks(&self) -> u32 {
-        self.looks
+    /// Whether the worker is to say now that it has nothing to do: once after each task, and before it
+    /// does anything but spin.
+    #[inline]
+    pub(super) fn is_to_rest(&mut self) -> bool {
+        let due = !self.rested && (self.looks >= RESTS_AFTER || self.looks >= self.patience);
+        self.rested |= due;
+        due
     }
 
-    /// The worker was woken: there is something, here or at a sibling.
+    /// That was said.
+    #[inline]
+    pub(super) fn rested(&mut self) {
+        self.rested = true;
+    }
+
+    /// Whether it is time for a look at everything: now and then, before it sleeps and when it was woken.
+    pub(super) fn looks_around(&self) -> bool {
+        let now_and_then = self.looks != 0 && self.looks.is_multiple_of(LOOK_AROUND);
+        now_and_then || self.looks == self.patience || self.woken
+    }
+
+    /// Whether such a look is not the first one already.
+    pub(super) fn is_eager(&self) -> bool {
+        self.looks != LOOK_AROUND
+    }
+
+    /// The worker was woken: there is something, here or at a sibling, that is worth a look around.
     pub(super) fn woken(&mut self) {
         self.looks = 0;
+        self.woken = true;
     }
 
     /// A task was found.
     #[inline]
     pub(super) fn found(&mut self) {
-        if self.looks == 0 {
-            return;
+        if self.looks != 0 {
+            self.found_after_looks();
         }
-        if let WaitStrategy::SpinThenPark { spins } = self.strategy
-            && self.looks <= self.spins
+        self.rested = false;
+    }
+
+    fn found_after_looks(&mut self) {
+        if let WaitStrategy::SpinThenPark { looks } = self.strategy
+            && self.looks <= self.patience
         {
-            self.spins = (self.spins * 2).min(spins);
+            self.patience = (self.patience * 2).min(looks);
         }
         self.looks = 0;
     }
@@ -129,34 +179,79 @@ impl Sleepers {
 mod tests {
     use super::*;
 
-    fn spins(waiter: &mut Waiter) -> u32 {
-        let mut spins = 0;
-        while let Step::Spin = waiter.step() {
-            spins += 1;
+    /// Looks until it parks.
+    fn looks(waiter: &mut Waiter) -> u32 {
+        let mut looks = 0;
+        while !matches!(waiter.step(), Step::Park) {
+            looks += 1;
         }
         waiter.found();
-        spins
+        looks
     }
 
     #[test]
-    fn spinning_adapts_within_its_bounds() {
-        let mut waiter = Waiter::new(WaitStrategy::SpinThenPark { spins: 64 });
-        let in_vain: Vec<_> = (0..6).map(|_| spins(&mut waiter)).collect();
+    fn patience_adapts_within_its_bounds() {
+        let mut waiter = Waiter::new(WaitStrategy::SpinThenPark { looks: 64 });
+        let in_vain: Vec<_> = (0..6).map(|_| looks(&mut waiter)).collect();
         assert_eq!(in_vain, [64, 32, 16, 8, 4, 4]);
         for _ in 0..10 {
-            assert!(matches!(waiter.step(), Step::Spin));
+            assert!(matches!(waiter.step(), Step::Spin(_)));
             waiter.found();
         }
-        assert_eq!(spins(&mut waiter), 64);
+        assert_eq!(looks(&mut waiter), 64);
     }
 
     #[test]
     fn parking_at_once_never_spins_and_spinning_never_parks() {
-        assert_eq!(spins(&mut Waiter::new(WaitStrategy::Park)), 0);
-        assert_eq!(spins(&mut Waiter::new(WaitStrategy::SpinThenPark { spins: 0 })), 0);
-        let mut waiter = Waiter::new(WaitStrategy::Spin);
-        assert!((0..1_000).all(|_| matches!(waiter.step(), Step::Spin)));
+        assert_eq!(looks(&mut Waiter::new(WaitStrategy::Park)), 0);
+        assert_eq!(looks(&mut Waiter::new(WaitStrategy::SpinThenPark { looks: 0 })), 0);
+        for forever in [WaitStrategy::Spin, WaitStrategy::SpinThenYield] {
+            let mut waiter = Waiter::new(forever);
+            assert!((0..1_000).all(|_| !matches!(waiter.step(), Step::Park)));
+        }
+    }
+
+    #[test]
+    fn it_looks_around_and_yields_more_and_more() {
         let mut waiter = Waiter::new(WaitStrategy::SpinThenYield);
-        assert!((0..1_000).all(|_| !matches!(waiter.step(), Step::Park)));
+        let mut yields =
+            |count: u32| (0..count).filter(|_| matches!(waiter.step(), Step::Yield)).count() as u32;
+        assert_eq!((yields(SPINS), yields(100)), (0, 100));
+        let mut waiter = Waiter::new(WaitStrategy::Spin);
+        let yields = (0..1_600).filter(|_| matches!(waiter.step(), Step::Yield)).count();
+        assert_eq!(yields, 100, "it must see that it is closed");
+    }
+
+    #[test]
+    fn it_looks_at_others_before_it_sleeps_and_when_woken() {
+        for looks in [0, 3, 40] {
+            let mut waiter = Waiter::new(WaitStrategy::SpinThenPark { looks });
+            let around = (0..=looks)
+                .filter(|_| {
+                    let around = waiter.looks_around();
+                    let _ = waiter.step();
+                    around
+                })
+                .count();
+            assert_eq!(around as u32, 1 + looks / LOOK_AROUND, "of {looks}");
+            waiter.woken();
+            assert!(waiter.looks_around() && waiter.is_eager());
+        }
+    }
+
+    #[test]
+    fn it_rests_once_a_task_and_before_it_sleeps() {
+        let mut waiter = Waiter::new(WaitStrategy::default());
+        assert!(!waiter.is_to_rest(), "not before it has looked in vain for a while");
+        (0..RESTS_AFTER).for_each(|_| _ = waiter.step());
+        assert!(waiter.is_to_rest() && !waiter.is_to_rest());
+        waiter.found();
+        (0..RESTS_AFTER).for_each(|_| _ = waiter.step());
+        assert!(waiter.is_to_rest());
+        waiter.found();
+        waiter.rested();
+        (0..RESTS_AFTER).for_each(|_| _ = waiter.step());
+        assert!(!waiter.is_to_rest(), "that was said before it answered");
+        assert!(Waiter::new(WaitStrategy::Park).is_to_rest());
     }
 }

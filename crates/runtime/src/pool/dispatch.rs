@@ -6,12 +6,13 @@ use raddle_core::sync::thread;
 use raddle_core::{Capability, Health, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve, reserve_other};
 
-use super::routing::{Loaded, Routing};
+use super::routing::Routing;
 use super::settings::ShedReason;
 use super::shared::Shared;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Label, NEVER};
 use crate::keys::{KeyTables, Slot};
-use crate::mailbox::Full;
+use crate::mailbox::{Full, Lane};
+use crate::reply::ReplySender;
 use crate::{Actor, Overflow, SendError};
 
 /// A task that is not to go to a sleeping worker's sibling for less than this, in nanoseconds of
@@ -19,57 +20,86 @@ use crate::{Actor, Overflow, SendError};
 const WORTH_WAKING: u64 = 50_000;
 
 impl<A: Actor> Shared<A> {
+    /// Gives a message of which nothing else is said, without the detour over a [`Task`](super::Task)
+    /// that describes it.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[inline(always)]
+    pub(super) fn give(
+        &self,
+        routing: &Routing<A>,
+        msg: A::Msg,
+        reply: Option<ReplySender<A::Reply, A::Error>>,
+    ) -> Result<(), SendError<A::Msg>> {
+        let given_at = self.clock.now();
+        let profile = TaskProfile::default().given_at(given_at);
+        let label = Label::new(Lane::Normal, None);
+        let envelope = Envelope { msg, reply, given_at, deadline: NEVER, size: 0, label };
+        match self.dispatch(routing, None, &profile, envelope, &self.settings.overflow) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Gives a task to the worker that the strategy picks, or that its key belongs to; that
     /// worker's position, or [`NOWHERE`] when the task was shed.
     ///
+    /// All but the way of a task that is admitted at once is elsewhere, so that this is compiled into
+    /// its callers, and an envelope is written once.
+    ///
     /// # Errors
-    /// Hands it back when it was not admitted.
-    #[inline]
+    /// Hands the message back when the task was not admitted; it is counted as rejected.
+    #[inline(always)]
     pub(crate) fn dispatch(
         &self,
-        routing: &Loaded<'_, A>,
+        routing: &Routing<A>,
         strategy: Option<&dyn Strategy>,
         profile: &TaskProfile,
         envelope: Envelope<A>,
         overflow: &Overflow,
-    ) -> Result<usize, SendError<Envelope<A>>> {
-        let given = self.dispatch_by(routing, strategy, profile, envelope, overflow);
-        match given {
-            Err(SendError::Closed(envelope)) => {
-                self.dispatch_anew(routing, strategy, profile, envelope, overflow)
+    ) -> Result<usize, SendError<A::Msg>> {
+        if profile.key.is_some() {
+            return self.dispatch_again(routing, strategy, profile, envelope, overflow);
+        }
+        match self.dispatch_free(routing, strategy, profile, envelope, overflow) {
+            Ok(position) => Ok(position),
+            Err(Missed::Unselected(_, envelope)) => {
+                self.dispatch_again(routing, strategy, profile, envelope, overflow)
             }
-            given => given,
+            Err(Missed::Full(position, envelope)) => self
+                .overflowed(routing, profile, position, envelope, overflow)
+                .map_err(|error| self.rejected(error)),
         }
     }
 
-    /// Every worker that could have had the task has closed: others may have come meanwhile.
+    /// Gives a task, and where every worker that could have had it has closed, gives it to those that
+    /// have come meanwhile.
     #[cold]
-    fn dispatch_anew(
+    fn dispatch_again(
         &self,
-        seen: &Loaded<'_, A>,
+        routing: &Routing<A>,
         strategy: Option<&dyn Strategy>,
         profile: &TaskProfile,
-        mut envelope: Envelope<A>,
+        envelope: Envelope<A>,
         overflow: &Overflow,
-    ) -> Result<usize, SendError<Envelope<A>>> {
-        let mut version = seen.roster.version();
-        loop {
-            let routing = Loaded::Now(self.routing.load());
+    ) -> Result<usize, SendError<A::Msg>> {
+        let mut version = routing.roster.version();
+        let mut given = self.dispatch_by(routing, strategy, profile, envelope, overflow);
+        while let Err(SendError::Closed(envelope)) = given {
+            let routing = self.routing.load();
             if routing.roster.version() == version {
-                return Err(SendError::Closed(envelope));
+                return Err(self.rejected(SendError::Closed(envelope)));
             }
             version = routing.roster.version();
-            match self.dispatch_by(&routing, strategy, profile, envelope, overflow) {
-                Err(SendError::Closed(back)) => envelope = back,
-                given => return given,
-            }
+            given = self.dispatch_by(&routing, strategy, profile, envelope, overflow);
         }
+        given.map_err(|error| self.rejected(error))
     }
 
-    #[inline]
     fn dispatch_by(
         &self,
-        routing: &Loaded<'_, A>,
+        routing: &Routing<A>,
         strategy: Option<&dyn Strategy>,
         profile: &TaskProfile,
         envelope: Envelope<A>,
@@ -78,24 +108,43 @@ impl<A: Actor> Shared<A> {
         if let Some(hash) = profile.key {
             return self.dispatch_keyed(routing, profile, hash, envelope, overflow);
         }
-        let strategy = strategy.unwrap_or(&*routing.strategy);
-        let reservation = match reserve(strategy, profile, &routing.roster) {
-            Ok(reservation) => reservation,
-            Err(error) => return Err(SendError::from_select(error, envelope)),
-        };
-        let position = reservation.position();
-        match self.put(routing, reservation, envelope, overflow) {
-            Ok(()) => {
-                if routing.stealing && self.sleepers.any() {
-                    self.wake_thief(routing, position);
-                }
-                Ok(position)
+        match self.dispatch_free(routing, strategy, profile, envelope, overflow) {
+            Ok(position) => Ok(position),
+            Err(Missed::Unselected(error, envelope)) => {
+                Err(SendError::from_select(error, envelope))
             }
-            Err(Full(envelope)) => self.overflowed(routing, profile, position, envelope, overflow),
+            Err(Missed::Full(position, envelope)) => {
+                self.overflowed(routing, profile, position, envelope, overflow)
+            }
         }
     }
 
-    #[inline]
+    /// Gives a task without a key to the worker that the strategy picks, if there is one with room.
+    #[inline(always)]
+    fn dispatch_free(
+        &self,
+        routing: &Routing<A>,
+        strategy: Option<&dyn Strategy>,
+        profile: &TaskProfile,
+        envelope: Envelope<A>,
+        overflow: &Overflow,
+    ) -> Result<usize, Missed<A>> {
+        let strategy = strategy.unwrap_or(&*routing.strategy);
+        let reservation = match reserve(strategy, profile, &routing.roster) {
+            Ok(reservation) => reservation,
+            Err(error) => return Err(Missed::Unselected(error, envelope)),
+        };
+        let position = reservation.position();
+        if let Err(Full(envelope)) = self.put(routing, reservation, envelope, overflow) {
+            return Err(Missed::Full(position, envelope));
+        }
+        if routing.stealing && self.sleepers.any() {
+            self.wake_thief(routing, position);
+        }
+        Ok(position)
+    }
+
+    #[inline(always)]
     fn put(
         &self,
         routing: &Routing<A>,
@@ -104,9 +153,7 @@ impl<A: Actor> Shared<A> {
         overflow: &Overflow,
     ) -> Result<(), Full<Envelope<A>>> {
         let mailbox = &routing.mailboxes[reservation.position()];
-        let lane = envelope.lane;
-        // Where a strategy picked the worker, it is already.
-        let reservation = reservation.sized(envelope.size);
+        let lane = envelope.label.lane();
         mailbox.put(reservation, lane, envelope, overflow, |oldest| {
             self.shed_oldest(mailbox.worker(), oldest);
         })
@@ -115,7 +162,7 @@ impl<A: Actor> Shared<A> {
     #[cold]
     fn shed_oldest(&self, worker: &Worker, oldest: Envelope<A>) {
         worker.give_up_work(oldest.size);
-        if let Some(slot) = oldest.key {
+        if let Some(slot) = oldest.label.key() {
             self.release_key(slot, worker.id().seat());
         }
         self.shed(oldest, ShedReason::Oldest);
@@ -132,7 +179,7 @@ impl<A: Actor> Shared<A> {
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
         let Overflow::Reroute(_) = overflow else {
-            return self.refused(envelope, overflow);
+            return self.unplaced(envelope, overflow);
         };
         let worker = &routing.roster.workers()[position].worker;
         match self.put_elsewhere(routing, profile, worker.id(), envelope) {
@@ -142,15 +189,17 @@ impl<A: Actor> Shared<A> {
         let last = overflow.last();
         match Reservation::take(worker, position, profile.capability) {
             None => Err(SendError::Closed(envelope)),
-            Some(reservation) => match self.put(routing, reservation, envelope, last) {
-                Ok(()) => Ok(position),
-                Err(Full(envelope)) => self.refused(envelope, last),
-            },
+            Some(reservation) => {
+                match self.put(routing, reservation.sized(profile.size), envelope, last) {
+                    Ok(()) => Ok(position),
+                    Err(Full(envelope)) => self.unplaced(envelope, last),
+                }
+            }
         }
     }
 
     /// There was no room, and none is made or awaited.
-    fn refused(
+    fn unplaced(
         &self,
         envelope: Envelope<A>,
         overflow: &Overflow,
@@ -191,6 +240,7 @@ impl<A: Actor> Shared<A> {
                 continue;
             }
             let Some(reservation) = candidates.take(index, profile.capability) else { continue };
+            let reservation = reservation.sized(profile.size);
             match self.put(routing, reservation, envelope, &Overflow::Reject) {
                 Ok(()) => return Ok(position),
                 Err(Full(back)) => envelope = back,
@@ -223,13 +273,13 @@ impl<A: Actor> Shared<A> {
         worker: &Worker,
         envelope: Envelope<A>,
     ) -> Result<(), Envelope<A>> {
-        if !envelope.lane.is_free() {
+        if !envelope.label.lane().is_free() {
             return Err(envelope);
         }
         let routing = self.routing.load();
         let mut profile = TaskProfile::default().given_at(self.clock.now());
         let size = envelope.size;
-        (profile.capability, profile.size) = (envelope.capability, size);
+        (profile.capability, profile.size) = (envelope.label.capability(), size);
         self.put_elsewhere(&routing, &profile, worker.id(), envelope)?;
         worker.give_up_work(size);
         worker.give_up();
@@ -237,15 +287,16 @@ impl<A: Actor> Shared<A> {
     }
 
     /// Gives a task to the worker that its key belongs to.
+    #[inline(never)]
     fn dispatch_keyed(
         &self,
-        routing: &Loaded<'_, A>,
+        routing: &Routing<A>,
         profile: &TaskProfile,
         hash: u64,
         envelope: Envelope<A>,
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
-        let capability = envelope.capability;
+        let capability = envelope.label.capability();
         let slot = match self.keys.slot(capability, hash) {
             Some(slot) => slot,
             None => match self.make_key_table(capability, hash) {
@@ -263,11 +314,11 @@ impl<A: Actor> Shared<A> {
         let mut patience = Patience::new(last);
         loop {
             if let Some(seat) = self.keys.bind(slot) {
-                let current = fresh.as_ref().map_or(routing, |fresh| fresh);
+                let current = fresh.as_deref().unwrap_or(routing);
                 let routing = match current.position_of(seat) {
                     Some(_) => current,
                     // Keys move after the roster has been published that has their new owner.
-                    None => fresh.insert(Loaded::Now(self.routing.load())),
+                    None => fresh.insert(self.routing.load()),
                 };
                 if let Some(position) = routing.position_of(seat) {
                     let worker = &routing.roster.workers()[position].worker;
@@ -285,10 +336,10 @@ impl<A: Actor> Shared<A> {
                     let error = none_for(capability, &now.roster);
                     return Err(SendError::from_select(error, envelope));
                 }
-                fresh = Some(Loaded::Now(now));
+                fresh = Some(now);
             }
             if !patience.wait() {
-                return self.refused(envelope, last);
+                return self.unplaced(envelope, last);
             }
         }
     }
@@ -303,13 +354,14 @@ impl<A: Actor> Shared<A> {
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
         let (position, seat) = (reservation.position(), reservation.worker().id().seat());
-        envelope.key = Some(slot);
+        let reservation = reservation.sized(envelope.size);
+        envelope.label = envelope.label.bound_to(Some(slot));
         match self.put(routing, reservation, envelope, overflow) {
             Ok(()) => Ok(position),
             Err(Full(mut envelope)) => {
                 self.release_key(slot, seat);
-                envelope.key = None;
-                self.refused(envelope, overflow)
+                envelope.label = envelope.label.bound_to(None);
+                self.unplaced(envelope, overflow)
             }
         }
     }
@@ -336,8 +388,7 @@ impl<A: Actor> Shared<A> {
     fn wake_thief(&self, routing: &Routing<A>, position: usize) {
         let worker = &routing.roster.workers()[position].worker;
         let ahead = worker.stats().in_flight().saturating_sub(1);
-        let mean = worker.stats().latencies().mean().unwrap_or(0);
-        if ahead == 0 || ahead.saturating_mul(mean) < WORTH_WAKING {
+        if ahead.saturating_mul(worker.stats().recent_mean()) < WORTH_WAKING {
             return;
         }
         let count = routing.mailboxes.len();
@@ -351,6 +402,13 @@ impl<A: Actor> Shared<A> {
             }
         }
     }
+}
+
+/// A task that did not get into a mailbox.
+enum Missed<A: Actor> {
+    Unselected(SelectError, Envelope<A>),
+    /// The mailbox at this position has no room; its worker's place was given back.
+    Full(usize, Envelope<A>),
 }
 
 /// The position of no worker.

@@ -28,6 +28,7 @@ pub(crate) use shared::Shared;
 pub use task::Task;
 
 use crate::panics::Contained;
+use crate::reply;
 use crate::timer::TimerHandle;
 use crate::{
     Account, Actor, AskResult, Events, MembershipError, PoolStats, SendError, ShutdownError,
@@ -138,7 +139,8 @@ impl<A: Actor> Pool<A> {
     /// Hands the message back when it was not admitted.
     #[inline]
     pub fn tell(&self, msg: A::Msg) -> Result<(), SendError<A::Msg>> {
-        self.task(msg).tell()
+        let shared = &*self.0.shared;
+        shared.give(&shared.routing.load(), msg, None)
     }
 
     /// Gives a message and returns the answer to come: `task(msg).ask()`.
@@ -147,7 +149,10 @@ impl<A: Actor> Pool<A> {
     /// Hands the message back when it was not admitted.
     #[inline]
     pub fn ask(&self, msg: A::Msg) -> AskResult<A> {
-        self.task(msg).ask()
+        let shared = &*self.0.shared;
+        let (sender, reply) = reply::slot(false);
+        shared.give(&shared.routing.load(), msg, Some(sender))?;
+        Ok(reply)
     }
 
     /// Gives a message after this time, unless it is cancelled before: `task(msg).tell_after`.
@@ -331,7 +336,7 @@ impl<A: Actor> Handle<A> {
     /// Hands the message back when it was not admitted.
     #[inline]
     pub fn tell(&mut self, msg: A::Msg) -> Result<(), SendError<A::Msg>> {
-        self.task(msg).tell()
+        self.pool.0.shared.give(self.routing.load(), msg, None)
     }
 
     /// As [`Pool::ask`].
@@ -340,7 +345,9 @@ impl<A: Actor> Handle<A> {
     /// Hands the message back when it was not admitted.
     #[inline]
     pub fn ask(&mut self, msg: A::Msg) -> AskResult<A> {
-        self.task(msg).ask()
+        let (sender, reply) = reply::slot(false);
+        self.pool.0.shared.give(self.routing.load(), msg, Some(sender))?;
+        Ok(reply)
     }
 }
 

@@ -79,7 +79,13 @@ impl<A: Actor> Shared<A> {
 
     /// Counts a refused task on its way back to the caller.
     #[cold]
-    pub(super) fn rejected(&self, error: SendError<A::Msg>) -> SendError<A::Msg> {
+    pub(super) fn rejected(&self, error: SendError<Envelope<A>>) -> SendError<A::Msg> {
+        self.refused(error.map(|envelope| envelope.msg))
+    }
+
+    /// The same of a task that did not become one.
+    #[cold]
+    pub(super) fn refused(&self, error: SendError<A::Msg>) -> SendError<A::Msg> {
         self.ledger.reject();
         if let Some(told) = &self.settings.on_rejected {
             panics::contain(|| told(&error));

@@ -9,7 +9,8 @@ use super::hedging::Hedge;
 use super::housekeeper::Job;
 use super::routing::Loaded;
 use super::shared::Shared;
-use crate::envelope::{Envelope, NEVER};
+use crate::context::Asker;
+use crate::envelope::{Envelope, Label, NEVER};
 use crate::mailbox::{Lane, Overflow};
 use crate::panics::Contained;
 use crate::reply::{self, ReplySender};
@@ -33,7 +34,7 @@ pub struct Task<'p, A: Actor> {
 }
 
 impl<'p, A: Actor> Task<'p, A> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(shared: &'p Shared<A>, routing: Loaded<'p, A>, msg: A::Msg) -> Self {
         Self {
             shared,
@@ -159,10 +160,10 @@ impl<'p, A: Actor> Task<'p, A> {
         let Some(delay) = self.shared.hedges.ask(hedge, &self.routing.roster) else {
             return self.ask();
         };
-        let (shared, deadline, cancel) = (self.shared, self.deadline, self.cancel_on_drop);
+        let (shared, deadline) = (self.shared, self.deadline);
         // Dropped by whoever learns that it is not wanted.
         let msg = Contained::new(self.msg.clone());
-        let (sender, reply) = reply::slot(cancel);
+        let (sender, reply) = reply::slot(self.cancel_on_drop);
         let (sender, race) = sender.share();
         let roster = Arc::clone(&self.routing.roster);
         let position = self.send(Some(sender))?;
@@ -171,24 +172,21 @@ impl<'p, A: Actor> Task<'p, A> {
         let now = shared.clock.now();
         let deadline = deadline.map_or(NEVER, |within| now.saturating_add(nanos(within)));
         let copy = move |shared: &Arc<Shared<A>>| {
-            let withdrawn = cancel && race.prize_is(oneshot::Sender::is_closed);
-            if withdrawn || race.is_over() || !shared.hedges.spend() {
+            if race.has_withdrawn() || !shared.hedges.spend() {
                 return;
             }
-            if !race.join() {
+            if !race.copies.join() {
                 shared.hedges.refund();
                 return;
             }
             let given_at = shared.clock.now();
             let envelope = Envelope {
                 msg: msg.into_inner(),
-                reply: Some(ReplySender::Shared { race, cancel }),
+                reply: Some(ReplySender::Shared(race)),
                 given_at,
                 deadline,
-                capability: profile.capability,
                 size: profile.size,
-                key: None,
-                lane: Lane::of(profile.priority, false),
+                label: Label::new(Lane::of(profile.priority, false), profile.capability),
             };
             if let Err(envelope) = shared.give_copy(&profile.given_at(given_at), first, envelope) {
                 shared.hedges.refund();
@@ -220,7 +218,7 @@ impl<'p, A: Actor> Task<'p, A> {
         shared.desk.schedule(due, None, Job::Once(Box::new(tell)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(
         self,
         reply: Option<ReplySender<A::Reply, A::Error>>,
@@ -230,7 +228,7 @@ impl<'p, A: Actor> Task<'p, A> {
     }
 
     /// Gives the task; the position of the worker that has it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_by(
         self,
         overflow: &Overflow,
@@ -238,7 +236,7 @@ impl<'p, A: Actor> Task<'p, A> {
     ) -> Result<usize, SendError<A::Msg>> {
         let Self { shared, routing, strategy, msg, mut profile, deadline, wrong, .. } = self;
         if let Some(error) = wrong {
-            return Err(shared.rejected(SendError::Capability { error, msg }));
+            return Err(shared.refused(SendError::Capability { error, msg }));
         }
         let given_at = shared.clock.now();
         profile.given_at = given_at;
@@ -250,14 +248,13 @@ impl<'p, A: Actor> Task<'p, A> {
             reply,
             given_at,
             deadline: deadline.map_or(NEVER, |within| given_at.saturating_add(nanos(within))),
-            capability: profile.capability,
             size: profile.size,
-            key: None,
-            lane: Lane::of(profile.priority, profile.key.is_some()),
+            label: Label::new(
+                Lane::of(profile.priority, profile.key.is_some()),
+                profile.capability,
+            ),
         };
-        shared
-            .dispatch(&routing, strategy, &profile, envelope, overflow)
-            .map_err(|error| shared.rejected(error.map(|envelope| envelope.msg)))
+        shared.dispatch(&routing, strategy, &profile, envelope, overflow)
     }
 }
 

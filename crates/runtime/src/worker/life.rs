@@ -150,7 +150,7 @@ impl<A: Actor> WorkerThread<A> {
                     let Err(envelope) = self.shared.relocate(&self.worker, envelope) else {
                         continue;
                     };
-                    let key = envelope.key;
+                    let key = envelope.label.key();
                     let now = self.clock.now();
                     // A supervisor hands back what a pool that failed has not run.
                     let keep = self.shared.settings.on_retired == OnRetired::Close;

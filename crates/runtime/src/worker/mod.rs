@@ -5,14 +5,16 @@ mod steal;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use raddle_core::sync::channel::Sender;
 use raddle_core::{Clock, Recorder, Worker};
 
 use crate::codel::Controller;
 use crate::envelope::Envelope;
+use crate::keys::Slot;
 use crate::lease::Lease;
-use crate::mailbox::{Inbox, Lane, Mailbox};
+use crate::mailbox::{Inbox, Mailbox};
 use crate::pool::Shared;
 use crate::restart::{Cause, RestartHistory, RetireReason};
 use crate::{Actor, SpawnError};
@@ -85,17 +87,19 @@ impl<A: Actor> Drop for Presence<A> {
     }
 }
 
-/// Looks for tasks of siblings, one in so many looks for own ones.
-const STEAL_EVERY: u32 = 16;
+/// Tasks that end within so short a time are told of together. Longer ones are each told of at their
+/// end: that a thread reads what another has just written takes a tenth of that time.
+const PUBLISHED_WITHIN: Duration = Duration::from_micros(1);
 
 impl<A: Actor> WorkerThread<A> {
     pub(crate) fn new(
         shared: Arc<Shared<A>>,
         mailbox: &Mailbox<Envelope<A>>,
-        recorder: Recorder,
+        mut recorder: Recorder,
         lease: Arc<Lease>,
         beginning: Beginning,
     ) -> Self {
+        recorder.publish_within(PUBLISHED_WITHIN);
         let worker = Arc::clone(mailbox.worker());
         let settings = &shared.settings;
         let inbox = mailbox.inbox(settings.wait, Arc::clone(&shared.sleepers));
@@ -156,9 +160,16 @@ impl<A: Actor> WorkerThread<A> {
     fn serve(&mut self, actor: &mut A) -> End {
         let mut now = self.clock.now();
         loop {
-            let Some(envelope) = self.next(&mut now) else { return End::Drained };
+            // Straight from the channel to where it is run: an envelope is copied where it is handed on.
+            let ended = match self.inbox.try_next_plain() {
+                Ok(envelope) => self.end(actor, envelope, now),
+                Err(_) => match self.next(&mut now) {
+                    Some(envelope) => self.end_other(actor, envelope, now),
+                    None => return End::Drained,
+                },
+            };
             // The end of one task is the start of the next: one clock reading a task.
-            match self.end(actor, envelope, now) {
+            match ended {
                 Ended::At(time) => now = time,
                 Ended::Panicked(message) => return End::Panicked(message),
                 Ended::Stopping => return End::Stopped,
@@ -168,22 +179,26 @@ impl<A: Actor> WorkerThread<A> {
     }
 
     /// The next task to end; waits for one. `None` when nothing can come any more.
-    #[inline]
+    #[inline(never)]
     fn next(&mut self, now: &mut u64) -> Option<Envelope<A>> {
-        self.take().or_else(|| {
-            self.recorder.rest(*now);
-            let next = self.wait_next();
-            *now = self.clock.now();
-            next
-        })
+        if let Some(envelope) = self.take() {
+            return Some(envelope);
+        }
+        let next = self.wait_next(*now);
+        *now = self.clock.now();
+        next
     }
 
-    fn wait_next(&mut self) -> Option<Envelope<A>> {
+    /// The same where there was none at the clock's time `since`.
+    fn wait_next(&mut self, since: u64) -> Option<Envelope<A>> {
         loop {
+            if self.inbox.is_to_rest() {
+                self.recorder.rest(since);
+            }
             if let Some(envelope) = self.take() {
                 return Some(envelope);
             }
-            if self.inbox.looks().is_multiple_of(STEAL_EVERY)
+            if self.inbox.looks_around()
                 && let Some(envelope) = self.steal()
             {
                 return Some(envelope);
@@ -195,39 +210,43 @@ impl<A: Actor> WorkerThread<A> {
     }
 
     /// The next task of the worker's own that may be run.
-    #[inline]
     fn take(&mut self) -> Option<Envelope<A>> {
         if self.inbox.mailbox().held() > 0
             && let Some(envelope) = self.take_held()
         {
             return Some(envelope);
         }
-        loop {
-            let (lane, envelope) = self.inbox.try_next()?;
-            if lane != Lane::Keyed {
-                return Some(envelope);
-            }
-            if let Some(envelope) = self.hold_back(envelope) {
-                return Some(envelope);
+        let envelope = self.inbox.try_next()?;
+        if envelope.label.key().is_none() { Some(envelope) } else { self.take_keyed(envelope) }
+    }
+
+    /// The task of a key that was taken, or the next one that may be run.
+    #[cold]
+    fn take_keyed(&mut self, mut envelope: Envelope<A>) -> Option<Envelope<A>> {
+        while let Some(slot) = envelope.label.key() {
+            match self.hold_back(envelope, slot) {
+                Some(envelope) => return Some(envelope),
+                None => envelope = self.inbox.try_next()?,
             }
         }
+        Some(envelope)
     }
 
     #[cold]
     fn take_held(&mut self) -> Option<Envelope<A>> {
         let Self { shared, seat, inbox, .. } = self;
         inbox.take_held(
-            |envelope| envelope.key,
+            |envelope| envelope.label.key(),
             |key| key.is_none_or(|slot| shared.keys.may_run(slot, *seat)),
         )
     }
 
     /// The task, unless it must wait for another worker to let go of its key, or behind a task of
     /// its key that waits.
-    fn hold_back(&mut self, envelope: Envelope<A>) -> Option<Envelope<A>> {
-        let Some(slot) = envelope.key else { return Some(envelope) };
+    fn hold_back(&mut self, envelope: Envelope<A>, slot: Slot) -> Option<Envelope<A>> {
         let must_wait = !self.shared.keys.may_run(slot, self.seat)
-            || (self.inbox.mailbox().held() > 0 && self.inbox.holds(|held| held.key == Some(slot)));
+            || (self.inbox.mailbox().held() > 0
+                && self.inbox.holds(|held| held.label.key() == Some(slot)));
         if !must_wait {
             return Some(envelope);
         }

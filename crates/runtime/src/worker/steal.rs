@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use raddle_core::Health;
+use raddle_core::{Health, Worker};
 
 use super::WorkerThread;
 use crate::Actor;
 use crate::envelope::Envelope;
+
+/// Who has had nothing for a moment only takes a task from a sibling with at least so much work before
+/// it, in nanoseconds: the cache lines that move with it take a good part of that.
+const WORTH_TAKING: u64 = 2_000;
 
 /// Siblings looked at in one search, from a random one on.
 const LOOKED_AT: usize = 32;
@@ -28,11 +32,13 @@ impl<A: Actor> WorkerThread<A> {
         if !Arc::ptr_eq(&member.worker, &self.worker) || member.health == Health::Ejected {
             return None;
         }
+        let now = self.clock.now();
         let first = fastrand::usize(..count);
         for index in (first..count).chain(0..first).take(LOOKED_AT) {
             let mailbox = &routing.mailboxes[index];
             let sibling = mailbox.worker();
             if sibling.id() == self.worker.id()
+                || !(self.inbox.is_eager() || is_worth_taking(sibling, now))
                 || !mailbox.has_free()
                 || sibling.capabilities() != self.worker.capabilities()
             {
@@ -46,4 +52,12 @@ impl<A: Actor> WorkerThread<A> {
         }
         None
     }
+}
+
+/// Whether the tasks of a worker have to wait for long enough: by their number, or as the one that
+/// runs takes so long.
+fn is_worth_taking(worker: &Worker, now: u64) -> bool {
+    let stats = worker.stats();
+    let work = stats.in_flight().saturating_sub(1).saturating_mul(stats.recent_mean());
+    work.max(stats.stalled_for(now)) >= WORTH_TAKING
 }

@@ -4,7 +4,7 @@ use raddle_core::{Finished, Outcome};
 
 use super::WorkerThread;
 use crate::context::Asker;
-use crate::envelope::{Ending, Envelope, NEVER, outcome_of};
+use crate::envelope::{Ending, Envelope, Label, NEVER, outcome_of};
 use crate::mailbox::Lane;
 use crate::pool::ShedReason;
 use crate::reply::ReplySender;
@@ -33,103 +33,129 @@ enum Refusal {
 }
 
 impl<A: Actor> WorkerThread<A> {
+    /// [`end`](Self::end), not compiled into its caller.
+    pub(super) fn end_other(&mut self, actor: &mut A, envelope: Envelope<A>, start: u64) -> Ended {
+        self.end(actor, envelope, start)
+    }
+
     /// Brings one task to its end: runs it if it is to be run, records, replies.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(&mut self, actor: &mut A, envelope: Envelope<A>, start: u64) -> Ended {
+        let Envelope { msg, reply, given_at, deadline, size, label } = envelope;
         self.recorder.start(start);
-        if let Some(refusal) = self.reason_not_to_run(&envelope, start) {
+        let withdrawn = reply.as_ref().is_some_and(Asker::has_withdrawn);
+        if let Some(refusal) = self.reason_not_to_run(label, given_at, deadline, withdrawn, start) {
+            let envelope = Envelope { msg, reply, given_at, deadline, size, label };
             self.refuse(envelope, refusal, start);
             return Ended::At(start);
         }
-        let Envelope { msg, reply, given_at, deadline, capability, size, key, .. } = envelope;
         self.recorder.run(size);
         let asker = reply.as_ref().map(|reply| reply as &dyn Asker);
         let cancelling = &self.shared.cancelling;
         let mut context = Context::new(&self.worker, deadline, asker, cancelling, &self.lease);
-        let slot = key.map(|slot| slot.0);
-        let stay = self.watched.then(|| self.lease.begin_task(start, slot));
+        let key = label.key();
+        let stay = self.watched.then(|| self.lease.begin_task(start, key.map(|slot| slot.0)));
         let answer = panics::catch(|| actor.handle(msg, &mut context));
         let kept = stay.is_none_or(|stay| self.lease.end(stay));
         let stopping = context.is_stopping();
         let end = self.clock.now();
-        let (ending, panic) = match answer {
-            Ok(answer) => (answer.map_err(AskError::Failed), None),
-            Err(message) => (Err(AskError::Panicked { message: message.clone() }), Some(message)),
-        };
         if !kept {
-            self.end_late(ending, reply);
+            self.end_late(answer, reply);
             return Ended::Lost;
         }
+        let outcome = match &answer {
+            Ok(Ok(_)) => Outcome::Completed,
+            Ok(Err(_)) => Outcome::Failed,
+            Err(_) => Outcome::Panicked,
+        };
         self.recorder.end(&Finished {
             wait: start.saturating_sub(given_at),
             service: end.saturating_sub(start),
-            capability,
+            capability: label.capability(),
             size,
             at: end,
-            ..Finished::new(outcome_of(&ending))
+            ..Finished::new(outcome)
         });
         // Who is answered may have the next task at once: it is to find this worker idle.
-        let goes_on = panic.is_none() && !stopping;
-        if goes_on && reply.is_some() && self.worker.stats().in_flight() == 0 {
-            self.recorder.rest(end);
+        let goes_on = outcome != Outcome::Panicked && !stopping;
+        if reply.is_some() {
+            self.recorder.publish();
+            if goes_on && self.worker.stats().in_flight() == 0 {
+                self.recorder.rest(end);
+                self.inbox.rested();
+            }
         }
         if let Some(slot) = key {
             self.shared.release_key(slot, self.seat);
         }
-        answer_to(reply, ending);
-        match panic {
-            Some(message) => Ended::Panicked(message),
-            None => {
-                self.restarts.succeeded();
-                if stopping { Ended::Stopping } else { Ended::At(end) }
+        match answer {
+            Ok(answer) => answer_to(reply, answer.map_err(AskError::Failed)),
+            Err(message) => {
+                answer_to(reply, Err(AskError::Panicked { message: message.clone() }));
+                return Ended::Panicked(message);
             }
         }
+        self.restarts.succeeded();
+        if stopping { Ended::Stopping } else { Ended::At(end) }
     }
 
     /// The end of a task whose worker was given to another thread meanwhile: its asker is
     /// answered, and the worker's statistics are not touched.
     #[cold]
-    fn end_late(&self, ending: Ending<A>, reply: Option<ReplySender<A::Reply, A::Error>>) {
+    fn end_late(
+        &self,
+        answer: Result<Result<A::Reply, A::Error>, String>,
+        reply: Option<ReplySender<A::Reply, A::Error>>,
+    ) {
+        let ending: Ending<A> = match answer {
+            Ok(answer) => answer.map_err(AskError::Failed),
+            Err(message) => Err(AskError::Panicked { message }),
+        };
         self.shared.ledger.end(outcome_of(&ending));
         answer_to(reply, ending);
     }
 
-    #[inline]
-    fn reason_not_to_run(&mut self, envelope: &Envelope<A>, now: u64) -> Option<Refusal> {
+    #[inline(always)]
+    fn reason_not_to_run(
+        &mut self,
+        label: Label,
+        given_at: u64,
+        deadline: u64,
+        withdrawn: bool,
+        now: u64,
+    ) -> Option<Refusal> {
         // Whatever becomes of it, the controller is to know how long it waited.
-        let shed = self.is_to_be_shed(envelope, now);
+        let shed = self.codel.is_some() && self.is_to_be_shed(label.lane(), given_at, now);
         if self.shared.is_cancelling() {
             return Some(Refusal::Cancelled);
         }
         // By a clock of its own: since the last task's end an asker may have been woken.
-        if envelope.deadline != NEVER && self.clock.now() >= envelope.deadline {
+        if deadline != NEVER && self.clock.now() >= deadline {
             return Some(Refusal::Expired);
         }
-        if envelope.reply.as_ref().is_some_and(Asker::has_withdrawn) {
+        if withdrawn {
             return Some(Refusal::Withdrawn);
         }
         shed.then_some(Refusal::Shed)
     }
 
-    #[inline]
-    fn is_to_be_shed(&mut self, envelope: &Envelope<A>, now: u64) -> bool {
+    fn is_to_be_shed(&mut self, lane: Lane, given_at: u64, now: u64) -> bool {
         let Some(controllers) = &mut self.codel else { return false };
-        let lane = match envelope.lane {
+        let controller = match lane {
             Lane::Control => return false,
             Lane::Keyed => 0,
             Lane::High => 1,
             Lane::Normal => 2,
             Lane::Low => 3,
         };
-        let is_last = self.inbox.mailbox().is_lane_empty(envelope.lane);
-        let sojourn = now.saturating_sub(envelope.given_at);
-        controllers[lane].on_take(sojourn, now, is_last)
+        let is_last = self.inbox.mailbox().is_lane_empty(lane);
+        controllers[controller].on_take(now.saturating_sub(given_at), now, is_last)
     }
 
     /// Ends a task without running it.
     #[cold]
     fn refuse(&mut self, envelope: Envelope<A>, refusal: Refusal, now: u64) {
-        let key = envelope.key;
+        let key = envelope.label.key();
         if matches!(refusal, Refusal::Shed) {
             self.worker.give_up_work(envelope.size);
             self.worker.give_up();
@@ -155,7 +181,7 @@ impl<A: Actor> WorkerThread<A> {
         keep: bool,
         now: u64,
     ) {
-        let Envelope { msg, reply, given_at, capability, size, .. } = envelope;
+        let Envelope { msg, reply, given_at, size, label, .. } = envelope;
         let ending: Ending<A> = Err(reason);
         let outcome = outcome_of(&ending);
         debug_assert!(matches!(outcome, Outcome::Expired | Outcome::Cancelled));
@@ -165,6 +191,7 @@ impl<A: Actor> WorkerThread<A> {
             panics::contain(|| drop(msg));
         }
         let wait = now.saturating_sub(given_at);
+        let capability = label.capability();
         let end = Finished { wait, capability, size, at: now, ..Finished::new(outcome) };
         self.recorder.end(&end);
         answer_to(reply, ending);
@@ -174,8 +201,10 @@ impl<A: Actor> WorkerThread<A> {
 /// A dropped answer, and a future's waker, are the user's code.
 #[inline]
 fn answer_to<R, E>(reply: Option<ReplySender<R, E>>, ending: Result<R, AskError<E>>) {
-    panics::contain(|| match reply {
-        Some(reply) => drop(reply.send(ending)),
+    match reply {
+        Some(reply) => panics::contain(|| drop(reply.send(ending))),
+        None if std::mem::needs_drop::<Result<R, E>>() => panics::contain(|| drop(ending)),
+        // A panic's message at the most.
         None => drop(ending),
-    });
+    }
 }
