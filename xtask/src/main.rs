@@ -1,5 +1,8 @@
 //! The project's own chores: `cargo xtask <chore>`.
 
+mod instructions;
+
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +32,13 @@ enum Chore {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// The instructions of select, record, tell and ask, counted by callgrind and held against
+    /// `benches/instructions.csv`.
+    Instructions {
+        /// Makes the counts the baseline.
+        #[arg(long)]
+        update: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -41,15 +51,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(chore: Chore) -> xshell::Result<()> {
+fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
     let shell = Shell::new()?;
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match chore {
-        Chore::Test => test(&shell),
-        Chore::Lint => lint(&shell),
-        Chore::Loom => loom(&shell),
-        Chore::Soak { seconds, seed } => soak(&shell, seconds, seed),
+        Chore::Test => test(&shell)?,
+        Chore::Lint => lint(&shell)?,
+        Chore::Loom => loom(&shell)?,
+        Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
+        Chore::Instructions { update } => instructions::run(&shell, update)?,
     }
+    Ok(())
 }
 
 /// The examples of crate `raddle`, which a test run is to run.

@@ -1,0 +1,34 @@
+//! Recording the end of a task.
+
+use std::hint::black_box;
+
+use raddle_benches::warm_roster;
+use raddle_core::{Finished, Outcome, Reservation};
+
+use crate::TIMES;
+use crate::marks::count;
+
+const END: Finished =
+    Finished { wait: 20_000, service: 1_000_000, at: 1 << 40, ..Finished::new(Outcome::Completed) };
+
+/// By the worker's own thread, start and end.
+pub(crate) fn all() {
+    let roster = warm_roster(1);
+    let worker = &roster.workers()[0].worker;
+    let mut recorder = worker.recorder().expect("nobody else has it");
+    for (name, outcome) in [
+        ("record/completed", Outcome::Completed),
+        ("record/failed", Outcome::Failed),
+        ("record/expired", Outcome::Expired),
+    ] {
+        for _ in 0..=TIMES {
+            let place = Reservation::take(worker, 0, None).expect("nobody closes it");
+            let _nobody_sleeps = place.hand_over();
+        }
+        let end = Finished { outcome, ..END };
+        count(name, || {
+            recorder.start(black_box(7));
+            recorder.end(black_box(&end));
+        });
+    }
+}

@@ -1,0 +1,74 @@
+//! Selecting a worker, and what is in every selection.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use raddle_benches::{give_sizes, warm_roster};
+use raddle_core::sync::Snapshot;
+use raddle_core::{Clock, Reservation, Roster, TaskProfile};
+use raddle_strategies::{Balancer, RoundRobin, StrategyName, reserve};
+
+use crate::marks::count;
+
+/// The loop alone, a clock reading, the reservation of a worker that needs no selection, and loading
+/// what a selection reads.
+pub(crate) fn base() {
+    count("base/noop", || {
+        black_box(7);
+    });
+    let clock = Clock::real();
+    count("base/clock", || {
+        black_box(clock.now());
+    });
+    let roster = warm_roster(1);
+    let worker = &roster.workers()[0].worker;
+    count("reserve_release", || {
+        let place = Reservation::take(black_box(worker), 0, None);
+        black_box(place.map(|place| place.position()));
+    });
+    let snapshot = Snapshot::new(Arc::new(roster));
+    count("routing/load", || {
+        black_box(&snapshot.load());
+    });
+    let mut kept = snapshot.reader();
+    count("routing/kept", || {
+        black_box(kept.load());
+    });
+}
+
+/// As a pool selects: by a strategy that is known at run time alone, for a task that tells its time.
+/// The reservation is given back.
+pub(crate) fn by_strategy() {
+    use StrategyName::{JoinIdle, LeastWork, RoundRobin};
+    for name in StrategyName::ALL {
+        let roster = warm_roster(16);
+        if name == LeastWork {
+            give_sizes(&roster);
+        }
+        one(name, &roster, TaskProfile::default(), "");
+    }
+    for name in [RoundRobin, JoinIdle] {
+        one(name, &warm_roster(1024), TaskProfile::default(), "");
+    }
+    one(StrategyName::BoundedHash, &warm_roster(16), TaskProfile::default().key(7), "/key");
+    of_a_balancer();
+}
+
+fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
+    let strategy = name.build();
+    strategy.refresh(roster);
+    let task = task.given_at(roster.clock().now());
+    count(&format!("select/{name}/{}{suffix}", roster.workers().len()), || {
+        let selected = reserve(black_box(&*strategy), black_box(&task), black_box(roster));
+        let _ = black_box(selected.map(|reservation| reservation.position()));
+    });
+}
+
+fn of_a_balancer() {
+    let (roster, balancer) = (warm_roster(16), Balancer::new(RoundRobin::new()));
+    let task = TaskProfile::default();
+    count("select/balancer/round_robin/16", || {
+        let selected = black_box(&balancer).select(black_box(&task), black_box(&roster));
+        let _ = black_box(selected.map(|reservation| reservation.position()));
+    });
+}
