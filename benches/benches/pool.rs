@@ -4,35 +4,12 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use raddle_benches::criterion;
-use raddle_core::WorkerSpec;
+use raddle_benches::{criterion, sum_pool};
 use raddle_core::sync::channel;
-use raddle_runtime::{Actor, Context, Drain, Overflow, Pool};
+use raddle_runtime::Drain;
 use raddle_strategies::StrategyName;
 
 const MAILBOX: usize = 1024;
-
-struct Sum(u64);
-
-impl Actor for Sum {
-    type Msg = u64;
-    type Reply = u64;
-    type Error = std::convert::Infallible;
-
-    fn handle(&mut self, number: u64, _: &mut Context<'_>) -> Result<u64, Self::Error> {
-        self.0 = self.0.wrapping_add(number);
-        Ok(self.0)
-    }
-}
-
-fn pool(workers: usize, name: StrategyName) -> Pool<Sum> {
-    Pool::builder("bench")
-        .workers(workers, WorkerSpec::general())
-        .strategy(name.build())
-        .mailbox(MAILBOX, Overflow::Block)
-        .spawn(|_| Sum(0))
-        .expect("the description has no mistakes")
-}
 
 fn main() {
     let mut criterion = criterion();
@@ -53,7 +30,7 @@ fn tell(criterion: &mut Criterion) {
     });
     for workers in [1, 4] {
         for name in StrategyName::ALL {
-            let pool = pool(workers, name);
+            let pool = sum_pool(workers, name, MAILBOX);
             let mut handle = pool.handle();
             group.bench_function(format!("{name}/{workers}"), |bencher| {
                 bencher.iter(|| handle.tell(black_box(7)).expect("the pool is open"));
@@ -62,7 +39,7 @@ fn tell(criterion: &mut Criterion) {
             assert!(account.is_balanced());
         }
     }
-    let pool = pool(1, StrategyName::RoundRobin);
+    let pool = sum_pool(1, StrategyName::RoundRobin, MAILBOX);
     group.bench_function("round_robin/1/without_handle", |bencher| {
         bencher.iter(|| pool.tell(black_box(7)).expect("the pool is open"));
     });
@@ -83,7 +60,7 @@ fn ask(criterion: &mut Criterion) {
         drop(sender);
         worker.join().expect("sending does not panic").expect("the asker is there");
     });
-    let pool = pool(1, StrategyName::RoundRobin);
+    let pool = sum_pool(1, StrategyName::RoundRobin, MAILBOX);
     let mut handle = pool.handle();
     group.bench_function("round_robin/1", |bencher| {
         bencher.iter(|| handle.ask(black_box(7)).expect("the pool is open").wait());

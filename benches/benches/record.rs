@@ -19,7 +19,6 @@ fn main() {
     whole(&mut criterion);
     ring(&mut criterion);
     peak(&mut criterion);
-    reading(&mut criterion);
     criterion.final_summary();
 }
 
@@ -126,20 +125,5 @@ fn peak(criterion: &mut Criterion) {
         bencher.iter(|| peak.push_exclusive(black_box(1_000), later()));
     });
     group.bench_function("get", |bencher| bencher.iter(|| black_box(peak.get(later()))));
-    group.finish();
-}
-
-/// What a report costs the thread that asks for it.
-fn reading(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("record/read");
-    let roster = warm_roster(16);
-    let stats = roster.workers()[0].worker.stats();
-    group.bench_function("in_flight", |bencher| bencher.iter(|| black_box(stats.in_flight())));
-    group.bench_function("counts", |bencher| bencher.iter(|| black_box(stats.counts())));
-    group.bench_function("histogram_p99", |bencher| {
-        bencher.iter(|| black_box(stats.service().snapshot().quantile(0.99)));
-    });
-    let balancer = Balancer::new(RoundRobin::new());
-    group.bench_function("stats_of_16", |bencher| bencher.iter(|| balancer.stats(&roster)));
     group.finish();
 }

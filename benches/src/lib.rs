@@ -3,13 +3,17 @@
 //! `cargo bench -p raddle-benches` runs all; `-- select/hot/random` those whose names contain it.
 
 pub mod open_loop;
+mod sum;
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use criterion::Criterion;
 use raddle_core::{Outcome, Reservation, Roster, WorkerSpec};
+
+pub use sum::{Sum, sum_pool};
 
 /// Short runs, so that all benches take minutes together.
 pub fn criterion() -> Criterion {
@@ -55,15 +59,23 @@ pub fn give_sizes(roster: &Roster) {
 /// Runs `measured` while another thread writes the lines of all workers of `roster`, one after
 /// the other.
 pub fn while_written<T>(roster: &Roster, measured: impl FnOnce() -> T) -> T {
+    let write_all = || {
+        for (position, member) in roster.workers().iter().enumerate() {
+            if let Some(reservation) = Reservation::take(&member.worker, position, None) {
+                reservation.finish(Outcome::Completed, Duration::from_millis(1));
+            }
+        }
+    };
+    beside(write_all, measured)
+}
+
+/// Runs `measured` while another thread does `other` again and again.
+pub fn beside<R, T>(mut other: impl FnMut() -> R + Send, measured: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Relaxed) {
-                for (position, member) in roster.workers().iter().enumerate() {
-                    if let Some(reservation) = Reservation::take(&member.worker, position, None) {
-                        reservation.finish(Outcome::Completed, Duration::from_millis(1));
-                    }
-                }
+                black_box(other());
             }
         });
         let result = measured();

@@ -1,0 +1,36 @@
+//! What slow start adds to a selection: where nobody is new and where all are.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::Criterion;
+use raddle_benches::warm_roster;
+use raddle_core::TaskProfile;
+use raddle_strategies::{Balancer, Random, SlowStart};
+
+/// Over random among 16 workers.
+pub(crate) fn slow_start(criterion: &mut Criterion) {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let roster = warm_roster(16);
+    let given_at = TaskProfile::default().given_at(roster.clock().now());
+    let new = || SlowStart::new(Random::new()).ramp(HOUR);
+    let mut group = criterion.benchmark_group("select/slow_start");
+    for (name, balancer, task) in [
+        ("without", Balancer::new(Random::new()), TaskProfile::default()),
+        (
+            "nobody_new",
+            Balancer::new(SlowStart::new(Random::new()).ramp(Duration::ZERO)),
+            TaskProfile::default(),
+        ),
+        ("all_new", Balancer::new(new()), TaskProfile::default()),
+        ("all_new_time_told", Balancer::new(new()), given_at),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let selected = balancer.select(black_box(&task), black_box(&roster));
+                selected.map(|reservation| reservation.position())
+            });
+        });
+    }
+    group.finish();
+}
