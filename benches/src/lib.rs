@@ -1,8 +1,11 @@
 //! What the benches of raddle share: their settings, and pools to measure on.
 //!
 //! `cargo bench -p raddle-benches` runs all; `-- select/hot/random` those whose names contain it.
+//! With `--features profile`, `-- --profile-time 5 tell/round_robin/1` draws a flame graph of a bench.
 
 pub mod open_loop;
+#[cfg(feature = "profile")]
+mod profile;
 mod sum;
 
 use std::hint::black_box;
@@ -17,7 +20,10 @@ pub use sum::{Sum, sum_pool};
 
 /// Short runs, so that all benches take minutes together.
 pub fn criterion() -> Criterion {
-    Criterion::default()
+    let criterion = Criterion::default();
+    #[cfg(feature = "profile")]
+    let criterion = criterion.with_profiler(profile::FlameGraphs::default());
+    criterion
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(700))
         .sample_size(20)

@@ -85,7 +85,9 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
 
 fn lint(shell: &Shell) -> xshell::Result<()> {
     cmd!(shell, "cargo fmt --all --check").run()?;
-    cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings").run()?;
+    let profile = "raddle-benches/profile";
+    cmd!(shell, "cargo clippy --workspace --all-targets --features {profile} -- --deny warnings")
+        .run()?;
     // Only in a loom build are the facade's atomics other types than those of std.
     let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
     let packages = ["-p", "raddle-core", "-p", "raddle-strategies", "-p", "raddle-runtime"];
