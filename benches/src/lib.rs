@@ -47,21 +47,6 @@ pub fn warm_roster(workers: usize) -> Roster {
     roster
 }
 
-/// Lets each worker have two tasks with sizes, and run the first.
-pub fn give_sizes(roster: &Roster) {
-    for (position, member) in roster.workers().iter().enumerate() {
-        let size = 1_000_000 + position as u64;
-        for _ in 0..2 {
-            let place = Reservation::take(&member.worker, position, None);
-            let _ = place.map(|place| place.sized(size).hand_over());
-        }
-        if let Some(mut recorder) = member.worker.recorder() {
-            recorder.start(roster.clock().now());
-            recorder.run(size);
-        }
-    }
-}
-
 /// Runs `measured` while another thread writes the lines of all workers of `roster`, one after
 /// the other.
 pub fn while_written<T>(roster: &Roster, measured: impl FnOnce() -> T) -> T {

@@ -33,7 +33,7 @@ enum Chore {
         seed: Option<u64>,
     },
     /// The instructions of select, record, tell and ask, counted by callgrind and held against
-    /// `benches/instructions.csv`.
+    /// `benches/instructions/baseline.csv`.
     Instructions {
         /// Makes the counts the baseline.
         #[arg(long)]

@@ -10,7 +10,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
-use raddle_benches::{beside, criterion, give_sizes, warm_roster, while_written};
+use raddle_benches::{beside, criterion, warm_roster, while_written};
 use raddle_core::{Reservation, Roster, TaskProfile};
 use raddle_strategies::{Balancer, StrategyName};
 
@@ -66,6 +66,21 @@ fn each(mut measure: impl FnMut(&Balancer, &Roster)) {
             let balancer = Balancer::new(name.build());
             balancer.refresh(&roster);
             measure(&balancer, &roster);
+        }
+    }
+}
+
+/// Lets each worker have two tasks with sizes, and run the first.
+fn give_sizes(roster: &Roster) {
+    for (position, member) in roster.workers().iter().enumerate() {
+        let size = 1_000_000 + position as u64;
+        for _ in 0..2 {
+            let place = Reservation::take(&member.worker, position, None);
+            let _ = place.map(|place| place.sized(size).hand_over());
+        }
+        if let Some(mut recorder) = member.worker.recorder() {
+            recorder.start(roster.clock().now());
+            recorder.run(size);
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Baseline {
 
 impl Baseline {
     /// Where it is, from the workspace's root.
-    pub(crate) const PATH: &str = "benches/instructions.csv";
+    pub(crate) const PATH: &str = "benches/instructions/baseline.csv";
 
     pub(crate) fn new(compiler: String, counts: &[Count]) -> Self {
         Self { compiler, steps: counts.to_vec() }

@@ -22,9 +22,10 @@ pub(crate) fn count(shell: &Shell) -> Result<Vec<Count>, Box<dyn Error>> {
                     install your system's package `valgrind` (`apt-get install valgrind`)"
             .into());
     }
-    cmd!(shell, "cargo build --quiet --release -p raddle-benches --bin instructions").run()?;
+    cmd!(shell, "cargo build --quiet --release -p raddle-instructions").run()?;
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    let (program, profile) = (format!("{target}/release/instructions"), shell.create_temp_dir()?);
+    let (program, profile) =
+        (format!("{target}/release/raddle-instructions"), shell.create_temp_dir()?);
     let profile = profile.path().join("callgrind.out");
     let marks = ["--zero-before=*instructions_begin*", "--dump-before=*instructions_end*"];
     let dumps = ["--separate-threads=yes", "--combine-dumps=yes"];

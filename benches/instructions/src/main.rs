@@ -8,6 +8,7 @@ mod actor;
 mod ask;
 mod marks;
 mod record;
+mod rosters;
 mod select;
 mod tell;
 

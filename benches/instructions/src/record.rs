@@ -2,18 +2,17 @@
 
 use std::hint::black_box;
 
-use raddle_benches::warm_roster;
 use raddle_core::{Finished, Outcome, Reservation};
 
-use crate::TIMES;
 use crate::marks::count;
+use crate::{TIMES, rosters};
 
 const END: Finished =
     Finished { wait: 20_000, service: 1_000_000, at: 1 << 40, ..Finished::new(Outcome::Completed) };
 
 /// By the worker's own thread, start and end.
 pub(crate) fn all() {
-    let roster = warm_roster(1);
+    let roster = rosters::warm(1);
     let worker = &roster.workers()[0].worker;
     let mut recorder = worker.recorder().expect("nobody else has it");
     for (name, outcome) in [

@@ -3,12 +3,12 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use raddle_benches::{give_sizes, warm_roster};
 use raddle_core::sync::Snapshot;
 use raddle_core::{Clock, Reservation, Roster, TaskProfile};
 use raddle_strategies::{Balancer, RoundRobin, StrategyName, reserve};
 
 use crate::marks::count;
+use crate::rosters;
 
 /// The loop alone, a clock reading, the reservation of a worker that needs no selection, and loading
 /// what a selection reads.
@@ -20,7 +20,7 @@ pub(crate) fn base() {
     count("base/clock", || {
         black_box(clock.now());
     });
-    let roster = warm_roster(1);
+    let roster = rosters::warm(1);
     let worker = &roster.workers()[0].worker;
     count("reserve_release", || {
         let place = Reservation::take(black_box(worker), 0, None);
@@ -41,16 +41,13 @@ pub(crate) fn base() {
 pub(crate) fn by_strategy() {
     use StrategyName::{JoinIdle, LeastWork, RoundRobin};
     for name in StrategyName::ALL {
-        let roster = warm_roster(16);
-        if name == LeastWork {
-            give_sizes(&roster);
-        }
+        let roster = if name == LeastWork { rosters::with_work(16) } else { rosters::warm(16) };
         one(name, &roster, TaskProfile::default(), "");
     }
     for name in [RoundRobin, JoinIdle] {
-        one(name, &warm_roster(1024), TaskProfile::default(), "");
+        one(name, &rosters::warm(1024), TaskProfile::default(), "");
     }
-    one(StrategyName::BoundedHash, &warm_roster(16), TaskProfile::default().key(7), "/key");
+    one(StrategyName::BoundedHash, &rosters::warm(16), TaskProfile::default().key(7), "/key");
     of_a_balancer();
 }
 
@@ -65,7 +62,7 @@ fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
 }
 
 fn of_a_balancer() {
-    let (roster, balancer) = (warm_roster(16), Balancer::new(RoundRobin::new()));
+    let (roster, balancer) = (rosters::warm(16), Balancer::new(RoundRobin::new()));
     let task = TaskProfile::default();
     count("select/balancer/round_robin/16", || {
         let selected = black_box(&balancer).select(black_box(&task), black_box(&roster));
