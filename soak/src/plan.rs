@@ -67,7 +67,7 @@ impl Plan {
         }
         let wait = match rng.u8(..8) {
             0 => WaitStrategy::Spin,
-            1 => WaitStrategy::SpinThenYield,
+            1 => WaitStrategy::Yield,
             2 | 3 => WaitStrategy::Park,
             _ => WaitStrategy::default(),
         };

@@ -9,9 +9,9 @@ use raddle_runtime::{Overflow, Pool, SpawnError, WaitStrategy};
 
 const STRATEGIES: [WaitStrategy; 5] = [
     WaitStrategy::Spin,
-    WaitStrategy::SpinThenYield,
-    WaitStrategy::SpinThenPark { looks: 50 },
-    WaitStrategy::SpinThenPark { looks: 0 },
+    WaitStrategy::Yield,
+    WaitStrategy::YieldThenPark { looks: 50 },
+    WaitStrategy::YieldThenPark { looks: 0 },
     WaitStrategy::Park,
 ];
 

@@ -5,14 +5,14 @@ use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub enum WaitStrategy {
     /// Spins for ever: the shortest wait, and a core for each worker.
     Spin,
-    /// Spins for a microsecond, then gives the core to other threads between looks. A core for
-    /// each worker too, unless others want it.
-    SpinThenYield,
+    /// Gives the core to other threads between looks. A core for each worker too, unless others want
+    /// it.
+    Yield,
     /// The same for so many looks at the most, then sleeps. Adaptive: a worker that had to sleep looks
     /// less often the next time, one that found a task before looks more often again.
-    SpinThenPark {
-        /// Looks before it sleeps, at the most. The first 8 take a microsecond together, the others half
-        /// of one each where no other thread wants the core.
+    YieldThenPark {
+        /// Looks before it sleeps, at the most: half a microsecond each, where no other thread wants the
+        /// core.
         looks: u32,
     },
     /// Sleeps at once. A dispatcher that wakes a worker pays a system call.
@@ -20,32 +20,35 @@ pub enum WaitStrategy {
 }
 
 impl Default for WaitStrategy {
-    /// [`SpinThenPark`](Self::SpinThenPark) for about 90 microseconds: longer than what it takes to
+    /// [`YieldThenPark`](Self::YieldThenPark) for about 90 microseconds: longer than what it takes to
     /// put a thread to sleep and to wake it again, so that a worker which has a task every 50
     /// microseconds never sleeps.
     fn default() -> Self {
-        Self::SpinThenPark { looks: 200 }
+        Self::YieldThenPark { looks: 200 }
     }
 }
 
 impl WaitStrategy {
     /// Whether a worker without tasks keeps a core busy.
     pub fn keeps_core(self) -> bool {
-        matches!(self, Self::Spin | Self::SpinThenYield)
+        matches!(self, Self::Spin | Self::Yield)
     }
 }
 
-/// Looks with nothing but pauses in between, before a worker yields: a little more than a microsecond.
-/// Where workers are more than cores, one that spins keeps another from its tasks.
-const SPINS: u32 = 8;
-/// Pauses between two looks double up to this many, of about 28 ns each: who looks all the time takes
-/// from its dispatchers the very cache lines that they need to give it a task.
-const LONGEST_SPIN: u32 = 8;
-/// One in so many looks is at everything and not only for tasks.
+// A look takes from the dispatchers the very cache lines that they need to give the next task, and who
+// looks again at once finds one task at a time. A yield takes half a microsecond where nobody else wants
+// the core, in which a few have come: one worker takes 60 ns a task so, and 110 to 200 with shorter
+// pauses. And where threads are more than cores, who spins keeps others from their tasks: a pool of four
+// on two cores takes 110 ns a task with yields alone, 145 with a microsecond of spinning before them.
+
+/// Pauses between two looks of who spins, of about 28 ns each.
+const PAUSES: u32 = 8;
+/// Of who spins, one look in so many is at everything and not only for tasks; of others, one in so many
+/// is at siblings too.
 const LOOK_AROUND: u32 = 16;
 /// Looks in vain after which a worker says that it has nothing to do: what others need to know of one
 /// that waits for less than half a microsecond is not worth the cache lines.
-const RESTS_AFTER: u32 = 4;
+const RESTS_AFTER: u32 = 1;
 
 /// What to do before the next look.
 pub(super) enum Step {
@@ -73,8 +76,8 @@ pub(super) struct Waiter {
 impl Waiter {
     pub(super) fn new(strategy: WaitStrategy) -> Self {
         let patience = match strategy {
-            WaitStrategy::SpinThenPark { looks } => looks,
-            WaitStrategy::Spin | WaitStrategy::SpinThenYield => u32::MAX,
+            WaitStrategy::YieldThenPark { looks } => looks,
+            WaitStrategy::Spin | WaitStrategy::Yield => u32::MAX,
             WaitStrategy::Park => 0,
         };
         Self { strategy, looks: 0, patience, rested: false, woken: false }
@@ -90,16 +93,15 @@ impl Waiter {
             }
             return Step::Park;
         }
-        let spins = self.strategy == WaitStrategy::Spin || self.looks <= SPINS;
-        if spins && !self.looks.is_multiple_of(LOOK_AROUND) {
-            return Step::Spin((1 << self.looks.min(31)).min(LONGEST_SPIN));
+        if self.strategy == WaitStrategy::Spin && !self.looks.is_multiple_of(LOOK_AROUND) {
+            return Step::Spin(PAUSES);
         }
         Step::Yield
     }
 
     /// It waited in vain. Never for no time at all: one wait in a while finds out that times changed.
     fn lose_patience(&mut self) {
-        if let WaitStrategy::SpinThenPark { looks } = self.strategy {
+        if let WaitStrategy::YieldThenPark { looks } = self.strategy {
             self.patience = (self.patience / 2).max((looks / 16).min(looks));
         }
     }
@@ -146,7 +148,7 @@ impl Waiter {
     }
 
     fn found_after_looks(&mut self) {
-        if let WaitStrategy::SpinThenPark { looks } = self.strategy
+        if let WaitStrategy::YieldThenPark { looks } = self.strategy
             && self.looks <= self.patience
         {
             self.patience = (self.patience * 2).min(looks);
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn patience_adapts_within_its_bounds() {
-        let mut waiter = Waiter::new(WaitStrategy::SpinThenPark { looks: 64 });
+        let mut waiter = Waiter::new(WaitStrategy::YieldThenPark { looks: 64 });
         let in_vain: Vec<_> = (0..6).map(|_| looks(&mut waiter)).collect();
         assert_eq!(in_vain, [64, 32, 16, 8, 4, 4]);
         for _ in 0..10 {
@@ -204,16 +206,16 @@ mod tests {
     #[test]
     fn parking_at_once_never_spins_and_spinning_never_parks() {
         assert_eq!(looks(&mut Waiter::new(WaitStrategy::Park)), 0);
-        assert_eq!(looks(&mut Waiter::new(WaitStrategy::SpinThenPark { looks: 0 })), 0);
-        for forever in [WaitStrategy::Spin, WaitStrategy::SpinThenYield] {
+        assert_eq!(looks(&mut Waiter::new(WaitStrategy::YieldThenPark { looks: 0 })), 0);
+        for forever in [WaitStrategy::Spin, WaitStrategy::Yield] {
             let mut waiter = Waiter::new(forever);
             assert!((0..1_000).all(|_| !matches!(waiter.step(), Step::Park)));
         }
     }
 
     #[test]
-    fn it_looks_around_and_yields_more_and_more() {
-        let mut waiter = Waiter::new(WaitStrategy::SpinThenYield);
+    fn who_spins_looks_around_now_and_then_and_who_yields_at_each_look() {
+        let mut waiter = Waiter::new(WaitStrategy::Yield);
         let mut yields =
             |count: u32| (0..count).filter(|_| matches!(waiter.step(), Step::Yield)).count() as u32;
         assert_eq!((yields(SPINS), yields(100)), (0, 100));
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn it_looks_at_others_before_it_sleeps_and_when_woken() {
         for looks in [0, 3, 40] {
-            let mut waiter = Waiter::new(WaitStrategy::SpinThenPark { looks });
+            let mut waiter = Waiter::new(WaitStrategy::YieldThenPark { looks });
             let around = (0..=looks)
                 .filter(|_| {
                     let around = waiter.looks_around();

@@ -284,7 +284,7 @@ fn warn_of_busy_waiting(pool: &str, wait: WaitStrategy, workers: usize) {
             pool,
             workers,
             cores,
-            "more workers that spin for ever than cores: they take turns with each other's tasks;              use WaitStrategy::SpinThenPark"
+            "more workers that spin for ever than cores: they take turns with each other's tasks; use WaitStrategy::YieldThenPark"
         );
     }
 }

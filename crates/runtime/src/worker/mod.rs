@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::sync::channel::Sender;
+use raddle_core::sync::thread;
 use raddle_core::{Clock, Recorder, Worker};
 
 use crate::codel::Controller;
@@ -33,6 +34,8 @@ pub(crate) struct WorkerThread<A: Actor> {
     lease: Arc<Lease>,
     /// Whether a watchdog looks at the lease.
     watched: bool,
+    /// Tasks taken since there was none.
+    in_a_row: u32,
     beginning: Beginning,
     restarts: RestartHistory,
     /// One for each lane of data, where shedding by sojourn time was asked for.
@@ -91,6 +94,13 @@ impl<A: Actor> Drop for Presence<A> {
 /// end: that a thread reads what another has just written takes a tenth of that time.
 const PUBLISHED_WITHIN: Duration = Duration::from_micros(1);
 
+/// A worker that has caught up with a stream of tasks, so many without a break, lets some gather: close
+/// behind its dispatcher the two take from each other the cache line that one writes and the other
+/// reads, at every task, and so stay close (one worker: 200 ns a task, where it takes 60).
+const STREAM: u32 = 8;
+/// For how many yields, of half a microsecond each.
+const GATHERING: u32 = 4;
+
 impl<A: Actor> WorkerThread<A> {
     pub(crate) fn new(
         shared: Arc<Shared<A>>,
@@ -113,6 +123,7 @@ impl<A: Actor> WorkerThread<A> {
             recorder,
             lease,
             watched: settings.watchdog.is_some(),
+            in_a_row: 0,
             beginning,
             worker,
             shared,
@@ -162,7 +173,10 @@ impl<A: Actor> WorkerThread<A> {
         loop {
             // Straight from the channel to where it is run: an envelope is copied where it is handed on.
             let ended = match self.inbox.try_next_plain() {
-                Ok(envelope) => self.end(actor, envelope, now),
+                Ok(envelope) => {
+                    self.in_a_row += 1;
+                    self.end(actor, envelope, now)
+                }
                 Err(_) => match self.next(&mut now) {
                     Some(envelope) => self.end_other(actor, envelope, now),
                     None => return End::Drained,
@@ -183,6 +197,9 @@ impl<A: Actor> WorkerThread<A> {
     fn next(&mut self, now: &mut u64) -> Option<Envelope<A>> {
         if let Some(envelope) = self.take() {
             return Some(envelope);
+        }
+        if std::mem::take(&mut self.in_a_row) >= STREAM {
+            (0..GATHERING).for_each(|_| thread::yield_now());
         }
         let next = self.wait_next(*now);
         *now = self.clock.now();
