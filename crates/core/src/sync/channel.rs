@@ -93,6 +93,16 @@ mod imp {
                 TrySendError::Disconnected(message) => SendTimeoutError::Disconnected(message),
             })
         }
+
+        /// Messages in the channel.
+        pub fn len(&self) -> usize {
+            self.0.state.lock().unwrap().queue.len()
+        }
+
+        /// Whether there are none.
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
     }
 
     impl<T> Receiver<T> {
