@@ -202,6 +202,33 @@ fn the_age_of_what_is_in_flight_counts_from_the_last_progress_and_never_below_ze
     assert_eq!(worker.stats().stalled_for(clock.now()), 0, "nothing in flight has no age");
 }
 
+#[test]
+fn a_worker_whose_ends_are_published_together_makes_progress_all_the_same() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let signals = || roster.candidates(None).signals().next().unwrap();
+    let held = Reservation::take(worker, 0, None).unwrap();
+    let mut recorder = worker.recorder().unwrap();
+    recorder.publish_within(Duration::from_nanos(1_000));
+    // Each begins when the one before has ended.
+    for (start, end) in [(10_000, 50_000), (50_000, 90_000), (90_000, 90_400), (90_400, 91_300)] {
+        let _ = Reservation::take(worker, 0, None).unwrap().detach();
+        recorder.start(start);
+        let age = signals().stalled_for(end);
+        assert!(
+            (end - start..end - start + 1_000).contains(&age),
+            "{age} ns from {start} to {end}"
+        );
+        assert_eq!((worker.stats().stalled_for(end), worker.stats().in_flight()), (age, 2));
+        recorder.end(&Finished { at: end, ..ended(Outcome::Completed, end - start) });
+        let pending = u64::from(end == 90_400);
+        assert_eq!((signals().in_flight(), worker.stats().in_flight()), (1 + pending, 1));
+    }
+    drop(held);
+    recorder.rest(91_000);
+    assert_eq!((signals().in_flight(), signals().stalled_for(99_000)), (0, 0));
+}
+
 /// Who forgets to detach, and records by id, must not leave the worker with a debt that hides
 /// the next task.
 #[test]

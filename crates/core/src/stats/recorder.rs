@@ -98,6 +98,10 @@ impl Recorder {
             stats.work().end_exclusive(end.size);
         }
         if publish {
+            if end.at != 0 {
+                // The start of the next, which is not due.
+                stats.set_busy_since(end.at);
+            }
             stats.pulse().endings.end_exclusive(&stats.counters.pending);
             self.published_at = end.at;
             self.tell(None);
