@@ -32,6 +32,6 @@ mod model;
 
 #[cfg(loom)]
 pub use model::{
-    assert_settled, completed, explore, fails_with, mailbox, next, put, roster, tasks_of, work,
-    worker,
+    assert_settled, completed, explore, fails_with, mailbox, next, put, put_in, roster, tasks_of,
+    work, worker,
 };

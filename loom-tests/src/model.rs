@@ -111,8 +111,19 @@ pub fn mailbox<T>(worker: &Arc<Worker>, capacity: usize) -> (Arc<Mailbox<T>>, In
 
 /// Puts a task by this policy; `false` when it was not admitted. What makes room goes to `shed`.
 pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: &Overflow, shed: impl FnMut(T)) -> bool {
+    put_in(mailbox, Lane::Normal, task, overflow, shed)
+}
+
+/// The same into this lane.
+pub fn put_in<T>(
+    mailbox: &Mailbox<T>,
+    lane: Lane,
+    task: T,
+    overflow: &Overflow,
+    shed: impl FnMut(T),
+) -> bool {
     Reservation::take(mailbox.worker(), 0, None)
-        .is_some_and(|place| mailbox.put(place, Lane::Normal, task, overflow, shed).is_ok())
+        .is_some_and(|place| mailbox.put(place, lane, task, overflow, shed).is_ok())
 }
 
 /// The next task; waits for one. `None` when the worker may go.

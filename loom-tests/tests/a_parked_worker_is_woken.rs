@@ -11,8 +11,8 @@ use raddle_core::sync::atomic::{
 };
 use raddle_core::sync::channel::{self, Receiver, Sender};
 use raddle_core::{Recorder, Worker};
-use raddle_loom_tests::{assert_settled, completed, explore, fails_with, next, put, worker};
-use raddle_runtime::mailbox::{Inbox, Mailbox, Overflow};
+use raddle_loom_tests::{assert_settled, completed, explore, fails_with, next, put_in, worker};
+use raddle_runtime::mailbox::{Inbox, Lane, Mailbox, Overflow};
 
 /// The task of a dispatcher, which is its number.
 type Task = usize;
@@ -29,12 +29,13 @@ trait Post: Sized + Send + Sync + 'static {
     fn check(&self);
 }
 
-struct Shipped {
+/// All in the normal lane, or the second dispatcher in one that is made by its task.
+struct Shipped<const NORMAL: bool> {
     mailbox: Arc<Mailbox<Task>>,
     worker: Arc<Worker>,
 }
 
-impl Post for Shipped {
+impl<const NORMAL: bool> Post for Shipped<NORMAL> {
     type Inbox = (Inbox<Task>, Recorder);
 
     fn new() -> (Arc<Self>, Self::Inbox) {
@@ -44,8 +45,9 @@ impl Post for Shipped {
         (Arc::new(Self { mailbox, worker }), (inbox, recorder))
     }
     fn put(&self, task: Task) {
+        let lane = if NORMAL { Lane::Normal } else { [Lane::Normal, Lane::Low][task] };
         let shed = |_| unreachable!("none is shed");
-        assert!(put(&self.mailbox, task, &Overflow::Reject, shed), "there is room");
+        assert!(put_in(&self.mailbox, lane, task, &Overflow::Reject, shed), "there is room");
     }
     fn take(&self, (inbox, recorder): &mut Self::Inbox) -> Task {
         let task = next(inbox, recorder).unwrap();
@@ -158,7 +160,13 @@ fn model<P: Post>() {
 
 #[test]
 fn a_sleeping_worker() {
-    explore("parked worker", 3, model::<Shipped>);
+    explore("parked worker", 3, model::<Shipped<true>>);
+}
+
+/// The lane is made meanwhile, and the worker need not have heard of it.
+#[test]
+fn a_sleeping_worker_and_the_first_task_of_a_lane() {
+    explore("parked worker, another lane", 3, model::<Shipped<false>>);
 }
 
 #[test]

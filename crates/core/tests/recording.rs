@@ -229,6 +229,40 @@ fn a_worker_whose_ends_are_published_together_makes_progress_all_the_same() {
     assert_eq!((signals().in_flight(), signals().stalled_for(99_000)), (0, 0));
 }
 
+#[test]
+fn what_is_pending_is_published_before_anybody_relies_on_it() {
+    type Then = fn(&Arc<Worker>, raddle_core::Recorder);
+    let ways: [Then; 5] = [
+        |_, mut recorder| recorder.publish(),
+        |_, mut recorder| recorder.rest(10_500),
+        |_, mut recorder| {
+            assert!(recorder.fall_asleep(0), "it sleeps in spite of what it has kept")
+        },
+        |_, recorder| drop(recorder),
+        |worker, recorder| {
+            // By a thread that takes the place of one which hangs.
+            let next = worker.replace_recorder();
+            recorder.disown();
+            std::mem::forget(next);
+        },
+    ];
+    for then in ways {
+        let roster = roster(1);
+        let worker = worker(&roster, 0);
+        let selectable = || roster.candidates(None).signals().next().unwrap().in_flight();
+        let mut recorder = worker.recorder().unwrap();
+        recorder.publish_within(Duration::from_nanos(1_000));
+        for at in [10_000, 10_200, 10_400] {
+            let _ = Reservation::take(worker, 0, None).unwrap().hand_over();
+            recorder.end(&Finished { at, ..ended(Outcome::Completed, 100) });
+        }
+        assert_eq!((selectable(), worker.stats().in_flight()), (2, 0));
+        then(worker, recorder);
+        assert_eq!((selectable(), worker.stats().in_flight()), (0, 0));
+        assert_eq!(worker.stats().counts().completed, 3);
+    }
+}
+
 /// Who forgets to detach, and records by id, must not leave the worker with a debt that hides
 /// the next task.
 #[test]

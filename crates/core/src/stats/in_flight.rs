@@ -172,19 +172,14 @@ impl Endings {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts one more end, and those that were kept [pending](Pending), by the one thread that does.
+    /// Counts so many more ends, by the one thread that does; how many there are then.
     #[inline]
-    pub(super) fn end_exclusive(&self, pending: &Pending) {
-        // Release pairs with the Acquire of `count`: who sees this end sees its admission, its outcome
-        // in the counters, and that nothing is pending any more.
-        let ended = 1 + pending.take();
-        self.0.store(self.0.load(Relaxed) + ended, Release);
-    }
-
-    /// Counts the ends that were kept pending, by the one thread that does.
-    pub(super) fn publish(&self, pending: &Pending) {
-        let ended = pending.take();
-        self.0.store(self.0.load(Relaxed) + ended, Release);
+    pub(super) fn end_exclusive(&self, more: u64) -> u64 {
+        let count = self.0.load(Relaxed) + more;
+        // Release pairs with the Acquire of `count`: who sees these ends sees their admissions, and
+        // their outcomes in the counters.
+        self.0.store(count, Release);
+        count
     }
 
     /// Counts one more end, by any thread that holds a reservation.
@@ -208,11 +203,9 @@ impl Endings {
 
     /// Tasks in flight; momentarily too many while others admit and end, never too few.
     #[inline]
-    pub(super) fn in_flight(&self, pending: &Pending, admissions: &Admissions) -> u64 {
-        // In this order: what is pending is no longer so before the endings count it, and admissions
-        // only grow past what has ended.
-        let ended = self.count();
-        let ended = ended + pending.count();
+    pub(super) fn in_flight(&self, kept: &Kept, admissions: &Admissions) -> u64 {
+        // In this order: admissions only grow past what has ended.
+        let ended = self.count().max(kept.count());
         admissions.count().saturating_sub(ended)
     }
 
@@ -224,39 +217,26 @@ impl Endings {
     }
 }
 
-/// Tasks that a worker has ended and not yet counted among its [`Endings`]: by the one thread that
-/// records, on a line that selections do not read.
+/// Tasks that a worker had ended so far when it last kept an end from its [`Endings`]. By the one
+/// thread that records, on a line that selections do not read.
+///
+/// Not the number of those that are pending: that is no longer so before, or after, the endings count
+/// them, and who reads both then would miss them or count them twice. Of two counts of the same ends
+/// the greater one is right.
 #[derive(Debug)]
-pub(super) struct Pending(AtomicU64);
+pub(super) struct Kept(AtomicU64);
 
-impl Pending {
+impl Kept {
     pub(super) fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Keeps one more end.
+    /// So many have ended by now, the last of which the endings do not count.
     #[inline]
-    pub(super) fn add(&self) {
+    pub(super) fn keep(&self, ended: u64) {
         // Release pairs with the Acquire of `count`: who sees this end sees its admission, and its
         // outcome in the counters.
-        self.0.store(self.0.load(Relaxed) + 1, Release);
-    }
-
-    /// Whether there is any, by the thread that records.
-    #[inline]
-    pub(super) fn any(&self) -> bool {
-        self.0.load(Relaxed) != 0
-    }
-
-    /// Takes all, to be counted among the endings next: an end that is in neither for a moment makes
-    /// in flight too high, one in both would make it too low.
-    #[inline]
-    fn take(&self) -> u64 {
-        let count = self.0.load(Relaxed);
-        if count != 0 {
-            self.0.store(0, Relaxed);
-        }
-        count
+        self.0.store(ended, Release);
     }
 
     #[inline]

@@ -26,7 +26,7 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Capability, Finished, Outcome, Tracking};
 use board::Pulse;
 use history::History;
-use in_flight::{Detached, Pending};
+use in_flight::{Detached, Kept};
 use work::Work;
 use writer::{Shared, Writer};
 
@@ -48,7 +48,7 @@ pub struct WorkerStats {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Counters {
-    pending: Pending,
+    kept: Kept,
     outcomes: [AtomicU64; 5],
     busy: AtomicU64,
     waited: AtomicU64,
@@ -114,7 +114,7 @@ impl WorkerStats {
             lane,
             detached: Detached::new(),
             counters: Counters {
-                pending: Pending::new(),
+                kept: Kept::new(),
                 outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
                 busy: AtomicU64::new(0),
                 waited: AtomicU64::new(0),
@@ -151,7 +151,7 @@ impl WorkerStats {
     /// admit and end tasks, and is exact when nobody does.
     #[inline]
     pub fn in_flight(&self) -> u64 {
-        self.pulse().endings.in_flight(&self.counters.pending, self.admissions())
+        self.pulse().endings.in_flight(&self.counters.kept, self.admissions())
     }
 
     /// The sum of the [sizes](crate::TaskProfile::size) of the tasks in flight, in nanoseconds, run
@@ -250,9 +250,9 @@ impl WorkerStats {
 
     /// How the tasks ended so far. Consistent at a quiet moment.
     pub fn counts(&self) -> Counts {
-        // The endings first: their Acquire makes visible what was counted before them.
+        // The ends first: their Acquire makes visible what was counted before them.
         self.pulse().endings.count();
-        self.counters.pending.count();
+        self.counters.kept.count();
         let outcome = |outcome: Outcome| self.counters.outcomes[outcome as usize].load(Relaxed);
         let mut counts = Counts {
             admitted: 0,
@@ -322,11 +322,11 @@ impl WorkerStats {
         }
     }
 
-    /// Lets selections hear of the ends that are pending.
+    /// Lets selections hear of so many ends that are pending; how many they have heard of then.
     #[cold]
-    fn publish(&self) {
+    fn publish(&self, pending: u64) -> u64 {
         self.pulse().publish_recent(self.latencies.mean(), self.is_failing());
-        self.pulse().endings.publish(&self.counters.pending);
+        self.pulse().endings.end_exclusive(pending)
     }
 
     #[inline]

@@ -16,13 +16,29 @@ pub struct Recorder {
     delay: u64,
     /// The clock at the last end that selections could hear of; 0 when the worker rests.
     published_at: u64,
+    /// Ends that selections could hear of.
+    published: u64,
+    /// Those since.
+    pending: u64,
     /// The capability whose history has changed since selections have heard of it.
     untold: Option<Option<Capability>>,
 }
 
 impl Recorder {
     pub(crate) fn new(worker: Arc<Worker>) -> Self {
-        Self { worker, disowned: false, delay: 0, published_at: 0, untold: None }
+        let stats = worker.stats();
+        let published = stats.pulse().endings.count();
+        // Those of a thread whose place this one takes.
+        let pending = stats.counters.kept.count().saturating_sub(published);
+        Self {
+            worker,
+            disowned: false,
+            delay: 0,
+            published_at: 0,
+            published,
+            pending,
+            untold: None,
+        }
     }
 
     /// The worker whose statistics this writes.
@@ -43,9 +59,9 @@ impl Recorder {
     /// Lets selections hear of all ends now.
     #[inline]
     pub fn publish(&mut self) {
-        let stats = self.worker.stats();
-        if stats.counters.pending.any() {
-            stats.publish();
+        if self.pending != 0 {
+            self.published = self.worker.stats().publish(self.pending);
+            self.pending = 0;
             self.tell(None);
         }
     }
@@ -102,11 +118,12 @@ impl Recorder {
                 // The start of the next, which is not due.
                 stats.set_busy_since(end.at);
             }
-            stats.pulse().endings.end_exclusive(&stats.counters.pending);
-            self.published_at = end.at;
+            self.published = stats.pulse().endings.end_exclusive(self.pending + 1);
+            (self.pending, self.published_at) = (0, end.at);
             self.tell(None);
         } else {
-            stats.counters.pending.add();
+            self.pending += 1;
+            stats.counters.kept.keep(self.published + self.pending);
             self.tell(Some(end.capability));
         }
     }
