@@ -161,8 +161,8 @@ impl Supervisor {
     /// of a second at the most. Workers that were still running when their pool was replaced are
     /// reported, and not waited for again.
     ///
-    /// May be called again: it waits for what was still running, and reports the messages that
-    /// have come since.
+    /// May be called again: it waits for what was still running of the pools that were not replaced,
+    /// and reports the messages that have come since.
     pub fn shutdown(&self, drain: Drain) -> ShutdownReport {
         self.family.enter(Phase::ShutDown);
         self.end(Until::after(drain.0))

@@ -74,9 +74,6 @@ impl<A: Actor> WorkerThread<A> {
             }
             self.worker.next_generation();
             match self.remake() {
-                Renewal::Failed if self.worker.stats().is_closed() => {
-                    return Renewal::Retired(RetireReason::ClosedWithoutActor);
-                }
                 Renewal::Failed => cause = Cause::FailedStart,
                 end => return end,
             }
@@ -99,8 +96,14 @@ impl<A: Actor> WorkerThread<A> {
                 Renewal::Made(actor)
             }
             Ok(Err(message)) => {
+                // Before it is told: who hears of it may close the worker, and that is a reason to try
+                // once more.
+                let closed = self.worker.stats().is_closed();
                 self.shared.tell_of(&self.worker, EventKind::StartFailed { message });
-                Renewal::Failed
+                match closed {
+                    true => Renewal::Retired(RetireReason::ClosedWithoutActor),
+                    false => Renewal::Failed,
+                }
             }
         }
     }
