@@ -3,7 +3,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle_core::sync::{hint, thread};
 use thiserror::Error;
@@ -146,7 +146,7 @@ impl<R, E> Reply<R, E> {
     /// # Errors
     /// When the task ended without one.
     pub fn wait(mut self) -> Result<R, AskError<E>> {
-        match self.look_for_a_while() {
+        match self.look_for_a_while(|| true) {
             Some(answer) => answer,
             None => self.0.recv().unwrap_or(Err(AskError::Taken)),
         }
@@ -161,12 +161,15 @@ impl<R, E> Reply<R, E> {
     /// # Errors
     /// [`AskError::TimedOut`], or when the task ended without an answer.
     pub fn wait_for(&mut self, time: Duration) -> Result<R, AskError<E>> {
-        if time >= WORTH_LOOKING
-            && let Some(answer) = self.look_for_a_while()
-        {
-            return answer;
+        let mut left = time;
+        if time >= WORTH_LOOKING {
+            let begun = Instant::now();
+            if let Some(answer) = self.look_for_a_while(|| begun.elapsed() < time) {
+                return answer;
+            }
+            left = time.saturating_sub(begun.elapsed());
         }
-        self.0.recv_timeout(time).unwrap_or_else(|error| {
+        self.0.recv_timeout(left).unwrap_or_else(|error| {
             Err(match error {
                 oneshot::RecvTimeoutError::Timeout => AskError::TimedOut,
                 oneshot::RecvTimeoutError::Disconnected => AskError::Taken,
@@ -174,14 +177,16 @@ impl<R, E> Reply<R, E> {
         })
     }
 
-    fn look_for_a_while(&mut self) -> Option<Answer<R, E>> {
+    fn look_for_a_while(&mut self, may_wait: impl Fn() -> bool) -> Option<Answer<R, E>> {
         for look in 0..LOOKS {
             if let Some(answer) = self.try_take() {
                 return Some(answer);
             }
             match look {
                 ..SPINS => (0..PAUSES.min(1 << look)).for_each(|_| hint::spin_loop()),
-                _ => thread::yield_now(),
+                // Others may have the core for long.
+                _ if may_wait() => thread::yield_now(),
+                _ => break,
             }
         }
         None

@@ -160,13 +160,13 @@ impl<T> Lanes<T> {
         self.receiver(lane).map_or(0, Receiver::len)
     }
 
-    /// Waits for a moment, until half of a full lane is empty. Who instead takes the first place that
+    /// Waits for a moment, and while it may, until half of a full lane is empty. Who instead takes the first place that
     /// becomes free finds the lane full again with the next task, and in between looks at the very
     /// cache line that the worker needs to take one, or sleeps and makes the worker wake it each time.
-    pub(super) fn await_room(&self, lane: Lane) {
+    pub(super) fn await_room(&self, lane: Lane, may_wait: impl Fn() -> bool) {
         let sender = self.sender(lane);
         for _ in 0..LOOKS_FOR_ROOM {
-            if sender.len() <= self.capacity / 2 {
+            if sender.len() <= self.capacity / 2 || !may_wait() {
                 return;
             }
             thread::yield_now();

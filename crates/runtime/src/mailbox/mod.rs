@@ -24,7 +24,7 @@ mod wait;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use raddle_core::sync::channel::{
@@ -141,17 +141,21 @@ impl<T> Mailbox<T> {
     ) -> Result<(), Full<T>> {
         // The mailbox holds both ends of its channels, so that none is ever disconnected.
         let sender = self.lanes.sender(lane);
-        if matches!(overflow, Overflow::Block | Overflow::BlockFor(_)) {
-            self.lanes.await_room(lane);
-        }
         match overflow {
-            Overflow::Block => sender.send(task).map_err(|error| Full(error.0)),
-            Overflow::BlockFor(limit) => match sender.send_timeout(task, *limit) {
-                Ok(()) => Ok(()),
-                Err(SendTimeoutError::Timeout(task) | SendTimeoutError::Disconnected(task)) => {
-                    Err(Full(task))
+            Overflow::Block => {
+                self.lanes.await_room(lane, || true);
+                sender.send(task).map_err(|error| Full(error.0))
+            }
+            Overflow::BlockFor(limit) => {
+                let begun = Instant::now();
+                self.lanes.await_room(lane, || begun.elapsed() < *limit);
+                match sender.send_timeout(task, limit.saturating_sub(begun.elapsed())) {
+                    Ok(()) => Ok(()),
+                    Err(SendTimeoutError::Timeout(task) | SendTimeoutError::Disconnected(task)) => {
+                        Err(Full(task))
+                    }
                 }
-            },
+            }
             Overflow::DropOldest => loop {
                 if let Some(oldest) = self.lanes.take(lane) {
                     self.worker.give_up();
