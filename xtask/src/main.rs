@@ -39,6 +39,12 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
+    /// raddle beside its peers, in a table: some ten minutes on a machine with nothing else to do.
+    Peers {
+        /// What `raddle-peers compare --help` tells: `--rounds`, `--only`, `--quick`, `--json` and more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -60,6 +66,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Loom => loom(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
+        Chore::Peers { options } => peers(&shell, "compare", &options)?,
     }
     Ok(())
 }
@@ -100,6 +107,16 @@ fn lint(shell: &Shell) -> xshell::Result<()> {
 fn loom(shell: &Shell) -> xshell::Result<()> {
     let run = "--nocapture";
     with_loom(cmd!(shell, "cargo test --profile loom -p raddle-loom-tests -- {run}")).run()
+}
+
+/// pingora among them, where there is the cmake that its compression library is built with.
+fn peers(shell: &Shell, command: &str, options: &[String]) -> xshell::Result<()> {
+    let cmake = cmd!(shell, "cmake --version").quiet().ignore_stdout().ignore_stderr();
+    let features = cmake.run().is_ok().then_some("--features=pingora");
+    if features.is_none() {
+        eprintln!("xtask: there is no cmake, so pingora is left out");
+    }
+    cmd!(shell, "cargo run --release -p raddle-peers {features...} -- {command} {options...}").run()
 }
 
 /// The command with loom's types behind the facade, in a target folder of its own so that the

@@ -1,0 +1,51 @@
+//! raddle beside what is used today instead of it.
+//!
+//! `compare` measures every contender of every scenario, each sample in a process of its own, and
+//! prints tables and what was to be shown; `cargo xtask peers` runs it in a release build.
+
+mod compare;
+mod error;
+mod figures;
+mod harness;
+mod peers;
+mod process;
+mod scenario;
+mod versions;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::PeersError;
+
+#[derive(Parser)]
+#[command(name = "raddle-peers", about = "raddle beside its peers")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures every contender of every scenario, in rounds, and prints tables.
+    Compare(compare::Arguments),
+    /// Measures one contender of one scenario once, and prints a line of JSON.
+    Measure(scenario::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("raddle-peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), PeersError> {
+    match command {
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Measure(arguments) => scenario::run(&arguments),
+    }
+}

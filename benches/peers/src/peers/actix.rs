@@ -1,0 +1,113 @@
+//! actix: an actor in an arbiter, and its pool of threads, the `SyncArbiter`.
+
+use std::sync::mpsc;
+use std::thread;
+
+use actix::{Actor, Addr, Context, Handler, Message, SyncArbiter, SyncContext, System};
+use futures::executor::block_on;
+
+use crate::figures::Figures;
+use crate::harness::{Asking, Driver, Duty, MAILBOX, Task};
+
+impl Message for Task {
+    type Result = ();
+}
+
+struct Worker<D: Duty>(&'static D);
+
+impl<D: Duty + Unpin> Actor for Worker<D> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl<D: Duty + Unpin> Handler<Task> for Worker<D> {
+    type Result = ();
+
+    fn handle(&mut self, task: Task, _: &mut Self::Context) {
+        self.0.run(task);
+    }
+}
+
+/// One actor. A tell is `do_send`, which never waits for room.
+pub fn actor<R: Driver>(driver: R) -> R::Outcome
+where
+    R::Duty: Unpin,
+{
+    let duty = driver.crew().next();
+    let address = in_a_system(move || Worker(duty).start());
+    driver.by_threads(|| {
+        let address = address.clone();
+        move |task| address.do_send(task)
+    })
+}
+
+struct SyncWorker<D: Duty>(&'static D);
+
+impl<D: Duty + Unpin> Actor for SyncWorker<D> {
+    type Context = SyncContext<Self>;
+}
+
+impl<D: Duty + Unpin> Handler<Task> for SyncWorker<D> {
+    type Result = ();
+
+    fn handle(&mut self, task: Task, _: &mut Self::Context) {
+        self.0.run(task);
+    }
+}
+
+/// A `SyncArbiter`: an actor a thread behind one queue.
+pub fn sync_arbiter<R: Driver>(driver: R) -> R::Outcome
+where
+    R::Duty: Unpin,
+{
+    let (workers, crew) = (driver.workers(), driver.crew());
+    let address = in_a_system(move || SyncArbiter::start(workers, move || SyncWorker(crew.next())));
+    driver.by_threads(|| {
+        let address = address.clone();
+        move |task| address.do_send(task)
+    })
+}
+
+struct Echo;
+
+struct Number(u64);
+
+impl Message for Number {
+    type Result = u64;
+}
+
+impl Actor for Echo {
+    type Context = Context<Self>;
+}
+
+impl Handler<Number> for Echo {
+    type Result = u64;
+
+    fn handle(&mut self, number: Number, _: &mut Self::Context) -> u64 {
+        number.0
+    }
+}
+
+/// Asks an actor from outside its system.
+pub fn ask(asking: &Asking) -> Figures {
+    let address = in_a_system(|| Echo.start());
+    asking.measure(|number| block_on(address.send(Number(number))).expect("the actor answers"))
+}
+
+/// Starts an actor in a system on a thread of its own.
+fn in_a_system<A: Actor>(start: impl FnOnce() -> Addr<A> + Send + 'static) -> Addr<A>
+where
+    Addr<A>: Send,
+{
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let system = System::new();
+        let address = system.block_on(async { start() });
+        sender.send(address).expect("the starter waits");
+        system.run().expect("the system runs until the process ends");
+    });
+    receiver.recv().expect("the system starts")
+}

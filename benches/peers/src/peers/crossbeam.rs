@@ -1,0 +1,117 @@
+//! Pools by hand over crossbeam's channels.
+
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_utils::Backoff;
+
+use crate::figures::Figures;
+use crate::harness::{Asking, Driver, Duty, MAILBOX, Rotation, Task};
+
+/// A channel and a thread for each worker, in turn.
+pub fn own_channels<R: Driver>(driver: R) -> R::Outcome {
+    let senders: Vec<Sender<Task>> = (0..driver.workers())
+        .map(|_| {
+            let (sender, receiver) = bounded(MAILBOX);
+            serve(receiver, driver.crew().next());
+            sender
+        })
+        .collect();
+    driver.by_threads(|| {
+        let mut turns = Rotation::new(senders.clone());
+        move |task| turns.next().send(task).expect("the worker is there")
+    })
+}
+
+/// One channel for all workers; with one worker, the bare channel.
+pub fn shared_channel<R: Driver>(driver: R) -> R::Outcome {
+    let (sender, receiver) = bounded(MAILBOX);
+    for _ in 0..driver.workers() {
+        serve(receiver.clone(), driver.crew().next());
+    }
+    driver.by_threads(|| {
+        let sender = sender.clone();
+        move |task| sender.send(task).expect("a worker is there")
+    })
+}
+
+fn serve<D: Duty>(tasks: Receiver<Task>, duty: &'static D) {
+    thread::spawn(move || tasks.iter().for_each(|task| duty.run(task)));
+}
+
+/// How one side waits for the other.
+type Wait = fn(&Receiver<u64>) -> Option<u64>;
+
+/// Both sides look again and again.
+pub fn ask_spinning(asking: &Asking) -> Figures {
+    ask(asking, |receiver| {
+        loop {
+            match receiver.try_recv() {
+                Ok(number) => return Some(number),
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+    })
+}
+
+/// Both sides look for a while, then give the core away, then sleep.
+pub fn ask_backoff(asking: &Asking) -> Figures {
+    ask(asking, |receiver| {
+        let backoff = Backoff::new();
+        loop {
+            match receiver.try_recv() {
+                Ok(number) => return Some(number),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if backoff.is_completed() => return receiver.recv().ok(),
+                Err(TryRecvError::Empty) => backoff.snooze(),
+            }
+        }
+    })
+}
+
+/// Both sides block as the channel does.
+pub fn ask_blocking(asking: &Asking) -> Figures {
+    ask(asking, |receiver| receiver.recv().ok())
+}
+
+/// The asker keeps one channel for its answers, which is the leanest: no slot an ask.
+fn ask(asking: &Asking, wait: Wait) -> Figures {
+    let (sender, receiver) = bounded(MAILBOX);
+    let (answer, answers) = bounded(1);
+    thread::spawn(move || {
+        while let Some(number) = wait(&receiver) {
+            answer.send(number).expect("the asker is there");
+        }
+    });
+    asking.measure(|number| {
+        sender.send(number).expect("the worker is there");
+        wait(&answers).expect("the worker answers")
+    })
+}
+
+/// As [`ask_spinning`], but with a slot from the allocator for each answer, so that any number of
+/// askers may ask.
+pub fn ask_spinning_oneshot(asking: &Asking) -> Figures {
+    let (sender, receiver) = bounded::<(u64, oneshot::Sender<u64>)>(MAILBOX);
+    thread::spawn(move || {
+        loop {
+            match receiver.try_recv() {
+                Ok((number, answer)) => answer.send(number).expect("the asker is there"),
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    });
+    asking.measure(|number| {
+        let (answer, answered) = oneshot::channel();
+        sender.send((number, answer)).expect("the worker is there");
+        loop {
+            match answered.try_recv() {
+                Ok(number) => return number,
+                Err(oneshot::TryRecvError::Empty) => std::hint::spin_loop(),
+                Err(oneshot::TryRecvError::Disconnected) => panic!("the worker answers"),
+            }
+        }
+    })
+}

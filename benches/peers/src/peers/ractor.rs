@@ -1,0 +1,141 @@
+//! ractor: actors in tasks, in turn by hand and behind its factory. Their mailboxes have no bound.
+
+use ::ractor::factory::queues::DefaultQueue;
+use ::ractor::factory::routing::{QueuerRouting, RoundRobinRouting, Router};
+use ::ractor::factory::{self, Factory, FactoryArguments, FactoryRef, Job, WorkerId};
+use ::ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use futures::executor::block_on;
+
+use crate::figures::Figures;
+use crate::harness::{Asking, Driver, Duty, Rotation, Task, tokio_runtime};
+
+struct Worker<D: Duty>(&'static D);
+
+impl<D: Duty> Actor for Worker<D> {
+    type Msg = Task;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Task>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Task>,
+        task: Task,
+        _: &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        self.0.run_async(task).await;
+        Ok(())
+    }
+}
+
+/// Actors in turn.
+pub fn actors<R: Driver>(driver: R) -> R::Outcome {
+    let runtime = tokio_runtime();
+    let actors: Vec<_> = (0..driver.workers())
+        .map(|_| {
+            let spawned = Actor::spawn(None, Worker(driver.crew().next()), ());
+            runtime.block_on(spawned).expect("the actor starts").0
+        })
+        .collect();
+    driver.by_threads(|| {
+        let mut turns = Rotation::new(actors.clone());
+        move |task| turns.next().cast(task).expect("the actor is there")
+    })
+}
+
+struct FactoryWorker<D: Duty>(&'static D);
+
+impl<D: Duty> factory::Worker for FactoryWorker<D> {
+    type Key = ();
+    type Message = Task;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        _: WorkerId,
+        _: &FactoryRef<(), Task>,
+        (): (),
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _: WorkerId,
+        _: &FactoryRef<(), Task>,
+        job: Job<(), Task>,
+        _: &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        self.0.run_async(job.msg).await;
+        Ok(())
+    }
+}
+
+/// Its factory with one queue, from which a worker takes when it is done.
+pub fn factory_queuer<R: Driver>(driver: R) -> R::Outcome {
+    in_a_factory(driver, QueuerRouting::default())
+}
+
+/// Its factory with a queue for each worker.
+pub fn factory_round_robin<R: Driver>(driver: R) -> R::Outcome {
+    in_a_factory(driver, RoundRobinRouting::default())
+}
+
+fn in_a_factory<R: Driver>(driver: R, router: impl Router<(), Task>) -> R::Outcome {
+    let runtime = tokio_runtime();
+    let crew = driver.crew();
+    let factory =
+        Factory::<(), Task, (), FactoryWorker<R::Duty>, _, DefaultQueue<(), Task>>::default();
+    let arguments = FactoryArguments::builder()
+        .worker_builder(Box::new(factory::worker_builder(move |_| {
+            (FactoryWorker(crew.next()), ())
+        })))
+        .queue(DefaultQueue::default())
+        .router(router)
+        .num_initial_workers(driver.workers())
+        .build();
+    let spawned = runtime.block_on(Actor::spawn(None, factory, arguments));
+    let (factory, _) = spawned.expect("the factory starts");
+    driver.by_threads(|| {
+        let factory = factory.clone();
+        move |task| factory.dispatch((), task).expect("the factory is there")
+    })
+}
+
+struct Echo;
+
+struct Number(u64, RpcReplyPort<u64>);
+
+impl Actor for Echo {
+    type Msg = Number;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Number>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Number>,
+        Number(number, port): Number,
+        _: &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        port.send(number)?;
+        Ok(())
+    }
+}
+
+/// Asks an actor from outside the runtime.
+pub fn ask(asking: &Asking) -> Figures {
+    let runtime = tokio_runtime();
+    let (echo, _) = runtime.block_on(Actor::spawn(None, Echo, ())).expect("the actor starts");
+    asking.measure(|number| {
+        let answer = echo.call(|port| Number(number, port), None);
+        block_on(answer).expect("the actor is there").expect("the actor answers")
+    })
+}

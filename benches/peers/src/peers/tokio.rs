@@ -1,0 +1,64 @@
+//! tokio: a task a worker behind its channel, and a task a task.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::figures::Figures;
+use crate::harness::{
+    Asking, Crew, Driver, Duty, Inlet, MAILBOX, Rotation, Task, Throughput, tokio_runtime,
+};
+
+impl Inlet for Rotation<mpsc::Sender<Task>> {
+    async fn send(&mut self, task: Task) {
+        self.next().send(task).await.expect("the worker is there");
+    }
+}
+
+/// A task for each worker, in turn.
+pub fn tasks<R: Driver>(driver: R) -> R::Outcome {
+    let runtime = tokio_runtime();
+    let senders: Vec<_> = (0..driver.workers())
+        .map(|_| {
+            let (sender, mut receiver) = mpsc::channel(MAILBOX);
+            let duty = driver.crew().next();
+            runtime.spawn(async move {
+                while let Some(task) = receiver.recv().await {
+                    duty.run_async(task).await;
+                }
+            });
+            sender
+        })
+        .collect();
+    driver.by_tasks(&runtime, || Rotation::new(senders.clone()))
+}
+
+struct Spawner<D: Duty>(Crew<D>);
+
+impl<D: Duty> Inlet for Spawner<D> {
+    async fn send(&mut self, task: Task) {
+        let crew = self.0;
+        tokio::spawn(async move { crew.here().run(task) });
+    }
+}
+
+/// A task of the runtime for each task. How many work at a time is the runtime's to know.
+pub fn spawn(throughput: Throughput) -> Figures {
+    let runtime = tokio_runtime();
+    let crew = throughput.crew();
+    throughput.by_tasks(&runtime, || Spawner(crew))
+}
+
+/// Asks a task from outside the runtime, which answers by its oneshot channel.
+pub fn ask(asking: &Asking) -> Figures {
+    let runtime = tokio_runtime();
+    let (sender, mut receiver) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(MAILBOX);
+    runtime.spawn(async move {
+        while let Some((number, answer)) = receiver.recv().await {
+            answer.send(number).expect("the asker is there");
+        }
+    });
+    asking.measure(|number| {
+        let (answer, answered) = oneshot::channel();
+        sender.blocking_send((number, answer)).expect("the worker is there");
+        answered.blocking_recv().expect("the worker answers")
+    })
+}
