@@ -45,6 +45,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Latencies of raddle and its peers under a load that arrives on schedule: some ten minutes.
+    Openloop {
+        /// What `raddle-peers openloop --help` tells: `--seconds`, `--seed`, `--out` and more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -67,6 +73,8 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
+        Chore::Peers { options } => peers(&shell, "compare", &options)?,
+        Chore::Openloop { options } => peers(&shell, "openloop", &options)?,
     }
     Ok(())
 }

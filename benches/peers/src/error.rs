@@ -44,6 +44,14 @@ pub enum PeersError {
         /// Why.
         source: std::io::Error,
     },
+    /// A picture could not be drawn.
+    #[error("{path} could not be drawn: {reason}")]
+    Draw {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The value, when it is between these.

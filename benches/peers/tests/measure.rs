@@ -55,12 +55,28 @@ fn a_comparison_prints_what_it_was_asked_for_and_no_more() {
 }
 
 #[test]
+fn an_open_loop_tells_what_became_of_every_task() {
+    for contender in ["raddle", "crossbeam shared", "kameo ActorPool"] {
+        let output = peers(&["openloop-sample", "slow", contender, "--load=40", "--seconds=0.2"]);
+        assert!(output.status.success(), "{contender}: {output:?}");
+        let sample: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("the line is a sample");
+        assert!(sample["given"].as_u64() > sample["unfinished"].as_u64(), "{sample}");
+        let percentiles = sample["percentiles"].as_array().expect("there are percentiles");
+        let values = percentiles.iter().map(|pair| pair[1].as_f64().expect("a number"));
+        assert!(values.clone().is_sorted() && values.clone().count() > 70, "{sample}");
+    }
+}
+
+#[test]
 fn mistakes_are_told_with_what_is_allowed() {
     for (arguments, told) in [
         (&["measure", "tell/9", "raddle"][..], "there are tell/1, "),
         (&["measure", "tell/1", "erlang"][..], "it has raddle, crossbeam, "),
         (&["measure", "tell/1", "raddle", "--seconds=0"][..], "allowed is 0.001 to 60"),
         (&["compare", "--only=erlang"][..], "nothing to measure"),
+        (&["openloop", "--only=erlang"][..], "nothing to measure"),
+        (&["openloop-sample", "slow", "erlang"][..], "it has raddle, raddle power_of_two, "),
     ] {
         let output = peers(arguments);
         assert!(!output.status.success());

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 pub use results::median;
 pub use run::run;
+pub use verdicts::{Bound, Verdict, print};
 
 /// Measures every contender of every scenario.
 #[derive(Debug, clap::Args)]

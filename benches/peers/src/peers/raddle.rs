@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use raddle::core::Reservation;
 use raddle::prelude::{
-    Actor, AskError, Balancer, Context, Outcome, Pool, Reply, Roster, StrategyName, TaskProfile,
-    WaitStrategy, WorkerSpec,
+    Actor, AskError, BalancerConfig, Context, Outcome, Pool, Reply, Roster, StrategyName,
+    TaskProfile, WaitStrategy, WorkerSpec,
 };
 
 use crate::figures::Figures;
@@ -95,7 +95,7 @@ fn ask(
 /// The balancer alone: selects, reserves and releases.
 pub fn select(selecting: &Selecting, strategy: StrategyName) -> Figures {
     let roster = warm_roster(selecting.targets);
-    let balancer = Balancer::new(strategy.build());
+    let balancer = BalancerConfig::new(strategy).build().expect("the defaults have no mistakes");
     balancer.refresh(&roster);
     let task = TaskProfile::default();
     selecting.measure(|| {
