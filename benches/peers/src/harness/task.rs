@@ -2,7 +2,7 @@ use std::hint::black_box;
 use std::str::FromStr;
 use std::time::Instant;
 
-/// A task: a number, which its worker's duty knows how to take. A [`Spinner`](super::Spinner)'s are
+/// A task: a number, which its worker's duty knows how to take. A spinner's are
 /// rounds of arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task(pub u64);

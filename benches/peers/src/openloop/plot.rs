@@ -67,12 +67,12 @@ fn range(stage: &Stage) -> std::ops::Range<f64> {
     if least < most { least * 0.9..most * 1.1 } else { 1.0..10.0 }
 }
 
-/// raddle's are thick and in reds, the peers' thin and in other colours.
+/// raddle's are thick and in reds, the peers' thinner and in other colours.
 fn style(row: &Row, at: usize) -> ShapeStyle {
     if row.contender.starts_with(super::contenders::OURS) {
-        HSLColor((0.94 + 0.03 * at as f64).fract(), 0.9, 0.35 + 0.04 * at as f64).stroke_width(3)
+        HSLColor((0.94 + 0.03 * at as f64).fract(), 0.9, 0.35 + 0.04 * at as f64).stroke_width(4)
     } else {
-        HSLColor(0.25 + 0.06 * (at % 10) as f64, 0.6, 0.42).stroke_width(1)
+        HSLColor(0.2 + 0.06 * (at % 10) as f64, 0.7, [0.3, 0.5][at % 2]).stroke_width(2)
     }
 }
 
