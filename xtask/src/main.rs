@@ -73,7 +73,6 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
-        Chore::Peers { options } => peers(&shell, "compare", &options)?,
         Chore::Openloop { options } => peers(&shell, "openloop", &options)?,
     }
     Ok(())
