@@ -216,9 +216,7 @@ mod tests {
     #[test]
     fn who_spins_looks_around_now_and_then_and_who_yields_at_each_look() {
         let mut waiter = Waiter::new(WaitStrategy::Yield);
-        let mut yields =
-            |count: u32| (0..count).filter(|_| matches!(waiter.step(), Step::Yield)).count() as u32;
-        assert_eq!((yields(SPINS), yields(100)), (0, 100));
+        assert!((0..100).all(|_| matches!(waiter.step(), Step::Yield)));
         let mut waiter = Waiter::new(WaitStrategy::Spin);
         let yields = (0..1_600).filter(|_| matches!(waiter.step(), Step::Yield)).count();
         assert_eq!(yields, 100, "it must see that it is closed");

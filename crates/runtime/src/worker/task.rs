@@ -76,14 +76,15 @@ impl<A: Actor> WorkerThread<A> {
             at: end,
             ..Finished::new(outcome)
         });
-        // Who is answered may have the next task at once: it is to find this worker idle.
+        // Who is answered may have the next task at once: it is to find this worker idle. And nobody is
+        // to wait with what it has heard for as long as it takes to make an actor anew.
         let goes_on = outcome != Outcome::Panicked && !stopping;
-        if reply.is_some() {
+        if reply.is_some() || !goes_on {
             self.recorder.publish();
-            if goes_on && self.worker.stats().in_flight() == 0 {
-                self.recorder.rest(end);
-                self.inbox.rested();
-            }
+        }
+        if reply.is_some() && goes_on && self.worker.stats().in_flight() == 0 {
+            self.recorder.rest(end);
+            self.inbox.rested();
         }
         if let Some(slot) = key {
             self.shared.release_key(slot, self.seat);
