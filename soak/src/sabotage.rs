@@ -1,5 +1,5 @@
 use clap::ValueEnum;
-use raddle::core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use raddle::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle::core::{Candidates, Roster, TaskProfile};
 use raddle::prelude::Strategy;
 
@@ -84,9 +84,9 @@ impl Saboteur {
     }
 }
 
-/// A strategy that takes a place at a worker for ever.
-#[derive(Debug)]
-pub struct Occupying;
+/// A strategy that takes one place at a worker for ever, however often it is refreshed.
+#[derive(Debug, Default)]
+pub struct Occupying(AtomicBool);
 
 impl Strategy for Occupying {
     fn name(&self) -> &'static str {
@@ -98,7 +98,9 @@ impl Strategy for Occupying {
     }
 
     fn refresh(&self, roster: &Roster) {
-        if let Some(place) = roster.candidates(None).take(0, None) {
+        if !self.0.swap(true, Relaxed)
+            && let Some(place) = roster.candidates(None).take(0, None)
+        {
             let _ = place.detach();
         }
     }
