@@ -1,5 +1,5 @@
 use super::writer::Writer;
-use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Capability, Tracking};
 
 /// A table by capability, with one place more for the tasks that name none.
@@ -14,20 +14,19 @@ pub(crate) fn place(capability: Option<Capability>) -> usize {
 /// How well a worker has done with each capability: a decayed average of 1.5 for a fast success,
 /// 1.2 for a success and 0.5 for a failure, starting at 1.0.
 #[derive(Debug)]
-pub(super) struct History(Box<[AtomicU32]>);
+pub(super) struct History(Box<[AtomicU64]>);
 
 pub(super) const START: f32 = 1.0;
 
 impl History {
     pub(super) fn new(enabled: bool) -> Self {
         let places = if enabled { PLACES } else { 0 };
-        Self((0..places).map(|_| AtomicU32::new(START.to_bits())).collect())
+        Self((0..places).map(|_| AtomicU64::new(f64::from(START).to_bits())).collect())
     }
 
     #[inline]
     pub(super) fn get(&self, capability: Option<Capability>) -> f64 {
-        let history = self.0.get(place(capability));
-        f64::from(history.map_or(START, |h| f32::from_bits(h.load(Relaxed))))
+        self.0.get(place(capability)).map_or(f64::from(START), |h| f64::from_bits(h.load(Relaxed)))
     }
 
     #[inline]
@@ -47,9 +46,6 @@ impl History {
             (false, _) => 0.5,
         };
         let decay = tracking.history_decay;
-        W::replace_small(history, |bits| {
-            let h = f64::from(f32::from_bits(bits));
-            ((h * decay + score * (1.0 - decay)) as f32).to_bits()
-        });
+        W::update(history, |h| h * decay + score * (1.0 - decay));
     }
 }

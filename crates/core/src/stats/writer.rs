@@ -12,8 +12,6 @@ pub(crate) trait Writer {
     fn maximum(maximum: &AtomicU64, value: u64);
     /// Replaces a word by a function of it.
     fn replace(word: &AtomicU64, next: impl Fn(u64) -> u64);
-    /// Replaces a small word by a function of it.
-    fn replace_small(word: &AtomicU32, next: impl Fn(u32) -> u32);
     /// Replaces an `f64` kept as bits by a function of it.
     #[inline]
     fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
@@ -55,11 +53,6 @@ impl Writer for Exclusive {
     }
 
     #[inline]
-    fn replace_small(word: &AtomicU32, next: impl Fn(u32) -> u32) {
-        word.store(next(word.load(Relaxed)), Relaxed);
-    }
-
-    #[inline]
     fn push(ring: &LatencyRing, latency: u64) -> Option<u64> {
         ring.push_exclusive(latency);
         None
@@ -87,17 +80,6 @@ impl Writer for Shared {
 
     #[inline]
     fn replace(word: &AtomicU64, next: impl Fn(u64) -> u64) {
-        let mut seen = word.load(Relaxed);
-        for _ in 0..ATTEMPTS {
-            match word.compare_exchange(seen, next(seen), Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
-        }
-    }
-
-    #[inline]
-    fn replace_small(word: &AtomicU32, next: impl Fn(u32) -> u32) {
         let mut seen = word.load(Relaxed);
         for _ in 0..ATTEMPTS {
             match word.compare_exchange(seen, next(seen), Relaxed, Relaxed) {
