@@ -320,6 +320,7 @@ impl<T> Inbox<T> {
                 recorder.awake();
                 waiter.woken();
             }
+            Step::Look => hint::spin_loop(),
             _ => thread::yield_now(),
         }
         true
