@@ -315,10 +315,11 @@ impl<T> Inbox<T> {
         match step {
             Step::Park if recorder.fall_asleep(held) => {
                 sleepers.enter();
+                let since = Instant::now();
                 let _ = mailbox.token.1.recv();
                 sleepers.leave();
                 recorder.awake();
-                waiter.woken();
+                waiter.woken(since.elapsed());
             }
             Step::Look => hint::spin_loop(),
             _ => thread::yield_now(),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// How a worker without tasks waits for the next.
@@ -49,6 +51,10 @@ const LOOK_AROUND: u32 = 16;
 /// Looks in vain after which a worker says that it has nothing to do: what others need to know of one
 /// that waits for less than half a microsecond is not worth the cache lines.
 const RESTS_AFTER: u32 = 1;
+
+/// Who slept for less than this would have found a task by looking for as long: it looks as often as it
+/// may from then on.
+const SHORT_SLEEP: Duration = Duration::from_micros(100);
 
 /// What to do before the next look.
 pub(super) enum Step {
@@ -136,7 +142,13 @@ impl Waiter {
     }
 
     /// The worker was woken: there is something, here or at a sibling, that is worth a look around.
-    pub(super) fn woken(&mut self) {
+    /// After so short a sleep it had better not slept.
+    pub(super) fn woken(&mut self, slept: Duration) {
+        if let WaitStrategy::YieldThenPark { looks } = self.strategy
+            && slept < SHORT_SLEEP
+        {
+            self.patience = looks;
+        }
         self.looks = 0;
         self.woken = true;
     }
@@ -204,6 +216,12 @@ mod tests {
             waiter.found();
         }
         assert_eq!(looks(&mut waiter), 64);
+        let in_vain: Vec<_> = (0..3).map(|_| looks(&mut waiter)).collect();
+        waiter.woken(SHORT_SLEEP);
+        let after_a_long_sleep = looks(&mut waiter);
+        waiter.woken(SHORT_SLEEP / 2);
+        assert_eq!((in_vain, after_a_long_sleep), (vec![32, 16, 8], 4));
+        assert_eq!(looks(&mut waiter), 64, "after a short one");
     }
 
     #[test]
@@ -237,7 +255,7 @@ mod tests {
                 })
                 .count();
             assert_eq!(around as u32, 1 + looks / LOOK_AROUND, "of {looks}");
-            waiter.woken();
+            waiter.woken(SHORT_SLEEP);
             assert!(waiter.looks_around() && waiter.is_eager());
         }
     }
