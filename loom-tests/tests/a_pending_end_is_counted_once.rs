@@ -84,7 +84,7 @@ impl Account for Roster {
         only(self).stats().counts().completed
     }
     fn find(&self) -> bool {
-        self.candidates(None).find_idle(7, |_, _| true).is_some()
+        self.candidates(None).find_idle(7, |_, _, _| true).is_some()
     }
 }
 

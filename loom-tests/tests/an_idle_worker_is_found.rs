@@ -64,7 +64,7 @@ impl Idle for Roster {
         drop(place);
     }
     fn find(&self) -> bool {
-        self.candidates(None).find_idle(7, |_, _| true).is_some()
+        self.candidates(None).find_idle(7, |_, _, _| true).is_some()
     }
 }
 

@@ -24,6 +24,8 @@ const SAMPLED: u64 = 8;
 /// The weight of a sample.
 const GAIN: f64 = 1.0 / 16.0;
 const UNKNOWN: u64 = 0;
+/// So many times the pool's mean is slow.
+const SLOW: f64 = 3.0;
 
 impl Baseline {
     pub(crate) fn new() -> Self {
@@ -56,6 +58,12 @@ impl Baseline {
     #[inline]
     pub fn of(&self, capability: Option<Capability>) -> Option<f64> {
         known(&self.by_capability[place(capability)])
+    }
+
+    /// Whether a latency is that of a slow worker.
+    #[inline]
+    pub(crate) fn is_exceeded_by(&self, latency: u64) -> bool {
+        self.overall().is_some_and(|mean| latency as f64 > SLOW * mean)
     }
 
     /// Whether a worker's success with this ordinal number should be recorded here: the first

@@ -111,8 +111,9 @@ impl<'r> Candidates<'r> {
 
     /// The index of an idle candidate that is `wanted`: that has nothing in flight and is not
     /// closed. One is drawn by `random`; where it is not listed as idle, the listed ones of its 64
-    /// neighbours are looked at, drawn in turn, and then those of the next 64. `wanted` is told
-    /// whether it is asked for the one that was drawn first, which each is as often as any other.
+    /// neighbours are looked at, drawn in turn, and then those of the next 64. `wanted` is told the
+    /// index, and whether it is asked for the one that was drawn first, which each is as often as any
+    /// other.
     ///
     /// `None` when none is listed, or when none of the first eight that are turns out to be idle and
     /// wanted. An idle worker that is not listed yet is being listed by whoever ended its last
@@ -126,7 +127,7 @@ impl<'r> Candidates<'r> {
     pub fn find_idle(
         &self,
         random: u64,
-        mut wanted: impl FnMut(&Signals<'r>, bool) -> bool,
+        mut wanted: impl FnMut(usize, &Signals<'r>, bool) -> bool,
     ) -> Option<usize> {
         let drawn = scaled(random, self.len());
         let (home, bit) = self.set.locate(drawn)?;
@@ -134,7 +135,7 @@ impl<'r> Candidates<'r> {
         if block.listed() >> bit & 1 != 0 {
             let signals = block.signals_at(bit, self.place);
             if signals.in_flight() == 0 {
-                if wanted(&signals, true) {
+                if wanted(drawn, &signals, true) {
                     return Some(drawn);
                 }
             } else {
@@ -150,7 +151,7 @@ impl<'r> Candidates<'r> {
         home: usize,
         seen: u32,
         mut random: u64,
-        mut wanted: impl FnMut(&Signals<'r>, bool) -> bool,
+        mut wanted: impl FnMut(usize, &Signals<'r>, bool) -> bool,
     ) -> Option<usize> {
         let blocks = &self.set.blocks;
         let mut looks = 1;
@@ -167,11 +168,11 @@ impl<'r> Candidates<'r> {
                 let nth = scaled(random, listed.count_ones() as usize);
                 let bit = nth_set_bit(listed, nth as u32);
                 listed &= !(1 << bit);
-                let signals = block.signals_at(bit, self.place);
+                let (index, signals) = (block.index_of(bit), block.signals_at(bit, self.place));
                 if signals.in_flight() != 0 {
-                    self.worker(block.index_of(bit)).unlist();
-                } else if wanted(&signals, false) {
-                    return Some(block.index_of(bit));
+                    self.worker(index).unlist();
+                } else if wanted(index, &signals, false) {
+                    return Some(index);
                 }
             }
         }

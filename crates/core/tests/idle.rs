@@ -35,7 +35,7 @@ fn mixed(number: u64) -> u64 {
 fn found(candidates: &Candidates<'_>, random: u64, count: u64) -> Vec<usize> {
     let numbers = (1..=count).map(|number| mixed(random.wrapping_add(number)));
     let mut found: Vec<_> =
-        numbers.filter_map(|number| candidates.find_idle(number, |_, _| true)).collect();
+        numbers.filter_map(|number| candidates.find_idle(number, |_, _, _| true)).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -73,9 +73,9 @@ proptest! {
             found(&candidates, random, 1_000);
             let idle_ones = idle(&candidates);
             prop_assert_eq!(&found(&candidates, random, 6_000), &idle_ones);
-            let first = candidates.find_idle(random, |_, _| true);
+            let first = candidates.find_idle(random, |_, _, _| true);
             prop_assert_eq!(first.is_some(), !idle_ones.is_empty(), "at once, nothing being stale");
-            prop_assert_eq!(candidates.find_idle(random, |_, _| false), None);
+            prop_assert_eq!(candidates.find_idle(random, |_, _, _| false), None);
             drop(held);
             prop_assert_eq!(found(&candidates, random, 6_000).len(), candidates.len());
         }

@@ -377,6 +377,7 @@ impl<'s> Engine<'s> {
         if server.hangs() || server.recorder.worker().stats().is_failing() {
             return None;
         }
+        let own_mean = server.recorder.worker().stats().recent_mean();
         let count = self.servers.len();
         let first = rng.usize(..count);
         let candidates = (first..count).chain(0..first).take(LOOKED_AT);
@@ -384,8 +385,12 @@ impl<'s> Engine<'s> {
             let capabilities = |index: usize| self.truth.workers()[index].worker.capabilities();
             capabilities(worker) == capabilities(thief)
         };
+        let sooner = |worker: usize| {
+            let stats = self.truth.workers()[worker].worker.stats();
+            stats.is_sooner_than(own_mean, self.now)
+        };
         let from = candidates
-            .filter(|worker| *worker != thief && alike(*worker))
+            .filter(|worker| *worker != thief && alike(*worker) && !sooner(*worker))
             .find(|worker| self.servers[*worker].queue.iter().any(|task| !task.keyed))?;
         let position = self.servers[from].queue.iter().position(|task| !task.keyed)?;
         let task = self.servers[from].queue.remove(position)?;

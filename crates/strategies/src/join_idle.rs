@@ -1,7 +1,7 @@
 use raddle_core::{Candidates, Signals, TaskProfile};
 
 use crate::delay::{STALE, STALE_MEANS};
-use crate::power_of_two::two;
+use crate::power_of_two::{better, of_the_others, two_by};
 use crate::{Strategy, delay};
 
 /// A candidate with nothing in flight, while there is one.
@@ -12,27 +12,36 @@ use crate::{Strategy, delay};
 ///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is passed over, unless it was drawn
 ///   first and has been idle for so long that it may have recovered: ten times its mean latency, and a
 ///   tenth of a second at least. Where nobody notes times, it is tried once in 16 times that it is
-///   drawn.
+///   drawn. So is one that [is slow](raddle_core::Signals::is_slow), but after a thousand times its
+///   mean, or once in 1,024 times, and it is taken all the same where it is done with the task before the
+///   better of two others; of two that are busy, of which one is slow, the one is taken that has the
+///   shorter `mean x (q + 1)`.
 /// - **Source:** Lu, Xie, Kliot, Geller, Larus, Greenberg, *Join-Idle-Queue*, Performance Evaluation
 ///   68(11), 2011; with one list that all callers share, and two choices where that is empty.
 /// - **Cost:** wait-free. Where many are idle: the drawn one's cache line and a half, and the word
 ///   with the bits of its 64. Where few or none are, O(n/64): a word for 64 workers that were made
 ///   together, at most eight of them looked at. The bits are the workers': who becomes idle sets
 ///   its own, and a pick that meets one which is stale clears it, by three read-modify-writes.
-/// - **Made for:** tasks of any length on workers of one speed: an idle worker means no wait, and
-///   one that hangs or is slow is not idle.
+/// - **Made for:** tasks of any length on workers of much the same speed: an idle worker means no
+///   wait, one that hangs is not idle, and one that is slow is passed over.
 /// - **Traps:** with more than 64 workers an idle one whose neighbours are busy gets more than one
-///   among idle neighbours. Speeds and weights do not count while anyone is idle: where a slow worker
-///   is worse than a short wait, [`LatencyBased`](crate::LatencyBased) is better. A worker that fails
-///   at once is always idle and draws tasks until it is known to fail, after 11 in a row; where
+///   among idle neighbours. Weights, and speeds within a factor of three, do not count while anyone is
+///   idle: where those differ for good, [`ExpectedDelay`](crate::ExpectedDelay) is better. A worker
+///   whose tasks take longer than the pool's, whatever its speed, counts as slow. A worker that fails at
+///   once is always idle and draws tasks until it is known to fail, after 11 in a row; where
 ///   [tracking](raddle_core::Tracking) is disabled nobody is known to. Where eight that are drawn
 ///   fail, the choice is of two.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JoinIdle;
 
+/// For how many times its mean an idle worker that was slow is taken to be slow: so that fewer than
+/// one task in a thousand finds that it still is.
+const SLOW_MEANS: u64 = 1_000;
 /// A failing worker that has been idle for nobody knows how long is tried once in so many times that
 /// it is drawn.
-const TRIED_IN: u8 = 16;
+const FAILING_TRIED_IN: u16 = 16;
+/// The same of a slow one.
+const SLOW_TRIED_IN: u16 = 1_024;
 
 impl JoinIdle {
     /// An idle worker, or the better of two.
@@ -52,13 +61,21 @@ impl Strategy for JoinIdle {
             // Without a look at what its worker writes.
             return 0;
         }
-        let wanted = |signals: &Signals<'_>, drawn: bool| {
+        let mut slow = None;
+        let wanted = |index: usize, signals: &Signals<'_>, drawn: bool| {
+            if !signals.is_suspect() {
+                return true;
+            }
+            if !signals.is_failing() {
+                slow = Some(index);
+            }
             // Only where it was drawn: where all others are busy, each search would meet it.
-            !signals.is_failing() || (drawn && may_have_recovered(signals, task, candidates))
+            drawn && may_have_recovered(signals, task, candidates)
         };
-        match candidates.find_idle(fastrand::u64(..), wanted) {
-            Some(index) => index,
-            None => two(candidates),
+        match (candidates.find_idle(fastrand::u64(..), wanted), slow) {
+            (Some(index), _) => index,
+            (None, None) => two_by(candidates, sooner),
+            (None, Some(slow)) => before_a_slow_one(candidates, slow),
         }
     }
 
@@ -67,18 +84,53 @@ impl Strategy for JoinIdle {
     }
 }
 
+/// An idle worker that is slow, or the better of two others where that is done with a task before.
+#[cold]
+fn before_a_slow_one(candidates: &Candidates<'_>, slow: usize) -> usize {
+    match of_the_others(candidates, slow, sooner) {
+        None => slow,
+        Some(other) => sooner(candidates, slow, other),
+    }
+}
+
+/// The less loaded of two candidates, or where one is slow, the one that is done with a task before.
+#[inline]
+fn sooner(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
+    let is_slow = |index| candidates.signals_at(index).is_some_and(|signals| signals.is_slow());
+    if is_slow(first) | is_slow(second) {
+        return by_delay(candidates, first, second);
+    }
+    better(candidates, first, second)
+}
+
+#[cold]
+fn by_delay(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
+    let unknown = delay::unknown(candidates);
+    let cost = |index| {
+        candidates.signals_at(index).map(|signals| {
+            let mean = delay::mean_or(unknown, &signals);
+            (signals.is_failing(), delay::while_busy(signals.in_flight(), mean, 0))
+        })
+    };
+    if cost(second) < cost(first) { second } else { first }
+}
+
+/// Whether an idle worker that fails or is slow, by what is known of it, is to be tried.
 #[cold]
 fn may_have_recovered(
     signals: &Signals<'_>,
     task: &TaskProfile,
     candidates: &Candidates<'_>,
 ) -> bool {
+    let (means, one_in) = match signals.is_failing() {
+        true => (STALE_MEANS, FAILING_TRIED_IN),
+        false => (SLOW_MEANS, SLOW_TRIED_IN),
+    };
     if signals.idle_for(u64::MAX) == 0 {
-        return fastrand::u8(..TRIED_IN) == 0;
+        return fastrand::u16(..one_in) == 0;
     }
-    let now = delay::now(task, candidates);
-    let idle = signals.idle_for(now);
-    idle > STALE && idle / STALE_MEANS > signals.recent_mean()
+    let idle = signals.idle_for(delay::now(task, candidates));
+    idle > STALE && idle / means > signals.recent_mean()
 }
 
 #[cfg(all(test, not(loom)))]
@@ -208,6 +260,81 @@ mod tests {
         let _held: Vec<_> = (1..4).map(|position| take(&roster, position)).collect();
         let tries = (0..16_000).filter(|_| pick(&roster) == 0).count();
         assert!((150..350).contains(&tries), "while others are busy too, seed 0x6a69: {tries}");
+    }
+
+    /// Three workers of which the first takes `times` as long as the others.
+    fn with_a_slow_one(times: u32, clock: Clock) -> Roster {
+        let roster =
+            Roster::builder().workers(3, WorkerSpec::general()).clock(clock).build().unwrap();
+        let tasks = |position, took: Duration, count| {
+            (0..count).for_each(|_| take(&roster, position).finish(Outcome::Completed, took));
+        };
+        (1..3).for_each(|position| tasks(position, MS, 100));
+        tasks(0, times * MS, 8);
+        roster
+    }
+
+    fn share_of_the_first(roster: &Roster) -> usize {
+        (0..300).filter(|_| pick(roster) == 0).count()
+    }
+
+    #[test]
+    fn an_idle_slow_worker_is_taken_where_it_is_done_before_the_others() {
+        let roster = with_a_slow_one(10, Clock::simulated().0);
+        assert_eq!(share_of_the_first(&roster), 0, "others are idle");
+        let busy = |each: usize| -> Vec<_> {
+            (1..3).flat_map(|at| (0..each).map(move |_| at)).map(|at| take(&roster, at)).collect()
+        };
+        let held = busy(8);
+        assert_eq!(share_of_the_first(&roster), 0, "9 ms there, 10 here");
+        let more = busy(2);
+        assert_eq!(share_of_the_first(&roster), 300, "11 ms there, 10 here");
+        drop((held, more));
+        assert_eq!(
+            share_of_the_first(&with_a_slow_one(2, Clock::simulated().0)) / 50,
+            2,
+            "a third"
+        );
+    }
+
+    #[test]
+    fn a_busy_slow_worker_is_not_taken_for_the_shorter_queue() {
+        let roster = with_a_slow_one(10, Clock::simulated().0);
+        let _held: Vec<_> = [0, 1, 1, 1, 2, 2, 2].map(|position| take(&roster, position)).into();
+        assert_eq!(share_of_the_first(&roster), 0);
+    }
+
+    #[test]
+    fn slow_workers_among_themselves_are_taken_while_they_are_idle() {
+        let roster = with_a_slow_one(10, Clock::simulated().0);
+        let draining = (1..3).try_fold(roster, |roster, position| {
+            let id = roster.workers()[position].worker.id();
+            roster.with_health(id, raddle_core::Health::Draining)
+        });
+        assert_eq!(share_of_the_first(&draining.unwrap()), 300);
+    }
+
+    #[test]
+    fn a_slow_worker_is_tried_after_a_thousand_of_its_means() {
+        let (clock, time) = Clock::simulated();
+        let roster = with_a_slow_one(10, clock);
+        roster.workers()[0].worker.recorder().unwrap().rest(1);
+        time.set(9_999_000_000);
+        assert_eq!(share_of_the_first(&roster), 0);
+        time.set(10_002_000_000);
+        let tries = share_of_the_first(&roster);
+        assert!((50..150).contains(&tries), "its share: {tries}");
+        take(&roster, 0).finish(Outcome::Completed, MS);
+        let share = share_of_the_first(&roster);
+        assert!((50..150).contains(&share), "it has recovered: {share}");
+    }
+
+    #[test]
+    fn a_slow_worker_of_unknown_times_is_tried_now_and_then() {
+        fastrand::seed(0x6a69);
+        let roster = with_a_slow_one(10, Clock::simulated().0);
+        let tries = (0..300_000).filter(|_| pick(&roster) == 0).count();
+        assert!((60..140).contains(&tries), "one in 1,024 of a third, seed 0x6a69: {tries}");
     }
 
     #[test]

@@ -48,6 +48,15 @@ impl Strategy for PowerOfTwo {
 /// The better of two distinct candidates; 0 where there are fewer.
 #[inline]
 pub(crate) fn two(candidates: &Candidates<'_>) -> usize {
+    two_by(candidates, better)
+}
+
+/// The same by another opinion on which of two is better.
+#[inline]
+pub(crate) fn two_by(
+    candidates: &Candidates<'_>,
+    better: impl Fn(&Candidates<'_>, usize, usize) -> usize,
+) -> usize {
     match candidates.len() {
         0 | 1 => 0,
         count => {
@@ -60,9 +69,18 @@ pub(crate) fn two(candidates: &Candidates<'_>) -> usize {
 /// The better of two distinct candidates other than the one at `but`: the other one where there is
 /// one only, `None` where there is none.
 pub(crate) fn two_of_the_others(candidates: &Candidates<'_>, but: usize) -> Option<usize> {
+    of_the_others(candidates, but, better)
+}
+
+/// The same by another opinion on which of two is better.
+pub(crate) fn of_the_others(
+    candidates: &Candidates<'_>,
+    but: usize,
+    better: impl Fn(&Candidates<'_>, usize, usize) -> usize,
+) -> Option<usize> {
     let count = candidates.len();
     if but >= count {
-        return (count > 0).then(|| two(candidates));
+        return (count > 0).then(|| two_by(candidates, better));
     }
     let other = |index: usize| index + usize::from(index >= but);
     match count - 1 {
@@ -76,7 +94,7 @@ pub(crate) fn two_of_the_others(candidates: &Candidates<'_>, but: usize) -> Opti
 }
 
 #[inline]
-fn better(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
+pub(crate) fn better(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
     let (Some(one), Some(two)) = (candidates.signals_at(first), candidates.signals_at(second))
     else {
         return first;

@@ -16,7 +16,7 @@ pub const LOADS: [u32; 4] = [30, 50, 70, 90];
 pub enum Case {
     /// Nothing.
     Healthy,
-    /// It takes five times as long as the others.
+    /// It takes ten times as long as the others.
     Slow,
     /// It stands still for 20 ms every 500 ms.
     Hiccup,
@@ -26,7 +26,7 @@ impl Case {
     /// What is wrong with a worker: the first, or none.
     pub fn fault(self, worker: usize) -> Fault {
         match self {
-            Self::Slow if worker == 0 => Fault::Slow(5),
+            Self::Slow if worker == 0 => Fault::Slow(10),
             Self::Hiccup if worker == 0 => Fault::Hiccups {
                 every: Duration::from_millis(500),
                 halt: Duration::from_millis(20),
@@ -54,7 +54,7 @@ impl Case {
     pub fn words(self) -> &'static str {
         match self {
             Self::Healthy => "all healthy",
-            Self::Slow => "one worker takes five times as long",
+            Self::Slow => "one worker takes ten times as long",
             Self::Hiccup => "one worker stands still for 20 ms every 500 ms",
         }
     }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn capacity_is_the_sum_of_the_workers() {
         assert_eq!(Case::Healthy.capacity(), 2_000.0);
-        assert_eq!(Case::Slow.capacity(), 1_600.0);
+        assert_eq!(Case::Slow.capacity(), 1_550.0);
         assert_eq!(Case::Hiccup.capacity(), 1_980.0);
     }
 

@@ -36,8 +36,8 @@ pub(super) struct Pulse {
     busy_since: AtomicU64,
     /// The clock when it last ended one and had no other; 0 when unknown.
     idle_since: AtomicU64,
-    /// The top bit: [`FAILING`]. The others: the mean of the last latencies, at least 1; 0 while
-    /// there is none.
+    /// The top bits: [`FAILING`] and [`SLOW`]. The others: the mean of the last latencies, at least 1;
+    /// 0 while there is none.
     recent: AtomicU64,
 }
 
@@ -50,9 +50,10 @@ pub(super) struct Trend {
     pub(super) peak: PeakLatency,
 }
 
-/// The bit of the recent word that says: fails more often than not. No mean reaches it, as a ring's
-/// [ceiling](super::LatencyRing::ceiling) is below.
+/// The bit of the recent word that says: fails more often than not.
 const FAILING: u64 = 1 << 63;
+/// The one that says: slower than its pool. A longer mean counts as the longest below, 146 years.
+const SLOW: u64 = 1 << 62;
 
 /// No open worker has so many tasks.
 const CLOSED_IN_FLIGHT: u64 = 1 << 62;
@@ -219,15 +220,16 @@ impl Pulse {
 
     #[inline]
     pub(super) fn recent_mean(&self) -> u64 {
-        self.recent.load(Relaxed) & !FAILING
+        self.recent.load(Relaxed) & !(FAILING | SLOW)
     }
 
-    /// Publishes how the last tasks went: the mean of their latencies, where there is one, and
-    /// whether most of them failed.
+    /// Publishes how the last tasks went: the mean of their latencies, where there is one, whether
+    /// most of them failed, and whether they took longer than the pool's.
     #[inline]
-    pub(super) fn publish_recent(&self, mean: Option<u64>, failing: bool) {
-        let mean = mean.map_or(0, |mean| mean.max(1));
-        self.recent.store(mean | if failing { FAILING } else { 0 }, Relaxed);
+    pub(super) fn publish_recent(&self, mean: Option<u64>, failing: bool, slow: bool) {
+        let mean = mean.map_or(0, |mean| mean.clamp(1, SLOW - 1));
+        let flags = if failing { FAILING } else { 0 } | if slow { SLOW } else { 0 };
+        self.recent.store(mean | flags, Relaxed);
     }
 }
 
@@ -277,6 +279,20 @@ impl Signals<'_> {
     #[inline]
     pub fn is_failing(&self) -> bool {
         self.pulse.recent.load(Relaxed) & FAILING != 0
+    }
+
+    /// Whether the worker takes more than three times as long as its pool: the mean of its last
+    /// latencies and each of the last four, beside the mean of the pool's successes. In the same word
+    /// as the [recent mean](Self::recent_mean), and of the same moment.
+    #[inline]
+    pub fn is_slow(&self) -> bool {
+        self.pulse.recent.load(Relaxed) & SLOW != 0
+    }
+
+    /// Whether the worker [fails](Self::is_failing) or [is slow](Self::is_slow), by one load.
+    #[inline]
+    pub fn is_suspect(&self) -> bool {
+        self.pulse.recent.load(Relaxed) & (FAILING | SLOW) != 0
     }
 
     /// For how many nanoseconds a worker that has tasks has neither started nor ended one; 0 when

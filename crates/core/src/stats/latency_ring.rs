@@ -130,6 +130,19 @@ impl LatencyRing {
         self.total.store(self.total.load(Relaxed).wrapping_add(self.delta(old, new)), Relaxed);
     }
 
+    /// The last latencies, the very last first; `None` for each that there is not, or that is being
+    /// written. No more than the ring holds.
+    pub(super) fn lasts(&self, count: usize) -> impl Iterator<Item = Option<u64>> {
+        let window = self.slots.len();
+        let next = self.cursor.load(Relaxed) as usize + window;
+        (1..=count.min(window)).map(move |back| {
+            match self.slots[(next - back) % window].load(Relaxed) {
+                EMPTY | BUSY => None,
+                value => Some(value - 1),
+            }
+        })
+    }
+
     /// What replacing `old` by `new` adds to the total.
     #[inline]
     fn delta(&self, old: u64, new: u64) -> u64 {

@@ -61,6 +61,8 @@ const SUCCESS_GAIN: f64 = 1.0 / 16.0;
 /// Below this success rate a worker is failing: after 11 failures in a row that had none before,
 /// and no more after 11 successes in a row that had none before.
 const FAILING_BELOW: f64 = 0.5;
+/// So many slow latencies in a row make a slow worker; or as many as are kept.
+const SLOW_AFTER: usize = 4;
 
 /// How a worker's admitted tasks ended so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -178,6 +180,16 @@ impl WorkerStats {
     #[inline]
     pub fn recent_mean(&self) -> u64 {
         self.pulse().recent_mean()
+    }
+
+    /// Whether the task that is next here would be done, at the clock's `now`, before another worker
+    /// with this [mean](Self::recent_mean) had done it, which is not to steal it then: by what is known,
+    /// a turn of its own and the rest of the one before, two means at the most. Not where either mean is
+    /// unknown. Wait-free.
+    #[inline]
+    pub fn is_sooner_than(&self, thiefs_mean: u64, now: u64) -> bool {
+        let mean = self.recent_mean();
+        mean != 0 && thiefs_mean > mean.saturating_add(mean.max(self.stalled_for(now)))
     }
 
     /// The last latencies: service times, with a penalty for failures.
@@ -324,9 +336,25 @@ impl WorkerStats {
 
     /// Lets selections hear of so many ends that are pending; how many they have heard of then.
     #[cold]
-    fn publish(&self, pending: u64) -> u64 {
-        self.pulse().publish_recent(self.latencies.mean(), self.is_failing());
+    fn publish(&self, pending: u64, baseline: &Baseline) -> u64 {
+        self.publish_recent(self.latencies.mean(), baseline);
         self.pulse().endings.end_exclusive(pending)
+    }
+
+    #[inline]
+    fn publish_recent(&self, mean: Option<u64>, baseline: &Baseline) {
+        let slow =
+            mean.is_some_and(|mean| baseline.is_exceeded_by(mean) && self.lately_slow(baseline));
+        self.pulse().publish_recent(mean, self.is_failing(), slow);
+    }
+
+    /// Whether each of the last latencies says what their mean says: one long task among few makes a
+    /// long mean, and a worker that has recovered has one for long.
+    #[cold]
+    fn lately_slow(&self, baseline: &Baseline) -> bool {
+        self.latencies
+            .lasts(SLOW_AFTER)
+            .all(|latency| latency.is_some_and(|l| baseline.is_exceeded_by(l)))
     }
 
     #[inline]
@@ -395,7 +423,7 @@ impl WorkerStats {
                 Some(total) => self.latencies.mean_of(total),
                 None => self.latencies.mean(),
             };
-            self.pulse().publish_recent(mean, self.is_failing());
+            self.publish_recent(mean, baseline);
             self.publish_history(end.capability);
         }
     }

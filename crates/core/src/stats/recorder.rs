@@ -60,7 +60,8 @@ impl Recorder {
     #[inline]
     pub fn publish(&mut self) {
         if self.pending != 0 {
-            self.published = self.worker.stats().publish(self.pending);
+            let Worker { stats, baseline, .. } = &*self.worker;
+            self.published = stats.publish(self.pending, baseline);
             self.pending = 0;
             self.tell(None);
         }

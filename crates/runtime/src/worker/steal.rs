@@ -32,13 +32,14 @@ impl<A: Actor> WorkerThread<A> {
         if !Arc::ptr_eq(&member.worker, &self.worker) || member.health == Health::Ejected {
             return None;
         }
-        let now = self.clock.now();
+        let (now, own_mean) = (self.clock.now(), stats.recent_mean());
         let first = fastrand::usize(..count);
         for index in (first..count).chain(0..first).take(LOOKED_AT) {
             let mailbox = &routing.mailboxes[index];
             let sibling = mailbox.worker();
             if sibling.id() == self.worker.id()
                 || !(self.inbox.is_eager() || is_worth_taking(sibling, now))
+                || sibling.stats().is_sooner_than(own_mean, now)
                 || !mailbox.has_free()
                 || sibling.capabilities() != self.worker.capabilities()
             {

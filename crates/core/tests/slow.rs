@@ -1,0 +1,99 @@
+//! Whether a worker is slower than its pool, as selections read it.
+#![cfg(not(loom))]
+
+use std::time::Duration;
+
+use raddle_core::{Finished, Outcome, Reservation, Roster, Tracking, WorkerSpec};
+
+const MS: Duration = Duration::from_millis(1);
+/// Slow tasks in a row that make a slow worker.
+const FEW: usize = 4;
+
+/// Two workers, of which the second has set what is normal.
+fn roster(tracking: Tracking) -> Roster {
+    let roster = Roster::builder().workers(2, WorkerSpec::general()).tracking(tracking).build();
+    let roster = roster.unwrap();
+    (0..100).for_each(|_| finish(&roster, 1, Outcome::Completed, MS));
+    roster
+}
+
+fn finish(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
+    let worker = &roster.workers()[position].worker;
+    Reservation::take(worker, position, None).unwrap().finish(outcome, took);
+}
+
+fn is_slow(roster: &Roster) -> bool {
+    let signals = roster.candidates(None).signals_at(0).unwrap();
+    assert_eq!(signals.is_suspect(), signals.is_slow() || signals.is_failing());
+    signals.is_slow()
+}
+
+fn slow_after(roster: &Roster, times: usize, took: Duration) -> bool {
+    (0..times).for_each(|_| finish(roster, 0, Outcome::Completed, took));
+    is_slow(roster)
+}
+
+#[test]
+fn a_few_slow_tasks_make_a_slow_worker_and_a_fast_one_ends_it() {
+    let roster = roster(Tracking::default());
+    assert!(!is_slow(&roster), "nothing is known");
+    assert!(!slow_after(&roster, FEW - 1, 10 * MS));
+    assert!(slow_after(&roster, 1, 10 * MS));
+    assert!(!slow_after(&roster, 1, MS), "whatever the mean");
+    assert!(!slow_after(&roster, FEW - 1, 10 * MS));
+    assert!(slow_after(&roster, 1, 10 * MS));
+}
+
+#[test]
+fn a_few_slow_tasks_among_many_do_not() {
+    let roster = roster(Tracking::default());
+    assert!(!slow_after(&roster, 100, MS));
+    assert!(!slow_after(&roster, 2 * FEW, 10 * MS), "the mean is 1.7");
+    assert!(!slow_after(&roster, 100, Duration::from_micros(2_900)), "three times is slow");
+}
+
+#[test]
+fn a_window_of_fewer_is_looked_at_as_a_whole() {
+    let roster = roster(Tracking { window: 2, ..Tracking::default() });
+    assert!(!slow_after(&roster, 1, 10 * MS));
+    assert!(slow_after(&roster, 1, 10 * MS));
+}
+
+#[test]
+fn nobody_is_slow_where_nothing_is_normal() {
+    let alone = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
+    assert!(!slow_after(&alone, 100, 10 * MS), "its own tasks are");
+    let untracked = roster(Tracking { enabled: false, ..Tracking::default() });
+    assert!(!slow_after(&untracked, 100, 10 * MS));
+}
+
+#[test]
+fn ends_that_are_told_together_tell_it_too() {
+    let roster = roster(Tracking::default());
+    let worker = &roster.workers()[0].worker;
+    let mut recorder = worker.recorder().unwrap();
+    recorder.publish_within(Duration::from_secs(1));
+    for at in 1..=2 * FEW as u64 {
+        let _ = Reservation::take(worker, 0, None).unwrap().hand_over();
+        recorder.end(&Finished { service: 10_000_000, at, ..Finished::new(Outcome::Completed) });
+    }
+    assert!(!is_slow(&roster), "only the first was told");
+    recorder.publish();
+    assert!(is_slow(&roster));
+}
+
+#[test]
+fn a_task_is_left_to_whom_it_is_sooner_done_by() {
+    let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
+    let worker = &roster.workers()[0].worker;
+    let sooner_than = |mean, now| worker.stats().is_sooner_than(mean, now);
+    assert!(!sooner_than(u64::MAX, 0), "nothing is known of it");
+    let take = || Reservation::take_at(worker, 0, None, 1_000).unwrap();
+    take().finish(Outcome::Completed, Duration::from_nanos(500));
+    assert!(!sooner_than(1_000, 0), "500 for the one before, 500 for its own");
+    assert!(sooner_than(1_001, 0));
+    assert!(!sooner_than(0, 0), "nothing is known of the thief");
+    let _running = take();
+    assert!(!sooner_than(1_500, 2_000), "the one before takes 1,000 by now");
+    assert!(sooner_than(1_501, 2_000));
+}
