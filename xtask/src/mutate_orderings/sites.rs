@@ -221,6 +221,8 @@ fn callee(before: &[TokenTree]) -> String {
             let receiver = match (receiver, &before[..before.len() - 3]) {
                 // A method's value, or an element of an array.
                 (TokenTree::Group(_), [.., of]) => of.to_string(),
+                // `self.0`
+                (TokenTree::Literal(field), [.., of, _]) => format!("{of}.{field}"),
                 (receiver, _) => receiver.to_string(),
             };
             format!("{receiver}.{method}")
@@ -238,7 +240,7 @@ mod tests {
         use std::sync::atomic::Ordering::{Acquire, Release};
         // A comment about Acquire.
         impl<T: Send> Drop for Flag<T> where T: Sync {
-            fn drop(&mut self) { self.words[3].store(self.load(Acquire), Release); }
+            fn drop(&mut self) { self.words[3].store(self.0.load(Acquire), Release); }
         }
         fn claim(state: &AtomicU32, then: impl Fn(u32)) -> impl Iterator<Item = u32> {
             assert!(state.compare_exchange(0, 1, AcqRel, Acquire).is_ok(), \"Release\");
@@ -256,7 +258,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "5 Flag::drop: self.load(Acquire → Relaxed)",
+                "5 Flag::drop: self.0.load(Acquire → Relaxed)",
                 "5 Flag::drop: words.store(Release → Relaxed)",
                 "8 claim: state.compare_exchange(AcqRel → Relaxed, Acquire)",
                 "8 claim: state.compare_exchange(AcqRel, Acquire → Relaxed)",
