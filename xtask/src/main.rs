@@ -40,7 +40,7 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
-    /// Each ordering of the atomics, weakened until a loom model fails: some ten minutes.
+    /// Each ordering of the atomics, weakened until a loom model fails: a few minutes.
     MutateOrderings(mutate_orderings::Options),
     /// raddle beside its peers, in a table: some ten minutes on a machine with nothing else to do.
     Peers {

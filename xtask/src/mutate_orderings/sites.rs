@@ -218,12 +218,13 @@ fn implementor(tokens: &[TokenTree]) -> String {
 fn callee(before: &[TokenTree]) -> String {
     match before {
         [.., receiver, dot, TokenTree::Ident(method)] if is_punct(Some(dot), '.') => {
-            let receiver = match (receiver, &before[..before.len() - 3]) {
-                // A method's value, or an element of an array.
-                (TokenTree::Group(_), [.., of]) => of.to_string(),
+            // Of a method's value, or of an element of an array, what it is of.
+            let of = before.len() - if matches!(receiver, TokenTree::Group(_)) { 3 } else { 2 };
+            let receiver = match &before[..of] {
                 // `self.0`
-                (TokenTree::Literal(field), [.., of, _]) => format!("{of}.{field}"),
-                (receiver, _) => receiver.to_string(),
+                [.., of, _, TokenTree::Literal(field)] => format!("{of}.{field}"),
+                [.., receiver] => receiver.to_string(),
+                [] => String::new(),
             };
             format!("{receiver}.{method}")
         }
@@ -249,7 +250,7 @@ mod tests {
         #[cfg(all(test, not(loom)))]
         mod tests { fn load() { A.load(SeqCst); } }
         #[inline]
-        fn last() { word(7).swap(true, SeqCst); }
+        fn last(self) { word(7).swap(true, SeqCst); self.0[1].load(Acquire); }
     ";
 
     #[test]
@@ -263,6 +264,7 @@ mod tests {
                 "8 claim: state.compare_exchange(AcqRel → Relaxed, Acquire)",
                 "8 claim: state.compare_exchange(AcqRel, Acquire → Relaxed)",
                 "14 last: word.swap(SeqCst → Relaxed)",
+                "14 last: self.0.load(Acquire → Relaxed)",
             ]
         );
     }

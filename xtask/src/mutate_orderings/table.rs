@@ -71,3 +71,51 @@ fn split_row(line: &str) -> Option<(&str, &str)> {
     let test = test.strip_prefix('`')?.split('`').next()?;
     Some((&line[..begin.len() + 2], test))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_of_orderings_names_tests_that_the_table_has() {
+        let table = include_str!("../../../docs/verification.md");
+        let document = include_str!("../../../docs/memory-ordering.md");
+        let is_killing = |name: &str| table.contains(&format!("::{name}`"));
+        let cells = document.lines().filter_map(|line| {
+            let [_, _, _, fails] =
+                line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect::<Vec<_>>()[..]
+            else {
+                return None;
+            };
+            Some(fails)
+        });
+        let names: Vec<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .filter(|name| name.contains('_'))
+            .collect();
+        assert!(names.len() > 10, "the column is not found: {names:?}");
+        for name in names {
+            assert!(is_killing(name), "{name} kills no mutant");
+        }
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let document = format!("before\n{BEGIN}\nold\n\n{END}after\n");
+        let replaced = replaced(&document, "new\n").unwrap();
+        assert_eq!(replaced, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
+        assert_eq!(super::replaced("none", "new"), None);
+    }
+
+    #[test]
+    fn the_test_that_a_row_names_is_known() {
+        let sites = crate::mutate_orderings::sites::find("a.rs", "fn f() { a.load(Acquire); }");
+        let site = &sites.unwrap()[0];
+        let weaker = crate::mutate_orderings::sites::Ordering::Relaxed;
+        let mutant = Mutant { number: 0, site, weaker, explanation: None };
+        let killed = Verdict::Killed { test: "file::test".to_owned(), how: Some("deadlock") };
+        let verdicts = [(mutant, killed)];
+        let known = Known::of(&of(&verdicts));
+        assert_eq!(known.test_of(&verdicts[0].0), Some("file::test"));
+    }
+}

@@ -96,7 +96,7 @@ impl Admissions {
 
     /// Whether the caller is the one to set the idle bit.
     pub(super) fn list(&self) -> bool {
-        // No model needs this Acquire: as the Release of `unlist`.
+        // No model needs this Acquire: for the same reason as the Release of `unlist`.
         self.unlisted.compare_exchange(true, false, Acquire, Relaxed).is_ok()
     }
 

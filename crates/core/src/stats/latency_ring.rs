@@ -107,7 +107,7 @@ impl LatencyRing {
         }
         let delta = self.delta(old, new);
         let total = self.total.fetch_add(delta, Relaxed).wrapping_add(delta);
-        // No model needs this Release: as the Acquire above.
+        // No model needs this Release: for the same reason as the Acquire of the swap.
         slot.store(new, Release);
         Some(total)
     }
