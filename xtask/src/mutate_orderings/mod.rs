@@ -216,3 +216,41 @@ fn judge(verdicts: &[(Mutant<'_>, Verdict)]) -> Result<(), Box<dyn Error>> {
         false => Err(format!("orderings and models do not fit:{wrong}").into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is judged of the one mutant of this source, when it is killed and when it survives.
+    fn judged(source: &str) -> Result<[bool; 2], Box<dyn Error>> {
+        let (sites, explained) =
+            (sites::find("a.rs", source)?, explanations::find("a.rs", source)?);
+        let killed = Verdict::Killed { test: "file::test".to_owned(), how: None };
+        let survives = Verdict::Survives { models: 1, stopped: Vec::new() };
+        let [killed, survives] = [killed, survives].map(|verdict| {
+            let mutant = mutants(&sites, &explained).map(|mut mutants| mutants.remove(0))?;
+            Ok(judge(&[(mutant, verdict)]).is_ok())
+        });
+        killed.and_then(|killed| Ok([killed, survives?]))
+    }
+
+    #[test]
+    fn a_mutant_is_to_be_killed_or_explained_and_not_both() {
+        let code = "fn f() {\n    a.load(Acquire);\n}";
+        assert_eq!(judged(code).unwrap(), [true, false]);
+        let comment = "    // No model needs this Acquire: it is a test.\n    a.load";
+        assert_eq!(judged(&code.replace("    a.load", comment)).unwrap(), [false, true]);
+    }
+
+    #[test]
+    fn an_explanation_is_of_some_ordering() {
+        let comment = "// No model needs this Release: it is a test.\n";
+        assert!(judged(&format!("{comment}fn f() {{ a.load(Acquire); }}")).is_err());
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_items() {
+        let squares = in_parallel(3, (0..100).collect(), |number: u32| number * number);
+        assert_eq!(squares, (0..100).map(|number| number * number).collect::<Vec<_>>());
+    }
+}

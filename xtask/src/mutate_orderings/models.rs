@@ -117,7 +117,7 @@ impl Model {
     /// Runs it with the ordering of a site weakened.
     pub(super) fn run(&self, site: usize, weaker: Ordering) -> io::Result<Ending> {
         // Weaker orderings allow for more executions, and other work on the machine for fewer.
-        let limit = Duration::from_secs(120) + 20 * self.takes;
+        let limit = Duration::from_secs(900) + 20 * self.takes;
         let weakened = format!("{site}={weaker}");
         Ok(self.test.run("RADDLE_WEAKENED", &weakened, limit)?.0)
     }
