@@ -13,7 +13,8 @@
 //!
 //! # What loom cannot see
 //! - Two read-modify-writes of one atomic always happen in the order in which it runs them, so an
-//!   ordering that decides only theirs has a twin with a swapped step instead.
+//!   ordering that decides only theirs has a twin with a swapped step instead. Where a value is
+//!   checked, a load may be older than what a read-modify-write meets, and shows it.
 //! - It remembers one last access of each atomic. A thread that loads and then stores hides from it
 //!   that another had loaded before, and so the executions in which the store comes first: whoever
 //!   writes by load and store does so in the model's own thread, which loom runs first.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use loom::thread;
 use raddle_core::sync::atomic::{
     AtomicU32, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{self, Acquire, Relaxed, Release},
 };
 use raddle_loom_tests::{explore, fails_with};
 use raddle_runtime::models::TimerQueue;
@@ -29,17 +29,19 @@ fn model() {
     assert!(queue.pop_due(u64::MAX).is_none(), "fired after its cancel");
 }
 
-/// One timer, which this thread meets while another one cancels it by `cancel`.
-fn twin(cancel: fn(&AtomicU32, &AtomicUsize)) {
+/// One timer, which this thread meets by a load of this ordering while another one cancels it by
+/// `cancel`.
+fn twin(meets: Ordering, cancel: fn(&AtomicU32, &AtomicUsize)) {
     let words = Arc::new((AtomicU32::new(0), AtomicUsize::new(0)));
     let canceller = thread::spawn({
         let words = Arc::clone(&words);
         move || cancel(&words.0, &words.1)
     });
     let (state, cancelled) = &*words;
-    if state.load(Acquire) != 0 {
-        let counted = cancelled.fetch_sub(1, Relaxed);
+    if state.load(meets) != 0 {
+        let counted = cancelled.load(Relaxed);
         assert!(counted > 0, "a cancelled timer was met before it was counted");
+        cancelled.fetch_sub(1, Relaxed);
     }
     canceller.join().unwrap();
 }
@@ -52,7 +54,29 @@ fn cancelling_while_the_queue_drops() {
 #[test]
 fn counting_first() {
     explore("counting before cancelling", 3, || {
-        twin(|state, cancelled| {
+        twin(Acquire, |state, cancelled| {
+            cancelled.fetch_add(1, Relaxed);
+            state.store(1, Release);
+        });
+    });
+}
+
+#[test]
+fn cancelling_relaxed_hides_the_count() {
+    // Planted: the mark does not carry what was counted before it.
+    fails_with("cancelled Relaxed", 2, "met before it was counted", || {
+        twin(Acquire, |state, cancelled| {
+            cancelled.fetch_add(1, Relaxed);
+            state.store(1, Relaxed);
+        });
+    });
+}
+
+#[test]
+fn meeting_relaxed_misses_the_count() {
+    // Planted: the same on the other side.
+    fails_with("met Relaxed", 2, "met before it was counted", || {
+        twin(Relaxed, |state, cancelled| {
             cancelled.fetch_add(1, Relaxed);
             state.store(1, Release);
         });
@@ -63,7 +87,7 @@ fn counting_first() {
 fn counting_afterwards_is_too_late() {
     // Planted: the queue may meet the timer between the two.
     fails_with("counting after cancelling", 2, "met before it was counted", || {
-        twin(|state, cancelled| {
+        twin(Acquire, |state, cancelled| {
             state.store(1, Release);
             cancelled.fetch_add(1, Relaxed);
         });

@@ -1,5 +1,6 @@
 //! Two copies of a task end, with an answer or without, and the second may have joined late or not
-//! at all: one takes the prize, and one with an answer where there is one.
+//! at all: one takes the prize, and one with an answer where there is one. Who takes it without an
+//! answer comes after what the other did.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -42,6 +43,10 @@ struct Twin<const BUG: u8> {
 const JOINS_BLINDLY: u8 = 0;
 /// A copy is counted out by a load and a store.
 const COUNTS_BY_STORE: u8 = 1;
+/// A copy is counted out without Release.
+const COUNTS_UNSEEN: u8 = 3;
+/// A copy is counted out without Acquire.
+const COUNTS_UNSEEING: u8 = 4;
 /// A copy with an answer is counted out before it takes the prize.
 const COUNTS_FIRST: u8 = 2;
 
@@ -53,7 +58,13 @@ impl<const BUG: u8> Twin<BUG> {
     /// Whether the copy was the last.
     fn count_out(&self) -> bool {
         if BUG != COUNTS_BY_STORE {
-            return self.copies.fetch_sub(1, AcqRel) == 1;
+            // Planted: the last one may not see what the other did.
+            let ordering = match BUG {
+                COUNTS_UNSEEN => Acquire,
+                COUNTS_UNSEEING => Release,
+                _ => AcqRel,
+            };
+            return self.copies.fetch_sub(1, ordering) == 1;
         }
         // Planted: of two that load the same count, none is the last.
         let copies = self.copies.load(Acquire);
@@ -67,7 +78,7 @@ impl<const BUG: u8> Hedged for Twin<BUG> {
         Self { copies: AtomicU32::new(1), prize: AtomicBool::new(true) }
     }
     fn join(&self) -> bool {
-        let joined = self.copies.fetch_update(AcqRel, Relaxed, |copies| {
+        let joined = self.copies.fetch_update(Relaxed, Relaxed, |copies| {
             // Planted: the race may be decided, by the end of all the copies there were.
             (copies > 0 || BUG == JOINS_BLINDLY).then_some(copies + 1)
         });
@@ -92,9 +103,18 @@ struct Ended {
     took: bool,
 }
 
+/// What each copy does before it ends.
+type Notes = [AtomicBool; 2];
+
 impl Ended {
-    fn of(race: &impl Hedged, answers: bool) -> Self {
+    fn of(copy: usize, race: &impl Hedged, answers: bool, notes: &Notes) -> Self {
+        notes[copy].store(true, Relaxed);
         Self { answers, took: race.finish(answers) }
+    }
+
+    /// Whether this is the last one, which says that there is no answer.
+    fn gives_up(&self) -> bool {
+        self.took && !self.answers
     }
 }
 
@@ -102,18 +122,29 @@ impl Ended {
 /// joins before or meanwhile.
 fn model<H: Hedged>([first, second]: [bool; 2], joins_late: bool) {
     let race = Arc::new(H::new());
+    let notes = Arc::new(Notes::default());
     assert!(joins_late || race.join(), "refused while the other has not ended");
     let hedge = thread::spawn({
-        let race = Arc::clone(&race);
-        move || (!joins_late || race.join()).then(|| Ended::of(&*race, second))
+        let (race, notes) = (Arc::clone(&race), Arc::clone(&notes));
+        move || {
+            let joined = !joins_late || race.join();
+            let copy = joined.then(|| Ended::of(1, &*race, second, &notes))?;
+            assert!(!copy.gives_up() || notes[0].load(Relaxed), "{UNSEEN}");
+            Some(copy)
+        }
     });
-    let mut ended = vec![Ended::of(&*race, first)];
+    let here = Ended::of(0, &*race, first, &notes);
+    // One that joins late may have been refused, and done nothing.
+    assert!(!here.gives_up() || joins_late || notes[1].load(Relaxed), "{UNSEEN}");
+    let mut ended = vec![here];
     ended.extend(hedge.join().unwrap());
     let takers: Vec<_> = ended.iter().filter(|copy| copy.took).collect();
     assert_eq!(takers.len(), 1, "the prize was not taken once: {ended:?}");
     let any_answers = ended.iter().any(|copy| copy.answers);
     assert_eq!(takers[0].answers, any_answers, "an answer was lost: {ended:?}");
 }
+
+const UNSEEN: &str = "there is no answer, before what the other copy did";
 
 const MIXES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
@@ -142,6 +173,16 @@ fn joining_without_a_look_at_the_count() {
 fn counting_by_a_store() {
     fails_with("counts by a store", 2, "the prize was not taken once", || {
         model::<Twin<COUNTS_BY_STORE>>([false, false], false);
+    });
+}
+
+#[test]
+fn counting_without_seeing_the_other() {
+    fails_with("counts without Release", 2, UNSEEN, || {
+        model::<Twin<COUNTS_UNSEEN>>([false, false], false);
+    });
+    fails_with("counts without Acquire", 2, UNSEEN, || {
+        model::<Twin<COUNTS_UNSEEING>>([false, false], false);
     });
 }
 

@@ -29,6 +29,8 @@ trait Table: 'static {
     fn may_run(&self, seat: Seat) -> bool;
     fn release(&self, seat: Seat) -> Option<Seat>;
     fn give_to(&self, seat: Seat) -> bool;
+    /// Whether it is this seat's, or is to be.
+    fn mentions(&self, seat: Seat) -> bool;
     /// Whether it is settled at `seat`, without tasks; asked at the end.
     fn is_idle_at(&self, seat: Seat) -> bool;
 }
@@ -61,10 +63,13 @@ impl Table for Shipped {
     fn give_to(&self, seat: Seat) -> bool {
         self.partitions.reassign(|_| seat)
     }
+    fn mentions(&self, seat: Seat) -> bool {
+        self.partitions.mentions(seat)
+    }
     fn is_idle_at(&self, seat: Seat) -> bool {
-        let only = (0..2).all(|other| self.partitions.mentions(other) == (other == seat));
+        let only = (0..2).all(|other| self.mentions(other) == (other == seat));
         // Only without tasks it is given away at once.
-        only && self.give_to(2) && !self.partitions.mentions(seat)
+        only && self.give_to(2) && !self.mentions(seat)
     }
 }
 
@@ -91,6 +96,9 @@ impl<const BUG: u8> Table for Tampered<BUG> {
     }
     fn give_to(&self, seat: Seat) -> bool {
         self.0.give_to(seat)
+    }
+    fn mentions(&self, seat: Seat) -> bool {
+        self.0.mentions(seat)
     }
     fn is_idle_at(&self, seat: Seat) -> bool {
         self.0.is_idle_at(seat)
@@ -142,6 +150,11 @@ impl Table for Twin {
         self.word.fetch_or(MOVED, Relaxed);
         true
     }
+    fn mentions(&self, seat: Seat) -> bool {
+        let word = self.word.load(self.asking);
+        let is_moved = word & MOVED != 0;
+        is_moved == (seat == 1) || seat == 0 && Self::is_held(word)
+    }
     fn is_idle_at(&self, seat: Seat) -> bool {
         self.word.load(Acquire) == u64::from(seat) * MOVED
     }
@@ -171,6 +184,9 @@ impl Table for Stored {
     }
     fn give_to(&self, _: Seat) -> bool {
         true
+    }
+    fn mentions(&self, seat: Seat) -> bool {
+        self.may_run(seat)
     }
     fn is_idle_at(&self, seat: Seat) -> bool {
         self.0.load(Acquire) == u64::from(seat) * MOVED
@@ -287,6 +303,35 @@ fn picking_at_once<T: Table>(table: T) {
     workers.into_iter().for_each(|worker| worker.join().unwrap());
     assert_eq!(pool.ran.borrow().len(), 2, "a task was not run");
     assert!([0, 1].into_iter().any(|seat| pool.table.is_idle_at(seat)), "it is not settled");
+}
+
+/// Seat 0 runs a task, while this thread gives the partition away from under it and waits until it
+/// may let that worker go.
+fn leaving<T: Table>(table: T) {
+    let pool = pool(table);
+    pool.send(pool.table.bind(), Post::Task(0));
+    pool.send(0, Post::Last);
+    let worker = thread::spawn(move || pool.work(0));
+    pool.reassign(&[1]);
+    while pool.table.mentions(0) {
+        thread::yield_now();
+    }
+    pool.state.with_mut(|_| assert_eq!(*pool.ran.borrow(), [0], "gone before its last task"));
+    worker.join().unwrap();
+}
+
+#[test]
+fn a_worker_that_leaves() {
+    explore("a worker leaves", 3, || leaving(Shipped::new()));
+}
+
+#[test]
+fn leaving_without_the_last_task() {
+    // Planted: who lets the worker go does not come after the task that it has released.
+    let twins = [("left, released Relaxed", Relaxed, Acquire), ("left Relaxed", Release, Relaxed)];
+    for (name, releasing, asking) in twins {
+        fails_with(name, 2, CONCURRENT, move || leaving(Twin::new(releasing, asking)));
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! The watchdog takes a worker from its thread while that ends tasks: each task ends once, for the
-//! worker or in the pool's ledger, and the worker's statistics have one writer at a time.
+//! worker or in the pool's ledger, and the worker's statistics have one writer at a time. The slot of
+//! the task's key is taken with it, and not that of another.
 #![cfg(loom)]
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::sync::atomic::{
-    AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
 };
 use raddle_core::sync::cell::UnsafeCell;
 use raddle_core::sync::channel::{self, Receiver};
@@ -20,12 +22,13 @@ trait Tenancy: Send + Sync + 'static {
     type Stay;
 
     fn new() -> Self;
-    /// The thread begins a task.
-    fn begin(&self, now: u64) -> Self::Stay;
+    /// The thread begins a task, of a key with this slot.
+    fn begin(&self, now: u64, slot: NonZeroU32) -> Self::Stay;
     /// The thread has run it; whether the worker is still its own.
     fn end(&self, stay: Self::Stay) -> bool;
-    /// Takes the worker from a thread that runs a task for longer than the limit.
-    fn revoke_overdue(&self, now: u64) -> bool;
+    /// Takes the worker from a thread that runs a task for longer than the limit: that one's slot, 0
+    /// when it is not known.
+    fn revoke_overdue(&self, now: u64) -> Option<u32>;
 }
 
 /// How long a task may take.
@@ -39,17 +42,16 @@ impl Tenancy for Lease {
     fn new() -> Self {
         Self::new()
     }
-    fn begin(&self, now: u64) -> Stay {
-        self.begin_task(now, None)
+    fn begin(&self, now: u64, slot: NonZeroU32) -> Stay {
+        self.begin_task(now, Some(slot))
     }
     fn end(&self, stay: Stay) -> bool {
         Self::end(self, stay)
     }
-    fn revoke_overdue(&self, now: u64) -> bool {
-        let Some(stay) = self.overdue(now, LIMIT) else { return false };
-        let Some(revoked) = self.revoke(stay) else { return false };
+    fn revoke_overdue(&self, now: u64) -> Option<u32> {
+        let revoked = self.revoke(self.overdue(now, LIMIT)?)?;
         assert!(revoked.task && self.is_revoked());
-        true
+        Some(revoked.slot.map_or(0, NonZeroU32::get))
     }
 }
 
@@ -58,6 +60,7 @@ struct Twin<const BUG: u8> {
     word: AtomicU64,
     /// The start where the word is [`RUNNING`].
     start: AtomicU64,
+    slot: AtomicU32,
 }
 
 const INSIDE: u64 = 0;
@@ -74,14 +77,18 @@ const REVOKES_RELAXED: u8 = 2;
 const STATE_ONLY: u8 = 3;
 /// A worker is taken by a load and a store.
 const REVOKES_BY_STORE: u8 = 4;
+/// The slot is read before the worker is taken.
+const READS_SLOT_FIRST: u8 = 5;
 
 impl<const BUG: u8> Tenancy for Twin<BUG> {
     type Stay = u64;
 
     fn new() -> Self {
-        Self { word: AtomicU64::new(INSIDE), start: AtomicU64::new(0) }
+        let (word, start) = (AtomicU64::new(INSIDE), AtomicU64::new(0));
+        Self { word, start, slot: AtomicU32::new(0) }
     }
-    fn begin(&self, now: u64) -> u64 {
+    fn begin(&self, now: u64, slot: NonZeroU32) -> u64 {
+        self.slot.store(slot.get(), Relaxed);
         self.start.store(now, Relaxed);
         let word = if BUG == STATE_ONLY { RUNNING } else { now };
         // Planted: what the thread did to the statistics before need not be seen.
@@ -99,24 +106,28 @@ impl<const BUG: u8> Tenancy for Twin<BUG> {
         }
         kept
     }
-    fn revoke_overdue(&self, now: u64) -> bool {
-        // Planted: the same as in `BEGINS_RELAXED`, on the other side.
-        let ordering = if BUG == REVOKES_RELAXED { Relaxed } else { Acquire };
-        let word = self.word.load(ordering);
+    fn revoke_overdue(&self, now: u64) -> Option<u32> {
+        let word = self.word.load(Relaxed);
         if word == INSIDE || now.saturating_sub(self.start.load(Relaxed)) <= LIMIT {
-            return false;
+            return None;
         }
-        if BUG == REVOKES_BY_STORE {
+        // Planted in `READS_SLOT_FIRST`: it may be that of the task before.
+        let early = self.slot.load(Relaxed);
+        let takes = if BUG == REVOKES_BY_STORE {
             // Planted: the thread may have come back between the two.
-            let takes = self.word.load(ordering) == word;
+            let takes = self.word.load(Acquire) == word;
             if takes {
                 self.word.store(REVOKED, Relaxed);
             }
-            return takes;
-        }
-        // Planted in `STATE_ONLY`: the task that runs by now may be the next one.
-        let success = if BUG == REVOKES_RELAXED { Relaxed } else { AcqRel };
-        self.word.compare_exchange(word, REVOKED, success, Relaxed).is_ok()
+            takes
+        } else {
+            // Planted: the same as in `BEGINS_RELAXED`, on the other side.
+            let success = if BUG == REVOKES_RELAXED { Relaxed } else { Acquire };
+            // Planted in `STATE_ONLY`: the task that runs by now may be the next one.
+            self.word.compare_exchange(word, REVOKED, success, Relaxed).is_ok()
+        };
+        let late = self.slot.load(Relaxed);
+        takes.then_some(if BUG == READS_SLOT_FIRST { early } else { late })
     }
 }
 
@@ -132,16 +143,20 @@ struct Pool<T> {
     statistics: UnsafeCell<()>,
     /// Tasks taken over from the worker, and those of them that have ended.
     ledger: [AtomicU64; 2],
+    /// The start of the task that hangs, as the watchdog knows it by its slot and as its thread
+    /// does; 0 where none hangs.
+    hung: [AtomicU64; 2],
 }
 
 impl<T: Tenancy> Pool<T> {
     /// Runs tasks as the worker's thread, until there are none or the worker is taken from it.
     fn run(&self, tenancy: &T, mut recorder: Recorder) {
         while let Ok(task) = self.tasks.try_recv() {
-            let stay = tenancy.begin(task);
+            let stay = tenancy.begin(task, slot(task));
             if !tenancy.end(stay) {
                 assert!(NOW - task > LIMIT, "a task was revoked for its predecessor's time");
                 self.ledger[1].fetch_add(1, Relaxed);
+                self.hung[1].store(task, Relaxed);
                 recorder.disown();
                 return;
             }
@@ -152,9 +167,8 @@ impl<T: Tenancy> Pool<T> {
 
     /// Takes the worker from its thread, if the task that it runs is overdue, and is its next thread.
     fn watch(&self) {
-        if !self.tenancy.revoke_overdue(NOW) {
-            return;
-        }
+        let Some(slot) = self.tenancy.revoke_overdue(NOW) else { return };
+        self.hung[0].store(slot.into(), Relaxed);
         let mut recorder = self.worker.replace_recorder();
         self.statistics.with_mut(|_| ());
         recorder.rest(NOW);
@@ -162,6 +176,11 @@ impl<T: Tenancy> Pool<T> {
         self.worker.give_up();
         self.run(&T::new(), recorder);
     }
+}
+
+/// The slot of a task's key.
+fn slot(task: Task) -> NonZeroU32 {
+    u32::try_from(task).ok().and_then(NonZeroU32::new).unwrap()
 }
 
 /// Tasks that begin at these times are run by this thread, while the watchdog looks once.
@@ -181,6 +200,7 @@ fn model<T: Tenancy>(starts: &'static [Task]) {
         tasks,
         statistics: UnsafeCell::new(()),
         ledger: [AtomicU64::new(0), AtomicU64::new(0)],
+        hung: [AtomicU64::new(0), AtomicU64::new(0)],
     }));
     let watchdog = thread::spawn(move || pool.watch());
     pool.run(&pool.tenancy, recorder);
@@ -191,6 +211,8 @@ fn model<T: Tenancy>(starts: &'static [Task]) {
     assert_eq!(counts.ended() + ended, tasks, "not every task has ended, once");
     assert_eq!((counts.admitted, taken), (counts.ended(), ended), "the accounts are off");
     assert_eq!(pool.worker.stats().in_flight(), 0);
+    let [taken, hung] = [0, 1].map(|index| pool.hung[index].load(Relaxed));
+    assert_eq!(taken, hung, "the slot of another task");
 }
 
 /// Both are overdue when the watchdog looks.
@@ -233,6 +255,12 @@ fn beginning_relaxed() {
 #[test]
 fn revoking_relaxed() {
     fails_with("revokes Relaxed", 3, CONCURRENT, || model::<Twin<REVOKES_RELAXED>>(OVERDUE));
+}
+
+#[test]
+fn reading_the_slot_first() {
+    let expected = "the slot of another task";
+    fails_with("slot read first", 3, expected, || model::<Twin<READS_SLOT_FIRST>>(OVERDUE));
 }
 
 #[test]

@@ -275,6 +275,46 @@ fn what_is_left_is_never_too_little<A: Account>(account: Arc<A>) {
     assert_eq!((account.ahead(110), account.work()), (0, 0));
 }
 
+/// A task's size becomes another worker's, while that is watched.
+fn a_size_that_moves_is_always_counted(moves: fn(&mut Recorder, &Worker)) {
+    let roster = roster(2);
+    let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.workers()[position].worker));
+    let _ = Reservation::take(&victim, 0, None).unwrap().sized(SIZE).hand_over();
+    let mut recorder = thief.recorder().unwrap();
+    let watching = thread::spawn({
+        let (victim, thief) = (Arc::clone(&victim), Arc::clone(&thief));
+        move || {
+            // In the order in which it moves.
+            let seen = victim.stats().work_in_flight() + thief.stats().work_in_flight();
+            assert!(seen >= SIZE as i64, "{seen} in flight at the two of {SIZE}");
+        }
+    });
+    moves(&mut recorder, &victim);
+    watching.join().unwrap();
+    let sizes = [victim, thief].map(|worker| worker.stats().work_in_flight());
+    assert_eq!(sizes, [0, SIZE as i64]);
+}
+
+const SIZE: u64 = 10;
+
+#[test]
+fn sizes_that_move_are_counted() {
+    explore("a size that moves is always counted", 3, || {
+        a_size_that_moves_is_always_counted(|thief, victim| thief.adopt_work(victim, SIZE));
+    });
+}
+
+#[test]
+fn giving_a_size_up_before_it_is_adopted() {
+    fails_with("gives a size up first", 2, "0 in flight at the two", || {
+        a_size_that_moves_is_always_counted(|thief, victim| {
+            // Planted: between the two, the size is nobody's. It is added by a place that is left.
+            victim.give_up_work(SIZE);
+            let _ = Reservation::take(thief.worker(), 0, None).unwrap().sized(SIZE).hand_over();
+        });
+    });
+}
+
 #[test]
 fn held_sizes_are_counted() {
     explore("a held size is always counted", 3, || a_held_size_is_always_counted(real()));

@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask <chore>`.
 
 mod instructions;
+mod mutate_orderings;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
+    /// Each ordering of the atomics, weakened until a loom model fails: a few minutes.
+    MutateOrderings(mutate_orderings::Options),
     /// raddle beside its peers, in a table: some ten minutes on a machine with nothing else to do.
     Peers {
         /// What `raddle-peers compare --help` tells: `--rounds`, `--only`, `--quick`, `--json` and more.
@@ -72,6 +75,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Loom => loom(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
+        Chore::MutateOrderings(options) => mutate_orderings::run(&shell, &options)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
         Chore::Openloop { options } => peers(&shell, "openloop", &options)?,
     }

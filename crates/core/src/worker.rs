@@ -7,7 +7,7 @@ use crate::baseline::Baseline;
 use crate::stats::{Board, Recorder, WorkerStats};
 use crate::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use crate::{Capability, CapabilityError, CapabilitySet, Clock, Finished, RecordError, Tracking};
 
@@ -234,9 +234,9 @@ impl Worker {
     /// The exclusive right to write this worker's statistics, for its thread; `None` while
     /// another has it.
     pub fn recorder(self: &Arc<Self>) -> Option<Recorder> {
-        // AcqRel pairs with the Release in `return_recorder`: one writer's plain stores come
+        // Acquire pairs with the Release in `return_recorder`: one writer's plain stores come
         // before the next one's.
-        (!self.recorder_taken.swap(true, AcqRel)).then(|| Recorder::new(Arc::clone(self)))
+        (!self.recorder_taken.swap(true, Acquire)).then(|| Recorder::new(Arc::clone(self)))
     }
 
     /// The exclusive right to write this worker's statistics, out of the hands of a thread that

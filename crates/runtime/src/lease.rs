@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 
 use raddle_core::sync::atomic::{
     AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 /// Who a worker is: the thread that holds its lease. While the thread is in the user's code, the
@@ -62,8 +62,8 @@ impl Lease {
     #[inline]
     fn begin(&self, now: u64, kind: u64) -> Stay {
         let word = now << 2 | kind;
-        // Release pairs with the AcqRel of `revoke`: who takes the worker comes after everything
-        // that its thread did to it.
+        // Release pairs with the Acquire of `revoke`: who takes the worker comes after everything
+        // that its thread did to it, and after it told the slot.
         self.word.store(word, Release);
         Stay(word)
     }
@@ -77,7 +77,8 @@ impl Lease {
 
     /// A stay in the user's code that is longer than `limit` at the clock's `now`.
     pub fn overdue(&self, now: u64, limit: u64) -> Option<Stay> {
-        match self.word.load(Acquire) {
+        // Relaxed: what is done about it is decided by `revoke`.
+        match self.word.load(Relaxed) {
             INSIDE | REVOKED => None,
             word => (now.saturating_sub(word >> 2) > limit).then_some(Stay(word)),
         }
@@ -85,8 +86,9 @@ impl Lease {
 
     /// Takes the worker from its thread, unless that has come back from the stay.
     pub fn revoke(&self, stay: Stay) -> Option<Revoked> {
+        self.word.compare_exchange(stay.0, REVOKED, Acquire, Relaxed).ok()?;
+        // Afterwards: it is that of this stay, as the thread comes back and begins no other.
         let slot = self.slot.load(Relaxed);
-        self.word.compare_exchange(stay.0, REVOKED, AcqRel, Relaxed).ok()?;
         let task = stay.0 & KIND == TASK;
         Some(Revoked { task, slot: NonZeroU32::new(slot).filter(|_| task) })
     }

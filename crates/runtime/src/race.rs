@@ -29,8 +29,8 @@ impl<S> Race<S> {
 
     /// Lets one more copy take part; `false` when all have ended, or one has answered.
     pub fn join(&self) -> bool {
-        // AcqRel pairs with that of `finish`: this copy comes after what the others did.
-        let joined = self.copies.fetch_update(AcqRel, Relaxed, |copies| {
+        // Relaxed: a read-modify-write, it goes on with the release sequences of `finish`.
+        let joined = self.copies.fetch_update(Relaxed, Relaxed, |copies| {
             (copies > 0 && !self.is_over()).then_some(copies + 1)
         });
         joined.is_ok()
@@ -40,6 +40,8 @@ impl<S> Race<S> {
     pub fn finish(&self, answers: bool) -> Option<S> {
         // Before it is counted out: the last one has no answer, perhaps.
         let prize = if answers { self.take() } else { None };
+        // AcqRel pairs with that of the others: the last one comes after all that they did, and so
+        // does who is told that there is no answer.
         let last = self.copies.fetch_sub(1, AcqRel) == 1;
         if answers || !last { prize } else { self.take() }
     }

@@ -89,11 +89,14 @@ impl Admissions {
     /// Notes that the caller has cleared the idle bit.
     pub(super) fn unlist(&self) {
         // Release pairs with the Acquire of `list`: who sets the bit does so after it was cleared.
+        // No model needs this Release: loom has the bit cleared and set in the order in which it
+        // runs that.
         self.unlisted.store(true, Release);
     }
 
     /// Whether the caller is the one to set the idle bit.
     pub(super) fn list(&self) -> bool {
+        // No model needs this Acquire: for the same reason as the Release of `unlist`.
         self.unlisted.compare_exchange(true, false, Acquire, Relaxed).is_ok()
     }
 
@@ -193,6 +196,8 @@ impl Endings {
     /// A read-modify-write that changes nothing: every end by [`end_shared`](Self::end_shared)
     /// comes before it and is seen by this thread, or after it and sees what this thread did.
     pub(super) fn look(&self) {
+        // No model needs this Acquire: loom has the admissions counted in the order in which it runs
+        // that, so that a look at them comes after that of each end which is seen here.
         self.0.fetch_add(0, AcqRel);
     }
 
@@ -213,7 +218,8 @@ impl Endings {
     #[inline]
     pub(super) fn in_flight_or_closed(&self, admissions: &Admissions) -> u64 {
         let ended = self.count();
-        admissions.count.load(Acquire).wrapping_sub(ended)
+        // Relaxed: it comes after the Acquire of `count`, and whoever selects concludes nothing else.
+        admissions.count.load(Relaxed).wrapping_sub(ended)
     }
 }
 

@@ -100,12 +100,14 @@ impl LatencyRing {
         let new = latency.min(self.ceiling) + 1;
         // BUSY makes this thread the slot's only writer. Acquire pairs with the Release below:
         // the total of the slot's last writer comes before ours, so no sum goes below zero.
+        // No model needs this Acquire: loom has the total added to in the order in which it runs that.
         let old = slot.swap(BUSY, Acquire);
         if old == BUSY {
             return None;
         }
         let delta = self.delta(old, new);
         let total = self.total.fetch_add(delta, Relaxed).wrapping_add(delta);
+        // No model needs this Release: for the same reason as the Acquire of the swap.
         slot.store(new, Release);
         Some(total)
     }

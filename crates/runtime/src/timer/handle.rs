@@ -72,8 +72,10 @@ impl TimerHandle {
 
     /// Tells that the timer, which was seen to be cancelled, has left the queue.
     pub(super) fn uncount(&self) {
-        let counted = self.0.cancelled.fetch_sub(1, Relaxed);
+        // By a load, which may be older than what the subtraction meets.
+        let counted = self.0.cancelled.load(Relaxed);
         debug_assert!(counted > 0, "a cancelled timer was met before it was counted");
+        self.0.cancelled.fetch_sub(1, Relaxed);
     }
 }
 

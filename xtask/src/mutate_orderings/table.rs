@@ -1,0 +1,121 @@
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::{Mutant, Verdict};
+
+/// The document with the table, between these lines.
+pub(super) const DOCUMENT: &str = "docs/verification.md";
+const BEGIN: &str = "<!-- by `cargo xtask mutate-orderings --update` -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// The verdicts as a table a file.
+pub(super) fn of(verdicts: &[(Mutant<'_>, Verdict)]) -> String {
+    let (mut table, mut file) = (String::new(), "");
+    for (mutant, verdict) in verdicts {
+        if mutant.site.file != file {
+            file = &mutant.site.file;
+            let _ = writeln!(table, "\n`{file}`\n\n| function | weakened | fails |\n|---|---|---|");
+        }
+        let _ = writeln!(table, "{}{} |", begin_of_row(mutant), outcome(mutant, verdict));
+    }
+    table.trim_start().to_owned()
+}
+
+/// What tells a mutant's row from others of its file.
+fn begin_of_row(mutant: &Mutant<'_>) -> String {
+    format!("| `{}` | `{}` | ", mutant.site.function, mutant.site.weakened(mutant.weaker))
+}
+
+fn outcome(mutant: &Mutant<'_>, verdict: &Verdict) -> String {
+    match (verdict, mutant.explanation) {
+        (Verdict::Killed { test, how: None }, _) => format!("`{test}`"),
+        (Verdict::Killed { test, how: Some(how) }, _) => format!("`{test}`, {how}"),
+        (Verdict::Survives { .. }, Some(explanation)) => format!("none: {}", explanation.reason),
+        (Verdict::Survives { .. }, None) => "none".to_owned(),
+    }
+}
+
+/// The document with this table instead of the one that it has.
+pub(super) fn replaced(document: &str, table: &str) -> Option<String> {
+    let (before, after) = document.split_once(BEGIN)?;
+    let (_, after) = after.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+/// The tests that the table of a document names, by file and row.
+pub(super) struct Known(BTreeMap<(String, String), String>);
+
+impl Known {
+    pub(super) fn of(document: &str) -> Self {
+        let (mut known, mut file) = (BTreeMap::new(), "");
+        for line in document.lines() {
+            if let Some(name) = line.strip_prefix('`').and_then(|line| line.strip_suffix('`')) {
+                file = name;
+            } else if let Some((row, test)) = split_row(line) {
+                known.insert((file.to_owned(), row.to_owned()), test.to_owned());
+            }
+        }
+        Self(known)
+    }
+
+    /// The test that killed it the last time.
+    pub(super) fn test_of(&self, mutant: &Mutant<'_>) -> Option<&str> {
+        let row = (mutant.site.file.clone(), begin_of_row(mutant));
+        self.0.get(&row).map(String::as_str)
+    }
+}
+
+/// The begin of a row, and the test that it names.
+fn split_row(line: &str) -> Option<(&str, &str)> {
+    let (begin, test) = line.strip_suffix(" |")?.rsplit_once("| ")?;
+    let test = test.strip_prefix('`')?.split('`').next()?;
+    Some((&line[..begin.len() + 2], test))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_of_orderings_names_tests_that_the_table_has() {
+        let table = include_str!("../../../docs/verification.md");
+        let document = include_str!("../../../docs/memory-ordering.md");
+        let is_killing = |name: &str| table.contains(&format!("::{name}`"));
+        let cells = document.lines().filter_map(|line| {
+            let [_, _, _, fails] =
+                line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect::<Vec<_>>()[..]
+            else {
+                return None;
+            };
+            Some(fails)
+        });
+        let names: Vec<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .filter(|name| name.contains('_'))
+            .collect();
+        assert!(names.len() > 10, "the column is not found: {names:?}");
+        for name in names {
+            assert!(is_killing(name), "{name} kills no mutant");
+        }
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let document = format!("before\n{BEGIN}\nold\n\n{END}after\n");
+        let replaced = replaced(&document, "new\n").unwrap();
+        assert_eq!(replaced, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
+        assert_eq!(super::replaced("none", "new"), None);
+    }
+
+    #[test]
+    fn the_test_that_a_row_names_is_known() {
+        let sites = crate::mutate_orderings::sites::find("a.rs", "fn f() { a.load(Acquire); }");
+        let site = &sites.unwrap()[0];
+        let weaker = crate::mutate_orderings::sites::Ordering::Relaxed;
+        let mutant = Mutant { number: 0, site, weaker, explanation: None };
+        let killed = Verdict::Killed { test: "file::test".to_owned(), how: Some("deadlock") };
+        let verdicts = [(mutant, killed)];
+        let known = Known::of(&of(&verdicts));
+        assert_eq!(known.test_of(&verdicts[0].0), Some("file::test"));
+    }
+}

@@ -1,0 +1,86 @@
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use xshell::{Shell, cmd};
+
+use super::sites::Site;
+
+/// A copy of the workspace in which each ordering is asked for by the number of its site, so that
+/// one build has all the mutants.
+const TREE: &str = "target/orderings/tree";
+/// What was copied the last time, one path a line.
+const COPIED: &str = "target/orderings/copied";
+/// Where the copy is built.
+const BUILD: &str = "target/orderings/build";
+
+const CORE: &str = "crates/core/";
+const PROBE: &str = "crates/core/src/ordering_probe.rs";
+
+/// Copies the workspace as it lies there, committed or not.
+pub(super) fn copy(shell: &Shell, sites: &[Site]) -> Result<(), Box<dyn Error>> {
+    let root = shell.current_dir();
+    let tree = root.join(TREE);
+    let listed = cmd!(shell, "git ls-files --cached --others --exclude-standard").quiet().read()?;
+    for gone in fs::read_to_string(root.join(COPIED)).unwrap_or_default().lines() {
+        if !listed.lines().any(|path| path == gone) || !root.join(gone).exists() {
+            let _ = fs::remove_file(tree.join(gone));
+        }
+    }
+    for path in listed.lines() {
+        match fs::read(root.join(path)) {
+            Ok(content) => write(&tree.join(path), probed(path, content, sites))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{path}: {error}").into()),
+        }
+    }
+    let probe = include_str!("probe.rs").replace("SITES", &sites.len().to_string());
+    write(&tree.join(PROBE), probe.into_bytes())?;
+    fs::write(root.join(COPIED), listed)?;
+    Ok(())
+}
+
+/// The content of a source with its orderings asked for.
+fn probed(path: &str, mut content: Vec<u8>, sites: &[Site]) -> Vec<u8> {
+    let krate = if path.starts_with(CORE) { "crate" } else { "raddle_core" };
+    // From the last, so that the places of those before stay.
+    for (number, site) in sites.iter().enumerate().rev().filter(|(_, site)| site.file == path) {
+        let asked = format!("{krate}::ordering_probe::ordering({number}, {})", site.ordering);
+        content.splice(site.bytes.clone(), asked.into_bytes());
+    }
+    if path == "crates/core/src/lib.rs" {
+        content.extend_from_slice(b"\n#[doc(hidden)]\npub mod ordering_probe;\n");
+    }
+    content
+}
+
+/// Writes what is not there already, so that what is unchanged is not built again.
+fn write(path: &Path, content: Vec<u8>) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, content)
+}
+
+/// Builds the models of the copy: the programs, each with the name of its file.
+pub(super) fn build(shell: &Shell) -> Result<Vec<(String, PathBuf)>, Box<dyn Error>> {
+    let build = shell.current_dir().join(BUILD);
+    let _folder = shell.push_dir(TREE);
+    let package = "--package=raddle-loom-tests";
+    let command = cmd!(shell, "cargo test --profile loom {package} --no-run --message-format=json");
+    let messages = crate::with_loom(command).env("CARGO_TARGET_DIR", build).quiet().read()?;
+    let mut programs = Vec::new();
+    for message in messages.lines() {
+        let message: serde_json::Value = serde_json::from_str(message)?;
+        let is_model = message["target"]["kind"][0] == "test";
+        if let (true, Some(program)) = (is_model, message["executable"].as_str()) {
+            let name = message["target"]["name"].as_str().ok_or("a program without a name")?;
+            programs.push((name.to_owned(), PathBuf::from(program)));
+        }
+    }
+    programs.sort();
+    Ok(programs)
+}
