@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask <chore>`.
 
 mod instructions;
+mod tsan;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -31,6 +32,16 @@ enum Chore {
         /// What faults and plans are drawn from; drawn itself, and printed, when not given.
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// ThreadSanitizer over the runtime's integration tests, the promises of `tsan-tests` and the
+    /// soak, after the planted races were reported.
+    Tsan {
+        /// How often.
+        #[arg(long, default_value_t = 1)]
+        runs: u32,
+        /// How long each soak is.
+        #[arg(long, default_value_t = 25)]
+        seconds: u64,
     },
     /// The instructions of select, record, tell and ask, counted by callgrind and held against
     /// `benches/instructions/baseline.csv`.
@@ -71,6 +82,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Lint => lint(&shell)?,
         Chore::Loom => loom(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
+        Chore::Tsan { runs, seconds } => tsan::run(&shell, runs, seconds)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
         Chore::Openloop { options } => peers(&shell, "openloop", &options)?,
@@ -99,8 +111,8 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
 
 fn lint(shell: &Shell) -> xshell::Result<()> {
     cmd!(shell, "cargo fmt --all --check").run()?;
-    let profile = "raddle-benches/profile";
-    cmd!(shell, "cargo clippy --workspace --all-targets --features {profile} -- --deny warnings")
+    let features = "raddle-benches/profile,raddle-tsan-tests/planted";
+    cmd!(shell, "cargo clippy --workspace --all-targets --features {features} -- --deny warnings")
         .run()?;
     // Only in a loom build are the facade's atomics other types than those of std.
     let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
