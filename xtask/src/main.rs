@@ -18,12 +18,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Every test: unit, property, documentation, example, command line, bench, soak and loom.
+    /// Every test: unit, property, documentation, example, command line, bench, soak, shuttle and loom.
     Test,
     /// Formatting, clippy and documentation, warnings as errors.
     Lint,
     /// The loom models alone.
     Loom,
+    /// The protocols with sixteen threads alone, in schedules drawn by shuttle.
+    Shuttle,
     /// The fault harness alone: a pool under every fault at once, held to its account.
     Soak {
         /// For how long.
@@ -81,6 +83,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Test => test(&shell)?,
         Chore::Lint => lint(&shell)?,
         Chore::Loom => loom(&shell)?,
+        Chore::Shuttle => shuttle(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Tsan { runs, seconds } => tsan::run(&shell, runs, seconds)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
@@ -100,6 +103,7 @@ fn test(shell: &Shell) -> xshell::Result<()> {
         cmd!(shell, "cargo run --quiet --package raddle --example {example}").run()?;
     }
     soak(shell, 20, None)?;
+    shuttle(shell)?;
     loom(shell)
 }
 
@@ -120,12 +124,20 @@ fn lint(shell: &Shell) -> xshell::Result<()> {
     with_loom(cmd!(shell, "cargo clippy --lib {packages...} -- {facade...}")).run()?;
     with_loom(cmd!(shell, "cargo clippy -p raddle-loom-tests --all-targets -- --deny warnings"))
         .run()?;
+    let tests =
+        cmd!(shell, "cargo clippy -p raddle-shuttle-tests --all-targets -- --deny warnings");
+    with_checker(tests, "shuttle").run()?;
     cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings").run()
 }
 
 fn loom(shell: &Shell) -> xshell::Result<()> {
     let run = "--nocapture";
     with_loom(cmd!(shell, "cargo test --profile loom -p raddle-loom-tests -- {run}")).run()
+}
+
+fn shuttle(shell: &Shell) -> xshell::Result<()> {
+    let test = cmd!(shell, "cargo test --profile loom -p raddle-shuttle-tests");
+    with_checker(test, "shuttle").run()
 }
 
 /// pingora among them, where there is the cmake that its compression library is built with.
@@ -138,11 +150,15 @@ fn peers(shell: &Shell, command: &str, options: &[String]) -> xshell::Result<()>
     cmd!(shell, "cargo run --release -p raddle-peers {features...} -- {command} {options...}").run()
 }
 
-/// The command with loom's types behind the facade, in a target folder of its own so that the
-/// usual build is kept.
 fn with_loom(command: Cmd<'_>) -> Cmd<'_> {
+    with_checker(command, "loom")
+}
+
+/// The command with the types of loom or shuttle behind the facade, in a target folder of its own so
+/// that the usual build is kept.
+fn with_checker<'s>(command: Cmd<'s>, checker: &str) -> Cmd<'s> {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command
-        .env("RUSTFLAGS", format!("{flags} --cfg loom").trim())
-        .env("CARGO_TARGET_DIR", "target/loom")
+        .env("RUSTFLAGS", format!("{flags} --cfg {checker}").trim())
+        .env("CARGO_TARGET_DIR", format!("target/{checker}"))
 }
