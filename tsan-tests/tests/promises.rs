@@ -1,6 +1,6 @@
 //! Each test is one promise: whoever relies on it needs no synchronisation of their own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use raddle::core::{Finished, Reservation};
@@ -113,18 +113,22 @@ fn who_sees_nothing_in_flight_follows_ends_and_withdrawals_of_any_thread() {
 
 #[test]
 fn one_recorder_follows_the_other() {
-    let (worker, plain) = (worker(), Plain::default());
+    let (worker, plain, both) = (worker(), Plain::default(), Barrier::new(2));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
+                // Else the one might be over before the other begins.
+                both.wait();
                 for _ in 0..ROUNDS {
-                    let _recorder = loop {
+                    let recorder = loop {
                         if let Some(recorder) = worker.recorder() {
                             break recorder;
                         }
                         thread::yield_now();
                     };
                     plain.add();
+                    drop(recorder);
+                    thread::yield_now();
                 }
             });
         }
