@@ -8,6 +8,8 @@ use raddle::prelude::*;
 use raddle_tsan_tests::{Plain, adding, pool, worker};
 
 const ROUNDS: u64 = 200;
+/// A key has to move between two of its tasks.
+const KEYED_ROUNDS: u64 = 10 * ROUNDS;
 
 #[test]
 fn a_handler_follows_whoever_gave_the_task() {
@@ -53,7 +55,7 @@ fn tasks_of_a_key_follow_each_other_while_workers_come_and_go() {
     let keys: [Arc<Plain>; 8] = Default::default();
     thread::scope(|scope| {
         let telling = scope.spawn(|| {
-            for _ in 0..ROUNDS {
+            for _ in 0..KEYED_ROUNDS {
                 for (key, plain) in keys.iter().enumerate() {
                     pool.task(adding(plain)).key(key).tell().unwrap();
                 }
@@ -65,7 +67,7 @@ fn tasks_of_a_key_follow_each_other_while_workers_come_and_go() {
         }
     });
     pool.shutdown(Drain::all()).unwrap();
-    assert!(keys.iter().all(|plain| plain.get() == ROUNDS));
+    assert!(keys.iter().all(|plain| plain.get() == KEYED_ROUNDS));
 }
 
 #[test]
