@@ -38,6 +38,9 @@ enum Chore {
     /// ThreadSanitizer over the runtime's integration tests, the promises of `tsan-tests` and the
     /// soak, after the planted races were reported.
     Tsan {
+        /// The planted races and the promises alone, for which there is always time.
+        #[arg(long)]
+        quick: bool,
         /// How often.
         #[arg(long, default_value_t = 1)]
         runs: u32,
@@ -85,7 +88,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Loom => loom(&shell)?,
         Chore::Shuttle => shuttle(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
-        Chore::Tsan { runs, seconds } => tsan::run(&shell, runs, seconds)?,
+        Chore::Tsan { quick, runs, seconds } => tsan::run(&shell, quick, runs, seconds)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
         Chore::Openloop { options } => peers(&shell, "openloop", &options)?,
