@@ -2,6 +2,7 @@
 
 mod instructions;
 mod mutate_orderings;
+mod tsan;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -18,12 +19,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Every test: unit, property, documentation, example, command line, bench, soak and loom.
+    /// Every test: unit, property, documentation, example, command line, bench, soak, shuttle and loom.
     Test,
     /// Formatting, clippy and documentation, warnings as errors.
     Lint,
     /// The loom models alone.
     Loom,
+    /// The protocols with sixteen threads alone, in schedules drawn by shuttle.
+    Shuttle,
     /// The fault harness alone: a pool under every fault at once, held to its account.
     Soak {
         /// For how long.
@@ -32,6 +35,19 @@ enum Chore {
         /// What faults and plans are drawn from; drawn itself, and printed, when not given.
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// ThreadSanitizer over the runtime's integration tests, the promises of `tsan-tests` and the
+    /// soak, after the planted races were reported.
+    Tsan {
+        /// The planted races and the promises alone, for which there is always time.
+        #[arg(long)]
+        quick: bool,
+        /// How often.
+        #[arg(long, default_value_t = 1)]
+        runs: u32,
+        /// How long each soak is.
+        #[arg(long, default_value_t = 25)]
+        seconds: u64,
     },
     /// The instructions of select, record, tell and ask, counted by callgrind and held against
     /// `benches/instructions/baseline.csv`.
@@ -73,7 +89,9 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Test => test(&shell)?,
         Chore::Lint => lint(&shell)?,
         Chore::Loom => loom(&shell)?,
+        Chore::Shuttle => shuttle(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
+        Chore::Tsan { quick, runs, seconds } => tsan::run(&shell, quick, runs, seconds)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
         Chore::MutateOrderings(options) => mutate_orderings::run(&shell, &options)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
@@ -92,6 +110,7 @@ fn test(shell: &Shell) -> xshell::Result<()> {
         cmd!(shell, "cargo run --quiet --package raddle --example {example}").run()?;
     }
     soak(shell, 20, None)?;
+    shuttle(shell)?;
     loom(shell)
 }
 
@@ -103,8 +122,8 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
 
 fn lint(shell: &Shell) -> xshell::Result<()> {
     cmd!(shell, "cargo fmt --all --check").run()?;
-    let profile = "raddle-benches/profile";
-    cmd!(shell, "cargo clippy --workspace --all-targets --features {profile} -- --deny warnings")
+    let features = "raddle-benches/profile,raddle-tsan-tests/planted";
+    cmd!(shell, "cargo clippy --workspace --all-targets --features {features} -- --deny warnings")
         .run()?;
     // Only in a loom build are the facade's atomics other types than those of std.
     let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
@@ -112,12 +131,20 @@ fn lint(shell: &Shell) -> xshell::Result<()> {
     with_loom(cmd!(shell, "cargo clippy --lib {packages...} -- {facade...}")).run()?;
     with_loom(cmd!(shell, "cargo clippy -p raddle-loom-tests --all-targets -- --deny warnings"))
         .run()?;
+    let tests =
+        cmd!(shell, "cargo clippy -p raddle-shuttle-tests --all-targets -- --deny warnings");
+    with_checker(tests, "shuttle").run()?;
     cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings").run()
 }
 
 fn loom(shell: &Shell) -> xshell::Result<()> {
     let run = "--nocapture";
     with_loom(cmd!(shell, "cargo test --profile loom -p raddle-loom-tests -- {run}")).run()
+}
+
+fn shuttle(shell: &Shell) -> xshell::Result<()> {
+    let test = cmd!(shell, "cargo test --profile loom -p raddle-shuttle-tests");
+    with_checker(test, "shuttle").run()
 }
 
 /// pingora among them, where there is the cmake that its compression library is built with.
@@ -130,11 +157,15 @@ fn peers(shell: &Shell, command: &str, options: &[String]) -> xshell::Result<()>
     cmd!(shell, "cargo run --release -p raddle-peers {features...} -- {command} {options...}").run()
 }
 
-/// The command with loom's types behind the facade, in a target folder of its own so that the
-/// usual build is kept.
 fn with_loom(command: Cmd<'_>) -> Cmd<'_> {
+    with_checker(command, "loom")
+}
+
+/// The command with the types of loom or shuttle behind the facade, in a target folder of its own so
+/// that the usual build is kept.
+fn with_checker<'s>(command: Cmd<'s>, checker: &str) -> Cmd<'s> {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command
-        .env("RUSTFLAGS", format!("{flags} --cfg loom").trim())
-        .env("CARGO_TARGET_DIR", "target/loom")
+        .env("RUSTFLAGS", format!("{flags} --cfg {checker}").trim())
+        .env("CARGO_TARGET_DIR", format!("target/{checker}"))
 }

@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    Do, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, owner, so_far, watchdog,
-    worker,
+    Do, Gate, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, owner, so_far,
+    watchdog, worker,
 };
 use raddle_core::{Clock, Health, VirtualTime, WorkerSpec};
 use raddle_runtime::{EventKind, Events, Pool, PoolBuilder, RetireReason, SpawnError, Watchdog};
@@ -221,15 +221,26 @@ fn it_takes_nothing_from_others() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(3);
     let (pool, mut events) = spawn(builder.stealing(true));
-    let key = key_of(&pool, "w-0");
+    let keys = ["w-0", "w-1", "w-2"].map(|name| key_of(&pool, name));
+    let key = keys[0];
+    // By a key, as tasks without one are stolen: then another worker would fail, or be held.
+    let hold = |key: u64| {
+        let gate = Gate::new();
+        pool.task(Do::Hold(gate.clone())).key(key).tell().unwrap();
+        gate.reached();
+        gate
+    };
     // Too few to be known as failing, which would keep it from stealing too.
-    fail(&pool, 0, 5);
+    for _ in 0..5 {
+        let failing = pool.task(Do::Fail("out of order")).key(key).ask().unwrap();
+        assert!(failing.wait().is_err());
+    }
     assert!(worker(&pool, "w-0").success_rate > 0.5);
-    let aside = hold(&pool, 0);
+    let aside = hold(key);
     time.advance(INTERVAL);
     assert_eq!(await_ejected(&mut events), "w-0");
     // Of the two that are left.
-    let (busy, thief) = (hold(&pool, 0), hold(&pool, 1));
+    let (busy, thief) = (hold(keys[1]), hold(keys[2]));
     let waiting: Vec<_> = (0..20).map(|_| ask_at(&pool, 0, Do::WhoAreYou)).collect();
     aside.open();
     for _ in 0..5 {

@@ -1,6 +1,6 @@
-//! Channels: crossbeam's, or under loom a model with the same contract.
+//! Channels: crossbeam's, or under loom and shuttle a model with the same contract.
 //!
-//! loom cannot see into `crossbeam-channel`, so what it checks on top of this model is our
+//! Neither can see into `crossbeam-channel`, so what is checked on top of this model is our
 //! protocol, not theirs. The model knows what the runtime uses: bounded and unbounded queues,
 //! blocking and trying, and disconnection from either side.
 
@@ -8,15 +8,15 @@ pub use crossbeam_channel::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod imp {
     use super::*;
-    use loom::sync::{Condvar, Mutex};
+    use crate::sync::checker::sync::{Condvar, Mutex};
     use std::collections::VecDeque;
     use std::sync::Arc;
     use std::time::Duration;
@@ -86,7 +86,7 @@ mod imp {
     }
 
     impl<T> Sender<T> {
-        /// Sends when there is room, or times out at once: loom has no time.
+        /// Sends when there is room, or times out at once: a checker has no time.
         pub fn send_timeout(&self, message: T, _: Duration) -> Result<(), SendTimeoutError<T>> {
             self.try_send(message).map_err(|error| match error {
                 TrySendError::Full(message) => SendTimeoutError::Timeout(message),
@@ -148,7 +148,7 @@ mod imp {
     }
 
     impl<T> Receiver<T> {
-        /// Takes a message when there is one, or times out at once: loom has no time.
+        /// Takes a message when there is one, or times out at once: a checker has no time.
         pub fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
             self.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,

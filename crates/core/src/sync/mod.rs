@@ -2,30 +2,38 @@
 //!
 //! In a normal build these are the items of `std`, `crossbeam-channel` and `arc-swap`. Under
 //! `--cfg loom` they are loom's, or models built on loom's lock, so that the code which loom
-//! explores is the code that ships. `clippy.toml` forbids the ways around this module.
+//! explores is the code that ships; under `--cfg shuttle` they are shuttle's in the same way.
+//! `clippy.toml` forbids the ways around this module.
 
 pub mod channel;
 mod snapshot;
+
+#[cfg(loom)]
+use loom as checker;
+#[cfg(shuttle)]
+use shuttle as checker;
 
 pub use snapshot::{Snapshot, SnapshotGuard, SnapshotReader};
 
 /// Atomic integers, fences and orderings.
 pub mod atomic {
-    #[cfg(loom)]
-    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-    #[cfg(not(loom))]
+    #[cfg(any(loom, shuttle))]
+    pub use super::checker::sync::atomic::{
+        AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    #[cfg(not(any(loom, shuttle)))]
     pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
 /// Spawning and yielding.
 pub mod thread {
-    #[cfg(loom)]
-    pub use loom::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
-    #[cfg(not(loom))]
+    #[cfg(any(loom, shuttle))]
+    pub use super::checker::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
+    #[cfg(not(any(loom, shuttle)))]
     pub use std::thread::{Builder, JoinHandle, ThreadId, current, sleep, spawn, yield_now};
 
-    /// Lets another thread run: loom has no time.
-    #[cfg(loom)]
+    /// Lets another thread run: a checker has no time.
+    #[cfg(any(loom, shuttle))]
     pub fn sleep(_: std::time::Duration) {
         yield_now();
     }
@@ -33,9 +41,9 @@ pub mod thread {
 
 /// Telling the processor that one spins.
 pub mod hint {
-    #[cfg(loom)]
-    pub use loom::hint::spin_loop;
-    #[cfg(not(loom))]
+    #[cfg(any(loom, shuttle))]
+    pub use super::checker::hint::spin_loop;
+    #[cfg(not(any(loom, shuttle)))]
     pub use std::hint::spin_loop;
 }
 

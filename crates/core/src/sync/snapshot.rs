@@ -2,7 +2,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A value that is replaced whole while others read it: `arc-swap`, or under loom a lock.
+/// A value that is replaced whole while others read it: `arc-swap`, or under loom and shuttle a lock.
 ///
 /// Loading is lock-free (about 14 ns), loading through a [`SnapshotReader`] costs one comparison
 /// while nothing was stored. Storing may wait for readers that are in the middle of a load.
@@ -18,7 +18,7 @@ pub struct SnapshotGuard<T>(Guard<T>);
 /// It keeps the value of its last load alive, even after another was stored.
 pub struct SnapshotReader<T>(Reader<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     use super::Arc;
     pub(super) type Cell<T> = Arc<arc_swap::ArcSwapAny<Arc<T>>>;
@@ -45,10 +45,10 @@ mod imp {
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod imp {
     use super::Arc;
-    use loom::sync::Mutex;
+    use crate::sync::checker::sync::Mutex;
     pub(super) type Cell<T> = Arc<Mutex<Arc<T>>>;
     pub(super) type Guard<T> = Arc<T>;
     pub(super) type Reader<T> = (Cell<T>, Arc<T>);

@@ -1,0 +1,294 @@
+//! Sixteen threads reserve, end, give back, let go and end by id at one worker: what is in flight is
+//! never too little, nothing at the end, and every end is counted once.
+#![cfg(shuttle)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use raddle_core::{Finished, Outcome, OwnedReservation, Reservation, Roster, Worker};
+use raddle_shuttle_tests::{explore, fails_with, roster};
+use shuttle::thread;
+
+const THREADS: usize = 16;
+const ROUNDS: usize = 2;
+
+/// The account of one worker.
+trait Account: Send + Sync + 'static {
+    /// A task in flight; dropped, it is given back.
+    type Place: Send + 'static;
+
+    fn reserve(self: &Arc<Self>) -> Option<Self::Place>;
+    fn finish(place: Self::Place);
+    /// Leaves a task in flight.
+    fn detach(place: Self::Place);
+    /// Ends a detached task, if there is one.
+    fn record(&self) -> bool;
+    fn close(&self);
+    fn in_flight(&self) -> u64;
+    fn completed(&self) -> u64;
+}
+
+/// The only worker of a roster.
+fn only(roster: &Roster) -> &Arc<Worker> {
+    &roster.workers()[0].worker
+}
+
+/// The account of a roster's only worker.
+impl Account for Roster {
+    type Place = OwnedReservation;
+
+    fn reserve(self: &Arc<Self>) -> Option<Self::Place> {
+        Reservation::take(only(self), 0, None).map(Reservation::into_owned)
+    }
+    fn finish(place: Self::Place) {
+        place.finish(Outcome::Completed, Duration::ZERO);
+    }
+    fn detach(place: Self::Place) {
+        place.detach();
+    }
+    fn record(&self) -> bool {
+        only(self).record(&Finished::new(Outcome::Completed)).is_ok()
+    }
+    fn close(&self) {
+        only(self).close();
+    }
+    fn in_flight(&self) -> u64 {
+        only(self).stats().in_flight()
+    }
+    fn completed(&self) -> u64 {
+        only(self).stats().counts().completed
+    }
+}
+
+fn real() -> Arc<Roster> {
+    roster(1)
+}
+
+/// A minimal worker with a bug planted. Every ordering is the strongest: the bugs are in the steps.
+struct Twin {
+    bug: Bug,
+    admitted: AtomicU64,
+    closed: AtomicBool,
+    ended: AtomicU64,
+    detached: AtomicU64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    /// Reads what was admitted before what has ended.
+    AdmittedFirst,
+    /// Counts an end by a load and a store, though any thread may.
+    LoadsThenStores,
+    /// Looks whether a task was detached and then takes it.
+    LooksThenTakes,
+    /// The closed bit is a word of its own.
+    LooksThenAdmits,
+}
+
+/// What [`Twin::reserve`] gives.
+struct Place(Option<Arc<Twin>>);
+
+impl Twin {
+    fn with(bug: Bug) -> Arc<Self> {
+        Arc::new(Self {
+            bug,
+            admitted: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            ended: AtomicU64::new(0),
+            detached: AtomicU64::new(0),
+        })
+    }
+
+    fn end(&self) {
+        if self.bug == Bug::LoadsThenStores {
+            // Planted.
+            self.ended.store(self.ended.load(SeqCst) + 1, SeqCst);
+        } else {
+            self.ended.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(twin) = &self.0 {
+            twin.admitted.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+impl Account for Twin {
+    type Place = Place;
+
+    fn reserve(self: &Arc<Self>) -> Option<Place> {
+        // Planted, in every twin, as only one model closes.
+        if self.closed.load(SeqCst) {
+            return None;
+        }
+        self.admitted.fetch_add(1, SeqCst);
+        Some(Place(Some(Arc::clone(self))))
+    }
+    fn finish(mut place: Place) {
+        place.0.take().unwrap().end();
+    }
+    fn detach(mut place: Place) {
+        place.0.take().unwrap().detached.fetch_add(1, SeqCst);
+    }
+    fn record(&self) -> bool {
+        let taken = if self.bug == Bug::LooksThenTakes {
+            // Planted.
+            let some = self.detached.load(SeqCst) > 0;
+            self.detached.fetch_sub(u64::from(some), SeqCst);
+            some
+        } else {
+            let less = |count: u64| count.checked_sub(1);
+            self.detached.fetch_update(SeqCst, SeqCst, less).is_ok()
+        };
+        if taken {
+            self.end();
+        }
+        taken
+    }
+    fn close(&self) {
+        self.closed.store(true, SeqCst);
+    }
+    fn in_flight(&self) -> u64 {
+        if self.bug == Bug::AdmittedFirst {
+            // Planted: a task that comes and goes in between is taken off without being counted.
+            let admitted = self.admitted.load(SeqCst);
+            return admitted.saturating_sub(self.ended.load(SeqCst));
+        }
+        let ended = self.ended.load(SeqCst);
+        self.admitted.load(SeqCst).saturating_sub(ended)
+    }
+    fn completed(&self) -> u64 {
+        self.ended.load(SeqCst)
+    }
+}
+
+/// What one thread does to a task; how many it has detached and recorded.
+fn deed<A: Account>(account: &Arc<A>, number: usize) -> [u64; 2] {
+    match number % 4 {
+        0 => A::finish(account.reserve().unwrap()),
+        1 => drop(account.reserve()),
+        2 => {
+            A::detach(account.reserve().unwrap());
+            return [1, 0];
+        }
+        _ => return [0, u64::from(account.record())],
+    }
+    [0, 0]
+}
+
+/// One task is held while sixteen threads do everything that can be done to others.
+fn everything_at_once<A: Account>(account: Arc<A>) {
+    let held = account.reserve().unwrap();
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let account = Arc::clone(&account);
+            thread::spawn(move || {
+                let deeds = (0..ROUNDS).map(|round| deed(&account, thread + round));
+                deeds.fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+            })
+        })
+        .collect();
+    let mut before = 0;
+    for _ in 0..8 {
+        let (seen, completed) = (account.in_flight(), account.completed());
+        assert!(seen >= 1, "{seen} in flight while one is held");
+        assert!(completed >= before, "{completed} completed after {before}: an end is lost");
+        before = completed;
+    }
+    let done = threads.into_iter().map(|thread| thread.join().unwrap());
+    let [detached, recorded] = done.fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
+    assert!(recorded <= detached, "{recorded} were recorded of {detached}");
+    for _ in recorded..detached {
+        assert!(account.record(), "a detached task could not be recorded");
+    }
+    assert!(!account.record(), "one more was recorded than detached");
+    assert_eq!(account.in_flight(), 1, "in flight with one held: an end is lost");
+    A::finish(held);
+    let finished = (THREADS * ROUNDS / 4) as u64;
+    assert_eq!((account.in_flight(), account.completed()), (0, 1 + finished + detached));
+}
+
+/// Sixteen threads end eight detached tasks.
+fn a_task_is_recorded_once<A: Account>(account: Arc<A>) {
+    const DETACHED: usize = THREADS / 2;
+    (0..DETACHED).for_each(|_| A::detach(account.reserve().unwrap()));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let account = Arc::clone(&account);
+            thread::spawn(move || account.record())
+        })
+        .collect();
+    let recorded = threads.into_iter().map(|thread| thread.join().unwrap());
+    let recorded = recorded.filter(|recorded| *recorded).count();
+    assert_eq!(recorded, DETACHED, "recorded are not the tasks that were detached");
+    assert_eq!((account.in_flight(), account.completed()), (0, DETACHED as u64));
+}
+
+/// A worker that is closed and has nothing in flight goes, while sixteen dispatchers try to reserve.
+fn a_closed_worker_that_is_idle_stays_so<A: Account>(account: Arc<A>) {
+    let gone = Arc::new(AtomicBool::new(false));
+    let dispatchers: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (account, gone) = (Arc::clone(&account), Arc::clone(&gone));
+            thread::spawn(move || {
+                if let Some(place) = account.reserve() {
+                    assert!(!gone.load(SeqCst), "a task was admitted to a worker that is gone");
+                    A::finish(place);
+                }
+            })
+        })
+        .collect();
+    account.close();
+    while account.in_flight() > 0 {
+        thread::yield_now();
+    }
+    gone.store(true, SeqCst);
+    dispatchers.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(account.in_flight(), 0);
+}
+
+#[test]
+fn everything_adds_up() {
+    explore("reservations of sixteen threads", || everything_at_once(real()));
+}
+
+#[test]
+fn reading_admissions_first_loses_a_held_task() {
+    let model = || everything_at_once(Twin::with(Bug::AdmittedFirst));
+    fails_with("admissions read first", "0 in flight while one is held", model);
+}
+
+#[test]
+fn counting_ends_by_load_and_store_loses_one() {
+    let model = || everything_at_once(Twin::with(Bug::LoadsThenStores));
+    fails_with("ends by load and store", "an end is lost", model);
+}
+
+#[test]
+fn each_detached_task_is_recorded_once() {
+    explore("a task is recorded once", || a_task_is_recorded_once(real()));
+}
+
+#[test]
+fn looking_before_taking_records_twice() {
+    let expected = "recorded are not the tasks that were detached";
+    let model = || a_task_is_recorded_once(Twin::with(Bug::LooksThenTakes));
+    fails_with("look, then take", expected, model);
+}
+
+#[test]
+fn closed_and_idle_is_final() {
+    let model = || a_closed_worker_that_is_idle_stays_so(real());
+    explore("a closed worker that is idle stays so", model);
+}
+
+#[test]
+fn a_closed_bit_apart_admits_to_the_gone() {
+    let model = || a_closed_worker_that_is_idle_stays_so(Twin::with(Bug::LooksThenAdmits));
+    fails_with("closed bit apart", "admitted to a worker that is gone", model);
+}

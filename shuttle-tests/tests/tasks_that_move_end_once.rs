@@ -1,0 +1,190 @@
+//! One of eight workers is retired and its tasks go to siblings, who steal from each other too, while
+//! five dispatchers give more and two readers count: each task ends once, none is missed on its way.
+#![cfg(shuttle)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use raddle_core::{Outcome, Recorder, Roster, Worker};
+use raddle_runtime::mailbox::{Mailbox, WaitStrategy};
+use raddle_shuttle_tests::{
+    Task, assert_settled, completed, explore, fails_with, mailboxes, put, roster, tasks_of,
+};
+use shuttle::thread;
+
+const WORKERS: usize = 8;
+const DISPATCHERS: usize = 5;
+const READERS: usize = 2;
+/// Tasks that wait from the start, at the worker that retires.
+const WAITING: usize = 16;
+/// Tasks that each dispatcher gives.
+const TASKS_EACH: usize = 2;
+
+/// How a thief makes a task its own that is the victim's.
+type Adopt = fn(&mut Recorder, &Worker);
+
+fn adopts(thief: &mut Recorder, victim: &Worker) {
+    thief.adopt(victim);
+}
+
+fn gives_up_first(thief: &mut Recorder, victim: &Worker) {
+    // Planted: between the two, the task is in flight nowhere.
+    victim.give_up();
+    thief.adopt(&roster(1).workers()[0].worker);
+}
+
+fn does_not_adopt(_: &mut Recorder, _: &Worker) {
+    // Planted: the task ends at a worker that was never given it.
+}
+
+/// How a task of the worker that retires moves to a sibling; `false` when it is to end where it is.
+type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
+
+fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
+    let moved = put(to, task);
+    if moved {
+        from.worker().give_up();
+    }
+    moved
+}
+
+fn gives_up_then_puts(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
+    // Planted: between the two, the task is in flight nowhere.
+    from.worker().give_up();
+    put(to, task)
+}
+
+/// The first worker: closes, and lets each task move or ends it.
+fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) -> Vec<Task> {
+    let (from, siblings) = mailboxes.split_first().unwrap();
+    let mut ended = Vec::new();
+    from.close();
+    while from.worker().stats().in_flight() > 0 {
+        match from.take_any() {
+            None => thread::yield_now(),
+            Some(task) if relocate(from, &siblings[task % siblings.len()], task) => {}
+            Some(task) => {
+                let mut end = completed();
+                end.outcome = Outcome::Cancelled;
+                recorder.end(&end);
+                ended.push(task);
+            }
+        }
+    }
+    assert!(from.is_empty(), "gone with a task in its mailbox");
+    ended
+}
+
+/// Another worker: runs its own tasks and, when it has none, one of those before it. So every task
+/// moves in one direction, the reader's.
+fn work(
+    mailboxes: &[Mailbox<Task>],
+    index: usize,
+    recorder: &mut Recorder,
+    adopt: Adopt,
+) -> Vec<Task> {
+    let mut inbox = mailboxes[index].inbox(WaitStrategy::Park, Arc::default());
+    let mut ended = Vec::new();
+    loop {
+        let task = inbox.try_next().or_else(|| {
+            if inbox.mailbox().worker().stats().is_closed() {
+                return None;
+            }
+            let (victim, task) =
+                mailboxes[..index].iter().find_map(|victim| Some((victim, victim.steal()?)))?;
+            adopt(recorder, victim.worker());
+            Some(task)
+        });
+        if let Some(task) = task {
+            recorder.end(&completed());
+            ended.push(task);
+        } else if !inbox.wait(recorder) {
+            return ended;
+        }
+    }
+}
+
+/// The tasks that were admitted by so many as `accepted` says are in flight or ended.
+fn check_none_is_missed(roster: &Roster, accepted: &AtomicU64) {
+    let accepted = accepted.load(Relaxed);
+    let seen = tasks_of(roster.workers().iter().map(|member| &*member.worker));
+    assert!(seen >= accepted, "{seen} tasks in flight or ended of {accepted}");
+}
+
+fn model(adopt: Adopt, relocate: Move) {
+    let (roster, accepted) = (roster(WORKERS), Arc::new(AtomicU64::new(0)));
+    let mailboxes = mailboxes(&roster, WAITING + DISPATCHERS * TASKS_EACH);
+    let mut tasks: Vec<Task> = (0..WAITING).collect();
+    for task in &tasks {
+        assert!(put(&mailboxes[0], *task), "there is room");
+    }
+    accepted.store(tasks.len() as u64, Relaxed);
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|index| {
+            let mailboxes = Arc::clone(&mailboxes);
+            let mut recorder = mailboxes[index].worker().recorder().unwrap();
+            thread::spawn(move || match index {
+                0 => retire(&mailboxes, &mut recorder, relocate),
+                _ => work(&mailboxes, index, &mut recorder, adopt),
+            })
+        })
+        .collect();
+    let dispatchers: Vec<_> = (0..DISPATCHERS)
+        .map(|number| {
+            let (mailboxes, accepted) = (Arc::clone(&mailboxes), Arc::clone(&accepted));
+            thread::spawn(move || {
+                let first = WAITING + number * TASKS_EACH;
+                let mut tasks: Vec<_> = (first..first + TASKS_EACH).collect();
+                tasks.retain(|task| {
+                    let admitted = put(&mailboxes[task % WORKERS], *task);
+                    accepted.fetch_add(u64::from(admitted), Relaxed);
+                    admitted
+                });
+                tasks
+            })
+        })
+        .collect();
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| {
+            let (roster, accepted) = (Arc::clone(&roster), Arc::clone(&accepted));
+            thread::spawn(move || (0..10).for_each(|_| check_none_is_missed(&roster, &accepted)))
+        })
+        .collect();
+    tasks.extend(dispatchers.into_iter().flat_map(|thread| thread.join().unwrap()));
+    let mut workers = workers.into_iter();
+    let mut ended = workers.next().unwrap().join().unwrap();
+    // Tasks move to the later ones, which go last.
+    for (mailbox, worker) in mailboxes[1..].iter().zip(workers) {
+        mailbox.close();
+        ended.extend(worker.join().unwrap());
+    }
+    readers.into_iter().for_each(|thread| thread.join().unwrap());
+    ended.sort_unstable();
+    tasks.sort_unstable();
+    assert_eq!(ended, tasks, "not every task was ended, once");
+    assert_settled(&roster, tasks.len());
+}
+
+#[test]
+fn retiring_and_stealing() {
+    explore("tasks that move", || model(adopts, puts_then_gives_up));
+}
+
+#[test]
+fn giving_up_before_adopting_loses_sight_of_a_task() {
+    let expected = "tasks in flight or ended of";
+    fails_with("gives up, then adopts", expected, || model(gives_up_first, puts_then_gives_up));
+}
+
+#[test]
+fn giving_up_before_the_sibling_has_it_loses_sight_of_a_task() {
+    let expected = "tasks in flight or ended of";
+    fails_with("gives up, then puts", expected, || model(adopts, gives_up_then_puts));
+}
+
+#[test]
+fn stealing_without_adopting_leaves_the_victim_waiting() {
+    // shuttle's word for an execution without an end.
+    let expected = "exceeded max_steps bound";
+    fails_with("does not adopt", expected, || model(does_not_adopt, puts_then_gives_up));
+}

@@ -1,0 +1,139 @@
+//! Each test is one promise: whoever relies on it needs no synchronisation of their own.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use raddle::core::{Finished, Reservation};
+use raddle::prelude::*;
+use raddle_tsan_tests::{Plain, adding, pool, worker};
+
+const ROUNDS: u64 = 200;
+/// A key has to move between two of its tasks.
+const KEYED_ROUNDS: u64 = 10 * ROUNDS;
+
+#[test]
+fn a_handler_follows_whoever_gave_the_task() {
+    let pool = pool(2);
+    for _ in 0..ROUNDS {
+        let plain = Arc::new(Plain::default());
+        plain.add();
+        let given = Arc::clone(&plain);
+        pool.tell(Box::new(move || assert_eq!(given.get(), 1))).unwrap();
+    }
+    let account = pool.shutdown(Drain::all()).unwrap();
+    assert_eq!(account.counts.completed, ROUNDS);
+}
+
+#[test]
+fn who_is_answered_follows_the_handler() {
+    let pool = pool(2);
+    let plain = Arc::new(Plain::default());
+    for round in 0..ROUNDS {
+        let reply = pool.ask(adding(&plain)).unwrap();
+        reply.wait().unwrap();
+        assert_eq!(plain.get(), round + 1);
+    }
+    pool.shutdown(Drain::all()).unwrap();
+}
+
+#[test]
+fn who_has_shut_down_follows_every_handler() {
+    for _ in 0..ROUNDS / 10 {
+        let pool = pool(2);
+        let plains: [Arc<Plain>; 8] = Default::default();
+        for plain in &plains {
+            pool.tell(adding(plain)).unwrap();
+        }
+        pool.shutdown(Drain::all()).unwrap();
+        assert!(plains.iter().all(|plain| plain.get() == 1));
+    }
+}
+
+#[test]
+fn tasks_of_a_key_follow_each_other_while_workers_come_and_go() {
+    let pool = pool(2);
+    let keys: [Arc<Plain>; 8] = Default::default();
+    thread::scope(|scope| {
+        let telling = scope.spawn(|| {
+            for _ in 0..KEYED_ROUNDS {
+                for (key, plain) in keys.iter().enumerate() {
+                    pool.task(adding(plain)).key(key).tell().unwrap();
+                }
+            }
+        });
+        while !telling.is_finished() {
+            pool.resize(4).unwrap();
+            pool.resize(2).unwrap();
+        }
+    });
+    pool.shutdown(Drain::all()).unwrap();
+    assert!(keys.iter().all(|plain| plain.get() == KEYED_ROUNDS));
+}
+
+#[test]
+fn who_sees_nothing_in_flight_follows_the_ends_of_a_recorder() {
+    for _ in 0..ROUNDS {
+        let (worker, plain) = (worker(), Plain::default());
+        let mut recorder = worker.recorder().unwrap();
+        let place = Reservation::take(&worker, 0, None).unwrap();
+        let _ = place.hand_over();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                plain.add();
+                recorder.end(&Finished::new(Outcome::Completed));
+            });
+            while worker.stats().in_flight() > 0 {
+                thread::yield_now();
+            }
+            assert_eq!(plain.get(), 1);
+        });
+    }
+}
+
+#[test]
+fn who_sees_nothing_in_flight_follows_ends_and_withdrawals_of_any_thread() {
+    for _ in 0..ROUNDS {
+        let (worker, ended, dropped) = (worker(), Plain::default(), Plain::default());
+        let places = [(); 2].map(|()| Reservation::take(&worker, 0, None).unwrap());
+        thread::scope(|scope| {
+            let [ends, drops] = places;
+            scope.spawn(|| {
+                ended.add();
+                ends.finish(Outcome::Completed, Default::default());
+            });
+            scope.spawn(|| {
+                dropped.add();
+                drop(drops);
+            });
+            while worker.stats().in_flight() > 0 {
+                thread::yield_now();
+            }
+            assert_eq!((ended.get(), dropped.get()), (1, 1));
+        });
+    }
+}
+
+#[test]
+fn one_recorder_follows_the_other() {
+    let (worker, plain, both) = (worker(), Plain::default(), Barrier::new(2));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // Else the one might be over before the other begins.
+                both.wait();
+                for _ in 0..ROUNDS {
+                    let recorder = loop {
+                        if let Some(recorder) = worker.recorder() {
+                            break recorder;
+                        }
+                        thread::yield_now();
+                    };
+                    plain.add();
+                    drop(recorder);
+                    thread::yield_now();
+                }
+            });
+        }
+    });
+    assert_eq!(plain.get(), 2 * ROUNDS);
+}

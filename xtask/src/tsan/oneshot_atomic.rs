@@ -1,0 +1,58 @@
+//! In place of oneshot's own: see `xtask/src/tsan/oneshot.rs`.
+
+pub use core::sync::atomic::Ordering;
+
+use Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// Every load acquires, alone or within a read-modify-write. What is released stays as it was.
+pub struct AtomicU8(core::sync::atomic::AtomicU8);
+
+/// The ordering and Acquire.
+fn acquiring(ordering: Ordering) -> Ordering {
+    match ordering {
+        Relaxed => Acquire,
+        Release => AcqRel,
+        other => other,
+    }
+}
+
+impl AtomicU8 {
+    pub const fn new(value: u8) -> Self {
+        Self(core::sync::atomic::AtomicU8::new(value))
+    }
+
+    pub fn load(&self, _: Ordering) -> u8 {
+        self.0.load(Acquire)
+    }
+
+    pub fn store(&self, value: u8, ordering: Ordering) {
+        self.0.store(value, ordering);
+    }
+
+    pub fn swap(&self, value: u8, ordering: Ordering) -> u8 {
+        self.0.swap(value, acquiring(ordering))
+    }
+
+    pub fn fetch_add(&self, value: u8, ordering: Ordering) -> u8 {
+        self.0.fetch_add(value, acquiring(ordering))
+    }
+
+    pub fn fetch_xor(&self, value: u8, ordering: Ordering) -> u8 {
+        self.0.fetch_xor(value, acquiring(ordering))
+    }
+
+    pub fn compare_exchange(
+        &self,
+        current: u8,
+        new: u8,
+        success: Ordering,
+        _: Ordering,
+    ) -> Result<u8, u8> {
+        self.0.compare_exchange(current, new, acquiring(success), Acquire)
+    }
+}
+
+/// The load before it has acquired.
+pub fn fence(ordering: Ordering) {
+    assert_eq!(ordering, Acquire, "only such a fence is made up for");
+}
