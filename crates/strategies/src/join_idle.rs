@@ -290,11 +290,8 @@ mod tests {
         let more = busy(2);
         assert_eq!(share_of_the_first(&roster), 300, "11 ms there, 10 here");
         drop((held, more));
-        assert_eq!(
-            share_of_the_first(&with_a_slow_one(2, Clock::simulated().0)) / 50,
-            2,
-            "a third"
-        );
+        let share = share_of_the_first(&with_a_slow_one(2, Clock::simulated().0));
+        assert!((50..150).contains(&share), "twice as long is not slow: {share}");
     }
 
     #[test]

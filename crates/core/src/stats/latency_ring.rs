@@ -135,10 +135,10 @@ impl LatencyRing {
     /// The last latencies, the very last first; `None` for each that there is not, or that is being
     /// written. No more than the ring holds.
     pub(super) fn lasts(&self, count: usize) -> impl Iterator<Item = Option<u64>> {
-        let window = self.slots.len();
-        let next = self.cursor.load(Relaxed) as usize + window;
-        (1..=count.min(window)).map(move |back| {
-            match self.slots[(next - back) % window].load(Relaxed) {
+        let next = (self.cursor.load(Relaxed) as usize).checked_rem(self.slots.len()).unwrap_or(0);
+        let (last, first) = self.slots.split_at(next);
+        last.iter().rev().chain(first.iter().rev()).take(count).map(|slot| {
+            match slot.load(Relaxed) {
                 EMPTY | BUSY => None,
                 value => Some(value - 1),
             }
