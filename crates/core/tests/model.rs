@@ -288,6 +288,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
             let stats = member.worker.stats();
             prop_assert_eq!(stats.in_flight(), model.in_flight(), "in flight");
             prop_assert_eq!(stats.counts(), model.counts(), "counts");
+            prop_assert_eq!(stats.counts().is_balanced(), model.in_flight() == 0, "balanced");
             prop_assert_eq!(stats.work_in_flight(), model.work(), "work");
             prop_assert_eq!(stats.is_closed(), model.closed);
             prop_assert_eq!((stats.waited(), stats.busy()), (model.waited, model.busy));
@@ -339,4 +340,22 @@ fn planted_bugs_are_found() {
         assert!(why.message().contains(reason), "{planted:?}: {why}");
         println!("{planted:?} is found with {steps:?}");
     }
+}
+
+#[test]
+fn counts_are_added_each_to_its_own() {
+    let counts = |first: u64, factor: u64| {
+        let nth = |n: u32| first * factor.pow(n);
+        Counts {
+            admitted: nth(0),
+            completed: nth(1),
+            failed: nth(2),
+            panicked: nth(3),
+            expired: nth(4),
+            cancelled: nth(5),
+        }
+    };
+    let mut sum = counts(3, 10);
+    sum += counts(4, 10);
+    assert_eq!(sum, counts(7, 10));
 }
