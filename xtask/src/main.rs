@@ -139,6 +139,7 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
 
 fn lint(shell: &Shell) -> xshell::Result<()> {
     cmd!(shell, "cargo fmt --all --check").run()?;
+    cmd!(shell, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     let features = "raddle-benches/profile,raddle-tsan-tests/planted";
     cmd!(shell, "cargo clippy --workspace --all-targets --features {features} -- --deny warnings")
         .run()?;
