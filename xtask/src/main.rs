@@ -1,7 +1,10 @@
 //! The project's own chores: `cargo xtask <chore>`.
 
+mod fuzz;
 mod instructions;
+mod mutants;
 mod mutate_orderings;
+mod tools;
 mod tsan;
 
 use std::error::Error;
@@ -70,6 +73,18 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Fuzzes what reads text of users: traces, configuration, workers, scenarios.
+    Fuzz {
+        /// For how long each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Mutants of core and strategies, by cargo-mutants: some hours in all.
+    Mutants {
+        /// What `cargo mutants --help` tells: `--file`, `--shard`, `--jobs` and more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -96,6 +111,8 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::MutateOrderings(options) => mutate_orderings::run(&shell, &options)?,
         Chore::Peers { options } => peers(&shell, "compare", &options)?,
         Chore::Openloop { options } => peers(&shell, "openloop", &options)?,
+        Chore::Fuzz { seconds } => fuzz::run(&shell, seconds)?,
+        Chore::Mutants { options } => mutants::run(&shell, &options)?,
     }
     Ok(())
 }
@@ -122,6 +139,7 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
 
 fn lint(shell: &Shell) -> xshell::Result<()> {
     cmd!(shell, "cargo fmt --all --check").run()?;
+    cmd!(shell, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     let features = "raddle-benches/profile,raddle-tsan-tests/planted";
     cmd!(shell, "cargo clippy --workspace --all-targets --features {features} -- --deny warnings")
         .run()?;

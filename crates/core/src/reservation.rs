@@ -253,6 +253,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reservation_keeps_its_place_and_the_capability_that_it_was_taken_for() {
+        let names = ["place-a", "place-b", "place-c"];
+        let [_, second, third] = names.map(|name| Capability::intern(name).unwrap());
+        let roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
+        let worker = &roster.workers()[2].worker;
+        let take = || Reservation::take(worker, 2, Some(third)).unwrap();
+        let histories = || [None, Some(second), Some(third)].map(|of| worker.stats().history(of));
+        let [general, other, before] = histories();
+        take().finish(Outcome::Failed, Duration::ZERO);
+        let [general_now, other_now, after] = histories();
+        assert!(after < before, "{after} is not below {before}");
+        assert_eq!((general_now, other_now), (general, other));
+
+        let owned = take().into_owned();
+        assert_eq!(owned.position(), 2);
+        owned.finish(Outcome::Failed, Duration::ZERO);
+        assert!(worker.stats().history(Some(third)) < after);
+    }
+
+    #[test]
     fn an_owned_reservation_is_one_place_too() {
         let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
         let worker = Arc::clone(&roster.workers()[0].worker);

@@ -350,6 +350,30 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_given_once_and_its_seat_is_free() {
+        let mut roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
+        roster = roster.without(WorkerId(1)).unwrap();
+        // As after many workers that came and went.
+        roster.next_id = u32::from(u16::MAX) - 1;
+        let specs: Vec<_> =
+            (0..4).map(|number| WorkerSpec::new(format!("late-{number}"))).collect();
+        let grown = roster.with_workers(&specs).unwrap();
+        let ids: Vec<_> = grown.workers().iter().map(|member| member.worker.id().0).collect();
+        // 65,535 stands for nobody; 65,536 and 65,538 would sit where 0 and 2 do.
+        assert_eq!(ids, [0, 2, 65_534, 65_537, 65_539, 65_540]);
+        assert_eq!(grown.worker(WorkerId(65_539)).unwrap().name(), "late-2");
+    }
+
+    #[test]
+    fn a_roster_tells_what_it_was_built_with() {
+        let tracking = Tracking { window: 7, ..Tracking::default() };
+        let (clock, time) = Clock::simulated();
+        let roster = Roster::builder().tracking(tracking).clock(clock).build().unwrap();
+        time.set(42);
+        assert_eq!((*roster.tracking(), roster.clock().now()), (tracking, 42));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let twice = Roster::builder().worker(WorkerSpec::new("a")).worker(WorkerSpec::new("a"));
         let error = twice.build().unwrap_err();

@@ -32,7 +32,9 @@ fn is_failing(roster: &Roster) -> bool {
 }
 
 fn recent_mean(roster: &Roster) -> u64 {
-    roster.candidates(None).signals_at(0).unwrap().recent_mean()
+    let mean = roster.candidates(None).signals_at(0).unwrap().recent_mean();
+    assert_eq!(roster.workers()[0].worker.stats().recent_mean(), mean, "it is the worker's too");
+    mean
 }
 
 #[test]

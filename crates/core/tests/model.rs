@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
 use raddle_core::{
     Counts, Finished, Outcome, RecordError, Recorder, Reservation, Roster, WorkerSpec,
 };
@@ -17,15 +18,62 @@ const OUTCOMES: [Outcome; 5] =
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Reserve { worker: usize, size: u64 },
-    Drop { which: usize },
-    Own { which: usize },
-    Finish { which: usize, outcome: usize },
-    Detach { which: usize },
-    Record { worker: usize, outcome: usize },
-    TakeRecorder { worker: usize },
-    ReturnRecorder { worker: usize },
-    Close { worker: usize },
+    Reserve {
+        worker: usize,
+        size: u64,
+    },
+    Drop {
+        which: usize,
+    },
+    Own {
+        which: usize,
+    },
+    Finish {
+        which: usize,
+        outcome: usize,
+    },
+    Detach {
+        which: usize,
+    },
+    Record {
+        worker: usize,
+        outcome: usize,
+    },
+    TakeRecorder {
+        worker: usize,
+    },
+    ReturnRecorder {
+        worker: usize,
+    },
+    /// Another thread takes the recorder's place, as where the first one hangs.
+    ReplaceRecorder {
+        worker: usize,
+    },
+    /// A task that waits for a worker's own thread is dropped.
+    Shed {
+        worker: usize,
+    },
+    /// It becomes another worker's: it was stolen, or its worker leaves.
+    Move {
+        from: usize,
+        to: usize,
+    },
+    Close {
+        worker: usize,
+    },
+}
+
+/// What is left out of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Planted {
+    /// A task that is shed stays on the account of its worker.
+    ShedStaysAdmitted,
+    /// A task that moves leaves its size behind.
+    MoveLeavesWork,
+    /// A task that moves is not admitted where it goes to.
+    MoveIsNotAdmitted,
+    /// The old thread of a worker that was taken over gives back what is not its own any more.
+    OldThreadOwns,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -44,6 +92,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(worker, outcome)| Step::Record { worker, outcome }),
         1 => worker.clone().prop_map(|worker| Step::TakeRecorder { worker }),
         1 => worker.clone().prop_map(|worker| Step::ReturnRecorder { worker }),
+        1 => worker.clone().prop_map(|worker| Step::ReplaceRecorder { worker }),
+        1 => worker.clone().prop_map(|worker| Step::Shed { worker }),
+        2 => (worker.clone(), worker.clone()).prop_map(|(from, to)| Step::Move { from, to }),
         1 => worker.prop_map(|worker| Step::Close { worker }),
     ]
 }
@@ -95,119 +146,216 @@ impl Model {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_step_is_accounted_for(steps in prop::collection::vec(step(), 1..120)) {
-        let roster =
-            Roster::builder().workers(WORKERS, WorkerSpec::general()).build().unwrap();
-        let mut models = vec![Model::default(); WORKERS];
-        let mut held: Vec<(Reservation<'_>, u64)> = Vec::new();
-        let mut recorders: [Option<Recorder>; WORKERS] = [const { None }; WORKERS];
-        for (number, step) in (1u64..).zip(steps) {
-            let worker_at = |position: usize| &roster.workers()[position].worker;
-            match step {
-                Step::Reserve { worker, size } => {
-                    let reservation = Reservation::take(worker_at(worker), worker, None);
-                    prop_assert_eq!(reservation.is_none(), models[worker].closed);
-                    models[worker].held.extend(reservation.is_some().then_some(size));
-                    held.extend(reservation.map(|reservation| (reservation.sized(size), size)));
+fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError> {
+    let roster = Roster::builder().workers(WORKERS, WorkerSpec::general()).build().unwrap();
+    let mut models = vec![Model::default(); WORKERS];
+    let mut held: Vec<(Reservation<'_>, u64)> = Vec::new();
+    let mut recorders: [Option<Recorder>; WORKERS] = [const { None }; WORKERS];
+    for (number, step) in (1u64..).zip(steps.iter().copied()) {
+        let worker_at = |position: usize| &roster.workers()[position].worker;
+        match step {
+            Step::Reserve { worker, size } => {
+                let reservation = Reservation::take(worker_at(worker), worker, None);
+                prop_assert_eq!(reservation.is_none(), models[worker].closed);
+                models[worker].held.extend(reservation.is_some().then_some(size));
+                held.extend(reservation.map(|reservation| (reservation.sized(size), size)));
+            }
+            Step::Drop { which } if !held.is_empty() => {
+                let (reservation, size) = held.swap_remove(which % held.len());
+                models[reservation.position()].let_go(size);
+            }
+            Step::Own { which } if !held.is_empty() => {
+                let (reservation, size) = held.swap_remove(which % held.len());
+                models[reservation.position()].let_go(size);
+                drop(reservation.into_owned());
+            }
+            Step::Finish { which, outcome } if !held.is_empty() => {
+                let (reservation, size) = held.swap_remove(which % held.len());
+                // Where a recorder is out, its thread ends the tasks.
+                if recorders[reservation.position()].is_some() {
+                    held.push((reservation, size));
+                    continue;
                 }
-                Step::Drop { which } if !held.is_empty() => {
-                    let (reservation, size) = held.swap_remove(which % held.len());
-                    models[reservation.position()].let_go(size);
+                let model = &mut models[reservation.position()];
+                model.let_go(size);
+                model.end(outcome, 0, number);
+                reservation.finish(OUTCOMES[outcome], Duration::from_nanos(number));
+            }
+            Step::Detach { which } if !held.is_empty() => {
+                let (reservation, size) = held.swap_remove(which % held.len());
+                let position = reservation.position();
+                models[position].let_go(size);
+                if recorders[position].is_some() {
+                    models[position].handed_over.push(size);
+                    assert!(!reservation.hand_over(), "nobody sleeps");
+                } else {
+                    models[position].detached.push(size);
+                    prop_assert_eq!(reservation.detach(), worker_at(position).id());
                 }
-                Step::Own { which } if !held.is_empty() => {
-                    let (reservation, size) = held.swap_remove(which % held.len());
-                    models[reservation.position()].let_go(size);
-                    drop(reservation.into_owned());
-                }
-                Step::Finish { which, outcome } if !held.is_empty() => {
-                    let (reservation, size) = held.swap_remove(which % held.len());
-                    // Where a recorder is out, its thread ends the tasks.
-                    if recorders[reservation.position()].is_some() {
-                        held.push((reservation, size));
-                        continue;
-                    }
-                    let model = &mut models[reservation.position()];
-                    model.let_go(size);
-                    model.end(outcome, 0, number);
-                    reservation.finish(OUTCOMES[outcome], Duration::from_nanos(number));
-                }
-                Step::Detach { which } if !held.is_empty() => {
-                    let (reservation, size) = held.swap_remove(which % held.len());
-                    let position = reservation.position();
-                    models[position].let_go(size);
-                    if recorders[position].is_some() {
-                        models[position].handed_over.push(size);
-                        assert!(!reservation.hand_over(), "nobody sleeps");
-                    } else {
-                        models[position].detached.push(size);
-                        prop_assert_eq!(reservation.detach(), worker_at(position).id());
-                    }
-                }
-                Step::Record { worker, outcome } => {
-                    let (model, id) = (&mut models[worker], worker_at(worker).id());
-                    let by_recorder = recorders[worker].is_some();
-                    let ends = if by_recorder { &mut model.handed_over } else { &mut model.detached };
-                    let (next, outcome_is) = (ends.pop(), OUTCOMES[outcome]);
-                    let size = next.unwrap_or(7);
-                    let end = Finished { wait: number % 7, service: number, size, ..Finished::new(outcome_is) };
-                    let recorded = roster.record(id, &end);
-                    match &mut recorders[worker] {
-                        Some(recorder) => {
-                            prop_assert_eq!(recorded, Err(RecordError::HasRecorder(id)));
-                            if next.is_none() {
-                                continue;
-                            }
-                            recorder.start(number);
-                            recorder.run(size);
-                            recorder.end(&end);
-                        }
-                        None if next.is_none() => {
-                            prop_assert_eq!(recorded, Err(RecordError::NothingInFlight(id)));
+            }
+            Step::Record { worker, outcome } => {
+                let (model, id) = (&mut models[worker], worker_at(worker).id());
+                let by_recorder = recorders[worker].is_some();
+                let ends = if by_recorder { &mut model.handed_over } else { &mut model.detached };
+                let (next, outcome_is) = (ends.pop(), OUTCOMES[outcome]);
+                let size = next.unwrap_or(7);
+                let end = Finished {
+                    wait: number % 7,
+                    service: number,
+                    size,
+                    ..Finished::new(outcome_is)
+                };
+                let recorded = roster.record(id, &end);
+                match &mut recorders[worker] {
+                    Some(recorder) => {
+                        prop_assert_eq!(
+                            recorded,
+                            Err(RecordError::HasRecorder(id)),
+                            "one recorder"
+                        );
+                        if next.is_none() {
                             continue;
                         }
-                        None => {
-                            prop_assert_eq!(recorded, Ok(()));
-                        }
+                        recorder.start(number);
+                        recorder.run(size);
+                        recorder.end(&end);
                     }
-                    model.end(outcome, number % 7, number);
+                    None if next.is_none() => {
+                        prop_assert_eq!(recorded, Err(RecordError::NothingInFlight(id)));
+                        continue;
+                    }
+                    None => {
+                        prop_assert_eq!(recorded, Ok(()));
+                    }
                 }
-                Step::TakeRecorder { worker } => {
-                    let recorder = worker_at(worker).recorder();
-                    prop_assert_eq!(recorder.is_none(), recorders[worker].is_some());
-                    recorders[worker] = recorders[worker].take().or(recorder);
-                }
-                Step::ReturnRecorder { worker } => drop(recorders[worker].take()),
-                Step::Close { worker } => {
-                    worker_at(worker).close();
-                    models[worker].closed = true;
-                }
-                _ => {}
+                model.end(outcome, number % 7, number);
             }
-            for (member, model) in roster.workers().iter().zip(&models) {
-                let stats = member.worker.stats();
-                prop_assert_eq!(stats.in_flight(), model.in_flight());
-                prop_assert_eq!(stats.counts(), model.counts());
-                prop_assert_eq!(stats.work_in_flight(), model.work());
-                prop_assert_eq!(stats.is_closed(), model.closed);
-                prop_assert_eq!((stats.waited(), stats.busy()), (model.waited, model.busy));
+            Step::TakeRecorder { worker } => {
+                let recorder = worker_at(worker).recorder();
+                prop_assert_eq!(recorder.is_none(), recorders[worker].is_some(), "one recorder");
+                recorders[worker] = recorders[worker].take().or(recorder);
             }
+            Step::ReturnRecorder { worker } => drop(recorders[worker].take()),
+            Step::ReplaceRecorder { worker } => {
+                let Some(old) = recorders[worker].take() else { continue };
+                recorders[worker] = Some(worker_at(worker).replace_recorder());
+                if planted != Some(Planted::OldThreadOwns) {
+                    old.disown();
+                }
+            }
+            Step::Shed { worker } => {
+                let Some(size) = models[worker].handed_over.pop() else { continue };
+                worker_at(worker).give_up_work(size);
+                if planted != Some(Planted::ShedStaysAdmitted) {
+                    worker_at(worker).give_up();
+                }
+            }
+            Step::Move { from, to } if from != to && !models[from].handed_over.is_empty() => {
+                let size = *models[from].handed_over.last().unwrap();
+                let (old, new) = (worker_at(from), worker_at(to));
+                match &mut recorders[to] {
+                    // Its thread takes the task, which a closed one may too.
+                    Some(thief) => {
+                        if planted != Some(Planted::MoveLeavesWork) {
+                            thief.adopt_work(old, size);
+                        }
+                        match planted {
+                            Some(Planted::MoveIsNotAdmitted) => old.give_up(),
+                            _ => thief.adopt(old),
+                        }
+                        models[to].handed_over.push(size);
+                    }
+                    // It is given the task by another thread.
+                    None => {
+                        let reservation = Reservation::take(new, to, None);
+                        prop_assert_eq!(reservation.is_none(), models[to].closed);
+                        let Some(reservation) = reservation else { continue };
+                        reservation.sized(size).detach();
+                        old.give_up_work(size);
+                        old.give_up();
+                        models[to].detached.push(size);
+                    }
+                }
+                models[from].handed_over.pop();
+            }
+            Step::Close { worker } => {
+                worker_at(worker).close();
+                models[worker].closed = true;
+            }
+            _ => {}
         }
-        drop(recorders);
-        held.clear();
         for (member, model) in roster.workers().iter().zip(&models) {
-            let end = |size: &u64| Finished { size: *size, ..Finished::new(Outcome::Cancelled) };
-            for size in &model.detached {
-                roster.record(member.worker.id(), &end(size)).unwrap();
-            }
-            let mut recorder = member.worker.recorder().unwrap();
-            model.handed_over.iter().for_each(|size| recorder.end(&end(size)));
-            prop_assert_eq!(member.worker.stats().in_flight(), 0);
-            prop_assert_eq!(member.worker.stats().work_in_flight(), 0);
-            prop_assert!(member.worker.stats().counts().is_balanced());
+            let stats = member.worker.stats();
+            prop_assert_eq!(stats.in_flight(), model.in_flight(), "in flight");
+            prop_assert_eq!(stats.counts(), model.counts(), "counts");
+            prop_assert_eq!(stats.counts().is_balanced(), model.in_flight() == 0, "balanced");
+            prop_assert_eq!(stats.work_in_flight(), model.work(), "work");
+            prop_assert_eq!(stats.is_closed(), model.closed);
+            prop_assert_eq!((stats.waited(), stats.busy()), (model.waited, model.busy));
         }
     }
+    drop(recorders);
+    held.clear();
+    for (member, model) in roster.workers().iter().zip(&models) {
+        let end = |size: &u64| Finished { size: *size, ..Finished::new(Outcome::Cancelled) };
+        for size in &model.detached {
+            roster.record(member.worker.id(), &end(size)).unwrap();
+        }
+        let mut recorder = member.worker.recorder().unwrap();
+        model.handed_over.iter().for_each(|size| recorder.end(&end(size)));
+        prop_assert_eq!(member.worker.stats().in_flight(), 0);
+        prop_assert_eq!(member.worker.stats().work_in_flight(), 0);
+        prop_assert!(member.worker.stats().counts().is_balanced());
+    }
+    Ok(())
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..120)
+}
+
+fn runner() -> TestRunner {
+    TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })
+}
+
+#[test]
+fn every_step_is_accounted_for() {
+    let followed = runner().run(&steps(), |steps| follow(&steps, None));
+    followed.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    let found = [
+        (Planted::ShedStaysAdmitted, "in flight"),
+        (Planted::MoveLeavesWork, "work"),
+        (Planted::MoveIsNotAdmitted, "in flight"),
+        (Planted::OldThreadOwns, "recorder"),
+    ];
+    for (planted, reason) in found {
+        let followed = runner().run(&steps(), |steps| follow(&steps, Some(planted)));
+        let Err(TestError::Fail(why, steps)) = followed else {
+            panic!("{planted:?}: {followed:?}")
+        };
+        assert!(why.message().contains(reason), "{planted:?}: {why}");
+        println!("{planted:?} is found with {steps:?}");
+    }
+}
+
+#[test]
+fn counts_are_added_each_to_its_own() {
+    let counts = |first: u64, factor: u64| {
+        let nth = |n: u32| first * factor.pow(n);
+        Counts {
+            admitted: nth(0),
+            completed: nth(1),
+            failed: nth(2),
+            panicked: nth(3),
+            expired: nth(4),
+            cancelled: nth(5),
+        }
+    };
+    let mut sum = counts(3, 10);
+    sum += counts(4, 10);
+    assert_eq!(sum, counts(7, 10));
 }

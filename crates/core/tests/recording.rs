@@ -139,7 +139,8 @@ fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
 
 #[test]
 fn every_latency_is_reported_within_one_percent() {
-    for latency in (0..1_500).chain((11..37).flat_map(|bit| [(1 << bit) - 1, 1 << bit])) {
+    // From 34 s on, which is 1 << 35, they share a bucket with the one before it.
+    for latency in (0..1_500).chain((11..35).flat_map(|bit| [(1 << bit) - 1, 1 << bit])) {
         let roster = roster(1);
         for service in [latency, 1 << 40] {
             let reservation = Reservation::take(worker(&roster, 0), 0, None).unwrap();

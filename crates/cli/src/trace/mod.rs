@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use azure::TokenCost;
 use columns::Line;
-use error::Fault;
+pub use error::Fault;
 pub use error::TraceError;
 
 use crate::workload::{CapabilityNames, Workload};
@@ -40,7 +40,7 @@ pub fn load(path: &Path, reading: Reading) -> Result<Workload, TraceError> {
         .map_err(|fault| TraceError::Fault { path: path.to_owned(), fault })
 }
 
-fn parse(bytes: &[u8], source: String, reading: Reading) -> Result<Workload, Fault> {
+pub(crate) fn parse(bytes: &[u8], source: String, reading: Reading) -> Result<Workload, Fault> {
     let header = columns::header(bytes).ok_or(Fault::Empty)?;
     let mut names = CapabilityNames::default();
     let requests: Vec<_> = match header.as_str() {

@@ -5,6 +5,7 @@
 mod bounded_hash;
 mod capability;
 mod config;
+mod config_model;
 mod contention;
 mod eligibility;
 mod failing;

@@ -1,0 +1,328 @@
+//! Rosters beside a list of workers that is searched from its beginning for every question.
+#![cfg(not(loom))]
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
+use raddle_core::{
+    Candidates, Capability, Health, Roster, RosterError, Tracking, WorkerId, WorkerSpec,
+};
+
+/// Those that workers of this test may have.
+const CAPABILITIES: [&str; 4] =
+    ["roster-model-a", "roster-model-b", "roster-model-c", "roster-model-d"];
+
+/// One worker to be.
+#[derive(Clone, Copy, Debug)]
+struct Spec {
+    /// A bit each of [`CAPABILITIES`].
+    capabilities: u8,
+    general: bool,
+    weight: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(Vec<Spec>),
+    /// Workers are made, and another change is published before they join.
+    Join(Vec<Spec>, Change),
+    /// A worker that has the name of a member.
+    AddNamesake(usize),
+    Change(Change),
+}
+
+/// What changes a member, by its place; or, beyond the last, one that is not there.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Remove(usize),
+    Health(usize, Health),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let spec = (0u8..16, any::<bool>(), 0u32..4).prop_map(|(capabilities, general, weight)| Spec {
+        capabilities,
+        general,
+        weight,
+    });
+    let specs = prop::collection::vec(spec, 0..4);
+    let health = prop::sample::select(
+        &[Health::Active, Health::Draining, Health::Quarantined, Health::Ejected][..],
+    );
+    let change = prop_oneof![
+        2 => (0usize..12).prop_map(Change::Remove),
+        5 => (0usize..12, health).prop_map(|(place, health)| Change::Health(place, health)),
+    ];
+    let step = prop_oneof![
+        3 => specs.clone().prop_map(Step::Add),
+        2 => (specs, change.clone()).prop_map(|(specs, change)| Step::Join(specs, change)),
+        1 => (0usize..12).prop_map(Step::AddNamesake),
+        6 => change.prop_map(Step::Change),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    id: u32,
+    spec: Spec,
+    health: Health,
+}
+
+impl Member {
+    fn name(&self) -> String {
+        format!("w{}", self.id)
+    }
+
+    fn serves(&self, capability: Option<usize>) -> bool {
+        let Spec { capabilities, general, .. } = self.spec;
+        let one_of_its_own = |number: usize| capabilities & 1 << number != 0;
+        capability.is_none_or(|number| general || capabilities == 0 || one_of_its_own(number))
+    }
+
+    fn to_spec(&self) -> WorkerSpec {
+        let Spec { capabilities, general, weight } = self.spec;
+        let own = (0..4).filter(|number| capabilities & 1 << number != 0);
+        let spec = WorkerSpec::new(self.name()).weight(weight);
+        let spec = own.fold(spec, |spec, number| spec.capability(CAPABILITIES[number]));
+        if general { spec.and_general() } else { spec }
+    }
+}
+
+/// The members in order, and how many there ever were.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    members: Vec<Member>,
+    ever: u32,
+}
+
+impl Model {
+    fn add(&mut self, specs: &[Spec]) -> Vec<WorkerSpec> {
+        let first = self.members.len();
+        for spec in specs {
+            self.members.push(Member { id: self.ever, spec: *spec, health: Health::Active });
+            self.ever += 1;
+        }
+        self.members[first..].iter().map(Member::to_spec).collect()
+    }
+
+    /// The id at this place, or one that nobody has.
+    fn id_at(&self, place: usize) -> WorkerId {
+        WorkerId(self.members.get(place).map_or(self.ever, |member| member.id))
+    }
+
+    /// The places of those who may serve it: the active ones, and where there are none, those that
+    /// were set aside.
+    fn candidates(&self, capability: Option<usize>) -> Vec<usize> {
+        let with = |right: fn(Health) -> bool| -> Vec<usize> {
+            let places = 0..self.members.len();
+            let is_one = |place: &usize| {
+                self.members[*place].serves(capability) && right(self.members[*place].health)
+            };
+            places.filter(is_one).collect()
+        };
+        let active = with(|health| health == Health::Active);
+        if !active.is_empty() {
+            return active;
+        }
+        with(|health| matches!(health, Health::Quarantined | Health::Ejected))
+    }
+}
+
+/// A way to apply a step's changes, so that one with a bug can be followed too.
+trait Subject {
+    fn changed(roster: &Roster, change: Change, id: WorkerId) -> Result<Roster, RosterError> {
+        match change {
+            Change::Remove(_) => roster.without(id),
+            Change::Health(_, health) => roster.with_health(id, health),
+        }
+    }
+
+    fn joined(roster: &Roster, grown: &Roster) -> Roster {
+        roster.joined_by(grown)
+    }
+
+    /// The positions of the candidates.
+    fn candidates(roster: &Roster, capability: Option<Capability>) -> Vec<usize> {
+        let candidates = roster.candidates(capability);
+        (0..candidates.len()).map(|index| candidates.position(index)).collect()
+    }
+}
+
+struct Real;
+
+impl Subject for Real {}
+
+fn change<S: Subject>(
+    roster: &Roster,
+    model: &mut Model,
+    change: Change,
+) -> Result<Roster, TestCaseError> {
+    let (Change::Remove(place) | Change::Health(place, _)) = change;
+    let id = model.id_at(place);
+    let changed = S::changed(roster, change, id);
+    if place >= model.members.len() {
+        prop_assert_eq!(changed.err(), Some(RosterError::UnknownWorker(id)));
+        return Ok(roster.clone());
+    }
+    match change {
+        Change::Remove(_) => _ = model.members.remove(place),
+        Change::Health(_, health) => model.members[place].health = health,
+    }
+    changed.map_err(|error| TestCaseError::fail(error.to_string()))
+}
+
+fn follow<S: Subject>(steps: &[Step]) -> Result<(), TestCaseError> {
+    let tracking = Tracking { enabled: false, ..Tracking::default() };
+    let mut roster = Roster::builder().tracking(tracking).build().unwrap();
+    let mut model = Model::default();
+    let mut versions = HashSet::from([roster.version()]);
+    for step in steps {
+        let (before, model_before) = (roster.clone(), model.clone());
+        roster = match step {
+            Step::Add(specs) => {
+                let specs = model.add(specs);
+                roster.with_workers(&specs).unwrap()
+            }
+            Step::Join(specs, meanwhile) => {
+                let grown = roster.with_workers(&model.clone().add(specs)).unwrap();
+                let changed = change::<S>(&roster, &mut model, *meanwhile)?;
+                model.add(specs);
+                S::joined(&changed, &grown)
+            }
+            Step::AddNamesake(place) => {
+                let Some(member) = model.members.get(*place) else { continue };
+                let newcomers = [WorkerSpec::new("newcomer"), WorkerSpec::new(member.name())];
+                let error = roster.with_workers(&newcomers).err();
+                prop_assert_eq!(error, Some(RosterError::DuplicateName(member.name())));
+                continue;
+            }
+            Step::Change(one) => change::<S>(&roster, &mut model, *one)?,
+        };
+        if roster.version() != before.version() {
+            prop_assert!(versions.insert(roster.version()), "a version of its own");
+        }
+        check::<S>(&roster, &model)?;
+        // Who still holds the roster from before sees nothing of it.
+        check::<S>(&before, &model_before)?;
+    }
+    Ok(())
+}
+
+fn check<S: Subject>(roster: &Roster, model: &Model) -> Result<(), TestCaseError> {
+    let members: Vec<_> = roster
+        .workers()
+        .iter()
+        .map(|member| (member.worker.id().0, member.worker.name().to_owned(), member.health))
+        .collect();
+    let expected: Vec<_> =
+        model.members.iter().map(|member| (member.id, member.name(), member.health)).collect();
+    prop_assert_eq!(members, expected, "members");
+    for id in 0..=model.ever {
+        let found = roster.worker(WorkerId(id)).map(|worker| worker.id().0);
+        let is_member = model.members.iter().any(|member| member.id == id);
+        prop_assert_eq!(found, is_member.then_some(id), "found by its id");
+    }
+    for number in [None, Some(0), Some(1), Some(2), Some(3)] {
+        let capability = number.map(|number| Capability::intern(CAPABILITIES[number]).unwrap());
+        let expected = model.candidates(number);
+        prop_assert_eq!(S::candidates(roster, capability), expected.clone(), "candidates");
+        let members: Vec<_> = expected.iter().map(|place| &model.members[*place]).collect();
+        check_candidates(roster.candidates(capability), &members)?;
+    }
+    Ok(())
+}
+
+fn check_candidates(candidates: Candidates<'_>, members: &[&Member]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(candidates.len(), members.len());
+    prop_assert_eq!(candidates.is_empty(), members.is_empty());
+    let ids = |candidates: Candidates<'_>| -> Vec<u32> {
+        candidates.iter().map(|worker| worker.id().0).collect()
+    };
+    let expected: Vec<_> = members.iter().map(|member| member.id).collect();
+    prop_assert_eq!(ids(candidates), expected.clone(), "the workers at their positions");
+    let group = candidates.roster().groups().nth(candidates.group()).unwrap();
+    prop_assert_eq!(ids(group), expected, "the group has the same workers");
+    let weights: Vec<_> = candidates.weights().iter().map(|(id, weight)| (id.0, *weight)).collect();
+    let expected: Vec<_> = members.iter().map(|member| (member.id, member.spec.weight)).collect();
+    prop_assert_eq!(weights, expected, "their weights");
+    // Each is given another number of tasks, so that a signal read at a wrong place shows.
+    let given = |index: usize| (index * 7 + 3) % 5;
+    let mut held = Vec::new();
+    for (index, member) in members.iter().enumerate() {
+        for _ in 0..given(index) {
+            let reservation = candidates.take(index, None).unwrap();
+            prop_assert_eq!(reservation.worker().id().0, member.id, "the worker that is taken");
+            prop_assert_eq!(reservation.position(), candidates.position(index));
+            held.push(reservation);
+        }
+    }
+    for (index, signals) in candidates.signals().enumerate() {
+        prop_assert_eq!(signals.in_flight(), given(index) as u64, "in flight, in a scan");
+        prop_assert_eq!(signals.weight(), members[index].spec.weight.max(1));
+        let there = candidates.signals_at(index).unwrap();
+        prop_assert_eq!(there.in_flight(), given(index) as u64, "in flight, looked up");
+    }
+    prop_assert_eq!(candidates.signals().count(), members.len());
+    prop_assert!(candidates.signals_at(members.len()).is_none());
+    Ok(())
+}
+
+fn runner() -> TestRunner {
+    TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })
+}
+
+#[test]
+fn a_roster_is_the_list_of_its_workers() {
+    let followed = runner().run(&steps(), |steps| follow::<Real>(&steps));
+    followed.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Sets aside a worker that is to leave.
+struct LeavesNobodyOut;
+
+impl Subject for LeavesNobodyOut {
+    fn changed(roster: &Roster, change: Change, id: WorkerId) -> Result<Roster, RosterError> {
+        match change {
+            Change::Remove(_) => roster.with_health(id, Health::Draining),
+            Change::Health(_, health) => roster.with_health(id, health),
+        }
+    }
+}
+
+/// Where nobody is active, gives tasks to who drains too.
+struct DrainingIsAside;
+
+impl Subject for DrainingIsAside {
+    fn candidates(roster: &Roster, capability: Option<Capability>) -> Vec<usize> {
+        match Real::candidates(roster, capability) {
+            none if none.is_empty() => (0..roster.workers().len())
+                .filter(|place| roster.workers()[*place].worker.capabilities().serves(capability))
+                .collect(),
+            some => some,
+        }
+    }
+}
+
+/// Publishes what was grown as it is: what changed meanwhile is lost.
+struct LosesWhatChanged;
+
+impl Subject for LosesWhatChanged {
+    fn joined(_: &Roster, grown: &Roster) -> Roster {
+        grown.clone()
+    }
+}
+
+fn assert_found<S: Subject>(reason: &str) {
+    let followed = runner().run(&steps(), |steps| follow::<S>(&steps));
+    let Err(TestError::Fail(why, steps)) = followed else { panic!("{followed:?}") };
+    assert!(why.message().contains(reason), "{why}");
+    println!("{} is found with {steps:?}", std::any::type_name::<S>());
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    assert_found::<LeavesNobodyOut>("members");
+    assert_found::<DrainingIsAside>("candidates");
+    assert_found::<LosesWhatChanged>("members");
+}

@@ -1,0 +1,103 @@
+//! Traces: no bytes make the parser panic, a fault stands where it says, and what was read is read
+//! again as it was written.
+#![no_main]
+#![allow(dead_code, unused_imports, reason = "a part of the program is used")]
+
+// The program is no library: its parser is compiled here.
+#[path = "../../crates/cli/src/trace/mod.rs"]
+mod trace;
+#[path = "../../crates/cli/src/workload/mod.rs"]
+mod workload;
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use trace::{Fault, Reading, TokenCost, parse};
+use workload::Workload;
+
+const ALL: Reading =
+    Reading { cost: TokenCost { context_ms: 0.5, generated_ms: 20.0 }, limit: usize::MAX };
+
+fuzz_target!(|bytes: &[u8]| {
+    match parse(bytes, "fuzz".into(), ALL) {
+        Ok(workload) => check_read(&workload),
+        // In a quoted value a separator is none.
+        Err(fault) if bytes.contains(&b'"') => check_words(&fault),
+        Err(fault) => {
+            check_words(&fault);
+            check_place(bytes, &fault);
+        }
+    }
+});
+
+fn check_words(fault: &Fault) {
+    let words = fault.to_string();
+    assert!(words.contains("expected "), "what would be right is missing: {words}");
+    if let Fault::Value { line, column, .. } | Fault::ColumnCount { line, column, .. } = fault {
+        assert!(words.starts_with(&format!("line {line}, column {column}")), "{words}");
+        assert!(*line >= 1 && *column >= 1, "{words}");
+    }
+}
+
+/// What is said to be found there is there.
+fn check_place(bytes: &[u8], fault: &Fault) {
+    let records = |line: u64| {
+        // The planted bug: lines are counted without the blank ones in between.
+        let blank = bytes.windows(2).filter(|pair| pair == b"\n\n").count();
+        let line = if cfg!(feature = "planted") { line - blank as u64 } else { line };
+        let line = bytes.split(|byte| *byte == b'\n').nth(line as usize - 1);
+        // A lone carriage return ends a record, and no line.
+        line.expect("the line is there").split(|byte| *byte == b'\r')
+    };
+    let values = |record: &[u8]| -> Vec<String> {
+        let values = record.split(|byte| *byte == b',');
+        values.map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned()).collect()
+    };
+    let is_there = match fault {
+        Fault::Value { line, column, found, .. } => {
+            records(*line).any(|record| values(record).get(column - 1) == Some(found))
+        }
+        Fault::ColumnCount { line, found, .. } => {
+            records(*line).any(|record| values(record).len() == *found)
+        }
+        _ => true,
+    };
+    assert!(is_there, "not there: {fault}");
+}
+
+fn check_read(workload: &Workload) {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    let requests = &workload.requests;
+    assert_eq!(requests[0].arrival, Duration::ZERO, "arrivals count from the first");
+    assert!(requests.is_sorted_by_key(|request| request.arrival), "in order");
+    assert!(requests.iter().all(|request| request.arrival.max(request.service) <= YEAR));
+    let names: Vec<_> = workload.capabilities.iter().collect();
+    assert!(names.len() <= 128 && names.iter().all(|name| !name.is_empty()));
+    assert!(
+        requests
+            .iter()
+            .filter_map(|request| request.capability)
+            .all(|number| { usize::from(number) < names.len() })
+    );
+    let is_whole = |time: Duration| time.subsec_nanos() % 1_000 == 0;
+    let is_written = |request: &workload::Request| {
+        is_whole(request.arrival) && is_whole(request.service) && request.key.is_none()
+    };
+    // A trace tells microseconds, and of a key only the hash is known.
+    if requests.iter().all(is_written) {
+        let again = parse(&written(workload, &names), "again".into(), ALL).expect("it was written");
+        assert_eq!(again.requests, *requests);
+        assert!(again.capabilities.iter().eq(names));
+    }
+}
+
+fn written(workload: &Workload, names: &[&str]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["arrival_us", "capability", "service_us"]).unwrap();
+    for request in &workload.requests {
+        let name = request.capability.map_or("", |number| names[usize::from(number)]);
+        let micros = |time: Duration| time.as_micros().to_string();
+        writer.write_record([&micros(request.arrival), name, &micros(request.service)]).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
