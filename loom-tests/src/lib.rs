@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cargo xtask loom
-//! LOOM_MAX_PREEMPTIONS=3 cargo xtask loom      # the long run
+//! cargo xtask loom --deep      # the long run
 //! ```
 //!
 //! Each file of `tests/` is one property. Its models are generic over the algorithm, so that they
@@ -21,10 +21,11 @@
 //! - It does not keep a read-modify-write next to the store that it read: a plain store that comes
 //!   later may count as the earlier one, and a model may fail in an execution that cannot be.
 //! - It treats `SeqCst` as `AcqRel`.
-//! - Locks of `std` are none to it: two of its threads in one would hang, so no model has two threads
-//!   that hold tasks back in one mailbox.
+//! - Locks of `std` are none to it: two of its threads in one would hang. What a model looks at has
+//!   its locks by `raddle_core::sync`; membership, threads, timers' queues, subscribers and
+//!   supervisors have `std`'s, as each is one lock and no atomic beside it.
 //! - Channels and snapshots are models (`raddle_core::sync`): what is checked is our protocol, not
-//!   crossbeam's or arc-swap's.
+//!   crossbeam's or arc-swap's. The slot of a reply is the crate's own, over loom's atomics.
 //!
 //! Without `--cfg loom` this crate is empty.
 

@@ -17,7 +17,7 @@ pub struct Context<'w> {
 }
 
 /// Who waits for an answer.
-pub(crate) trait Asker {
+pub trait Asker {
     /// Whether the answer would reach nobody, and that was to cancel the task.
     fn has_withdrawn(&self) -> bool;
 }

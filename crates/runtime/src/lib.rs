@@ -50,8 +50,10 @@ pub use timer::TimerHandle;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod models {
+    pub use crate::context::Asker;
     pub use crate::keys::partitions::{Partition, Partitions, Seat};
     pub use crate::lease::{Lease, Revoked, Stay};
     pub use crate::race::Race;
+    pub use crate::reply::{Hedged, ReplySender, slot};
     pub use crate::timer::{Fired, TimerHandle, TimerQueue};
 }

@@ -4,6 +4,7 @@ use raddle_core::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Relaxed},
 };
+use raddle_core::sync::lock;
 
 /// Copies of one task, of which one answers: the first that has an answer, or, where none has, the
 /// last to end.
@@ -18,13 +19,17 @@ pub struct Race<S> {
     copies: AtomicU32,
     over: AtomicBool,
     #[allow(clippy::disallowed_types, reason = "taken once a copy of a hedged task")]
-    prize: std::sync::Mutex<Option<S>>,
+    prize: lock::Mutex<Option<S>>,
 }
 
 impl<S> Race<S> {
     /// A race of one copy so far.
     pub fn new(prize: S) -> Self {
-        Self { copies: AtomicU32::new(1), over: AtomicBool::new(false), prize: Some(prize).into() }
+        Self {
+            copies: AtomicU32::new(1),
+            over: AtomicBool::new(false),
+            prize: lock::mutex(Some(prize)),
+        }
     }
 
     /// Lets one more copy take part; `false` when all have ended, or one has answered.
@@ -47,9 +52,12 @@ impl<S> Race<S> {
     }
 
     fn take(&self) -> Option<S> {
-        self.over.store(true, Relaxed);
         // No code panics while it holds the lock.
-        self.prize.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut prize = self.prize.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = prize.take();
+        // Not before, and before the lock is let go: who sees it comes too late for the prize.
+        self.over.store(true, Relaxed);
+        taken
     }
 
     /// Whether this is so of the prize, while nobody has taken it. Takes a lock.

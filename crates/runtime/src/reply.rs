@@ -25,7 +25,7 @@ pub struct Reply<R, E>(oneshot::Receiver<Answer<R, E>>);
 pub struct ReplyFuture<R, E>(<oneshot::Receiver<Answer<R, E>> as IntoFuture>::IntoFuture);
 
 /// Where the worker puts the answer.
-pub(crate) enum ReplySender<R, E> {
+pub enum ReplySender<R, E> {
     /// The only copy of the task.
     Own(oneshot::Sender<Answer<R, E>>),
     /// The same, cancelled by dropping the reply.
@@ -35,14 +35,15 @@ pub(crate) enum ReplySender<R, E> {
 }
 
 /// What decides which copy of a hedged task answers.
-pub(crate) struct Hedged<R, E> {
-    pub(crate) copies: Race<oneshot::Sender<Answer<R, E>>>,
+pub struct Hedged<R, E> {
+    /// Those that have not ended.
+    pub copies: Race<oneshot::Sender<Answer<R, E>>>,
     /// Whether dropping the reply cancels the copies.
     cancellable: bool,
 }
 
 /// Looks for an answer before its asker sleeps, the first of them with but pauses in between.
-const LOOKS: u32 = 120;
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 120 };
 const SPINS: u32 = 16;
 /// Pauses between two looks, of about 28 ns each; fewer at first.
 const PAUSES: u32 = 4;
@@ -84,7 +85,7 @@ pub enum AskError<E> {
 }
 
 /// One slot for an answer, from the allocator.
-pub(crate) fn slot<R, E>(cancel: bool) -> (ReplySender<R, E>, Reply<R, E>) {
+pub fn slot<R, E>(cancel: bool) -> (ReplySender<R, E>, Reply<R, E>) {
     let (sender, receiver) = oneshot::channel();
     let own = if cancel { ReplySender::Cancellable } else { ReplySender::Own };
     (own(sender), Reply(receiver))
@@ -92,7 +93,7 @@ pub(crate) fn slot<R, E>(cancel: bool) -> (ReplySender<R, E>, Reply<R, E>) {
 
 impl<R, E> ReplySender<R, E> {
     /// Puts the answer and wakes who waits for it. Hands it back when nobody will take it.
-    pub(crate) fn send(self, answer: Answer<R, E>) -> Option<Answer<R, E>> {
+    pub fn send(self, answer: Answer<R, E>) -> Option<Answer<R, E>> {
         let sender = match self {
             Self::Own(sender) | Self::Cancellable(sender) => Some(sender),
             Self::Shared(hedged) => {
@@ -106,7 +107,7 @@ impl<R, E> ReplySender<R, E> {
     }
 
     /// Lets another copy of the task answer as well.
-    pub(crate) fn share(self) -> (Self, Arc<Hedged<R, E>>) {
+    pub fn share(self) -> (Self, Arc<Hedged<R, E>>) {
         let hedged = match self {
             Self::Own(sender) => Hedged::new(sender, false),
             Self::Cancellable(sender) => Hedged::new(sender, true),

@@ -14,6 +14,7 @@ mod imp {
 }
 
 #[cfg(any(loom, shuttle))]
+#[allow(clippy::disallowed_types, reason = "in a model")]
 mod imp {
     use super::*;
     use crate::sync::checker::sync::{Condvar, Mutex};

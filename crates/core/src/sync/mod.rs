@@ -25,6 +25,22 @@ pub mod atomic {
     pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
+/// Locks, for where tasks are not. Who waits in one of `std`'s hangs under a checker, which runs all
+/// its threads as one.
+pub mod lock {
+    #![allow(clippy::disallowed_types, reason = "who has one says why")]
+
+    #[cfg(any(loom, shuttle))]
+    pub use super::checker::sync::{Mutex, MutexGuard};
+    #[cfg(not(any(loom, shuttle)))]
+    pub use std::sync::{Mutex, MutexGuard};
+
+    /// A lock that holds `value`.
+    pub fn mutex<T>(value: T) -> Mutex<T> {
+        Mutex::new(value)
+    }
+}
+
 /// Spawning and yielding.
 pub mod thread {
     #[cfg(any(loom, shuttle))]

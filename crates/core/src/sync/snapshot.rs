@@ -46,6 +46,7 @@ mod imp {
 }
 
 #[cfg(any(loom, shuttle))]
+#[allow(clippy::disallowed_types, reason = "in a model")]
 mod imp {
     use super::Arc;
     use crate::sync::checker::sync::Mutex;

@@ -30,7 +30,7 @@ use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use raddle_core::sync::channel::{
     self, Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError,
 };
-use raddle_core::sync::{hint, thread};
+use raddle_core::sync::{hint, lock, thread};
 use raddle_core::{Recorder, Reservation, Worker};
 
 pub use lanes::Lane;
@@ -54,12 +54,12 @@ pub struct Mailbox<T> {
 struct Held<T> {
     count: AtomicUsize,
     #[allow(clippy::disallowed_types, reason = "locked only while keys or tasks move")]
-    tasks: std::sync::Mutex<VecDeque<T>>,
+    tasks: lock::Mutex<VecDeque<T>>,
 }
 
 impl<T> Held<T> {
     fn new() -> Self {
-        Self { count: AtomicUsize::new(0), tasks: VecDeque::new().into() }
+        Self { count: AtomicUsize::new(0), tasks: lock::mutex(VecDeque::new()) }
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
