@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod instructions;
+mod loom;
 mod mutants;
 mod mutate_orderings;
 mod tools;
@@ -26,8 +27,15 @@ enum Chore {
     Test,
     /// Formatting, clippy and documentation, warnings as errors.
     Lint,
-    /// The loom models alone.
-    Loom,
+    /// The loom models alone, in a table with the executions of each.
+    Loom {
+        /// The slow ones too, and all with three preemptions an execution.
+        #[arg(long)]
+        deep: bool,
+        /// Commits the executions instead of checking them.
+        #[arg(long)]
+        update: bool,
+    },
     /// The protocols with sixteen threads alone, in schedules drawn by shuttle.
     Shuttle,
     /// The fault harness alone: a pool under every fault at once, held to its account.
@@ -103,7 +111,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
     match chore {
         Chore::Test => test(&shell)?,
         Chore::Lint => lint(&shell)?,
-        Chore::Loom => loom(&shell)?,
+        Chore::Loom { deep, update } => loom::run(&shell, deep, update)?,
         Chore::Shuttle => shuttle(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Tsan { quick, runs, seconds } => tsan::run(&shell, quick, runs, seconds)?,
@@ -120,7 +128,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
 /// The examples of crate `raddle`, which a test run is to run.
 const EXAMPLES: [&str; 3] = ["quickstart", "balancer", "tokio_pool"];
 
-fn test(shell: &Shell) -> xshell::Result<()> {
+fn test(shell: &Shell) -> Result<(), Box<dyn Error>> {
     cmd!(shell, "cargo test --workspace --all-targets").run()?;
     cmd!(shell, "cargo test --workspace --doc").run()?;
     for example in EXAMPLES {
@@ -128,7 +136,7 @@ fn test(shell: &Shell) -> xshell::Result<()> {
     }
     soak(shell, 20, None)?;
     shuttle(shell)?;
-    loom(shell)
+    loom::run(shell, false, false)
 }
 
 fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
@@ -151,18 +159,13 @@ fn lint(shell: &Shell) -> xshell::Result<()> {
         .run()?;
     let tests =
         cmd!(shell, "cargo clippy -p raddle-shuttle-tests --all-targets -- --deny warnings");
-    with_checker(tests, "shuttle").run()?;
+    with_shuttle(tests).run()?;
     cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings").run()
-}
-
-fn loom(shell: &Shell) -> xshell::Result<()> {
-    let run = "--nocapture";
-    with_loom(cmd!(shell, "cargo test --profile loom -p raddle-loom-tests -- {run}")).run()
 }
 
 fn shuttle(shell: &Shell) -> xshell::Result<()> {
     let test = cmd!(shell, "cargo test --profile loom -p raddle-shuttle-tests");
-    with_checker(test, "shuttle").run()
+    with_shuttle(test).run()
 }
 
 /// pingora among them, where there is the cmake that its compression library is built with.
@@ -175,15 +178,20 @@ fn peers(shell: &Shell, command: &str, options: &[String]) -> xshell::Result<()>
     cmd!(shell, "cargo run --release -p raddle-peers {features...} -- {command} {options...}").run()
 }
 
+/// Over loom's types, which the slot of a reply is given by a flag of its crate's.
 fn with_loom(command: Cmd<'_>) -> Cmd<'_> {
-    with_checker(command, "loom")
+    with_checker(command, "loom", "--cfg loom --cfg oneshot_loom")
+}
+
+fn with_shuttle(command: Cmd<'_>) -> Cmd<'_> {
+    with_checker(command, "shuttle", "--cfg shuttle")
 }
 
 /// The command with the types of loom or shuttle behind the facade, in a target folder of its own so
 /// that the usual build is kept.
-fn with_checker<'s>(command: Cmd<'s>, checker: &str) -> Cmd<'s> {
-    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+fn with_checker<'s>(command: Cmd<'s>, checker: &str, flags: &str) -> Cmd<'s> {
+    let others = std::env::var("RUSTFLAGS").unwrap_or_default();
     command
-        .env("RUSTFLAGS", format!("{flags} --cfg {checker}").trim())
+        .env("RUSTFLAGS", format!("{others} {flags}").trim())
         .env("CARGO_TARGET_DIR", format!("target/{checker}"))
 }
