@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{
-    Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster, Tracking, Worker,
-    WorkerId, WorkerSpec,
+    Capability, Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster,
+    Tracking, Worker, WorkerId, WorkerSpec,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -332,4 +332,52 @@ fn nothing_enters_the_peak_latency_where_tracking_is_disabled() {
     let roster = builder.tracking(tracking).build().unwrap();
     Reservation::take_at(worker(&roster, 0), 0, None, 1).unwrap().finish(Outcome::Failed, MS);
     assert_eq!(peak(&roster, 1), None);
+}
+
+#[test]
+fn selections_hear_of_a_history_with_the_ends_that_made_it() {
+    let roster = roster(1);
+    let capability = Some(Capability::intern("recording-history").unwrap());
+    let heard = || roster.candidates(capability).signals_at(0).unwrap().history();
+    let known = || worker(&roster, 0).stats().history(capability) as f32;
+    let before = heard();
+    assert_eq!(before, known());
+    let mut recorder = worker(&roster, 0).recorder().unwrap();
+    recorder.publish_within(Duration::from_secs(1));
+    let end = |at, capability| Finished { at, capability, ..Finished::new(Outcome::Failed) };
+    for at in [1_000_000_000, 1_300_000_000, 1_600_000_000] {
+        let _ = Reservation::take(worker(&roster, 0), 0, capability).unwrap().hand_over();
+        recorder.end(&end(at, capability));
+    }
+    assert!(known() < heard() && heard() < before, "of the first, as none was before");
+    recorder.publish();
+    assert_eq!(heard(), known());
+    let kept = heard();
+    let _ = Reservation::take(worker(&roster, 0), 0, None).unwrap().hand_over();
+    recorder.end(&end(9_000_000_000, None));
+    assert_eq!((heard(), known()), (kept, kept), "that of another capability");
+}
+
+#[test]
+fn a_worker_counts_how_often_its_actor_was_made_anew() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    assert_eq!(worker.generation(), 0);
+    for generation in 1..4 {
+        assert_eq!((worker.next_generation(), worker.generation()), (generation, generation));
+    }
+}
+
+#[test]
+fn a_generalist_that_names_a_capability_is_still_one() {
+    let specs = [
+        WorkerSpec::general().capability("recording-named"),
+        WorkerSpec::new("special").capability("recording-named"),
+        WorkerSpec::new("both").capability("recording-named").and_general(),
+    ];
+    let roster = Roster::builder().build().unwrap().with_workers(&specs).unwrap();
+    let other = Capability::intern("recording-other").unwrap();
+    let serving = roster.candidates(Some(other));
+    let names: Vec<_> = serving.iter().map(|worker| worker.name().to_owned()).collect();
+    assert_eq!(names, ["general", "both"]);
 }
