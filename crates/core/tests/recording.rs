@@ -323,6 +323,22 @@ fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
     worker.record(&Finished { at: ago, ..ended(Outcome::Completed, 8_000_000) }).unwrap();
     assert_eq!(worker.id(), id);
     assert!(peak(&roster, 1 << 40).unwrap().abs_diff(4_000_000) < 4_000);
+    // One that does not is taken to be now.
+    Reservation::take(worker, 0, None).unwrap().detach();
+    worker.record(&ended(Outcome::Completed, 9_000_000)).unwrap();
+    assert_eq!(peak(&roster, 1 << 40), Some(9_000_000));
+}
+
+#[test]
+fn the_work_ahead_is_what_the_sizes_say_until_the_worker_is_closed() {
+    let roster = roster(1);
+    let ahead = || roster.candidates(None).signals_at(0).unwrap().work_ahead(1, Some(100));
+    assert_eq!(ahead(), 0);
+    let take = || Reservation::take(worker(&roster, 0), 0, None).unwrap();
+    let _held = [take().sized(7), take().sized(50)];
+    assert_eq!(ahead(), 57);
+    worker(&roster, 0).close();
+    assert_eq!(ahead(), u64::MAX);
 }
 
 #[test]
