@@ -352,24 +352,24 @@ fn nothing_enters_the_peak_latency_where_tracking_is_disabled() {
 
 #[test]
 fn selections_hear_of_a_history_with_the_ends_that_made_it() {
-    let roster = roster(1);
+    let roster = roster(3);
     let capability = Some(Capability::intern("recording-history").unwrap());
-    let heard = || roster.candidates(capability).signals_at(0).unwrap().history();
-    let known = || worker(&roster, 0).stats().history(capability) as f32;
+    let heard = || roster.candidates(capability).signals_at(2).unwrap().history();
+    let known = || worker(&roster, 2).stats().history(capability) as f32;
     let before = heard();
     assert_eq!(before, known());
-    let mut recorder = worker(&roster, 0).recorder().unwrap();
+    let mut recorder = worker(&roster, 2).recorder().unwrap();
     recorder.publish_within(Duration::from_secs(1));
     let end = |at, capability| Finished { at, capability, ..Finished::new(Outcome::Failed) };
     for at in [1_000_000_000, 1_300_000_000, 1_600_000_000] {
-        let _ = Reservation::take(worker(&roster, 0), 0, capability).unwrap().hand_over();
+        let _ = Reservation::take(worker(&roster, 2), 2, capability).unwrap().hand_over();
         recorder.end(&end(at, capability));
     }
     assert!(known() < heard() && heard() < before, "of the first, as none was before");
     recorder.publish();
     assert_eq!(heard(), known());
     let kept = heard();
-    let _ = Reservation::take(worker(&roster, 0), 0, None).unwrap().hand_over();
+    let _ = Reservation::take(worker(&roster, 2), 2, None).unwrap().hand_over();
     recorder.end(&end(9_000_000_000, None));
     assert_eq!((heard(), known()), (kept, kept), "that of another capability");
 }
