@@ -368,9 +368,11 @@ mod tests {
     fn a_roster_tells_what_it_was_built_with() {
         let tracking = Tracking { window: 7, ..Tracking::default() };
         let (clock, time) = Clock::simulated();
-        let roster = Roster::builder().tracking(tracking).clock(clock).build().unwrap();
+        let builder = Roster::builder().workers(1, WorkerSpec::general());
+        let roster = builder.tracking(tracking).clock(clock).build().unwrap();
         time.set(42);
         assert_eq!((*roster.tracking(), roster.clock().now()), (tracking, 42));
+        assert_eq!(roster.workers()[0].worker.clock().now(), 42);
     }
 
     #[test]

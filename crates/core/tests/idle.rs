@@ -1,8 +1,12 @@
 //! Looking for idle workers, against a scan of all.
 #![cfg(not(loom))]
 
+use std::time::Duration;
+
 use proptest::prelude::*;
-use raddle_core::{Candidates, Capability, Reservation, Roster, Tracking, WorkerId, WorkerSpec};
+use raddle_core::{
+    Candidates, Capability, Finished, Outcome, Reservation, Roster, Tracking, WorkerId, WorkerSpec,
+};
 
 /// A roster of boards of so many workers, of which those marked have the capability and those that
 /// are marked as gone have left.
@@ -105,4 +109,85 @@ fn a_weight_is_on_the_board_and_at_least_one() {
     assert_eq!(weights, [1, 7, u32::MAX]);
     assert_eq!(candidates.signals_at(1).unwrap().weight(), 7);
     assert!(candidates.signals_at(3).is_none());
+}
+
+#[test]
+fn who_is_found_busy_is_passed_over_until_it_is_idle() {
+    let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
+    let (candidates, worker) = (roster.candidates(None), &roster.workers()[0].worker);
+    let find = || candidates.find_idle(7, |_, _, _| true);
+    let take = || Reservation::take(worker, 0, None).unwrap();
+    // By whom a task is ended makes no difference.
+    let held = take();
+    assert_eq!(find(), None);
+    held.finish(Outcome::Completed, Duration::ZERO);
+    assert_eq!(find(), Some(0), "ended by its dispatcher");
+    let held = take();
+    assert_eq!(find(), None);
+    drop(held);
+    assert_eq!(find(), Some(0), "given back");
+    let held = take();
+    assert_eq!(find(), None);
+    roster.record(held.detach(), &Finished::new(Outcome::Completed)).unwrap();
+    assert_eq!(find(), Some(0), "recorded by its id");
+    for rests in [true, false] {
+        let mut recorder = worker.recorder().unwrap();
+        assert!(!take().hand_over(), "nobody sleeps");
+        assert_eq!(find(), None);
+        recorder.end(&Finished::new(Outcome::Completed));
+        if rests {
+            recorder.rest(1);
+            assert_eq!(find(), Some(0), "its thread rests");
+        }
+        drop(recorder);
+        assert_eq!(find(), Some(0), "its thread is gone");
+    }
+}
+
+#[test]
+fn the_one_idle_worker_among_many_is_found_once_the_others_were_seen() {
+    let roster = Roster::builder().workers(200, WorkerSpec::general()).build().unwrap();
+    let candidates = roster.candidates(None);
+    let busy = (0..200).filter(|index| *index != 137);
+    let _held: Vec<_> = busy.map(|index| candidates.take(index, None).unwrap()).collect();
+    // Eight are seen in a search, and there are 199.
+    found(&candidates, 1, 1_000);
+    for number in 0..100 {
+        assert_eq!(candidates.find_idle(mixed(number), |_, _, _| true), Some(137), "{number}");
+    }
+}
+
+#[test]
+fn it_is_known_since_when_a_worker_is_idle() {
+    let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
+    let idle_for = |now| roster.candidates(None).signals_at(0).unwrap().idle_for(now);
+    let mut recorder = roster.workers()[0].worker.recorder().unwrap();
+    recorder.rest(100);
+    assert_eq!((idle_for(150), idle_for(100), idle_for(90)), (50, 0, 0));
+    recorder.rest(120);
+    assert_eq!(idle_for(150), 30);
+}
+
+#[test]
+fn a_worker_sleeps_only_over_what_it_holds_and_who_gives_it_a_task_wakes_it() {
+    let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
+    let worker = &roster.workers()[0].worker;
+    let mut recorder = worker.recorder().unwrap();
+    let take = || Reservation::take(worker, 0, None).unwrap();
+    for _ in 0..5 {
+        assert!(!take().hand_over(), "it is awake");
+        recorder.end(&Finished::new(Outcome::Completed));
+    }
+    assert!(!worker.stats().is_sleeping());
+    assert!(recorder.fall_asleep(0) && worker.stats().is_sleeping());
+    assert!(take().hand_over(), "who gave it a task is told");
+    assert!(!worker.stats().is_sleeping(), "and is the only one");
+    assert!(!recorder.fall_asleep(0) && !worker.stats().is_sleeping(), "there is a task");
+    assert!(!recorder.fall_asleep(2) && !worker.stats().is_sleeping(), "it does not hold two");
+    assert!(recorder.fall_asleep(1) && worker.stats().is_sleeping(), "it cannot be run yet");
+    recorder.awake();
+    assert!(!worker.stats().is_sleeping());
+    recorder.end(&Finished::new(Outcome::Completed));
+    worker.close();
+    assert!(!recorder.fall_asleep(0), "it is to go");
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{
-    Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster, Tracking, Worker,
-    WorkerId, WorkerSpec,
+    Capability, Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster,
+    Tracking, Worker, WorkerId, WorkerSpec,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -323,6 +323,22 @@ fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
     worker.record(&Finished { at: ago, ..ended(Outcome::Completed, 8_000_000) }).unwrap();
     assert_eq!(worker.id(), id);
     assert!(peak(&roster, 1 << 40).unwrap().abs_diff(4_000_000) < 4_000);
+    // One that does not is taken to be now.
+    Reservation::take(worker, 0, None).unwrap().detach();
+    worker.record(&ended(Outcome::Completed, 9_000_000)).unwrap();
+    assert_eq!(peak(&roster, 1 << 40), Some(9_000_000));
+}
+
+#[test]
+fn the_work_ahead_is_what_the_sizes_say_until_the_worker_is_closed() {
+    let roster = roster(1);
+    let ahead = || roster.candidates(None).signals_at(0).unwrap().work_ahead(1, Some(100));
+    assert_eq!(ahead(), 0);
+    let take = || Reservation::take(worker(&roster, 0), 0, None).unwrap();
+    let _held = [take().sized(7), take().sized(50)];
+    assert_eq!(ahead(), 57);
+    worker(&roster, 0).close();
+    assert_eq!(ahead(), u64::MAX);
 }
 
 #[test]
@@ -332,4 +348,52 @@ fn nothing_enters_the_peak_latency_where_tracking_is_disabled() {
     let roster = builder.tracking(tracking).build().unwrap();
     Reservation::take_at(worker(&roster, 0), 0, None, 1).unwrap().finish(Outcome::Failed, MS);
     assert_eq!(peak(&roster, 1), None);
+}
+
+#[test]
+fn selections_hear_of_a_history_with_the_ends_that_made_it() {
+    let roster = roster(3);
+    let capability = Some(Capability::intern("recording-history").unwrap());
+    let heard = || roster.candidates(capability).signals_at(2).unwrap().history();
+    let known = || worker(&roster, 2).stats().history(capability) as f32;
+    let before = heard();
+    assert_eq!(before, known());
+    let mut recorder = worker(&roster, 2).recorder().unwrap();
+    recorder.publish_within(Duration::from_secs(1));
+    let end = |at, capability| Finished { at, capability, ..Finished::new(Outcome::Failed) };
+    for at in [1_000_000_000, 1_300_000_000, 1_600_000_000] {
+        let _ = Reservation::take(worker(&roster, 2), 2, capability).unwrap().hand_over();
+        recorder.end(&end(at, capability));
+    }
+    assert!(known() < heard() && heard() < before, "of the first, as none was before");
+    recorder.publish();
+    assert_eq!(heard(), known());
+    let kept = heard();
+    let _ = Reservation::take(worker(&roster, 2), 2, None).unwrap().hand_over();
+    recorder.end(&end(9_000_000_000, None));
+    assert_eq!((heard(), known()), (kept, kept), "that of another capability");
+}
+
+#[test]
+fn a_worker_counts_how_often_its_actor_was_made_anew() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    assert_eq!(worker.generation(), 0);
+    for generation in 1..4 {
+        assert_eq!((worker.next_generation(), worker.generation()), (generation, generation));
+    }
+}
+
+#[test]
+fn a_generalist_that_names_a_capability_is_still_one() {
+    let specs = [
+        WorkerSpec::general().capability("recording-named"),
+        WorkerSpec::new("special").capability("recording-named"),
+        WorkerSpec::new("both").capability("recording-named").and_general(),
+    ];
+    let roster = Roster::builder().build().unwrap().with_workers(&specs).unwrap();
+    let other = Capability::intern("recording-other").unwrap();
+    let serving = roster.candidates(Some(other));
+    let names: Vec<_> = serving.iter().map(|worker| worker.name().to_owned()).collect();
+    assert_eq!(names, ["general", "both"]);
 }

@@ -117,10 +117,12 @@ mod tests {
         let candidates = roster.candidates(Some(x));
         fastrand::seed(7);
         for round in 0..200 {
-            let _busy = [specialist, generalist].map(|worker| {
+            // Good and bad in turns, so that one's history comes to be more than twice the other's.
+            let _busy = [(specialist, 40), (generalist, 20)].map(|(worker, turn)| {
                 let reservation = Reservation::take(worker, 0, Some(x)).unwrap();
-                let outcome = if fastrand::bool() { Outcome::Completed } else { Outcome::Failed };
-                reservation.finish(outcome, Duration::from_micros(fastrand::u64(..20)));
+                let is_good = (round / turn % 2 == 0) != (fastrand::u8(..16) == 0);
+                let outcome = if is_good { Outcome::Completed } else { Outcome::Failed };
+                reservation.finish(outcome, Duration::from_micros(fastrand::u64(..12)));
                 fastrand::bool().then(|| Reservation::take(worker, 0, Some(x)))
             });
             let [a, b] = [0, 1].map(|at| candidates.signals_at(at).unwrap());
