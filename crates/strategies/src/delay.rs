@@ -54,3 +54,23 @@ fn after_a_rest(idle: u64, mean: u64, unknown: u64) -> u64 {
 pub(crate) fn while_busy(in_flight: u64, mean: u64, stalled: u64) -> u64 {
     mean.max(stalled).saturating_mul(in_flight.saturating_add(1))
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use raddle_core::{Roster, WorkerSpec};
+
+    #[test]
+    fn a_rest_is_long_by_the_clock_and_by_the_worker_s_own_mean() {
+        let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
+        roster.workers()[0].worker.recorder().unwrap().rest(1);
+        let signals = roster.candidates(None).signals_at(0).unwrap();
+        let after = |idle, mean| while_idle(&signals, mean, 1 + idle, 500_000);
+        assert_eq!(after(STALE, 1_000_000), 1_000_000, "not long by the clock");
+        assert_eq!(after(STALE + 1, 1_000_000), 500_000, "taken for the pool's");
+        assert_eq!(after(STALE + 1, 400_000), 400_000, "better than the pool");
+        let mean = 1_000_000_000;
+        assert_eq!(after(STALE_MEANS * mean, mean), mean, "not long by its mean");
+        assert_eq!(after(STALE_MEANS * (mean + 1), mean), 500_000);
+    }
+}

@@ -153,4 +153,19 @@ mod tests {
         assert!(message.starts_with("strategy is `fastest`, allowed is one of round_robin, "));
         assert!(StrategyName::ALL.iter().all(|name| message.contains(name.as_str())), "{message}");
     }
+
+    /// What a pool asks of a strategy, through the box that configuration makes.
+    #[test]
+    fn each_strategy_says_what_it_needs_and_lets() {
+        let those = |says: fn(&Box<dyn Strategy>) -> bool| -> Vec<_> {
+            StrategyName::ALL.into_iter().filter(|name| says(&name.build())).collect()
+        };
+        use StrategyName::*;
+        let steal = [RoundRobin, LeastLoaded, Random, JoinIdle, PowerOfTwo, LeastWork];
+        assert_eq!(those(Strategy::lets_steal), steal);
+        let age = [LatencyBased, PeakEwma, HotCold, ExpectedDelay, LeastWork];
+        assert_eq!(those(Strategy::reads_age), age);
+        assert_eq!(those(Strategy::routes_keys), [BoundedHash]);
+        assert!(!crate::LatencyBased::unguarded().reads_age());
+    }
 }
