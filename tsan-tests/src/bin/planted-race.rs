@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use raddle::prelude::*;
-use raddle_tsan_tests::{Plain, adding, pool};
+use raddle_tsan_tests::{Plain, Runs, adding, pool};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -24,7 +24,9 @@ fn main() -> ExitCode {
 
 /// Tasks with one state between them and no key.
 fn two_workers() {
-    let pool = pool(2);
+    // Without stealing, or one worker could have both tasks and wait in the first for the second.
+    let workers = Pool::builder("tsan").workers(2, WorkerSpec::new("w")).stealing(false);
+    let pool = workers.strategy(RoundRobin::new()).spawn(|_| Runs).unwrap();
     let (plain, both) = (Arc::new(Plain::default()), Arc::new(Barrier::new(2)));
     for _ in 0..2 {
         let (adds, both) = (adding(&plain), Arc::clone(&both));
