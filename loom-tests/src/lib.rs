@@ -27,13 +27,22 @@
 //! - Channels and snapshots are models (`raddle_core::sync`): what is checked is our protocol, not
 //!   crossbeam's or arc-swap's. The slot of a reply is the crate's own, over loom's atomics.
 //!
-//! Without `--cfg loom` this crate is empty.
+//! What is not of loom is shared with `shuttle-tests`. Without `--cfg loom` this crate has no test.
 
+#[cfg(any(loom, shuttle))]
+mod account;
+#[cfg(any(loom, shuttle))]
+mod failure;
 #[cfg(loom)]
 mod model;
+#[cfg(any(loom, shuttle))]
+mod workers;
 
+#[cfg(any(loom, shuttle))]
+pub use account::Account;
+#[cfg(any(loom, shuttle))]
+pub use failure::message;
 #[cfg(loom)]
-pub use model::{
-    assert_settled, completed, explore, fails_with, mailbox, next, put, put_in, roster, tasks_of,
-    work, worker,
-};
+pub use model::{explore, fails_with, mailbox, next, work, worker};
+#[cfg(any(loom, shuttle))]
+pub use workers::{assert_settled, completed, give, put, put_in, roster, tasks_of};

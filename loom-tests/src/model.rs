@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::cell::Cell;
 use std::env;
 use std::fs::OpenOptions;
@@ -10,10 +9,10 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use loom::model::Builder;
-use raddle_core::{
-    Clock, Finished, Outcome, Recorder, Reservation, Roster, Tracking, Worker, WorkerSpec,
-};
-use raddle_runtime::mailbox::{self, Inbox, Lane, Mailbox, Overflow, WaitStrategy};
+use raddle_core::{Recorder, Worker};
+use raddle_runtime::mailbox::{self, Inbox, Mailbox, WaitStrategy};
+
+use crate::{completed, message, roster};
 
 /// Runs a model in every way that `preemptions` an execution allow, which must be more than one:
 /// a model without a choice checks nothing. `LOOM_MAX_PREEMPTIONS` overrides the bound.
@@ -115,24 +114,6 @@ impl<'n> Run<'n> {
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("not a text")
-}
-
-/// A roster of so many generalists, without the thousands of atomics that tracking keeps.
-///
-/// # Panics
-/// Never: the roster is a valid one.
-pub fn roster(workers: usize) -> Roster {
-    Roster::builder()
-        .workers(workers, WorkerSpec::general())
-        .tracking(Tracking { enabled: false, ..Tracking::default() })
-        .clock(Clock::simulated().0)
-        .build()
-        .expect("a valid roster")
-}
-
 /// The worker of a roster of one.
 pub fn worker() -> Arc<Worker> {
     Arc::clone(&roster(1).workers()[0].worker)
@@ -146,23 +127,6 @@ pub fn mailbox<T>(worker: &Arc<Worker>, capacity: usize) -> (Arc<Mailbox<T>>, In
     let mailbox = mailbox::bounded(Arc::clone(worker), capacity);
     let inbox = mailbox.inbox(WaitStrategy::Park, Arc::default());
     (Arc::new(mailbox), inbox)
-}
-
-/// Puts a task by this policy; `false` when it was not admitted. What makes room goes to `shed`.
-pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: &Overflow, shed: impl FnMut(T)) -> bool {
-    put_in(mailbox, Lane::Normal, task, overflow, shed)
-}
-
-/// The same into this lane.
-pub fn put_in<T>(
-    mailbox: &Mailbox<T>,
-    lane: Lane,
-    task: T,
-    overflow: &Overflow,
-    shed: impl FnMut(T),
-) -> bool {
-    Reservation::take(mailbox.worker(), 0, None)
-        .is_some_and(|place| mailbox.put(place, lane, task, overflow, shed).is_ok())
 }
 
 /// The next task; waits for one. `None` when the worker may go.
@@ -185,33 +149,4 @@ pub fn work<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Vec<T> {
         taken.push(task);
     }
     taken
-}
-
-/// The end of a task that took no time.
-pub fn completed() -> Finished {
-    Finished::new(Outcome::Completed)
-}
-
-/// Tasks in flight and tasks ended, in sum. Where tasks move from one worker to the next in this
-/// order, none is missed: one that has left the former is seen with the latter.
-pub fn tasks_of(workers: &[&Worker]) -> u64 {
-    let in_flight: u64 = workers.iter().map(|worker| worker.stats().in_flight()).sum();
-    in_flight + workers.iter().map(|worker| worker.stats().counts().ended()).sum::<u64>()
-}
-
-/// Checks that nothing is in flight and that so many tasks were admitted and ended, in sum.
-///
-/// # Panics
-/// When it is not so.
-pub fn assert_settled(workers: &[&Worker], tasks: usize) {
-    let (mut admitted, mut ended) = (0, 0);
-    for worker in workers {
-        let counts = worker.stats().counts();
-        (admitted, ended) = (admitted + counts.admitted, ended + counts.ended());
-    }
-    let tasks = tasks as u64;
-    assert_eq!((admitted, ended), (tasks, tasks), "not every task is accounted for, once");
-    for worker in workers {
-        assert_eq!(worker.stats().in_flight(), 0, "in flight at the end");
-    }
 }

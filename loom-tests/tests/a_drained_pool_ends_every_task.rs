@@ -10,9 +10,9 @@ use loom::thread;
 use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle_core::{Finished, Outcome, Recorder};
 use raddle_loom_tests::{
-    assert_settled, completed, explore, fails_with, mailbox, put, roster, tasks_of,
+    assert_settled, completed, explore, fails_with, give, mailbox, roster, tasks_of,
 };
-use raddle_runtime::mailbox::{Inbox, Mailbox, Overflow};
+use raddle_runtime::mailbox::{Inbox, Mailbox};
 
 type Task = usize;
 
@@ -80,10 +80,6 @@ impl WorkerThread {
         self.recorder.adopt(sibling.worker());
         Some(task)
     }
-}
-
-fn give(mailbox: &Mailbox<Task>, task: Task) -> bool {
-    put(mailbox, task, &Overflow::Reject, |_| unreachable!("none is shed"))
 }
 
 /// The first worker is this thread and has a task from the start. Another thread gives it one more and

@@ -11,9 +11,9 @@ use std::time::Duration;
 use loom::thread;
 use raddle_core::{Finished, Outcome};
 use raddle_loom_tests::{
-    assert_settled, completed, explore, fails_with, mailbox, next, put, worker,
+    assert_settled, completed, explore, fails_with, give, mailbox, next, worker,
 };
-use raddle_runtime::mailbox::{Inbox, Mailbox, Overflow};
+use raddle_runtime::mailbox::Inbox;
 
 type Task = usize;
 
@@ -44,10 +44,6 @@ fn discards(inbox: &mut Inbox<Task>) -> bool {
 fn goes_when_closed(inbox: &mut Inbox<Task>) -> bool {
     // Planted: there is no actor to be made any more, but there are tasks.
     pauses(inbox) && !inbox.mailbox().worker().stats().is_closed()
-}
-
-fn give(mailbox: &Mailbox<Task>, task: Task) -> bool {
-    put(mailbox, task, &Overflow::Reject, |_| unreachable!("none is shed"))
 }
 
 /// The task that panics is there from the start. Two dispatchers put another each, the second of whom

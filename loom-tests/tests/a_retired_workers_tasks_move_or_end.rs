@@ -7,19 +7,15 @@ use std::sync::Arc;
 use loom::thread;
 use raddle_core::{Outcome, Worker};
 use raddle_loom_tests::{
-    assert_settled, completed, explore, fails_with, mailbox, put, roster, tasks_of, work,
+    assert_settled, completed, explore, fails_with, give, mailbox, roster, tasks_of, work,
 };
-use raddle_runtime::mailbox::{Mailbox, Overflow};
+use raddle_runtime::mailbox::Mailbox;
 
 type Task = usize;
 
 /// How a task of the first mailbox's worker moves to the second mailbox; `false` when it is to end
 /// where it is.
 type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
-
-fn give(mailbox: &Mailbox<Task>, task: Task) -> bool {
-    put(mailbox, task, &Overflow::Reject, |_| unreachable!("none is shed"))
-}
 
 fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     let moved = give(to, task);

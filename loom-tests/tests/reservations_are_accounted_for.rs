@@ -3,69 +3,14 @@
 #![cfg(loom)]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use loom::thread;
+use raddle_core::Roster;
 use raddle_core::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
-use raddle_core::{Finished, Outcome, OwnedReservation, Reservation, Roster, Worker};
-use raddle_loom_tests::{explore, fails_with, roster};
-
-/// The account of one worker.
-trait Account: Send + Sync + 'static {
-    /// A task in flight; dropped, it is given back.
-    type Place: Send + 'static;
-
-    fn reserve(self: &Arc<Self>) -> Option<Self::Place>;
-    fn finish(place: Self::Place);
-    /// Leaves a task in flight.
-    fn detach(place: Self::Place);
-    /// Ends a detached task, if there is one.
-    fn record(&self) -> bool;
-    fn close(&self);
-    fn in_flight(&self) -> u64;
-    /// The same as a selection reads it, which does not stop at 0.
-    fn selectable(&self) -> u64;
-    fn completed(&self) -> u64;
-}
-
-/// The only worker of a roster.
-fn only(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
-}
-
-/// The account of a roster's only worker.
-impl Account for Roster {
-    type Place = OwnedReservation;
-
-    fn reserve(self: &Arc<Self>) -> Option<Self::Place> {
-        Reservation::take(only(self), 0, None).map(Reservation::into_owned)
-    }
-    fn finish(place: Self::Place) {
-        place.finish(Outcome::Completed, Duration::ZERO);
-    }
-    fn detach(place: Self::Place) {
-        place.detach();
-    }
-    fn record(&self) -> bool {
-        let end = Finished::new(Outcome::Completed);
-        only(self).record(&end).is_ok()
-    }
-    fn close(&self) {
-        only(self).close();
-    }
-    fn in_flight(&self) -> u64 {
-        only(self).stats().in_flight()
-    }
-    fn selectable(&self) -> u64 {
-        self.candidates(None).signals().next().unwrap().in_flight()
-    }
-    fn completed(&self) -> u64 {
-        only(self).stats().counts().completed
-    }
-}
+use raddle_loom_tests::{Account, explore, fails_with, roster};
 
 fn real() -> Arc<Roster> {
     Arc::new(roster(1))

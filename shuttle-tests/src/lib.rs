@@ -14,11 +14,11 @@
 //! Without `--cfg shuttle` this crate is empty.
 
 #[cfg(shuttle)]
-mod model;
+mod mailboxes;
 #[cfg(shuttle)]
 mod schedules;
 
 #[cfg(shuttle)]
-pub use model::{Task, assert_settled, completed, ended_in, mailboxes, put, roster, tasks_of};
+pub use mailboxes::{Task, mailboxes, workers};
 #[cfg(shuttle)]
 pub use schedules::{explore, fails_with};

@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use raddle_core::{Recorder, Roster, TaskProfile};
+use raddle_loom_tests::{assert_settled, completed, roster};
 use raddle_runtime::mailbox::{Inbox, Lane, Mailbox, Overflow, WaitStrategy};
-use raddle_shuttle_tests::{
-    Task, assert_settled, completed, explore, fails_with, mailboxes, roster,
-};
+use raddle_shuttle_tests::{Task, explore, fails_with, mailboxes, workers};
 use raddle_strategies::{Balancer, JoinIdle, RoundRobin, Strategy};
 use shuttle::thread;
 
@@ -68,9 +67,9 @@ fn dispatch(
 }
 
 fn model(strategy: impl Strategy + 'static, bug: Bug) {
-    let (roster, balancer) = (roster(WORKERS), Arc::new(Balancer::new(strategy)));
+    let (roster, balancer) = (Arc::new(roster(WORKERS)), Arc::new(Balancer::new(strategy)));
     let mailboxes = mailboxes(&roster, TASKS_EACH);
-    let workers: Vec<_> = (0..WORKERS)
+    let threads: Vec<_> = (0..WORKERS)
         .map(|index| {
             let inbox = mailboxes[index].inbox(WaitStrategy::Park, Arc::default());
             let recorder = mailboxes[index].worker().recorder().unwrap();
@@ -86,12 +85,12 @@ fn model(strategy: impl Strategy + 'static, bug: Bug) {
         .collect();
     mailboxes.iter().for_each(|mailbox| close(mailbox, bug));
     let mut taken: Vec<Task> =
-        workers.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     let accepted: Vec<Task> =
         dispatchers.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     taken.sort_unstable();
     assert_eq!(taken, accepted, "taken are not the tasks that were accepted");
-    assert_settled(&roster, accepted.len());
+    assert_settled(&workers(&roster), accepted.len());
 }
 
 #[test]

@@ -3,66 +3,18 @@
 #![cfg(shuttle)]
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use raddle_core::Roster;
 use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use raddle_core::{Finished, Outcome, OwnedReservation, Reservation, Roster, Worker};
-use raddle_shuttle_tests::{explore, fails_with, roster};
+use raddle_loom_tests::{Account, roster};
+use raddle_shuttle_tests::{explore, fails_with};
 use shuttle::thread;
 
 const THREADS: usize = 16;
 const ROUNDS: usize = 2;
 
-/// The account of one worker.
-trait Account: Send + Sync + 'static {
-    /// A task in flight; dropped, it is given back.
-    type Place: Send + 'static;
-
-    fn reserve(self: &Arc<Self>) -> Option<Self::Place>;
-    fn finish(place: Self::Place);
-    /// Leaves a task in flight.
-    fn detach(place: Self::Place);
-    /// Ends a detached task, if there is one.
-    fn record(&self) -> bool;
-    fn close(&self);
-    fn in_flight(&self) -> u64;
-    fn completed(&self) -> u64;
-}
-
-/// The only worker of a roster.
-fn only(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
-}
-
-/// The account of a roster's only worker.
-impl Account for Roster {
-    type Place = OwnedReservation;
-
-    fn reserve(self: &Arc<Self>) -> Option<Self::Place> {
-        Reservation::take(only(self), 0, None).map(Reservation::into_owned)
-    }
-    fn finish(place: Self::Place) {
-        place.finish(Outcome::Completed, Duration::ZERO);
-    }
-    fn detach(place: Self::Place) {
-        place.detach();
-    }
-    fn record(&self) -> bool {
-        only(self).record(&Finished::new(Outcome::Completed)).is_ok()
-    }
-    fn close(&self) {
-        only(self).close();
-    }
-    fn in_flight(&self) -> u64 {
-        only(self).stats().in_flight()
-    }
-    fn completed(&self) -> u64 {
-        only(self).stats().counts().completed
-    }
-}
-
 fn real() -> Arc<Roster> {
-    roster(1)
+    Arc::new(roster(1))
 }
 
 /// A minimal worker with a bug planted. Every ordering is the strongest: the bugs are in the steps.
@@ -161,6 +113,9 @@ impl Account for Twin {
         }
         let ended = self.ended.load(SeqCst);
         self.admitted.load(SeqCst).saturating_sub(ended)
+    }
+    fn selectable(&self) -> u64 {
+        self.in_flight()
     }
     fn completed(&self) -> u64 {
         self.ended.load(SeqCst)

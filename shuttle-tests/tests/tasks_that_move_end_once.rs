@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use raddle_core::{Outcome, Recorder, Roster, Worker};
+use raddle_loom_tests::{assert_settled, completed, give, roster, tasks_of};
 use raddle_runtime::mailbox::{Mailbox, WaitStrategy};
-use raddle_shuttle_tests::{
-    Task, assert_settled, completed, explore, fails_with, mailboxes, put, roster, tasks_of,
-};
+use raddle_shuttle_tests::{Task, explore, fails_with, mailboxes, workers};
 use shuttle::thread;
 
 const WORKERS: usize = 8;
@@ -41,7 +40,7 @@ fn does_not_adopt(_: &mut Recorder, _: &Worker) {
 type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
 
 fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
-    let moved = put(to, task);
+    let moved = give(to, task);
     if moved {
         from.worker().give_up();
     }
@@ -51,7 +50,7 @@ fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> b
 fn gives_up_then_puts(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     // Planted: between the two, the task is in flight nowhere.
     from.worker().give_up();
-    put(to, task)
+    give(to, task)
 }
 
 /// The first worker: closes, and lets each task move or ends it.
@@ -107,19 +106,19 @@ fn work(
 /// The tasks that were admitted by so many as `accepted` says are in flight or ended.
 fn check_none_is_missed(roster: &Roster, accepted: &AtomicU64) {
     let accepted = accepted.load(Relaxed);
-    let seen = tasks_of(roster.workers().iter().map(|member| &*member.worker));
+    let seen = tasks_of(&workers(roster));
     assert!(seen >= accepted, "{seen} tasks in flight or ended of {accepted}");
 }
 
 fn model(adopt: Adopt, relocate: Move) {
-    let (roster, accepted) = (roster(WORKERS), Arc::new(AtomicU64::new(0)));
+    let (roster, accepted) = (Arc::new(roster(WORKERS)), Arc::new(AtomicU64::new(0)));
     let mailboxes = mailboxes(&roster, WAITING + DISPATCHERS * TASKS_EACH);
     let mut tasks: Vec<Task> = (0..WAITING).collect();
     for task in &tasks {
-        assert!(put(&mailboxes[0], *task), "there is room");
+        assert!(give(&mailboxes[0], *task), "there is room");
     }
     accepted.store(tasks.len() as u64, Relaxed);
-    let workers: Vec<_> = (0..WORKERS)
+    let threads: Vec<_> = (0..WORKERS)
         .map(|index| {
             let mailboxes = Arc::clone(&mailboxes);
             let mut recorder = mailboxes[index].worker().recorder().unwrap();
@@ -136,7 +135,7 @@ fn model(adopt: Adopt, relocate: Move) {
                 let first = WAITING + number * TASKS_EACH;
                 let mut tasks: Vec<_> = (first..first + TASKS_EACH).collect();
                 tasks.retain(|task| {
-                    let admitted = put(&mailboxes[task % WORKERS], *task);
+                    let admitted = give(&mailboxes[task % WORKERS], *task);
                     accepted.fetch_add(u64::from(admitted), Relaxed);
                     admitted
                 });
@@ -151,18 +150,18 @@ fn model(adopt: Adopt, relocate: Move) {
         })
         .collect();
     tasks.extend(dispatchers.into_iter().flat_map(|thread| thread.join().unwrap()));
-    let mut workers = workers.into_iter();
-    let mut ended = workers.next().unwrap().join().unwrap();
+    let mut threads = threads.into_iter();
+    let mut ended = threads.next().unwrap().join().unwrap();
     // Tasks move to the later ones, which go last.
-    for (mailbox, worker) in mailboxes[1..].iter().zip(workers) {
+    for (mailbox, thread) in mailboxes[1..].iter().zip(threads) {
         mailbox.close();
-        ended.extend(worker.join().unwrap());
+        ended.extend(thread.join().unwrap());
     }
     readers.into_iter().for_each(|thread| thread.join().unwrap());
     ended.sort_unstable();
     tasks.sort_unstable();
     assert_eq!(ended, tasks, "not every task was ended, once");
-    assert_settled(&roster, tasks.len());
+    assert_settled(&workers(&roster), tasks.len());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask <chore>`.
 
+mod document;
 mod fuzz;
 mod instructions;
 mod loom;

@@ -9,10 +9,8 @@ use std::error::Error;
 
 use xshell::{Shell, cmd};
 
+use crate::document;
 use executions::Executions;
-
-/// The document with the table of models.
-const DOCUMENT: &str = "docs/verification.md";
 
 /// Runs every model; with `deep`, the slow ones too, and all with three preemptions an execution.
 /// `update` commits the executions, and without `deep` the table, instead of checking them.
@@ -39,8 +37,9 @@ pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<(), Box<dyn
     if update {
         shell.write_file(committed, Executions::of(&models).to_string())?;
         if !deep {
-            let document = table::replaced(&shell.read_file(DOCUMENT)?, &models);
-            shell.write_file(DOCUMENT, document.ok_or("the document has no place for a table")?)?;
+            let (path, table) = (document::PATH, table::of(&models));
+            let document = document::replaced(&shell.read_file(path)?, "loom", &table);
+            shell.write_file(path, document.ok_or("the document has no place for a table")?)?;
         }
         println!("\nwritten to {committed}");
         return Ok(());

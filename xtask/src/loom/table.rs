@@ -5,10 +5,6 @@ use std::time::Duration;
 
 use super::report::Model;
 
-/// The document's table is between these lines.
-const BEGIN: &str = "<!-- by `cargo xtask loom --update` -->\n";
-const END: &str = "<!-- end -->\n";
-
 pub(super) fn print(models: &[Model]) {
     let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
     println!("\n{:<width$} {:>5} {:>10} {:>7}", "model", "bound", "executions", "seconds");
@@ -35,14 +31,8 @@ fn sum(models: &[Model]) -> String {
     format!("{models} models, {executions} executions; {twins} twins, each failed as it was to")
 }
 
-/// The document with a table of these models in place of the one that it has.
-pub(super) fn replaced(document: &str, models: &[Model]) -> Option<String> {
-    let (before, after) = document.split_once(BEGIN)?;
-    let (_, after) = after.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{}\n{END}{after}", of(models)))
-}
-
-fn of(models: &[Model]) -> String {
+/// These models as a table of the document.
+pub(super) fn of(models: &[Model]) -> String {
     let mut table = String::from(
         "| file | models (bound): executions | planted bugs: what the model says of them |\n|---|---|---|\n",
     );
@@ -67,14 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_takes_the_place_of_the_one_before() {
+    fn a_file_is_a_row() {
         let models = report::read("a\tring\t2\t863\t20\t\na\tearly\t2\t66\t3\ttorn: \n").unwrap();
-        let document = format!("before\n{BEGIN}\nold\n{END}after\n");
-        let replaced = replaced(&document, &models).unwrap();
-        assert!(replaced.contains("\n| `a` | ring (2): 863 | early: *torn:* |\n"), "{replaced}");
-        assert!(replaced.contains("\n1 models, 863 executions; 1 twins"), "{replaced}");
-        assert!(!replaced.contains("old"));
-        assert_eq!(super::replaced(&replaced, &models).unwrap(), replaced);
-        assert_eq!(super::replaced("no table", &models), None);
+        let table = of(&models);
+        assert!(table.contains("\n| `a` | ring (2): 863 | early: *torn:* |\n"), "{table}");
+        assert!(table.contains("\n1 models, 863 executions; 1 twins"), "{table}");
     }
 }

@@ -13,11 +13,12 @@ mod tree;
 
 use std::error::Error;
 use std::sync::Mutex;
-use std::{fs, thread};
+use std::thread;
 
 use clap::Args;
 use xshell::{Shell, cmd};
 
+use crate::document;
 use explanations::Explanation;
 use models::{Ending, Model, Test};
 use sites::{Ordering, Site};
@@ -94,7 +95,7 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<(), Box<dyn Error>
     let models: Vec<_> = models.into_iter().flatten().collect();
     eprintln!("xtask: {} of them explore the real code", models.len());
 
-    let document = shell.read_file(table::DOCUMENT)?;
+    let document = shell.read_file(document::PATH)?;
     let known = Known::of(&document);
     let verdicts = in_parallel(options.jobs, mutants, |mutant| {
         let verdict = verdict(&mutant, &models, &known)?;
@@ -104,8 +105,8 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<(), Box<dyn Error>
     let verdicts = verdicts.into_iter().collect::<Result<Vec<_>, _>>()?;
     let table = table::of(&verdicts);
     if options.update {
-        let document = table::replaced(&document, &table).ok_or("there is no table to replace")?;
-        fs::write(shell.current_dir().join(table::DOCUMENT), document)?;
+        let document = document::replaced(&document, "mutate-orderings", &table);
+        shell.write_file(document::PATH, document.ok_or("there is no table to replace")?)?;
     } else {
         println!("\n{table}");
     }

@@ -3,11 +3,6 @@ use std::fmt::Write;
 
 use super::{Mutant, Verdict};
 
-/// The document with the table, between these lines.
-pub(super) const DOCUMENT: &str = "docs/verification.md";
-const BEGIN: &str = "<!-- by `cargo xtask mutate-orderings --update` -->\n";
-const END: &str = "<!-- end -->\n";
-
 /// The verdicts as a table a file.
 pub(super) fn of(verdicts: &[(Mutant<'_>, Verdict)]) -> String {
     let (mut table, mut file) = (String::new(), "");
@@ -33,13 +28,6 @@ fn outcome(mutant: &Mutant<'_>, verdict: &Verdict) -> String {
         (Verdict::Survives { .. }, Some(explanation)) => format!("none: {}", explanation.reason),
         (Verdict::Survives { .. }, None) => "none".to_owned(),
     }
-}
-
-/// The document with this table instead of the one that it has.
-pub(super) fn replaced(document: &str, table: &str) -> Option<String> {
-    let (before, after) = document.split_once(BEGIN)?;
-    let (_, after) = after.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
 }
 
 /// The tests that the table of a document names, by file and row.
@@ -97,14 +85,6 @@ mod tests {
         for name in names {
             assert!(is_killing(name), "{name} kills no mutant");
         }
-    }
-
-    #[test]
-    fn a_table_takes_the_place_of_the_one_before() {
-        let document = format!("before\n{BEGIN}\nold\n\n{END}after\n");
-        let replaced = replaced(&document, "new\n").unwrap();
-        assert_eq!(replaced, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
-        assert_eq!(super::replaced("none", "new"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! which its own loom tests are for.
 
 use std::error::Error;
+use std::path::Path;
 
 use xshell::{Shell, cmd};
 
@@ -17,13 +18,14 @@ const ATOMIC: &str = include_str!("oneshot_atomic.rs");
 pub(super) fn prepare(shell: &Shell, folder: &str) -> Result<String, Box<dyn Error>> {
     cmd!(shell, "cargo fetch --locked").quiet().run()?;
     let metadata = cmd!(shell, "cargo metadata --locked --format-version 1").quiet().read()?;
-    // Nothing else in that text ends so; a parser of JSON would be one more dependency of the chores.
-    let manifest = metadata
-        .split('"')
-        .find(|text| text.ends_with("/Cargo.toml") && text.contains("/oneshot-"))
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let manifest = packages
+        .filter(|package| package["name"] == "oneshot")
+        .find_map(|package| package["manifest_path"].as_str())
         .ok_or("cargo knows no oneshot")?;
-    let source = manifest.strip_suffix("/Cargo.toml").expect("as was looked for");
-    let name = source.rsplit('/').next().expect("a path has a last part");
+    let source = Path::new(manifest).parent().ok_or("oneshot is in no folder")?;
+    let name = source.file_name().ok_or("oneshot's folder has no name")?;
     let copy = shell.current_dir().join(folder).join(name);
     shell.create_dir(&copy)?;
     let mine = copy.join("src/atomic.rs");

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 pub use azure::TokenCost;
 use columns::Line;
-pub use error::Fault;
-pub use error::TraceError;
+pub use error::{Fault, TraceError};
 
 use crate::workload::{CapabilityNames, Workload};
 

@@ -91,6 +91,12 @@ impl Counts {
     pub fn is_balanced(&self) -> bool {
         self.admitted == self.ended()
     }
+
+    /// The same of workers that have left, which each did with nothing in flight: what was admitted
+    /// beyond what has ended is a dispatcher on its way to being refused.
+    pub fn settled(self) -> Self {
+        Self { admitted: self.ended(), ..self }
+    }
 }
 
 impl std::ops::AddAssign for Counts {

@@ -85,10 +85,16 @@ impl<S: SequentialSpec> History<S> {
         Self(logs.into_iter().flat_map(|log| [log.done, log.beside]).collect())
     }
 
+    /// Each with the number of its log.
+    fn operations(&self) -> impl Iterator<Item = (usize, &Done<S>)> {
+        let logs = self.0.iter().enumerate();
+        logs.flat_map(|(log, done)| done.iter().map(move |done| (log, done)))
+    }
+
     /// Whether operations of two threads met.
     fn overlaps(&self) -> bool {
         let mut spans: Vec<_> =
-            self.0.iter().flatten().map(|op| (op.invoked, op.returned)).collect();
+            self.operations().map(|(_, op)| (op.invoked, op.returned)).collect();
         spans.sort_unstable();
         // Two that are one operation have the same span.
         spans.dedup();
@@ -101,20 +107,17 @@ impl<S: Spec> History<S> {
     /// had returned before whom was called.
     fn is_linearizable(&self) -> bool {
         let mut events: Vec<_> = self
-            .0
-            .iter()
-            .enumerate()
-            .flat_map(|(thread, done)| done.iter().map(move |done| (thread, done)))
-            .flat_map(|(thread, done)| {
-                [(done.invoked, false, thread, done), (done.returned, true, thread, done)]
+            .operations()
+            .flat_map(|(log, done)| {
+                [(done.invoked, false, log, done), (done.returned, true, log, done)]
             })
             .collect();
         events.sort_by_key(|(stamp, ..)| *stamp);
         let mut tester = LinearizabilityTester::new(S::default());
-        for (_, is_return, thread, done) in events {
+        for (_, is_return, log, done) in events {
             let told = match is_return {
-                false => tester.on_invoke(thread, done.op.clone()),
-                true => tester.on_return(thread, done.ret.clone()),
+                false => tester.on_invoke(log, done.op.clone()),
+                true => tester.on_return(log, done.ret.clone()),
             };
             told.expect("each thread does one thing after the other");
         }
@@ -122,21 +125,12 @@ impl<S: Spec> History<S> {
     }
 
     fn tell(&self) -> String {
-        let mut lines: Vec<_> = self
-            .0
-            .iter()
-            .enumerate()
-            .flat_map(|(thread, done)| done.iter().map(move |done| (done, thread)))
-            .map(|(done, thread)| {
-                let Done { invoked, returned, op, ret } = done;
-                (
-                    *invoked,
-                    format!("{invoked:>4} to {returned:>4}, log {thread}: {op:?} -> {ret:?}"),
-                )
-            })
-            .collect();
-        lines.sort();
-        lines.into_iter().map(|(_, line)| line + "\n").collect()
+        let mut operations: Vec<_> = self.operations().collect();
+        operations.sort_by_key(|(_, done)| done.invoked);
+        let line = |(log, Done { invoked, returned, op, ret }): (usize, &Done<S>)| {
+            format!("{invoked:>4} to {returned:>4}, log {log}: {op:?} -> {ret:?}\n")
+        };
+        operations.into_iter().map(line).collect()
     }
 }
 

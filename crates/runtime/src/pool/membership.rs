@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 
 use raddle_core::sync::channel;
 use raddle_core::sync::thread::ThreadId;
-use raddle_core::{Counts, Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
+use raddle_core::{Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
 use raddle_strategies::{Shadow, ShadowReport, Strategy};
 
 use super::reviews::Reviews;
@@ -346,9 +346,7 @@ impl<A: Actor> Shared<A> {
         let others = routing.mailboxes.iter().enumerate().filter(|(at, _)| *at != position);
         let mailboxes = others.map(|(_, mailbox)| mailbox.clone()).collect();
         self.publish(&mut membership, roster, mailboxes);
-        // As many as have ended: a dispatcher that is being refused may count as one more.
-        let counts = worker.stats().counts();
-        self.ledger.inherit(&Counts { admitted: counts.ended(), ..counts });
+        self.ledger.inherit(&worker.stats().counts().settled());
         true
     }
 

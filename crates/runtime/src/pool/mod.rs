@@ -270,13 +270,10 @@ impl<A: Actor> Pool<A> {
             false => shared.end(drain.0),
         };
         let lost_threads = shared.threads.lost();
-        let mut account = self.account();
+        let account = self.account();
         let workers = match ended {
             Ok(()) if lost_threads == 0 => {
-                // The workers have left, which each did with nothing in flight: what the words say above
-                // that is a dispatcher on its way to being refused.
-                account.counts.admitted = account.counts.ended();
-                return Ok(account);
+                return Ok(Account { counts: account.counts.settled(), ..account });
             }
             Ok(()) => Vec::new(),
             Err(workers) => workers,
