@@ -110,4 +110,12 @@ mod tests {
         baseline.record(a, 0);
         assert!((baseline.of(a).unwrap() - 1500.0625).abs() < 1e-9);
     }
+
+    #[test]
+    fn a_latency_is_slow_above_three_times_the_mean() {
+        let baseline = Baseline::new();
+        assert!(!baseline.is_exceeded_by(u64::MAX), "nothing is known yet");
+        baseline.record(None, 100);
+        assert_eq!([299, 300, 301].map(|it| baseline.is_exceeded_by(it)), [false, false, true]);
+    }
 }

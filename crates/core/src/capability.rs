@@ -191,6 +191,17 @@ mod tests {
         assert!(only_a.serves(Some(a)) && only_a.serves(None) && !only_a.serves(Some(b)));
         assert!(CapabilitySet::GENERAL.serves(Some(b)) && !CapabilitySet::GENERAL.names(b));
         assert_eq!(only_a.with(b).iter().collect::<Vec<_>>().len(), 2);
+        assert_eq!(only_a.with(a), only_a, "what it has already changes nothing");
+    }
+
+    #[test]
+    fn a_capability_is_shown_by_its_name_and_found_by_its_number() {
+        let shown = Capability::intern("shown").unwrap();
+        assert_eq!(shown.to_string(), "shown");
+        assert_eq!(Capability::from_index(shown.index()), Some(shown));
+        let last = Capability::MAX - 1;
+        assert_eq!(Capability::from_index(last).map(Capability::index), Some(last));
+        assert_eq!(Capability::from_index(Capability::MAX), None);
     }
 
     #[test]

@@ -110,10 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn a_simulated_clock_can_be_set_backwards() {
+    fn a_counter_that_stepped_back_reads_as_the_origin() {
+        let clock = quanta::Clock::new();
+        let origin = clock.raw() + u64::from(u32::MAX) * 1_000;
+        assert_eq!(Clock(Source::Real { clock, origin }).now(), 1);
+    }
+
+    #[test]
+    fn a_simulated_clock_can_be_moved_and_set_backwards() {
         let (clock, time) = Clock::simulated();
         time.set(50);
-        assert_eq!(clock.now(), 50);
+        time.advance(Duration::from_nanos(7));
+        assert_eq!(clock.now(), 57);
         time.set(0);
         assert_eq!(clock.now(), 1);
     }

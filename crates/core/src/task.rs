@@ -82,3 +82,32 @@ impl TaskProfile {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_sets_its_own_and_keeps_the_rest() {
+        let capability = Capability::intern("task-profile").unwrap();
+        let profile = TaskProfile::default()
+            .size(Duration::from_micros(3))
+            .given_at(5)
+            .key(7)
+            .priority(Priority::High)
+            .capability(capability);
+        let capability = Some(capability);
+        let expected = TaskProfile {
+            capability,
+            priority: Priority::High,
+            key: Some(7),
+            size: 3_000,
+            given_at: 5,
+        };
+        assert_eq!(profile, expected);
+        assert_eq!(
+            profile.size(Duration::ZERO).given_at(9).key(8).priority(Priority::Low),
+            TaskProfile { priority: Priority::Low, key: Some(8), size: 0, given_at: 9, ..expected }
+        );
+    }
+}

@@ -122,6 +122,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fast_is_below_the_mean_or_the_limit() {
+        let near = [99, 100, 101];
+        let by_mean = Tracking { fast: FastThreshold::PoolMean, ..Tracking::default() };
+        assert_eq!(near.map(|it| by_mean.is_fast(it, || Some(100.0))), [true, false, false]);
+        assert!(!by_mean.is_fast(1, || None), "nothing to compare with");
+        let limit = FastThreshold::Fixed(Duration::from_nanos(100));
+        let by_limit = Tracking { fast: limit, ..Tracking::default() };
+        assert_eq!(near.map(|it| by_limit.is_fast(it, || None)), [true, false, false]);
+    }
+
+    #[test]
     fn each_bound_is_checked_and_named() {
         let fine = Tracking::default();
         assert_eq!(fine.validate(), Ok(()));

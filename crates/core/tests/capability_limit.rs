@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Barrier;
 use std::thread;
 
-use raddle_core::{Capability, CapabilityError, CapabilitySet, Roster, WorkerSpec};
+use raddle_core::{Candidates, Capability, CapabilityError, CapabilitySet, Roster, WorkerSpec};
 
 /// The only names that are known to this process, so that its tests may run in any order.
 fn names() -> Vec<String> {
@@ -40,6 +40,10 @@ fn the_129th_name_is_refused_and_the_128_stay_known() {
 
     let all: CapabilitySet = known.iter().copied().collect();
     assert_eq!(all.iter().count(), 128);
+    // A group for each, one for tasks without and one for those whose capability nobody names.
+    let workers = known.iter().map(|known| WorkerSpec::new(known.name()).capability(known.name()));
+    let roster = workers.fold(Roster::builder(), |builder, spec| builder.worker(spec)).build();
+    assert_eq!(roster.unwrap().groups().count(), Candidates::MAX_GROUPS);
     for capability in known {
         assert!(all.serves(Some(capability)));
         let alone = CapabilitySet::NONE.with(capability);

@@ -8,19 +8,37 @@ use raddle_core::{
     Candidates, Capability, Finished, Outcome, Reservation, Roster, Tracking, WorkerId, WorkerSpec,
 };
 
-/// A roster of boards of so many workers, of which those marked have the capability and those that
-/// are marked as gone have left.
-fn roster(boards: &[Vec<(bool, bool)>]) -> Roster {
+/// A worker to be: what it serves, and whether it has left.
+type Spec = (Serves, bool);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Serves {
+    Able,
+    Other,
+    Anything,
+}
+
+fn boards() -> impl Strategy<Value = Vec<Vec<Spec>>> {
+    let serves = prop::sample::select(&[Serves::Able, Serves::Other, Serves::Anything][..]);
+    prop::collection::vec(prop::collection::vec((serves, any::<bool>()), 0..140), 0..4)
+}
+
+/// A roster of boards of so many workers, each of another weight: the number of its word, by board
+/// and 64 lanes, and its number in that.
+fn roster(boards: &[Vec<Spec>]) -> Roster {
     let tracking = Tracking { enabled: false, ..Tracking::default() };
     let mut roster = Roster::builder().tracking(tracking).build().unwrap();
     for (board, workers) in boards.iter().enumerate() {
-        let specs: Vec<_> = (0..)
-            .zip(workers)
-            .map(|(index, (able, _))| {
-                let spec = WorkerSpec::new(format!("{board}-{index}"));
-                if *able { spec.capability("idle-able") } else { spec.capability("idle-other") }
-            })
-            .collect();
+        let specs = workers.iter().enumerate().map(|(lane, (serves, _))| {
+            let weight = 1 + board * 1_000 + lane / 64 * 100 + lane % 64;
+            let spec = WorkerSpec::new(format!("{board}-{lane}")).weight(weight as u32);
+            match serves {
+                Serves::Able => spec.capability("idle-able"),
+                Serves::Other => spec.capability("idle-other"),
+                Serves::Anything => spec.and_general(),
+            }
+        });
+        let specs: Vec<_> = specs.collect();
         roster = roster.with_workers(&specs).unwrap();
     }
     let gone = boards.iter().flatten().zip(0..).filter(|((_, gone), _)| *gone);
@@ -45,6 +63,21 @@ fn found(candidates: &Candidates<'_>, random: u64, count: u64) -> Vec<usize> {
     found
 }
 
+/// The candidates that one search looks at, in order, and whether each is the one that was drawn.
+fn offered(candidates: &Candidates<'_>, random: u64, able: Capability) -> Vec<(usize, bool)> {
+    let mut offered = Vec::new();
+    let none = candidates.find_idle(random, |index, signals, drawn| {
+        let worker = candidates.worker(index);
+        assert_eq!((signals.weight(), signals.in_flight()), (worker.weight(), 0), "its own words");
+        let named = candidates.group() > 1 && worker.capabilities().names(able);
+        assert_eq!(signals.is_named(), named, "{worker:?}");
+        offered.push((index, drawn));
+        false
+    });
+    assert_eq!(none, None);
+    offered
+}
+
 fn idle(candidates: &Candidates<'_>) -> Vec<usize> {
     let in_flight = |index: &usize| candidates.worker(*index).stats().in_flight();
     (0..candidates.len()).filter(|index| in_flight(index) == 0).collect()
@@ -59,8 +92,8 @@ proptest! {
 
     #[test]
     fn every_idle_candidate_is_found_and_no_other(
-        boards in prop::collection::vec(prop::collection::vec((any::<bool>(), any::<bool>()), 0..70), 0..4),
-        busy in prop::collection::vec(any::<bool>(), 400),
+        boards in boards(),
+        busy in prop::collection::vec(prop::bool::weighted(0.8), 600),
         random in any::<u64>(),
     ) {
         let roster = roster(&boards);
@@ -79,7 +112,28 @@ proptest! {
             prop_assert_eq!(&found(&candidates, random, 6_000), &idle_ones);
             let first = candidates.find_idle(random, |_, _, _| true);
             prop_assert_eq!(first.is_some(), !idle_ones.is_empty(), "at once, nothing being stale");
-            prop_assert_eq!(candidates.find_idle(random, |_, _, _| false), None);
+            for number in (0..100).map(|number| mixed(random ^ number)) {
+                let offered = offered(&candidates, number, able);
+                // The upper half of the number draws.
+                let drawn = (((number >> 32) * candidates.len() as u64) >> 32) as usize;
+                let free = idle_ones.contains(&drawn);
+                prop_assert_eq!(offered.len(), idle_ones.len().min(if free { 8 } else { 7 }));
+                let first: Vec<_> = offered.iter().filter(|(_, first)| *first).collect();
+                prop_assert_eq!(first, if free { vec![&offered[0]] } else { vec![] });
+                prop_assert!(!free || offered[0].0 == drawn);
+                let mut others: Vec<_> = offered.iter().map(|(index, _)| *index).collect();
+                if offered.is_empty() {
+                    continue;
+                }
+                // Nobody of another word before those of its own.
+                let word = |index: usize| candidates.worker(index).weight() / 100;
+                let near = idle_ones.iter().filter(|index| word(**index) == word(drawn)).count();
+                prop_assert!(others.iter().take(near).all(|index| word(*index) == word(drawn)));
+                others.sort_unstable();
+                others.dedup();
+                prop_assert_eq!(others.len(), offered.len(), "nobody twice");
+                prop_assert!(others.iter().all(|index| idle_ones.contains(index)));
+            }
             drop(held);
             prop_assert_eq!(found(&candidates, random, 6_000).len(), candidates.len());
         }
@@ -154,6 +208,25 @@ fn the_one_idle_worker_among_many_is_found_once_the_others_were_seen() {
     found(&candidates, 1, 1_000);
     for number in 0..100 {
         assert_eq!(candidates.find_idle(mixed(number), |_, _, _| true), Some(137), "{number}");
+    }
+}
+
+#[test]
+fn the_idle_neighbours_of_who_is_busy_are_found_equally_often() {
+    let workers = Roster::builder().workers(64, WorkerSpec::general()).build().unwrap();
+    let one_gone = workers.without(WorkerId(9)).unwrap();
+    for roster in [workers, one_gone] {
+        let candidates = roster.candidates(None);
+        let busy = (0..candidates.len()).filter(|index| !matches!(index, 20..24 | 50..56));
+        let _held: Vec<_> = busy.map(|index| candidates.take(index, None).unwrap()).collect();
+        found(&candidates, 1, 1_000);
+        let mut times = vec![0u32; candidates.len()];
+        for number in 0..20_000 {
+            times[candidates.find_idle(mixed(number), |_, _, _| true).unwrap()] += 1;
+        }
+        times.retain(|times| *times > 0);
+        assert_eq!(times.len(), 10);
+        assert!(times.iter().all(|times| (1_850..2_150).contains(times)), "{times:?}");
     }
 }
 

@@ -80,6 +80,10 @@ impl Member {
         capability.is_none_or(|number| general || capabilities == 0 || one_of_its_own(number))
     }
 
+    fn names(&self, capability: Option<usize>) -> bool {
+        capability.is_some_and(|number| self.spec.capabilities & 1 << number != 0)
+    }
+
     fn to_spec(&self) -> WorkerSpec {
         let Spec { capabilities, general, weight } = self.spec;
         let own = (0..4).filter(|number| capabilities & 1 << number != 0);
@@ -228,12 +232,16 @@ fn check<S: Subject>(roster: &Roster, model: &Model) -> Result<(), TestCaseError
         let expected = model.candidates(number);
         prop_assert_eq!(S::candidates(roster, capability), expected.clone(), "candidates");
         let members: Vec<_> = expected.iter().map(|place| &model.members[*place]).collect();
-        check_candidates(roster.candidates(capability), &members)?;
+        check_candidates(roster.candidates(capability), &members, number)?;
     }
     Ok(())
 }
 
-fn check_candidates(candidates: Candidates<'_>, members: &[&Member]) -> Result<(), TestCaseError> {
+fn check_candidates(
+    candidates: Candidates<'_>,
+    members: &[&Member],
+    capability: Option<usize>,
+) -> Result<(), TestCaseError> {
     prop_assert_eq!(candidates.len(), members.len());
     prop_assert_eq!(candidates.is_empty(), members.is_empty());
     let ids = |candidates: Candidates<'_>| -> Vec<u32> {
@@ -262,6 +270,8 @@ fn check_candidates(candidates: Candidates<'_>, members: &[&Member]) -> Result<(
         prop_assert_eq!(signals.weight(), members[index].spec.weight.max(1));
         let there = candidates.signals_at(index).unwrap();
         prop_assert_eq!(there.in_flight(), given(index) as u64, "in flight, looked up");
+        let named = members[index].names(capability);
+        prop_assert_eq!([signals.is_named(), there.is_named()], [named; 2], "names it");
     }
     prop_assert_eq!(candidates.signals().count(), members.len());
     prop_assert!(candidates.signals_at(members.len()).is_none());

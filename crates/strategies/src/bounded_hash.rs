@@ -184,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_closed_has_no_room_however_wide_the_bound() {
+        let strategy = BoundedHash::with_bound(f64::MAX).unwrap();
+        let (roster, task) = (roster(2), TaskProfile::default().key(7));
+        let home = picks(&strategy, &task, &roster, 1)[0];
+        roster.workers()[home].worker.close();
+        assert_eq!(picks(&strategy, &task, &roster, 10), [1 - home; 10]);
+    }
+
+    #[test]
     fn the_two_are_different_and_every_pair_is_as_likely() {
         fastrand::seed(0x6b65_796c);
         let roster = roster(4);

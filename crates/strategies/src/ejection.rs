@@ -717,7 +717,21 @@ mod tests {
         scene.bad(2, 10);
         scene.next_review();
         scene.set(2, Draining);
-        assert_eq!((scene.next_review(), scene.health()[2]), (vec![], Draining));
+        for _ in 0..3 {
+            assert_eq!((scene.next_review(), scene.health()[2]), (vec![], Draining));
+        }
+    }
+
+    #[test]
+    fn who_is_quarantined_beyond_its_time_still_counts_as_set_aside() {
+        let mut scene = Scene::new(3, Ejection::default());
+        scene.bad(0, 10);
+        assert_eq!(scene.next_review(), [(0, failing(10, 10))]);
+        scene.set(0, Quarantined);
+        for _ in 0..3 {
+            scene.bad(1, 10);
+            assert_eq!(scene.next_review(), [], "one of three may be");
+        }
     }
 
     #[test]
@@ -761,6 +775,7 @@ mod tests {
     #[test]
     fn each_bound_is_checked_and_named() {
         let fine = Ejection::default();
+        assert_eq!((fine.interval(), fine.every(5 * S).interval()), (S, 5 * S));
         let second = Duration::from_secs(2);
         let named = |wrong: Ejection, part: &str| {
             let error = Ejector::new(wrong).unwrap_err().to_string();
