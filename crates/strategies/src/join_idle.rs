@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::Balancer;
     use crate::testing::roster;
-    use raddle_core::{Clock, Finished, Outcome, Reservation, Roster, WorkerSpec};
+    use raddle_core::{Clock, Finished, Health, Outcome, Reservation, Roster, WorkerSpec};
     use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
@@ -228,26 +228,34 @@ mod tests {
 
     #[test]
     fn a_failing_worker_is_passed_over_until_it_has_been_idle_for_long() {
-        let (clock, time) = Clock::simulated();
-        let roster =
-            Roster::builder().workers(3, WorkerSpec::general()).clock(clock).build().unwrap();
-        let mut recorder = roster.workers()[0].worker.recorder().unwrap();
-        (1..3).for_each(|position| take(&roster, position).finish(Outcome::Completed, MS));
-        for _ in 0..50 {
-            let _ = take(&roster, 0).hand_over();
-            recorder.end(&Finished { service: 1_000, ..Finished::new(Outcome::Failed) });
+        // What others take; the failing one's mean, by its penalty; for how long it is passed over.
+        let cases = [
+            (MS / 10, 1_000_000, STALE),
+            (MS, 10_000_000, STALE + 9),
+            (2 * MS, 20_000_000, 2 * STALE + 9),
+        ];
+        for (took, mean, passed_over) in cases {
+            let (clock, time) = Clock::simulated();
+            let roster = Roster::builder().workers(3, WorkerSpec::general()).clock(clock);
+            let roster = roster.build().unwrap();
+            let mut recorder = roster.workers()[0].worker.recorder().unwrap();
+            (1..3).for_each(|position| take(&roster, position).finish(Outcome::Completed, took));
+            for _ in 0..50 {
+                let _ = take(&roster, 0).hand_over();
+                recorder.end(&Finished { service: 1_000, ..Finished::new(Outcome::Failed) });
+            }
+            recorder.rest(1);
+            let tried = || (0..300).filter(|_| pick(&roster) == 0).count();
+            let stats = roster.workers()[0].worker.stats();
+            assert_eq!(stats.latencies().mean(), Some(mean), "its penalty");
+            time.set(1 + passed_over);
+            assert_eq!(tried(), 0, "{took:?}");
+            time.advance(Duration::from_nanos(1));
+            let tries = tried();
+            assert!((50..150).contains(&tries), "its share, once stale: {tries}");
+            recorder.rest(passed_over);
+            assert_eq!(tried(), 0, "it was tried");
         }
-        recorder.rest(1);
-        let tried = || (0..300).filter(|_| pick(&roster) == 0).count();
-        let mean = roster.workers()[0].worker.stats().latencies().mean().unwrap();
-        assert_eq!(mean, 10_000_000, "its penalty");
-        time.set(STALE);
-        assert_eq!(tried(), 0);
-        time.advance(Duration::from_nanos(20));
-        let tries = tried();
-        assert!((50..150).contains(&tries), "its share, once stale: {tries}");
-        recorder.rest(STALE);
-        assert_eq!(tried(), 0, "it was tried");
     }
 
     #[test]
@@ -264,13 +272,20 @@ mod tests {
 
     /// Three workers of which the first takes `times` as long as the others.
     fn with_a_slow_one(times: u32, clock: Clock) -> Roster {
+        with_times([times, 1, 1], clock)
+    }
+
+    /// Three workers, and the milliseconds that each takes.
+    fn with_times(times: [u32; 3], clock: Clock) -> Roster {
         let roster =
             Roster::builder().workers(3, WorkerSpec::general()).clock(clock).build().unwrap();
-        let tasks = |position, took: Duration, count| {
+        let tasks = |position: usize, count| {
+            let took = times[position] * MS;
             (0..count).for_each(|_| take(&roster, position).finish(Outcome::Completed, took));
         };
-        (1..3).for_each(|position| tasks(position, MS, 100));
-        tasks(0, times * MS, 8);
+        let (fast, slow): (Vec<_>, Vec<_>) = (0..3).partition(|position| times[*position] == 1);
+        fast.into_iter().for_each(|position| tasks(position, 100));
+        slow.into_iter().for_each(|position| tasks(position, 8));
         roster
     }
 
@@ -281,6 +296,8 @@ mod tests {
     #[test]
     fn an_idle_slow_worker_is_taken_where_it_is_done_before_the_others() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
+        // Of unknown times, it would be tried now and then.
+        roster.workers()[0].worker.recorder().unwrap().rest(1);
         assert_eq!(share_of_the_first(&roster), 0, "others are idle");
         let busy = |each: usize| -> Vec<_> {
             (1..3).flat_map(|at| (0..each).map(move |_| at)).map(|at| take(&roster, at)).collect()
@@ -302,11 +319,21 @@ mod tests {
     }
 
     #[test]
+    fn of_two_slow_workers_that_are_busy_the_one_that_is_done_before_is_taken() {
+        let roster = with_times([10, 40, 1], Clock::simulated().0);
+        let roster = roster.with_health(roster.workers()[2].worker.id(), Health::Draining).unwrap();
+        let signals = |index| roster.candidates(None).signals_at(index).unwrap();
+        assert!((0..2).all(|index| signals(index).is_slow()));
+        let _held: Vec<_> = [0, 0, 1].map(|position| take(&roster, position)).into();
+        assert_eq!(share_of_the_first(&roster), 300, "three of 10 ms before two of 40");
+    }
+
+    #[test]
     fn slow_workers_among_themselves_are_taken_while_they_are_idle() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
         let draining = (1..3).try_fold(roster, |roster, position| {
             let id = roster.workers()[position].worker.id();
-            roster.with_health(id, raddle_core::Health::Draining)
+            roster.with_health(id, Health::Draining)
         });
         assert_eq!(share_of_the_first(&draining.unwrap()), 300);
     }
