@@ -78,6 +78,35 @@ fn offered(candidates: &Candidates<'_>, random: u64, able: Capability) -> Vec<(u
     offered
 }
 
+/// Checks what a search offers where it is not stale who is idle.
+fn check_offers(
+    candidates: &Candidates<'_>,
+    random: u64,
+    able: Capability,
+    idle: &[usize],
+) -> Result<(), TestCaseError> {
+    let offered = offered(candidates, random, able);
+    // The upper half of the number draws.
+    let drawn = (((random >> 32) * candidates.len() as u64) >> 32) as usize;
+    let free = idle.contains(&drawn);
+    prop_assert_eq!(offered.len(), idle.len().min(if free { 8 } else { 7 }));
+    let first: Vec<_> = offered.iter().filter(|(_, first)| *first).collect();
+    prop_assert_eq!(first, if free { vec![&offered[0]] } else { vec![] });
+    prop_assert!(!free || offered[0].0 == drawn);
+    let mut others: Vec<_> = offered.iter().map(|(index, _)| *index).collect();
+    if !others.is_empty() {
+        // Nobody of another word before those of its own.
+        let word = |index: usize| candidates.worker(index).weight() / 100;
+        let near = idle.iter().filter(|index| word(**index) == word(drawn)).count();
+        prop_assert!(others.iter().take(near).all(|index| word(*index) == word(drawn)));
+    }
+    others.sort_unstable();
+    others.dedup();
+    prop_assert_eq!(others.len(), offered.len(), "nobody twice");
+    prop_assert!(others.iter().all(|index| idle.contains(index)));
+    Ok(())
+}
+
 fn idle(candidates: &Candidates<'_>) -> Vec<usize> {
     let in_flight = |index: &usize| candidates.worker(*index).stats().in_flight();
     (0..candidates.len()).filter(|index| in_flight(index) == 0).collect()
@@ -113,30 +142,26 @@ proptest! {
             let first = candidates.find_idle(random, |_, _, _| true);
             prop_assert_eq!(first.is_some(), !idle_ones.is_empty(), "at once, nothing being stale");
             for number in (0..100).map(|number| mixed(random ^ number)) {
-                let offered = offered(&candidates, number, able);
-                // The upper half of the number draws.
-                let drawn = (((number >> 32) * candidates.len() as u64) >> 32) as usize;
-                let free = idle_ones.contains(&drawn);
-                prop_assert_eq!(offered.len(), idle_ones.len().min(if free { 8 } else { 7 }));
-                let first: Vec<_> = offered.iter().filter(|(_, first)| *first).collect();
-                prop_assert_eq!(first, if free { vec![&offered[0]] } else { vec![] });
-                prop_assert!(!free || offered[0].0 == drawn);
-                let mut others: Vec<_> = offered.iter().map(|(index, _)| *index).collect();
-                if offered.is_empty() {
-                    continue;
-                }
-                // Nobody of another word before those of its own.
-                let word = |index: usize| candidates.worker(index).weight() / 100;
-                let near = idle_ones.iter().filter(|index| word(**index) == word(drawn)).count();
-                prop_assert!(others.iter().take(near).all(|index| word(*index) == word(drawn)));
-                others.sort_unstable();
-                others.dedup();
-                prop_assert_eq!(others.len(), offered.len(), "nobody twice");
-                prop_assert!(others.iter().all(|index| idle_ones.contains(index)));
+                check_offers(&candidates, number, able, &idle_ones)?;
             }
             drop(held);
             prop_assert_eq!(found(&candidates, random, 6_000).len(), candidates.len());
         }
+    }
+}
+
+#[test]
+fn candidates_that_begin_in_the_middle_of_a_board_are_found_where_they_are() {
+    let able = Capability::intern("idle-able").unwrap();
+    let board: Vec<_> = (0..200).map(|lane| (Serves::Anything, lane < 70)).collect();
+    let roster = roster(&[board]);
+    let candidates = roster.candidates(None);
+    let busy = (0..130).filter(|index| index % 3 != 0);
+    let _held: Vec<_> = busy.map(|index| candidates.take(index, None).unwrap()).collect();
+    found(&candidates, 1, 1_000);
+    let idle = idle(&candidates);
+    for number in 0..1_000 {
+        check_offers(&candidates, mixed(number), able, &idle).unwrap();
     }
 }
 
@@ -163,6 +188,18 @@ fn a_weight_is_on_the_board_and_at_least_one() {
     assert_eq!(weights, [1, 7, u32::MAX]);
     assert_eq!(candidates.signals_at(1).unwrap().weight(), 7);
     assert!(candidates.signals_at(3).is_none());
+}
+
+#[test]
+fn a_scan_reads_the_peak_of_each_worker_itself() {
+    let roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
+    let roster = roster.without(WorkerId(0)).unwrap();
+    let candidates = roster.candidates(None);
+    assert!(!candidates.take(0, None).unwrap().hand_over(), "nobody sleeps");
+    let end = Finished { service: 700, at: 1, ..Finished::new(Outcome::Completed) };
+    candidates.worker(0).recorder().unwrap().end(&end);
+    let peaks = candidates.signals().map(|signals| signals.peak_latency(1));
+    assert_eq!(peaks.collect::<Vec<_>>(), [Some(700), None]);
 }
 
 #[test]

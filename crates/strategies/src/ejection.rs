@@ -570,6 +570,7 @@ mod tests {
         (0..4).for_each(|position| scene.good(position, 10));
         scene.bad(2, 11);
         assert_eq!(scene.next_review(), [(2, failing(11, 21))]);
+        assert_eq!(failing(11, 21).to_string(), "ejected: 11 of 21 tasks failed");
         assert_eq!(scene.health(), [Active, Active, Ejected, Active]);
         assert_eq!(scene.roster.candidates(None).len(), 3);
         assert_eq!(scene.next_review(), [(2, Readmitted)]);

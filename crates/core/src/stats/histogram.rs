@@ -100,7 +100,7 @@ impl HistogramSnapshot {
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let count = self.count();
         let rank = ((q.clamp(0.0, 1.0) * count as f64).ceil() as u64).max(1);
-        if count > 0 && rank == count {
+        if rank == count {
             return Some(self.maximum);
         }
         let mut passed = 0;
@@ -181,6 +181,16 @@ mod tests {
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.count(), u64::from(u32::MAX / 2) + 3);
         assert_eq!((snapshot.quantile(0.5), snapshot.quantile(1.0)), (Some(10), Some(1_000)));
+    }
+
+    #[test]
+    fn the_longest_latencies_share_a_bucket_and_are_taken_for_the_longest() {
+        let histogram = Histogram::new(true);
+        let seconds = [1, 40, 50, 60].map(|seconds| seconds * 1_000_000_000);
+        seconds.iter().for_each(|latency| histogram.record::<Exclusive>(*latency));
+        let snapshot = histogram.snapshot();
+        assert_eq!([0.5, 0.75, 1.0].map(|q| snapshot.quantile(q)), [Some(seconds[3]); 3]);
+        assert!(snapshot.quantile(0.25).unwrap() < 2 * seconds[0]);
     }
 
     #[test]
