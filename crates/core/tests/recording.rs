@@ -330,6 +330,34 @@ fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
 }
 
 #[test]
+fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let mut recorder = worker.recorder().unwrap();
+    let ahead = |now| roster.candidates(None).signals_at(0).unwrap().work_ahead(now, None);
+    let sizes = [30, 50, 20];
+    for size in sizes {
+        assert!(!Reservation::take(worker, 0, None).unwrap().sized(size).hand_over());
+    }
+    recorder.start(1);
+    assert_eq!(ahead(11), 100, "its size is not told: no longer than the mean of the three");
+    recorder.run(sizes[0]);
+    assert_eq!((ahead(1), ahead(11), ahead(41)), (100, 90, 80), "the overrun counts");
+    recorder.end(&Finished { at: 41, size: sizes[0], ..Finished::new(Outcome::Completed) });
+    assert_eq!(ahead(41), 70);
+    recorder.start(41);
+    recorder.run(0);
+    assert_eq!(ahead(51), 70, "no size is none that runs");
+    recorder.run(sizes[1]);
+    assert_eq!(ahead(51), 60);
+    recorder.give_up_running();
+    worker.give_up();
+    assert_eq!((ahead(41), worker.stats().work_in_flight()), (20, 20));
+    recorder.give_up_running();
+    assert_eq!(worker.stats().work_in_flight(), 20, "only once");
+}
+
+#[test]
 fn the_work_ahead_is_what_the_sizes_say_until_the_worker_is_closed() {
     let roster = roster(1);
     let ahead = || roster.candidates(None).signals_at(0).unwrap().work_ahead(1, Some(100));

@@ -49,3 +49,23 @@ impl History {
         W::update(history, |h| h * decay + score * (1.0 - decay));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::writer::Exclusive;
+    use super::*;
+
+    #[test]
+    fn each_end_moves_it_by_a_tenth_towards_its_score() {
+        let (tracking, history) = (Tracking::default(), History::new(true));
+        let mut expected = f64::from(START);
+        for (success, fast, score) in
+            [(true, true, 1.5), (true, false, 1.2), (false, true, 0.5), (false, false, 0.5)]
+        {
+            history.record::<Exclusive>(None, success, fast, &tracking);
+            expected += (score - expected) * 0.1;
+            assert!((history.get(None) - expected).abs() < 1e-12, "{success}, {fast}");
+        }
+        assert_eq!(History::new(false).get(None), f64::from(START));
+    }
+}

@@ -209,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn the_last_ones_come_first_and_no_more_than_there_are() {
+        let ring = LatencyRing::new(3).unwrap();
+        let lasts = |count| ring.lasts(count).collect::<Vec<_>>();
+        assert_eq!(lasts(2), [None, None]);
+        [7, 0].iter().for_each(|latency| ring.push_exclusive(*latency));
+        assert_eq!(lasts(4), [Some(0), Some(7), None]);
+        [9, 8].iter().for_each(|latency| ring.push_exclusive(*latency));
+        assert_eq!(lasts(2), [Some(8), Some(9)]);
+        assert_eq!(lasts(4), [Some(8), Some(9), Some(0)]);
+    }
+
+    #[test]
     fn zero_latency_is_a_latency() {
         let ring = LatencyRing::new(4).unwrap();
         assert_eq!(ring.mean(), None);

@@ -248,6 +248,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nearly_a_whole_turn_is_taken_for_a_clock_that_went_back() {
+        let longest = u32::MAX - BACK;
+        assert_eq!([longest, longest + 1].map(|now| elapsed(0, now)), [longest, 0]);
+        assert_eq!([0, 1].map(|now| elapsed(BACK, now)), [0, 0]);
+    }
+
+    #[test]
     fn an_end_at_an_unknown_time_does_not_enter() {
         let peak = peak();
         peak.push(1_000, 0);
