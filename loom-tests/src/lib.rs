@@ -43,6 +43,6 @@ pub use account::Account;
 #[cfg(any(loom, shuttle))]
 pub use failure::message;
 #[cfg(loom)]
-pub use model::{explore, fails_with, mailbox, next, work, worker};
+pub use model::{explore, explore_no_deeper, fails_with, mailbox, next, work, worker};
 #[cfg(any(loom, shuttle))]
 pub use workers::{assert_settled, completed, give, put, put_in, roster, tasks_of};

@@ -18,12 +18,15 @@ use crate::{completed, message, roster};
 /// a model without a choice checks nothing. `LOOM_MAX_PREEMPTIONS` overrides the bound.
 #[track_caller]
 pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let run = Run::new(name, preemptions);
-    run.check(model);
-    let executions = run.executions();
-    println!("{name}: {executions} executions");
-    assert!(executions > 1, "{name}: explored one execution only");
-    run.report("");
+    Run::new(name, preemptions).explore(model);
+}
+
+/// The same whatever `LOOM_MAX_PREEMPTIONS` says, of a model that takes too long with one more.
+#[track_caller]
+pub fn explore_no_deeper(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut run = Run::new(name, preemptions);
+    run.builder.preemption_bound = Some(preemptions);
+    run.explore(model);
 }
 
 /// Runs a model over a planted bug, and checks that it fails with a message that has `expected` in
@@ -83,6 +86,14 @@ impl<'n> Run<'n> {
         (builder.max_duration, builder.max_permutations) = (None, None);
         let file = Location::caller().file();
         Self { name, file, builder, executions: Arc::default(), begun: Instant::now() }
+    }
+
+    fn explore(&self, model: impl Fn() + Send + Sync + 'static) {
+        self.check(model);
+        let (name, executions) = (self.name, self.executions());
+        println!("{name}: {executions} executions");
+        assert!(executions > 1, "{name}: explored one execution only");
+        self.report("");
     }
 
     fn check(&self, model: impl Fn() + Send + Sync + 'static) {

@@ -10,7 +10,8 @@ use loom::thread;
 use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle_core::{Finished, Outcome, Recorder};
 use raddle_loom_tests::{
-    assert_settled, completed, explore, fails_with, give, mailbox, roster, tasks_of,
+    assert_settled, completed, explore, explore_no_deeper, fails_with, give, mailbox, roster,
+    tasks_of,
 };
 use raddle_runtime::mailbox::{Inbox, Mailbox};
 
@@ -131,7 +132,7 @@ fn a_pool_that_is_shut_down() {
 #[test]
 #[ignore = "slow: `cargo xtask loom --deep`"]
 fn a_pool_that_is_shut_down_meanwhile() {
-    explore("drain, beside a dispatcher", 2, || model(cancels, true));
+    explore_no_deeper("drain, beside a dispatcher", 2, || model(cancels, true));
 }
 
 #[test]
