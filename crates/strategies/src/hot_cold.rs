@@ -189,6 +189,41 @@ impl Strategy for HotCold {
 mod tests {
     use super::*;
 
+    /// A worker's score beside others of which the busiest has 9, and hot above 3.
+    fn score(in_flight: u64, latency: u64, failing: bool) -> u64 {
+        Seen { index: 0, latency, in_flight, failing }.score(3, 9)
+    }
+
+    #[test]
+    fn cold_ones_are_told_by_their_delay_and_hot_ones_by_their_queue_first() {
+        let rising = [
+            score(0, 1_000, false),
+            score(3, 500, false),
+            score(3, 501, false),
+            score(0, u64::MAX, false),
+            score(4, 1, false),
+            score(4, 1_000_000_000, false),
+            score(5, 1, false),
+            score(9, 1_000_000_000, false),
+            score(0, 20_000_000_000, true),
+            score(10, 1, true),
+            score((1 << 20) - 2, 1, false),
+            score((1 << 20) - 1, 1, false),
+        ];
+        assert!(rising.is_sorted_by(|lower, higher| lower < higher), "{rising:?}");
+        let most = score((1 << 20) - 1, u64::MAX, false);
+        assert_eq!(score(1 << 20, u64::MAX, false), most, "longer ones are alike");
+        assert_eq!(score(CLOSED, u64::MAX, false), most);
+    }
+
+    #[test]
+    fn the_busiest_is_one_that_neither_fails_nor_is_closed() {
+        let seen = [(7, true), (2, false), (CLOSED, false), (CLOSED + 1, false), (1, false)];
+        let seen =
+            seen.map(|(in_flight, failing)| Seen { index: 0, latency: 1, in_flight, failing });
+        assert_eq!((busiest(&seen), busiest(&seen[2..4])), (2, 0));
+    }
+
     #[test]
     fn a_quantile_out_of_bounds_is_refused_and_named() {
         assert_eq!(HotCold::with_quantile(0.5).unwrap().quantile(), 0.5);

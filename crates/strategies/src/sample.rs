@@ -39,7 +39,7 @@ pub(crate) fn three(count: usize) -> ([usize; 3], u32) {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     const SEED: u64 = 0x7361_6d70_6c65;
 
@@ -55,6 +55,7 @@ mod tests {
         for (drawn, times) in seen {
             assert!(times.abs_diff(2_000) < 224, "seed {SEED:#x}: {drawn:?} {times} times");
             assert!(drawn.iter().all(|index| *index < count));
+            assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), length, "{drawn:?}");
         }
     }
 

@@ -141,16 +141,16 @@ mod tests {
 
     const SEED: u64 = 0x7365_636f_6e64;
 
-    /// Always the first candidate.
+    /// Always the candidate of this index.
     #[derive(Debug)]
-    struct First;
+    struct Always(usize);
 
-    impl Strategy for First {
+    impl Strategy for Always {
         fn name(&self) -> &'static str {
-            "first"
+            "always"
         }
         fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
-            0
+            self.0
         }
     }
 
@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn of_two_it_is_the_other_one() {
         let roster = roster(2);
-        let strategies: [&dyn Strategy; 4] = [&First, &Random, &LeastLoaded, &RoundRobin::new()];
+        let strategies: [&dyn Strategy; 4] =
+            [&Always(0), &Random, &LeastLoaded, &RoundRobin::new()];
         for strategy in strategies {
             for _ in 0..50 {
                 assert_eq!(other(strategy, &roster, 0), Ok(1), "{}", strategy.name());
@@ -175,7 +176,7 @@ mod tests {
     fn it_is_the_strategys_choice_where_that_is_another() {
         let roster = roster(5);
         for but in [1, 2, 3, 4, 77] {
-            assert_eq!(other(&First, &roster, but), Ok(0));
+            assert_eq!(other(&Always(0), &roster, but), Ok(0));
         }
     }
 
@@ -184,18 +185,35 @@ mod tests {
         fastrand::seed(SEED);
         let roster = roster(5);
         let mut shares = [0; 5];
-        (0..8_000).for_each(|_| shares[other(&First, &roster, 0).unwrap()] += 1);
+        (0..8_000).for_each(|_| shares[other(&Always(0), &roster, 0).unwrap()] += 1);
         // Of 2,000 each, with a standard deviation of 39.
         let fair = shares[1..].iter().all(|share| (1_800..2_200).contains(share));
         assert!(fair && shares[0] == 0, "seed {SEED:#x}: {shares:?}");
     }
 
     #[test]
+    fn an_index_beyond_the_last_is_the_last() {
+        let (roster, task) = (roster(3), TaskProfile::default());
+        for beyond in [3, 4, usize::MAX] {
+            let strategy = Always(beyond);
+            let taken = [
+                reserve(&strategy, &task, &roster).map(|taken| taken.position()),
+                reserve_by(&strategy, &task, &roster, |candidates, index| {
+                    candidates.take(index, None)
+                })
+                .map(|taken| taken.position()),
+                other(&strategy, &roster, 0),
+            ];
+            assert_eq!(taken, [Ok(2), Ok(2), Ok(2)]);
+        }
+    }
+
+    #[test]
     fn without_another_there_is_none() {
-        assert_eq!(other(&First, &roster(1), 0), Err(SelectError::NoOther(WorkerId(0))));
-        assert_eq!(other(&First, &roster(1), 7), Ok(0), "it is another one");
+        assert_eq!(other(&Always(0), &roster(1), 0), Err(SelectError::NoOther(WorkerId(0))));
+        assert_eq!(other(&Always(0), &roster(1), 7), Ok(0), "it is another one");
         let empty = Roster::builder().build().unwrap();
-        assert_eq!(other(&First, &empty, 0), Err(SelectError::NoWorker));
+        assert_eq!(other(&Always(0), &empty, 0), Err(SelectError::NoWorker));
     }
 
     #[test]
@@ -203,9 +221,9 @@ mod tests {
         let roster = roster(3);
         roster.workers()[0].worker.close();
         for _ in 0..20 {
-            assert_eq!(other(&First, &roster, 1), Ok(2));
+            assert_eq!(other(&Always(0), &roster, 1), Ok(2));
         }
         roster.workers()[2].worker.close();
-        assert_eq!(other(&First, &roster, 1), Err(SelectError::Closed));
+        assert_eq!(other(&Always(0), &roster, 1), Err(SelectError::Closed));
     }
 }

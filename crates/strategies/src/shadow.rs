@@ -240,7 +240,9 @@ impl Strategy for Shadow {
 mod tests {
     use super::*;
     use crate::testing::{picks, roster};
-    use crate::{Balancer, LatencyBased, LeastLoaded, RoundRobin, WeightedRoundRobin};
+    use crate::{
+        Balancer, BoundedHash, LatencyBased, LeastLoaded, Random, RoundRobin, WeightedRoundRobin,
+    };
     use raddle_core::{Outcome, Reservation};
     use std::panic::panic_any;
     use std::thread;
@@ -291,6 +293,19 @@ mod tests {
         }
         fn refresh(&self, _: &Roster) {
             self.asked();
+        }
+    }
+
+    #[test]
+    fn what_a_pool_asks_is_answered_by_the_live_one() {
+        let roster = roster(2);
+        let hash = BoundedHash::new;
+        for (shadow, steals, routes) in [
+            (shadow(RoundRobin::new(), hash()), true, false),
+            (shadow(hash(), Random), false, true),
+        ] {
+            assert_eq!((shadow.lets_steal(), shadow.routes_keys()), (steals, routes));
+            assert_eq!(shadow.weights(&roster), None);
         }
     }
 

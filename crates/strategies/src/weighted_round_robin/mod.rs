@@ -161,6 +161,30 @@ mod tests {
     }
 
     #[test]
+    fn while_another_thread_works_out_the_schedule_the_workers_take_turns() {
+        let strategy = WeightedRoundRobin::new();
+        strategy.table.occupy();
+        let picks = picks(&strategy, &TaskProfile::default(), &roster(3), 7);
+        assert_eq!(picks, [0, 1, 2, 0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn where_nothing_has_succeeded_all_have_their_own_weight() {
+        let roster = roster(2);
+        (0..2).for_each(|position| finish_on(&roster, position, Outcome::Failed, 1, 3));
+        let weights = WeightedRoundRobin::new().weights(&roster);
+        assert_eq!(weights, Some(vec![1.0, 1.0]));
+    }
+
+    #[test]
+    fn fixed_weights_do_not_follow_performance() {
+        let roster = roster(2);
+        finish_on(&roster, 0, Outcome::Completed, 1, 20);
+        finish_on(&roster, 1, Outcome::Completed, 4, 20);
+        assert_eq!(WeightedRoundRobin::fixed().weights(&roster), Some(vec![1.0, 1.0]));
+    }
+
+    #[test]
     fn weights_follow_performance_within_their_bounds() {
         let roster = roster(3);
         finish_on(&roster, 0, Outcome::Completed, 1, 20);

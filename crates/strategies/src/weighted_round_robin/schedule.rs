@@ -69,6 +69,11 @@ mod tests {
     }
 
     #[test]
+    fn a_round_is_of_a_thousand_turns_or_eight_a_worker() {
+        assert_eq!([1, 128, 129, 1_024].map(longest), [1_024, 1_024, 1_032, 8_192]);
+    }
+
+    #[test]
     fn fixed_weights_give_the_smooth_order() {
         assert_eq!(order(&[5.0, 1.0, 1.0]), "aabacaa");
         assert_eq!(order(&[50.0, 10.0, 10.0]), "aabacaa");

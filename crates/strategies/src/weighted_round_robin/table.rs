@@ -104,6 +104,14 @@ impl Table {
 }
 
 #[cfg(all(test, not(loom)))]
+impl Table {
+    /// As if another thread were writing for ever.
+    pub(super) fn occupy(&self) {
+        self.writing.store(true, Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::testing::roster;
