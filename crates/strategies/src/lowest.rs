@@ -50,3 +50,31 @@ pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) ->
 
 /// Draws that are expected to find a tie, at the most, before it is cheaper to look for one.
 const DRAWS: usize = 4;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::roster;
+
+    const SEED: u64 = 0x6c6f_7765_7374;
+
+    /// Of many workers, so that a few ties are not found by drawing.
+    #[test]
+    fn each_of_a_few_that_are_best_is_found_as_often() {
+        fastrand::seed(SEED);
+        let roster = roster(600);
+        let candidates = roster.candidates(None);
+        for best in [vec![599], vec![0, 1, 2], vec![7, 300, 598, 599]] {
+            let busy = (0..600).filter(|index| !best.contains(index));
+            let held: Vec<_> = busy.map(|index| candidates.take(index, None).unwrap()).collect();
+            let mut times = vec![0usize; 600];
+            (0..4_000).for_each(|_| times[lowest(&candidates, |signals| signals.in_flight())] += 1);
+            let fair = 4_000 / best.len();
+            for index in best {
+                let off = times[index].abs_diff(fair);
+                assert!(off < 160, "seed {SEED:#x}: {} of {fair} at {index}", times[index]);
+            }
+            drop(held);
+        }
+    }
+}

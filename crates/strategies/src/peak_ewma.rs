@@ -122,3 +122,23 @@ impl Strategy for PeakEwma {
         true
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::testing::roster;
+    use raddle_core::Outcome;
+    use std::time::Duration;
+
+    #[test]
+    fn slow_is_above_twice_the_pools_mean() {
+        for (mean, slow) in [(1_000, false), (2_001, false), (2_002, true), (9_000, true)] {
+            let roster = roster(1);
+            let candidates = roster.candidates(None);
+            let took = Duration::from_nanos(mean);
+            candidates.take(0, None).unwrap().finish(Outcome::Completed, took);
+            let seen = Seen::of(&candidates, 0, 1, 1_000).unwrap();
+            assert_eq!(seen.slow, slow, "{mean} where the pool has 1,000");
+        }
+    }
+}

@@ -123,6 +123,26 @@ mod tests {
     }
 
     #[test]
+    fn the_lowest_hash_is_one_too() {
+        // What `mix` makes 0 of.
+        let mut highest =
+            Highest { seed: 0x9e37_79b9_7f4a_7c15u64.wrapping_neg(), ..Highest::of(0) };
+        highest.enter(4, 0, 1);
+        assert_eq!(highest.index(), Some(4));
+    }
+
+    #[test]
+    fn of_equal_scores_the_highest_id_wins_in_any_order() {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut highest = Highest::of(7);
+            order.iter().for_each(|id| highest.score(*id as usize, *id, 0.5));
+            highest.score(3, 3, 0.25);
+            highest.score(4, 2, 0.5);
+            assert_eq!(highest.index(), Some(2), "{order:?}");
+        }
+    }
+
+    #[test]
     fn shares_go_by_weight() {
         for first in [0, 100, 1_000_000, u32::MAX - 7] {
             let workers = |weights: [u32; 8]| {

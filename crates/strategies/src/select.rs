@@ -136,23 +136,10 @@ fn none_for(task: &TaskProfile, roster: &Roster) -> SelectError {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::testing::roster;
+    use crate::testing::{Always, roster};
     use crate::{LeastLoaded, Random, RoundRobin};
 
     const SEED: u64 = 0x7365_636f_6e64;
-
-    /// Always the candidate of this index.
-    #[derive(Debug)]
-    struct Always(usize);
-
-    impl Strategy for Always {
-        fn name(&self) -> &'static str {
-            "always"
-        }
-        fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
-            self.0
-        }
-    }
 
     fn other(strategy: &dyn Strategy, roster: &Roster, but: u32) -> Result<usize, SelectError> {
         let task = TaskProfile::default();

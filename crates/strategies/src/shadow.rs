@@ -239,7 +239,7 @@ impl Strategy for Shadow {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::testing::{picks, roster};
+    use crate::testing::{Always, picks, roster};
     use crate::{
         Balancer, BoundedHash, LatencyBased, LeastLoaded, Random, RoundRobin, WeightedRoundRobin,
     };
@@ -249,19 +249,6 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
     const HOUR: Duration = Duration::from_nanos(LONGEST);
-
-    /// Always the candidate of this index.
-    #[derive(Debug)]
-    struct Always(usize);
-
-    impl Strategy for Always {
-        fn name(&self) -> &'static str {
-            "always"
-        }
-        fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
-            self.0
-        }
-    }
 
     /// Panics at the question of this number, counted from 1, with a payload that does so too.
     #[derive(Debug, Default)]

@@ -150,7 +150,7 @@ impl<S: Strategy> Strategy for SlowStart<S> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::testing::picks;
+    use crate::testing::{Always, picks};
     use crate::{
         Balancer, CapabilityBest, LatencyBased, LeastLoaded, Random, RoundRobin, WeightedRoundRobin,
     };
@@ -181,6 +181,38 @@ mod tests {
 
     /// Five standard deviations of a share of about the fair one among four.
     const NOISE: f64 = 0.06;
+
+    #[test]
+    fn a_refresh_is_the_inner_ones() {
+        #[derive(Debug, Default)]
+        struct Refreshed(AtomicU64);
+
+        impl Strategy for Refreshed {
+            fn name(&self) -> &'static str {
+                "refreshed"
+            }
+            fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
+                0
+            }
+            fn refresh(&self, roster: &Roster) {
+                self.0.store(roster.workers().len() as u64, Relaxed);
+            }
+        }
+
+        let strategy = SlowStart::new(Refreshed::default());
+        strategy.refresh(&scene(3, 1).0);
+        assert_eq!(strategy.inner.0.load(Relaxed), 4);
+    }
+
+    #[test]
+    fn an_index_beyond_the_last_is_the_last() {
+        let (roster, time) = scene(3, 1);
+        time.advance(RAMP / 2);
+        let picks =
+            picks(&SlowStart::new(Always(usize::MAX)), &TaskProfile::default(), &roster, 1_000);
+        let last = picks.iter().filter(|index| **index == 3).count();
+        assert!((400..600).contains(&last), "the last is new: {last}");
+    }
 
     #[test]
     fn a_new_workers_share_grows_from_the_floor_to_the_fair_one() {

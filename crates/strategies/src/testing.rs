@@ -1,8 +1,21 @@
 //! What the unit tests of the strategies share.
 
-use raddle_core::{Roster, TaskProfile, WorkerSpec};
+use raddle_core::{Candidates, Roster, TaskProfile, WorkerSpec};
 
 use crate::Strategy;
+
+/// Always the candidate of this index.
+#[derive(Debug)]
+pub(crate) struct Always(pub(crate) usize);
+
+impl Strategy for Always {
+    fn name(&self) -> &'static str {
+        "always"
+    }
+    fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
+        self.0
+    }
+}
 
 /// A roster of `workers` generalists.
 pub(crate) fn roster(workers: usize) -> Roster {
