@@ -171,9 +171,12 @@ mod tests {
     #[test]
     fn where_nothing_has_succeeded_all_have_their_own_weight() {
         let roster = roster(2);
-        (0..2).for_each(|position| finish_on(&roster, position, Outcome::Failed, 1, 3));
-        let weights = WeightedRoundRobin::new().weights(&roster);
-        assert_eq!(weights, Some(vec![1.0, 1.0]));
+        finish_on(&roster, 0, Outcome::Completed, 1, 20);
+        finish_on(&roster, 1, Outcome::Failed, 1, 3);
+        // What a failure is taken for is known from one who has left.
+        let roster = roster.without(roster.workers()[0].worker.id()).unwrap();
+        assert!(roster.workers()[0].worker.stats().latencies().mean().is_some());
+        assert_eq!(WeightedRoundRobin::new().weights(&roster), Some(vec![1.0]));
     }
 
     #[test]

@@ -104,17 +104,31 @@ impl Table {
 }
 
 #[cfg(all(test, not(loom)))]
-impl Table {
-    /// As if another thread were writing for ever.
-    pub(super) fn occupy(&self) {
-        self.writing.store(true, Relaxed);
-    }
-}
-
-#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::testing::roster;
+
+    impl Table {
+        /// As if another thread were writing for ever.
+        pub(crate) fn occupy(&self) {
+            self.writing.store(true, Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_group_has_its_own_turns_and_none_beyond_its_candidates() {
+        let (roster, table) = (roster(2), Table::new());
+        let turns = |group: usize| {
+            let candidates = roster.groups().nth(group).unwrap();
+            [0, 1, 2].map(|sequence| table.turn(&candidates, sequence))
+        };
+        assert_eq!(turns(0), [None; 3], "not written yet");
+        table.write(roster.version(), &[vec![1, 0, 0], vec![0, 1]]);
+        assert_eq!(turns(0), [Some(1), Some(0), Some(0)]);
+        assert_eq!(turns(1), [Some(0), Some(1), Some(0)]);
+        table.write(roster.version(), &[vec![0, 2, 1], vec![]]);
+        assert_eq!((turns(0), turns(1)), ([Some(0), None, Some(1)], [None; 3]));
+    }
 
     fn turns(table: &Table, candidates: &Candidates<'_>) -> Vec<Option<usize>> {
         (0..4).map(|sequence| table.turn(candidates, sequence)).collect()
