@@ -102,6 +102,13 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_is_the_estimate_does_not_exceed_it() {
+        let quantile = CountQuantile::new(0.84);
+        quantile.learn([0, 0, 0].into_iter());
+        assert_eq!(quantile.estimate.load(Relaxed), 0);
+    }
+
+    #[test]
     fn it_finds_the_quantile_of_any_counts_and_stays_there() {
         for (name, counts) in distributions() {
             for share in [0.5, 0.84, 0.95] {

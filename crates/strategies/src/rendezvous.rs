@@ -82,7 +82,8 @@ impl Highest {
     fn score(&mut self, index: usize, id: u32, score: f64) {
         // By id when scores are equal, so that the order does not decide even then.
         if score > self.score || (score == self.score && id > self.id) {
-            *self = Self { score, to_beat: score * (1.0 - 1e-9), id, index: Some(index), ..*self };
+            (self.score, self.to_beat) = (score, score * (1.0 - 1e-9));
+            (self.id, self.index) = (id, Some(index));
         }
     }
 

@@ -169,10 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_has_succeeded_all_have_their_own_weight() {
+    fn where_nothing_succeeds_any_more_all_have_their_own_weight() {
         let roster = roster(2);
         finish_on(&roster, 0, Outcome::Completed, 1, 20);
-        finish_on(&roster, 1, Outcome::Failed, 1, 3);
+        // Until its rate, over its mean, is less than the least of numbers.
+        finish_on(&roster, 1, Outcome::Failed, 1, 12_000);
         // What a failure is taken for is known from one who has left.
         let roster = roster.without(roster.workers()[0].worker.id()).unwrap();
         assert!(roster.workers()[0].worker.stats().latencies().mean().is_some());

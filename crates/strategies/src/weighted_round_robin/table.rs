@@ -128,6 +128,8 @@ mod tests {
         assert_eq!(turns(1), [Some(0), Some(1), Some(0)]);
         table.write(roster.version(), &[vec![0, 2, 1], vec![]]);
         assert_eq!((turns(0), turns(1)), ([Some(0), None, Some(1)], [None; 3]));
+        table.write(roster.version(), &[vec![], vec![]]);
+        assert_eq!((turns(0), turns(1)), ([None; 3], [None; 3]));
     }
 
     fn turns(table: &Table, candidates: &Candidates<'_>) -> Vec<Option<usize>> {
