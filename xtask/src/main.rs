@@ -88,7 +88,7 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Mutants of core and strategies, by cargo-mutants: some hours in all.
+    /// Mutants of core and strategies, by cargo-mutants: two hours in all.
     Mutants {
         /// What `cargo mutants --help` tells: `--file`, `--shard`, `--jobs` and more.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
