@@ -54,6 +54,22 @@ fn follow(
 }
 
 #[test]
+fn a_record_by_id_is_one_of_the_tasks_capability_and_size() {
+    let (roster, task) = pair("by-id", Tracking::default());
+    let task = task.size(7 * US);
+    let balancer = BalancerConfig::default().build().unwrap();
+    let taken = balancer.select(&task, &roster).unwrap();
+    let position = taken.position();
+    let worker = taken.detach();
+    let stats = roster.workers()[position].worker.stats();
+    assert_eq!(stats.work_in_flight(), 7_000);
+    balancer.record(&roster, worker, &task, Outcome::Failed, 3 * MS).unwrap();
+    assert_eq!((stats.work_in_flight(), stats.busy()), (0, 3_000_000));
+    let history = |capability| (stats.history(capability) - 0.95).abs() < 1e-6;
+    assert!(history(task.capability) && !history(None), "a tenth of the way from 1 to 0.5");
+}
+
+#[test]
 fn scores_are_the_numbers_of_the_rule_by_a_fixed_threshold() {
     let config: BalancerConfig = "capability_best,fast_threshold=10us".parse().unwrap();
     let pair = pair("capability-fixed", config.tracking());
