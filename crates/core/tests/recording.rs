@@ -330,6 +330,21 @@ fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
 }
 
 #[test]
+fn settled_counts_have_only_what_has_ended() {
+    let roster = roster(1);
+    let worker = worker(&roster, 0);
+    let take = || Reservation::take(worker, 0, None).unwrap();
+    take().finish(Outcome::Completed, MS);
+    take().finish(Outcome::Expired, MS);
+    let _on_its_way = take();
+    let counts = worker.stats().counts();
+    let settled = counts.settled();
+    assert_eq!((counts.admitted, counts.is_balanced()), (3, false));
+    assert_eq!((settled.admitted, settled.is_balanced()), (2, true));
+    assert_eq!((settled.completed, settled.expired), (1, 1));
+}
+
+#[test]
 fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
