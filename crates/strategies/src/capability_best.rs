@@ -53,7 +53,7 @@ fn cost(candidate: Signals<'_>) -> u64 {
     const TWICE: u64 = 1 << (f32::MANTISSA_DIGITS - 1);
     let named = u64::from(candidate.is_named()) * TWICE;
     let busy = u64::from(candidate.in_flight() > 0) * TWICE;
-    2 * u64::from(u32::MAX) - named + busy - u64::from(candidate.history().to_bits())
+    u64::from(u32::MAX) - named + busy - u64::from(candidate.history().to_bits())
 }
 
 #[cfg(all(test, not(loom)))]
