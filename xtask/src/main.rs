@@ -30,7 +30,7 @@ enum Chore {
     Lint,
     /// The loom models alone, in a table with the executions of each.
     Loom {
-        /// The slow ones too, and all with three preemptions an execution.
+        /// The slow one too, and all others with three preemptions an execution.
         #[arg(long)]
         deep: bool,
         /// Commits the executions instead of checking them.

@@ -76,8 +76,7 @@ impl Member {
 
     fn serves(&self, capability: Option<usize>) -> bool {
         let Spec { capabilities, general, .. } = self.spec;
-        let one_of_its_own = |number: usize| capabilities & 1 << number != 0;
-        capability.is_none_or(|number| general || capabilities == 0 || one_of_its_own(number))
+        capability.is_none() || general || capabilities == 0 || self.names(capability)
     }
 
     fn names(&self, capability: Option<usize>) -> bool {
@@ -85,8 +84,8 @@ impl Member {
     }
 
     fn to_spec(&self) -> WorkerSpec {
-        let Spec { capabilities, general, weight } = self.spec;
-        let own = (0..4).filter(|number| capabilities & 1 << number != 0);
+        let Spec { general, weight, .. } = self.spec;
+        let own = (0..4).filter(|number| self.names(Some(*number)));
         let spec = WorkerSpec::new(self.name()).weight(weight);
         let spec = own.fold(spec, |spec, number| spec.capability(CAPABILITIES[number]));
         if general { spec.and_general() } else { spec }

@@ -283,19 +283,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_pool_asks_is_answered_by_the_live_one() {
-        let roster = roster(2);
-        let hash = BoundedHash::new;
-        for (shadow, steals, routes) in [
-            (shadow(RoundRobin::new(), hash()), true, false),
-            (shadow(hash(), Random), false, true),
-        ] {
-            assert_eq!((shadow.lets_steal(), shadow.routes_keys()), (steals, routes));
-            assert_eq!(shadow.weights(&roster), None);
-        }
-    }
-
     fn shadow(live: impl Strategy + 'static, shadow: impl Strategy + 'static) -> Shadow {
         Shadow::new(Arc::new(live), Arc::new(shadow))
     }
@@ -310,6 +297,19 @@ mod tests {
 
     fn pick_often(strategy: &Shadow, roster: &Roster, times: usize) {
         picks(strategy, &TaskProfile::default(), roster, times);
+    }
+
+    #[test]
+    fn what_a_pool_asks_is_answered_by_the_live_one() {
+        let roster = roster(2);
+        let hash = BoundedHash::new;
+        for (shadow, steals, routes) in [
+            (shadow(RoundRobin::new(), hash()), true, false),
+            (shadow(hash(), Random), false, true),
+        ] {
+            assert_eq!((shadow.lets_steal(), shadow.routes_keys()), (steals, routes));
+            assert_eq!(shadow.weights(&roster), None);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::document;
 use executions::Executions;
 
-/// Runs every model; with `deep`, the slow ones too, and all with three preemptions an execution.
+/// Runs every model; with `deep`, the slow one too, and all others with three preemptions an execution.
 /// `update` commits the executions, and without `deep` the table, instead of checking them.
 ///
 /// # Errors

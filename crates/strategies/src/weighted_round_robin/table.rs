@@ -115,23 +115,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_group_has_its_own_turns_and_none_beyond_its_candidates() {
-        let (roster, table) = (roster(2), Table::new());
-        let turns = |group: usize| {
-            let candidates = roster.groups().nth(group).unwrap();
-            [0, 1, 2].map(|sequence| table.turn(&candidates, sequence))
-        };
-        assert_eq!(turns(0), [None; 3], "not written yet");
-        table.write(roster.version(), &[vec![1, 0, 0], vec![0, 1]]);
-        assert_eq!(turns(0), [Some(1), Some(0), Some(0)]);
-        assert_eq!(turns(1), [Some(0), Some(1), Some(0)]);
-        table.write(roster.version(), &[vec![0, 2, 1], vec![]]);
-        assert_eq!((turns(0), turns(1)), ([Some(0), None, Some(1)], [None; 3]));
-        table.write(roster.version(), &[vec![], vec![]]);
-        assert_eq!((turns(0), turns(1)), ([None; 3], [None; 3]));
-    }
-
     fn turns(table: &Table, candidates: &Candidates<'_>) -> Vec<Option<usize>> {
         (0..4).map(|sequence| table.turn(candidates, sequence)).collect()
     }
@@ -152,9 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn each_group_has_its_own_turns() {
+        let (table, roster) = (Table::new(), roster(2));
+        let turns_of = |group| turns(&table, &roster.groups().nth(group).unwrap());
+        table.write(roster.version(), &[vec![1, 0, 0], vec![0, 1]]);
+        assert_eq!(turns_of(0), [Some(1), Some(0), Some(0), Some(1)]);
+        assert_eq!(turns_of(1), [Some(0), Some(1), Some(0), Some(1)]);
+        table.write(roster.version(), &[vec![0, 1], vec![]]);
+        assert_eq!(turns_of(1), [None; 4]);
+        table.write(roster.version(), &[vec![], vec![]]);
+        assert_eq!(turns_of(0), [None; 4]);
+    }
+
+    #[test]
     fn a_turn_out_of_bounds_is_no_turn() {
         let (table, roster) = (Table::new(), roster(2));
         table.write(roster.version(), &[vec![0, 7], vec![]]);
         assert_eq!(turns(&table, &roster.candidates(None)), [Some(0), None, Some(0), None]);
+        table.write(roster.version(), &[vec![2, 1], vec![]]);
+        assert_eq!(turns(&table, &roster.candidates(None)), [None, Some(1), None, Some(1)]);
     }
 }
