@@ -84,7 +84,7 @@ fn hung(time: Duration) {
             std::thread::sleep(from.saturating_duration_since(Instant::now()));
             let admitted = || observed.stats().balancer.workers[0].counts.admitted;
             let before = admitted();
-            while let Some(event) = events.next_within(time) {
+            while let Some(event) = events.recv_timeout(time) {
                 if event.kind == EventKind::Quarantined {
                     return Some(admitted().saturating_sub(before));
                 }

@@ -5,9 +5,9 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use raddle_benches::{criterion, sum_pool};
-use raddle_core::sync::channel;
 use raddle_runtime::Drain;
 use raddle_strategies::StrategyName;
+use raddle_sync::channel;
 
 const MAILBOX: usize = 1024;
 
@@ -31,7 +31,7 @@ fn tell(criterion: &mut Criterion) {
     for workers in [1, 4] {
         for name in StrategyName::ALL {
             let pool = sum_pool(workers, name, MAILBOX);
-            let mut handle = pool.handle();
+            let mut handle = pool.local();
             group.bench_function(format!("{name}/{workers}"), |bencher| {
                 bencher.iter(|| handle.tell(black_box(7)).expect("the pool is open"));
             });
@@ -61,7 +61,7 @@ fn ask(criterion: &mut Criterion) {
         worker.join().expect("sending does not panic").expect("the asker is there");
     });
     let pool = sum_pool(1, StrategyName::RoundRobin, MAILBOX);
-    let mut handle = pool.handle();
+    let mut handle = pool.local();
     group.bench_function("round_robin/1", |bencher| {
         bencher.iter(|| handle.ask(black_box(7)).expect("the pool is open").wait());
     });

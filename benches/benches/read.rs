@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion};
 use raddle_benches::{beside, criterion, sum_pool, warm_roster};
-use raddle_core::sync::Snapshot;
 use raddle_strategies::{Balancer, RoundRobin, StrategyName};
+use raddle_sync::Snapshot;
 
 fn main() {
     let mut criterion = criterion();
@@ -17,7 +17,7 @@ fn main() {
 }
 
 /// The snapshot that a pool keeps its roster in: loaded anew, as by `Pool::tell`, and kept at hand, as
-/// by a `Handle`; alone, and while another thread loads it too.
+/// by a `LocalPool`; alone, and while another thread loads it too.
 fn routing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/routing");
     let snapshot = Snapshot::new(Arc::new(warm_roster(4)));
@@ -51,7 +51,7 @@ fn routing(criterion: &mut Criterion) {
 fn statistics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/statistics");
     let roster = warm_roster(1);
-    let stats = roster.workers()[0].worker.stats();
+    let stats = roster.members()[0].worker.stats();
     group.bench_function("in_flight", |bencher| bencher.iter(|| black_box(stats.in_flight())));
     group.bench_function("counts", |bencher| bencher.iter(|| black_box(stats.counts())));
     group.bench_function("histogram_p99", |bencher| {

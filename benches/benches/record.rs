@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use raddle_benches::{criterion, warm_roster, while_written};
-use raddle_core::{Clock, Finished, LatencyRing, Outcome, PeakLatency, Reservation, TaskProfile};
+use raddle_core::{Clock, Completion, LatencyRing, Outcome, PeakLatency, Reservation, TaskProfile};
 use raddle_strategies::{Balancer, RoundRobin};
 
 const MS: Duration = Duration::from_millis(1);
 
-const END: Finished =
-    Finished { wait: 20_000, service: 1_000_000, at: 1 << 40, ..Finished::new(Outcome::Completed) };
+const END: Completion = Completion {
+    wait: 20_000,
+    service: 1_000_000,
+    at: 1 << 40,
+    ..Completion::new(Outcome::Completed)
+};
 
 fn main() {
     let mut criterion = criterion();
@@ -36,7 +40,7 @@ fn base(criterion: &mut Criterion) {
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     let roster = warm_roster(1);
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let take = || Reservation::take(worker, 0, None).expect("nobody closes it");
 
     group.bench_function("take_drop", |bencher| bencher.iter(|| drop(black_box(take()))));
@@ -71,7 +75,7 @@ fn whole(criterion: &mut Criterion) {
         });
     });
     // Without the peak latency, which goes by the time of the end.
-    let undated = Finished { at: 0, ..END };
+    let undated = Completion { at: 0, ..END };
     group.bench_function("take_start_end_undated", |bencher| {
         bencher.iter(|| {
             let _ = take().detach();
@@ -79,7 +83,7 @@ fn whole(criterion: &mut Criterion) {
             recorder.end(black_box(&undated));
         });
     });
-    let failed = Finished { outcome: Outcome::Failed, ..END };
+    let failed = Completion { outcome: Outcome::Failed, ..END };
     group.bench_function("take_start_end_failed", |bencher| {
         bencher.iter(|| {
             let _ = take().detach();
@@ -88,7 +92,7 @@ fn whole(criterion: &mut Criterion) {
         });
     });
     // Everything but the ring and the service histogram: what an expired task costs.
-    let expired = Finished { outcome: Outcome::Expired, ..END };
+    let expired = Completion { outcome: Outcome::Expired, ..END };
     group.bench_function("take_end_expired", |bencher| {
         bencher.iter(|| {
             let _ = take().detach();

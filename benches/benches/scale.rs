@@ -61,7 +61,7 @@ fn time_of(pool: &Pool<Sum>, tasks: u64, dispatchers: u64) -> Duration {
     thread::scope(|scope| {
         for dispatcher in 0..dispatchers {
             let share = tasks / dispatchers + u64::from(dispatcher < tasks % dispatchers);
-            let (mut handle, start) = (pool.handle(), &start);
+            let (mut handle, start) = (pool.local(), &start);
             scope.spawn(move || {
                 start.wait();
                 for _ in 0..share {

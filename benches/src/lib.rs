@@ -36,7 +36,7 @@ pub fn warm_roster(workers: usize) -> Roster {
         .workers(workers, WorkerSpec::general())
         .build()
         .expect("a roster of generalists has no mistakes");
-    for (position, member) in roster.workers().iter().enumerate() {
+    for (position, member) in roster.members().iter().enumerate() {
         for round in 0..20 {
             let took = Duration::from_nanos(1_000_000 + (position * 7 + round) as u64 * 1_000);
             if let Some(reservation) = Reservation::take(&member.worker, position, None) {
@@ -51,7 +51,7 @@ pub fn warm_roster(workers: usize) -> Roster {
 /// the other.
 pub fn while_written<T>(roster: &Roster, measured: impl FnOnce() -> T) -> T {
     let write_all = || {
-        for (position, member) in roster.workers().iter().enumerate() {
+        for (position, member) in roster.members().iter().enumerate() {
             if let Some(reservation) = Reservation::take(&member.worker, position, None) {
                 reservation.finish(Outcome::Completed, Duration::from_millis(1));
             }

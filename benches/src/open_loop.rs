@@ -127,7 +127,7 @@ pub fn drive(
         let task = pool.task(job);
         // What is refused or shed is the pool's to count.
         let _ = match deadline {
-            Some(within) => task.deadline(within).tell(),
+            Some(within) => task.timeout(within).tell(),
             None => task.tell(),
         };
         given += 1;

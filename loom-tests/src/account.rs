@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::{Finished, Outcome, OwnedReservation, Reservation, Roster, Worker};
+use raddle_core::{Completion, Outcome, OwnedReservation, Reservation, Roster, Worker};
 
 /// The account of one worker.
 pub trait Account: Send + Sync + 'static {
@@ -28,7 +28,7 @@ pub trait Account: Send + Sync + 'static {
 
 /// The only worker of a roster.
 fn only(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
+    &roster.members()[0].worker
 }
 
 /// The account of a roster's only worker.
@@ -45,7 +45,7 @@ impl Account for Roster {
         place.detach();
     }
     fn record(&self) -> bool {
-        let end = Finished::new(Outcome::Completed);
+        let end = Completion::new(Outcome::Completed);
         only(self).record(&end).is_ok()
     }
     fn close(&self) {

@@ -22,9 +22,9 @@
 //!   later may count as the earlier one, and a model may fail in an execution that cannot be.
 //! - It treats `SeqCst` as `AcqRel`.
 //! - Locks of `std` are none to it: two of its threads in one would hang. What a model looks at has
-//!   its locks by `raddle_core::sync`; membership, threads, timers' queues, subscribers and
+//!   its locks by `raddle_sync`; membership, threads, timers' queues, subscribers and
 //!   supervisors have `std`'s, as each is one lock and no atomic beside it.
-//! - Channels and snapshots are models (`raddle_core::sync`): what is checked is our protocol, not
+//! - Channels and snapshots are models (`raddle_sync`): what is checked is our protocol, not
 //!   crossbeam's or arc-swap's. The slot of a reply is the crate's own, over loom's atomics.
 //!
 //! What is not of loom is shared with `shuttle-tests`. Without `--cfg loom` this crate has no test.

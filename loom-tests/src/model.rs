@@ -127,7 +127,7 @@ impl<'n> Run<'n> {
 
 /// The worker of a roster of one.
 pub fn worker() -> Arc<Worker> {
-    Arc::clone(&roster(1).workers()[0].worker)
+    Arc::clone(&roster(1).members()[0].worker)
 }
 
 /// The mailbox of a worker, with its worker's end.

@@ -1,6 +1,6 @@
 //! Workers and mailboxes without a pool's threads around them.
 
-use raddle_core::{Clock, Finished, Outcome, Reservation, Roster, Tracking, Worker, WorkerSpec};
+use raddle_core::{Clock, Completion, Outcome, Reservation, Roster, Tracking, Worker, WorkerSpec};
 use raddle_runtime::mailbox::{Lane, Mailbox, Overflow};
 
 /// A roster of so many generalists, without the thousands of atomics that tracking keeps.
@@ -39,8 +39,8 @@ pub fn give<T>(mailbox: &Mailbox<T>, task: T) -> bool {
 }
 
 /// The end of a task that took no time.
-pub fn completed() -> Finished {
-    Finished::new(Outcome::Completed)
+pub fn completed() -> Completion {
+    Completion::new(Outcome::Completed)
 }
 
 /// Tasks in flight and tasks ended, in sum. Where tasks move from one worker to the next in this

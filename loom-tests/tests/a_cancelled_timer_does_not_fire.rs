@@ -6,12 +6,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::{TimerHandle, TimerQueue};
+use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{Acquire, Release},
 };
-use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::{TimerHandle, TimerQueue};
 
 /// A queue of one timer, which is always due.
 trait Timer: Send + Sized + 'static {

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::TimerQueue;
+use raddle_sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{self, Acquire, Relaxed, Release},
 };
-use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::TimerQueue;
 
 /// Two timers, each cancelled by a thread of its own, in a queue that is asked for what is due and
 /// drops what is cancelled: one by one, or all when they are more than half.

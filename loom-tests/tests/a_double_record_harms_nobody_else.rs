@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_core::{Completion, Outcome, Reservation, Worker};
+use raddle_loom_tests::{explore, fails_with, worker};
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use raddle_core::{Finished, Outcome, Reservation, Worker};
-use raddle_loom_tests::{explore, fails_with, worker};
 
 /// A worker whose tasks are ended by its id.
 trait ById: Send + Sync + 'static {
@@ -26,7 +26,7 @@ impl ById for Worker {
         let _ = Reservation::take(self, 0, None).unwrap().detach();
     }
     fn record(&self) -> bool {
-        let end = Finished::new(Outcome::Completed);
+        let end = Completion::new(Outcome::Completed);
         Worker::record(self, &end).is_ok()
     }
     fn in_flight(&self) -> u64 {

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use raddle_core::{Finished, Outcome, Recorder};
+use raddle_core::{Completion, Outcome, Recorder};
 use raddle_loom_tests::{
     assert_settled, completed, explore, explore_no_deeper, fails_with, give, mailbox, roster,
     tasks_of,
 };
 use raddle_runtime::mailbox::{Inbox, Mailbox};
+use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 type Task = usize;
 
@@ -31,7 +31,7 @@ struct WorkerThread {
 type Cancel = fn(&mut Recorder) -> bool;
 
 fn cancels(recorder: &mut Recorder) -> bool {
-    recorder.end(&Finished::new(Outcome::Cancelled));
+    recorder.end(&Completion::new(Outcome::Cancelled));
     true
 }
 
@@ -87,7 +87,7 @@ impl WorkerThread {
 /// shuts down; or a third does that.
 fn model(cancel: Cancel, meanwhile: bool) {
     let roster = roster(2);
-    let workers = [0, 1].map(|position| Arc::clone(&roster.workers()[position].worker));
+    let workers = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
     let cancelling = Arc::new(AtomicBool::new(false));
     let [(first, inbox), (second, other)] = workers.each_ref().map(|worker| mailbox(worker, 2));
     assert!(give(&first, 0), "there is room");

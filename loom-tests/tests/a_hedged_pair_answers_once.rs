@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::Race;
+use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::Race;
 
 /// A race of one copy so far.
 trait Hedged: Send + Sync + 'static {

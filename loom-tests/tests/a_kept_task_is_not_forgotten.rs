@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::Recorder;
-use raddle_core::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
-};
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, mailbox, put, put_in, worker,
 };
 use raddle_runtime::mailbox::{Inbox, Lane, Mailbox, Overflow};
+use raddle_sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 
 type Task = usize;
 

@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_loom_tests::{explore, fails_with};
+use raddle_runtime::models::{Partition, Partitions, ShortId};
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{self, Acquire, Relaxed, Release},
 };
-use raddle_core::sync::cell::UnsafeCell;
-use raddle_core::sync::channel::{self, Receiver, Sender};
-use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::{Partition, Partitions, Seat};
+use raddle_sync::cell::UnsafeCell;
+use raddle_sync::channel::{self, Receiver, Sender};
 
 const TASKS: usize = 2;
 /// What loom says of two writes of which neither comes after the other.
@@ -23,16 +23,16 @@ const CONCURRENT: &str = "Concurrent write accesses";
 
 /// One key, whose partition starts at seat 0.
 trait Table: 'static {
-    fn bind(&self) -> Seat;
+    fn bind(&self) -> ShortId;
     /// Binds a task to this seat if it is the only one; whether it is.
-    fn bind_free(&self, seat: Seat) -> bool;
-    fn may_run(&self, seat: Seat) -> bool;
-    fn release(&self, seat: Seat) -> Option<Seat>;
-    fn give_to(&self, seat: Seat) -> bool;
+    fn bind_free(&self, seat: ShortId) -> bool;
+    fn may_run(&self, seat: ShortId) -> bool;
+    fn release(&self, seat: ShortId) -> Option<ShortId>;
+    fn give_to(&self, seat: ShortId) -> bool;
     /// Whether it is this seat's, or is to be.
-    fn mentions(&self, seat: Seat) -> bool;
+    fn mentions(&self, seat: ShortId) -> bool;
     /// Whether it is settled at `seat`, without tasks; asked at the end.
-    fn is_idle_at(&self, seat: Seat) -> bool;
+    fn is_idle_at(&self, seat: ShortId) -> bool;
 }
 
 struct Shipped {
@@ -48,25 +48,25 @@ impl Shipped {
 }
 
 impl Table for Shipped {
-    fn bind(&self) -> Seat {
+    fn bind(&self) -> ShortId {
         self.partitions.bind(self.partition).unwrap()
     }
-    fn bind_free(&self, seat: Seat) -> bool {
+    fn bind_free(&self, seat: ShortId) -> bool {
         self.partitions.is_free(self.partition) && self.partitions.bind_free(self.partition, seat)
     }
-    fn may_run(&self, seat: Seat) -> bool {
+    fn may_run(&self, seat: ShortId) -> bool {
         self.partitions.may_run(self.partition, seat)
     }
-    fn release(&self, seat: Seat) -> Option<Seat> {
+    fn release(&self, seat: ShortId) -> Option<ShortId> {
         self.partitions.release(self.partition, seat)
     }
-    fn give_to(&self, seat: Seat) -> bool {
+    fn give_to(&self, seat: ShortId) -> bool {
         self.partitions.reassign(|_| seat)
     }
-    fn mentions(&self, seat: Seat) -> bool {
+    fn mentions(&self, seat: ShortId) -> bool {
         self.partitions.mentions(seat)
     }
-    fn is_idle_at(&self, seat: Seat) -> bool {
+    fn is_idle_at(&self, seat: ShortId) -> bool {
         let only = (0..2).all(|other| self.mentions(other) == (other == seat));
         // Only without tasks it is given away at once.
         only && self.give_to(2) && !self.mentions(seat)
@@ -82,25 +82,25 @@ const DOES_NOT_ASK: u8 = 0;
 const DOES_NOT_WAKE: u8 = 1;
 
 impl<const BUG: u8> Table for Tampered<BUG> {
-    fn bind(&self) -> Seat {
+    fn bind(&self) -> ShortId {
         self.0.bind()
     }
-    fn bind_free(&self, seat: Seat) -> bool {
+    fn bind_free(&self, seat: ShortId) -> bool {
         self.0.bind_free(seat)
     }
-    fn may_run(&self, seat: Seat) -> bool {
+    fn may_run(&self, seat: ShortId) -> bool {
         BUG == DOES_NOT_ASK || self.0.may_run(seat)
     }
-    fn release(&self, seat: Seat) -> Option<Seat> {
+    fn release(&self, seat: ShortId) -> Option<ShortId> {
         self.0.release(seat).filter(|_| BUG != DOES_NOT_WAKE)
     }
-    fn give_to(&self, seat: Seat) -> bool {
+    fn give_to(&self, seat: ShortId) -> bool {
         self.0.give_to(seat)
     }
-    fn mentions(&self, seat: Seat) -> bool {
+    fn mentions(&self, seat: ShortId) -> bool {
         self.0.mentions(seat)
     }
-    fn is_idle_at(&self, seat: Seat) -> bool {
+    fn is_idle_at(&self, seat: ShortId) -> bool {
         self.0.is_idle_at(seat)
     }
 }
@@ -129,33 +129,33 @@ impl Twin {
 }
 
 impl Table for Twin {
-    fn bind(&self) -> Seat {
+    fn bind(&self) -> ShortId {
         let seat = |word| usize::from(word & MOVED != 0);
         let bound = |word| Some(word + ONE[seat(word)]);
-        seat(self.word.fetch_update(Relaxed, Relaxed, bound).unwrap()) as Seat
+        seat(self.word.fetch_update(Relaxed, Relaxed, bound).unwrap()) as ShortId
     }
-    fn bind_free(&self, seat: Seat) -> bool {
+    fn bind_free(&self, seat: ShortId) -> bool {
         let given = if seat == 0 { ONE[0] } else { MOVED + ONE[1] };
         let free = |word| (word == 0 || word == MOVED).then_some(given);
         self.word.fetch_update(Relaxed, Relaxed, free).is_ok()
     }
-    fn may_run(&self, seat: Seat) -> bool {
+    fn may_run(&self, seat: ShortId) -> bool {
         seat == 0 || !Self::is_held(self.word.load(self.asking))
     }
-    fn release(&self, seat: Seat) -> Option<Seat> {
+    fn release(&self, seat: ShortId) -> Option<ShortId> {
         let word = self.word.fetch_sub(ONE[usize::from(seat)], self.releasing);
         (seat == 0 && word & MOVED != 0 && !Self::is_held(word - 1)).then_some(1)
     }
-    fn give_to(&self, _: Seat) -> bool {
+    fn give_to(&self, _: ShortId) -> bool {
         self.word.fetch_or(MOVED, Relaxed);
         true
     }
-    fn mentions(&self, seat: Seat) -> bool {
+    fn mentions(&self, seat: ShortId) -> bool {
         let word = self.word.load(self.asking);
         let is_moved = word & MOVED != 0;
         is_moved == (seat == 1) || seat == 0 && Self::is_held(word)
     }
-    fn is_idle_at(&self, seat: Seat) -> bool {
+    fn is_idle_at(&self, seat: ShortId) -> bool {
         self.word.load(Acquire) == u64::from(seat) * MOVED
     }
 }
@@ -165,30 +165,30 @@ impl Table for Twin {
 struct Stored(AtomicU64);
 
 impl Table for Stored {
-    fn bind(&self) -> Seat {
-        Seat::from(self.0.fetch_add(1, Relaxed) & MOVED != 0)
+    fn bind(&self) -> ShortId {
+        ShortId::from(self.0.fetch_add(1, Relaxed) & MOVED != 0)
     }
-    fn bind_free(&self, seat: Seat) -> bool {
+    fn bind_free(&self, seat: ShortId) -> bool {
         let free = self.0.load(Relaxed) & (MOVED - 1) == 0;
         if free {
             self.0.store(u64::from(seat) * MOVED + 1, Relaxed);
         }
         free
     }
-    fn may_run(&self, seat: Seat) -> bool {
-        Seat::from(self.0.load(Acquire) & MOVED != 0) == seat
+    fn may_run(&self, seat: ShortId) -> bool {
+        ShortId::from(self.0.load(Acquire) & MOVED != 0) == seat
     }
-    fn release(&self, _: Seat) -> Option<Seat> {
+    fn release(&self, _: ShortId) -> Option<ShortId> {
         self.0.fetch_sub(1, Release);
         None
     }
-    fn give_to(&self, _: Seat) -> bool {
+    fn give_to(&self, _: ShortId) -> bool {
         true
     }
-    fn mentions(&self, seat: Seat) -> bool {
+    fn mentions(&self, seat: ShortId) -> bool {
         self.may_run(seat)
     }
-    fn is_idle_at(&self, seat: Seat) -> bool {
+    fn is_idle_at(&self, seat: ShortId) -> bool {
         self.0.load(Acquire) == u64::from(seat) * MOVED
     }
 }
@@ -221,17 +221,17 @@ impl<T: Table> Pool<T> {
     }
 
     /// Gives a task, to this worker if no other is left.
-    fn pick(&self, task: usize, picked: Seat) {
+    fn pick(&self, task: usize, picked: ShortId) {
         let seat = if self.table.bind_free(picked) { picked } else { self.table.bind() };
         self.send(seat, Post::Task(task));
     }
 
-    fn send(&self, seat: Seat, post: Post) {
+    fn send(&self, seat: ShortId, post: Post) {
         self.mailboxes[usize::from(seat)].0.send(post).unwrap();
     }
 
     /// Gives the partition to each of these in turn.
-    fn reassign(&self, owners: &[Seat]) {
+    fn reassign(&self, owners: &[ShortId]) {
         for owner in owners {
             while !self.table.give_to(*owner) {
                 thread::yield_now();
@@ -240,7 +240,7 @@ impl<T: Table> Pool<T> {
     }
 
     /// Runs tasks in the order in which they came, and none before it may.
-    fn work(&self, seat: Seat) {
+    fn work(&self, seat: ShortId) {
         let (mut deferred, mut last) = (VecDeque::new(), false);
         while !(last && deferred.is_empty()) {
             match self.mailboxes[usize::from(seat)].1.recv().unwrap() {
@@ -267,7 +267,7 @@ fn pool<T: Table>(table: T) -> &'static Pool<T> {
 
 /// This thread gives tasks to a worker on each of two seats, while another gives the partition to
 /// each of `owners` in turn.
-fn model<T: Table>(table: T, owners: &'static [Seat]) {
+fn model<T: Table>(table: T, owners: &'static [ShortId]) {
     let pool = pool(table);
     let membership = thread::spawn(move || pool.reassign(owners));
     let workers = [0, 1].map(|seat| thread::spawn(move || pool.work(seat)));
@@ -280,11 +280,11 @@ fn model<T: Table>(table: T, owners: &'static [Seat]) {
 
 /// This thread picks seat 0 for a task and then seat 1 for another, while another thread gives the
 /// partition to each of `owners` in turn.
-fn picking<T: Table>(table: T, owners: &'static [Seat]) {
+fn picking<T: Table>(table: T, owners: &'static [ShortId]) {
     let pool = pool(table);
     let membership = thread::spawn(move || pool.reassign(owners));
     let workers = [0, 1].map(|seat| thread::spawn(move || pool.work(seat)));
-    [0, 1].into_iter().for_each(|task| pool.pick(task, task as Seat));
+    [0, 1].into_iter().for_each(|task| pool.pick(task, task as ShortId));
     membership.join().unwrap();
     (0..2).for_each(|seat| pool.send(seat, Post::Last));
     workers.into_iter().for_each(|worker| worker.join().unwrap());
@@ -305,7 +305,7 @@ fn picking_at_once<T: Table>(table: T) {
     assert!([0, 1].into_iter().any(|seat| pool.table.is_idle_at(seat)), "it is not settled");
 }
 
-/// Seat 0 runs a task, while this thread gives the partition away from under it and waits until it
+/// ShortId 0 runs a task, while this thread gives the partition away from under it and waits until it
 /// may let that worker go.
 fn leaving<T: Table>(table: T) {
     let pool = pool(table);

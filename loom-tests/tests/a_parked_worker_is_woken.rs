@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
-use raddle_core::sync::channel::{self, Receiver, Sender};
 use raddle_core::{Recorder, Worker};
 use raddle_loom_tests::{assert_settled, completed, explore, fails_with, next, put_in, worker};
 use raddle_runtime::mailbox::{Inbox, Lane, Mailbox, Overflow};
+use raddle_sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+use raddle_sync::channel::{self, Receiver, Sender};
 
 /// The task of a dispatcher, which is its number.
 type Task = usize;
@@ -56,7 +56,7 @@ impl<const NORMAL: bool> Post for Shipped<NORMAL> {
     }
     fn check(&self) {
         assert_settled(&[&self.worker], DISPATCHERS);
-        assert!(!self.worker.stats().is_sleeping(), "asleep while it runs");
+        assert!(!self.worker.stats().is_parked(), "asleep while it runs");
     }
 }
 
@@ -84,7 +84,7 @@ impl<const BUG: u8> Twin<BUG> {
             && self.sleeping.compare_exchange(true, false, Relaxed, Relaxed).is_ok()
     }
 
-    fn fall_asleep(&self, ended: u64) -> bool {
+    fn try_park(&self, ended: u64) -> bool {
         self.sleeping.store(true, Relaxed);
         let admitted = match BUG {
             // Planted: the load may read an old value while its dispatcher reads the old flag.
@@ -131,7 +131,7 @@ impl<const BUG: u8> Post for Twin<BUG> {
                 *ended += 1;
                 return task;
             }
-            if self.fall_asleep(*ended) {
+            if self.try_park(*ended) {
                 self.token.1.recv().unwrap();
                 self.must_wake();
             } else {

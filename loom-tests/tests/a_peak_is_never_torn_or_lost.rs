@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use loom::thread;
 use raddle_core::PeakLatency;
-use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle_loom_tests::{explore, fails_with};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 trait Peak: Send + Sync + 'static {
     fn new() -> Self;

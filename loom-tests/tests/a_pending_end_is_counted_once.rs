@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_core::{Completion, Recorder, Reservation, Roster, Worker};
+use raddle_loom_tests::{completed, explore, fails_with, roster};
+use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
-use raddle_core::{Finished, Recorder, Reservation, Roster, Worker};
-use raddle_loom_tests::{completed, explore, fails_with, roster};
 
 /// The account of one worker, whose thread keeps ends pending.
 trait Account: Sized + Send + Sync + 'static {
@@ -27,7 +27,7 @@ trait Account: Sized + Send + Sync + 'static {
     fn withdraw(&self);
     /// Ends a task at this time: kept pending within [`DELAY`] of one that was published.
     fn end(recorder: &mut Self::Recorder, at: u64);
-    fn rest(recorder: &mut Self::Recorder);
+    fn mark_idle(recorder: &mut Self::Recorder);
     /// In flight as a report reads it.
     fn reported(&self) -> u64;
     /// The same as a selection reads it, which does not stop at 0.
@@ -48,7 +48,7 @@ const LATER: u64 = FIRST + DELAY;
 
 /// The only worker of a roster.
 fn only(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
+    &roster.members()[0].worker
 }
 
 impl Account for Roster {
@@ -66,13 +66,13 @@ impl Account for Roster {
         let _ = Reservation::take(only(self), 0, None).unwrap().hand_over();
     }
     fn withdraw(&self) {
-        only(self).give_up();
+        only(self).withdraw();
     }
     fn end(recorder: &mut Recorder, at: u64) {
-        recorder.end(&Finished { at, ..completed() });
+        recorder.end(&Completion { at, ..completed() });
     }
-    fn rest(recorder: &mut Recorder) {
-        recorder.rest(LATER);
+    fn mark_idle(recorder: &mut Recorder) {
+        recorder.mark_idle(LATER);
     }
     fn reported(&self) -> u64 {
         only(self).stats().in_flight()
@@ -235,7 +235,7 @@ impl<const BUG: u8> Account for Twin<BUG> {
         let ordering = unless(BUG == KEEPS_RELAXED, Release);
         twin.kept.store(before + recorder.pending, ordering);
     }
-    fn rest(recorder: &mut TwinRecorder<BUG>) {
+    fn mark_idle(recorder: &mut TwinRecorder<BUG>) {
         if BUG != RESTS_UNPUBLISHED && BUG != RESTS_BEFORE_PUBLISHING {
             recorder.publish(0);
         }
@@ -304,7 +304,7 @@ fn a_held_task_is_always_counted<A: Account>(read: Read<A>) {
     reader.join().unwrap();
     assert_eq!((account.reported(), account.selectable()), (1, 1));
     A::end(&mut recorder, LATER + 1);
-    A::rest(&mut recorder);
+    A::mark_idle(&mut recorder);
     assert_eq!((account.reported(), account.selectable()), (0, 0), "in flight at the end");
     assert_eq!(account.completed(), 4);
 }
@@ -325,7 +325,7 @@ fn who_reads_nothing_sees_what_led_there<A: Account>(read: Read<A>) {
     });
     A::end(&mut recorder, FIRST);
     A::end(&mut recorder, SOON);
-    A::rest(&mut recorder);
+    A::mark_idle(&mut recorder);
     reader.join().unwrap();
     assert_eq!((account.reported(), account.selectable()), (0, 0), "in flight at the end");
 }
@@ -349,7 +349,7 @@ fn who_rests_is_found<A: Account>(callers: usize, withdraws: bool) {
     }
     A::end(&mut recorder, FIRST);
     A::end(&mut recorder, SOON);
-    A::rest(&mut recorder);
+    A::mark_idle(&mut recorder);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert!(account.find(), "idle and not found");
     assert_eq!((account.reported(), account.selectable()), (0, 0), "in flight at the end");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::{Finished, Outcome};
+use raddle_core::{Completion, Outcome};
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, give, mailbox, next, worker,
 };
@@ -70,7 +70,7 @@ fn model(restart: Restart) {
             recorder.end(&completed());
             continue;
         }
-        recorder.end(&Finished::new(Outcome::Panicked));
+        recorder.end(&Completion::new(Outcome::Panicked));
         recorder.publish();
         if !restart(&mut inbox) {
             break;

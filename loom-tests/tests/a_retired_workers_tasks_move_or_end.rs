@@ -20,14 +20,14 @@ type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
 fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     let moved = give(to, task);
     if moved {
-        from.worker().give_up();
+        from.worker().withdraw();
     }
     moved
 }
 
 fn gives_up_then_puts(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     // Planted: between the two, the task is in flight nowhere.
-    from.worker().give_up();
+    from.worker().withdraw();
     give(to, task)
 }
 
@@ -52,7 +52,7 @@ const TASKS: usize = 1;
 /// thread runs the sibling.
 fn model(relocate: Move, closing: Closing) {
     let roster = roster(2);
-    let [retiring, sibling] = [0, 1].map(|position| Arc::clone(&roster.workers()[position].worker));
+    let [retiring, sibling] = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
     let [mut recorder, mut other] = [&retiring, &sibling].map(|worker| worker.recorder().unwrap());
     let (from, _inbox) = mailbox(&retiring, TASKS + 1);
     let (to, mut inbox) = mailbox(&sibling, 1);

@@ -7,15 +7,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use raddle_core::sync::cell::UnsafeCell;
-use raddle_core::sync::channel::{self, Receiver};
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, worker};
 use raddle_runtime::models::{Lease, Stay};
+use raddle_sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use raddle_sync::cell::UnsafeCell;
+use raddle_sync::channel::{self, Receiver};
 
 /// What says which thread is the worker.
 trait Tenancy: Send + Sync + 'static {
@@ -171,9 +171,9 @@ impl<T: Tenancy> Pool<T> {
         self.hung[0].store(slot.into(), Relaxed);
         let mut recorder = self.worker.replace_recorder();
         self.statistics.with_mut(|_| ());
-        recorder.rest(NOW);
+        recorder.mark_idle(NOW);
         self.ledger[0].fetch_add(1, Relaxed);
-        self.worker.give_up();
+        self.worker.withdraw();
         self.run(&T::new(), recorder);
     }
 }

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
-    AtomicBool, AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
 use raddle_core::{Clock, Health, Roster, TaskProfile, Tracking, WorkerSpec};
 use raddle_loom_tests::{explore, fails_with};
 use raddle_strategies::{Strategy, WeightedRoundRobin};
+use raddle_sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 trait Rotation: Send + Sync + 'static {
     /// Works out a schedule.
@@ -54,7 +54,7 @@ impl Real {
     fn first_schedule() -> Self {
         let old = workers();
         // The same workers in another version, for which there is no schedule yet.
-        let new = old.with_health(old.workers()[0].worker.id(), Health::Active).unwrap();
+        let new = old.with_health(old.members()[0].worker.id(), Health::Active).unwrap();
         Self::after(4, &old, new.clone(), new)
     }
 

@@ -27,7 +27,7 @@ fn count_one_more(thief: &Recorder) {
 
 fn gives_up_first(thief: &mut Recorder, victim: &Worker) {
     // Planted: between the two, the task is in flight nowhere.
-    victim.give_up();
+    victim.withdraw();
     count_one_more(thief);
 }
 
@@ -46,7 +46,7 @@ const TASKS: usize = 2;
 /// third steals one.
 fn model(adopt: Adopt) {
     let roster = roster(2);
-    let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.workers()[position].worker));
+    let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
     let [mut recorder, mut stealing] = [&victim, &thief].map(|worker| worker.recorder().unwrap());
     let (mailbox, mut inbox) = mailbox(&victim, TASKS);
     for task in 0..TASKS {

@@ -14,15 +14,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
-    AtomicBool, AtomicU32,
-    Ordering::{AcqRel, Acquire, Release},
-};
-use raddle_core::sync::cell::UnsafeCell;
-use raddle_core::sync::lock::Mutex;
 use raddle_loom_tests::{explore, fails_with};
 use raddle_runtime::models::{Asker, Hedged, ReplySender, slot};
 use raddle_runtime::{AskError, Reply, ReplyFuture};
+use raddle_sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Acquire, Release},
+};
+use raddle_sync::cell::UnsafeCell;
+use raddle_sync::lock::Mutex;
 
 /// An answer that counts how often it is dropped.
 struct Answer(Arc<Count>);
@@ -46,7 +46,7 @@ fn waits(reply: Reply<Answer, ()>) -> Result {
 }
 
 fn waits_again(mut reply: Reply<Answer, ()>) -> Result {
-    match reply.wait_for(Duration::ZERO) {
+    match reply.wait_timeout(Duration::ZERO) {
         Err(AskError::TimedOut) => reply.wait(),
         answer => answer,
     }
@@ -271,7 +271,7 @@ impl Withdrawing for TellsFirst {
     fn withdraw((mut reply, told): Self::Reply) -> Option<Answer> {
         told.store(true, Release);
         // Planted: an answer may come in between, of a task that was taken for unwanted.
-        reply.try_take().and_then(Result::ok)
+        reply.try_recv().and_then(Result::ok)
     }
 }
 

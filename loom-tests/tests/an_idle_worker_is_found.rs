@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_core::{Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
+use raddle_loom_tests::{completed, explore, fails_with, roster};
+use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use raddle_core::{Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
-use raddle_loom_tests::{completed, explore, fails_with, roster};
 
 /// One worker, by what its idle bit has to do with.
 trait Idle: Sized + Send + Sync + 'static {
@@ -35,7 +35,7 @@ trait Idle: Sized + Send + Sync + 'static {
 
 /// The only worker of a roster.
 fn only(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
+    &roster.members()[0].worker
 }
 
 impl Idle for Roster {
@@ -55,7 +55,7 @@ impl Idle for Roster {
         // Left in flight, as by a hand-over.
         let _ = place.detach();
         recorder.end(&completed());
-        recorder.rest(7);
+        recorder.mark_idle(7);
     }
     fn finish(place: Self::Place) {
         place.finish(Outcome::Completed, Duration::ZERO);

@@ -41,7 +41,7 @@ fn by_hand(
 }
 
 fn gives_up(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
-    by_hand(mailbox, task, shed, |mailbox| mailbox.worker().give_up())
+    by_hand(mailbox, task, shed, |mailbox| mailbox.worker().withdraw())
 }
 
 fn does_not_give_up(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
@@ -52,8 +52,8 @@ fn does_not_give_up(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -
 fn gives_up_twice(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
     // Planted: another task is in flight no more.
     by_hand(mailbox, task, shed, |mailbox| {
-        mailbox.worker().give_up();
-        mailbox.worker().give_up();
+        mailbox.worker().withdraw();
+        mailbox.worker().withdraw();
     })
 }
 

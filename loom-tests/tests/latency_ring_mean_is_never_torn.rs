@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::LatencyRing;
-use raddle_core::sync::atomic::{
+use raddle_loom_tests::{explore, fails_with};
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use raddle_loom_tests::{explore, fails_with};
 
 trait Ring: Send + Sync + 'static {
     fn new(window: usize) -> Self;

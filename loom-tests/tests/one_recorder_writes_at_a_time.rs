@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_core::{Completion, Outcome, Recorder, Reservation, Worker};
+use raddle_loom_tests::{explore, fails_with, worker};
+use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
-use raddle_core::{Finished, Outcome, Recorder, Reservation, Worker};
-use raddle_loom_tests::{explore, fails_with, worker};
 
 /// A worker that has been given two tasks.
 trait Recorded: Send + Sync + 'static {
@@ -31,7 +31,7 @@ impl Recorded for Worker {
     }
     fn end(recorder: &mut Recorder) {
         let outcome = Outcome::Completed;
-        recorder.end(&Finished::new(outcome));
+        recorder.end(&Completion::new(outcome));
     }
     fn in_flight(&self) -> u64 {
         self.stats().in_flight()

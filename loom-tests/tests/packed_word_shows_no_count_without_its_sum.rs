@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::LatencyRing;
-use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle_loom_tests::{explore, fails_with};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 trait Window: Send + Sync + 'static {
     /// A window of two latencies.

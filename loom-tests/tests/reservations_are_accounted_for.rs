@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::Roster;
-use raddle_core::sync::atomic::{
+use raddle_loom_tests::{Account, explore, fails_with, roster};
+use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
-use raddle_loom_tests::{Account, explore, fails_with, roster};
 
 fn real() -> Arc<Roster> {
     Arc::new(roster(1))

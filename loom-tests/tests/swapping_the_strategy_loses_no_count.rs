@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::sync::Snapshot;
-use raddle_core::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
 use raddle_core::{
-    Finished, Health, Outcome, RecordError, Reservation, Roster, TaskProfile, WorkerSpec,
+    Completion, Health, Outcome, RecordError, Reservation, Roster, TaskProfile, WorkerSpec,
 };
 use raddle_loom_tests::{explore, fails_with, roster};
 use raddle_strategies::{LeastLoaded, RoundRobin, Strategy, reserve};
+use raddle_sync::Snapshot;
+use raddle_sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// A pool whose strategy can be swapped.
 trait Pool: Send + Sync + 'static {
@@ -52,7 +52,7 @@ impl Pool for RealPool {
         self.strategy.store(Arc::new(Box::new(RoundRobin::new())));
     }
     fn counts(&self) -> (u64, u64) {
-        let stats = self.roster.workers().iter().map(|member| member.worker.stats());
+        let stats = self.roster.members().iter().map(|member| member.worker.stats());
         stats.fold((0, 0), |(in_flight, completed), stats| {
             (in_flight + stats.in_flight(), completed + stats.counts().completed)
         })
@@ -115,7 +115,7 @@ type Change = fn(&Roster) -> Roster;
 
 /// The first worker drains and one is added.
 fn changed(roster: &Roster) -> Roster {
-    let first = roster.workers()[0].worker.id();
+    let first = roster.members()[0].worker.id();
     let draining = roster.with_health(first, Health::Draining).unwrap();
     draining.with_workers(&[WorkerSpec::new("added")]).unwrap()
 }
@@ -142,17 +142,17 @@ fn a_task_while_the_roster_is_swapped(change: Change) {
         let (roster, task) = (rosters.load(), TaskProfile::default());
         reserve(&LeastLoaded::new(), &task, &roster).unwrap().detach()
     };
-    let end = Finished::new(Outcome::Completed);
+    let end = Completion::new(Outcome::Completed);
     let recorded: Result<(), RecordError> = rosters.load().record(selected, &end);
     assert_eq!(recorded, Ok(()), "the task was lost with the old roster");
     operator.join().unwrap();
     let roster = rosters.load();
-    let workers = roster.workers().iter().map(|member| &member.worker);
+    let workers = roster.members().iter().map(|member| &member.worker);
     let (in_flight, completed) = workers.fold((0, 0), |(in_flight, completed), worker| {
         let stats = worker.stats();
         (in_flight + stats.in_flight(), completed + stats.counts().completed)
     });
-    assert_eq!(roster.workers().len(), 2);
+    assert_eq!(roster.members().len(), 2);
     assert_eq!((in_flight, completed), (0, 1), "the task was lost with the old roster");
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::sync::atomic::{
+use raddle_core::{Completion, Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
+use raddle_loom_tests::{explore, fails_with, roster};
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{self, Acquire, Relaxed, Release},
 };
-use raddle_core::{Finished, Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
-use raddle_loom_tests::{explore, fails_with, roster};
 
 /// The account of one worker, whose own thread ends one kind of its tasks.
 trait Account: Send + Sync + 'static {
@@ -20,13 +20,13 @@ trait Account: Send + Sync + 'static {
     /// The right to start and end tasks.
     type Thread: 'static;
 
-    fn reserve(self: &Arc<Self>, size: u64) -> Self::Place;
+    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Place;
     fn finish(place: Self::Place);
     fn hand_over(place: Self::Place);
     fn thread(self: &Arc<Self>) -> Self::Thread;
     /// Starts a handed over task of this size.
-    fn start(thread: &mut Self::Thread, now: u64, size: u64);
-    fn end(thread: &mut Self::Thread, size: u64);
+    fn start(thread: &mut Self::Thread, now: u64, expected_duration: u64);
+    fn end(thread: &mut Self::Thread, expected_duration: u64);
     fn in_flight(&self) -> u64;
     /// The sizes in flight.
     fn work(&self) -> i64;
@@ -35,7 +35,7 @@ trait Account: Send + Sync + 'static {
 }
 
 fn only(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
+    &roster.members()[0].worker
 }
 
 /// The account of a roster's only worker.
@@ -43,8 +43,8 @@ impl Account for Roster {
     type Place = OwnedReservation;
     type Thread = Recorder;
 
-    fn reserve(self: &Arc<Self>, size: u64) -> Self::Place {
-        Reservation::take(only(self), 0, None).unwrap().sized(size).into_owned()
+    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Place {
+        Reservation::take(only(self), 0, None).unwrap().expecting(expected_duration).into_owned()
     }
     fn finish(place: Self::Place) {
         place.finish(Outcome::Completed, Duration::ZERO);
@@ -56,12 +56,12 @@ impl Account for Roster {
     fn thread(self: &Arc<Self>) -> Recorder {
         only(self).recorder().unwrap()
     }
-    fn start(thread: &mut Recorder, now: u64, size: u64) {
+    fn start(thread: &mut Recorder, now: u64, expected_duration: u64) {
         thread.start(now);
-        thread.run(size);
+        thread.run(expected_duration);
     }
-    fn end(thread: &mut Recorder, size: u64) {
-        thread.end(&Finished { size, ..Finished::new(Outcome::Completed) });
+    fn end(thread: &mut Recorder, expected_duration: u64) {
+        thread.end(&Completion { expected_duration, ..Completion::new(Outcome::Completed) });
     }
     fn in_flight(&self) -> u64 {
         only(self).stats().in_flight()
@@ -126,10 +126,10 @@ impl Twin {
         if self.bug == bug { Relaxed } else { ordering }
     }
 
-    fn end_one(&self, size: u64) {
+    fn end_one(&self, expected_duration: u64) {
         let work = || {
             // Planted: RelaxedEnd.
-            self.work_ended.fetch_add(size, self.unless(Bug::RelaxedEnd, Release));
+            self.work_ended.fetch_add(expected_duration, self.unless(Bug::RelaxedEnd, Release));
         };
         // Planted: EndFirst.
         if self.bug != Bug::EndFirst {
@@ -163,10 +163,10 @@ impl Account for Twin {
     type Place = Place;
     type Thread = Arc<Twin>;
 
-    fn reserve(self: &Arc<Self>, size: u64) -> Place {
+    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Place {
         self.admitted.fetch_add(1, Relaxed);
-        self.work_admitted.fetch_add(size, Relaxed);
-        Place(Some(Arc::clone(self)), size)
+        self.work_admitted.fetch_add(expected_duration, Relaxed);
+        Place(Some(Arc::clone(self)), expected_duration)
     }
     fn finish(mut place: Place) {
         place.0.take().unwrap().end_one(place.1);
@@ -177,17 +177,17 @@ impl Account for Twin {
     fn thread(self: &Arc<Self>) -> Arc<Twin> {
         Arc::clone(self)
     }
-    fn start(twin: &mut Arc<Twin>, now: u64, size: u64) {
+    fn start(twin: &mut Arc<Twin>, now: u64, expected_duration: u64) {
         twin.since.store(now, Relaxed);
         // Planted: RelaxedRun.
-        twin.running.store(size, twin.unless(Bug::RelaxedRun, Release));
+        twin.running.store(expected_duration, twin.unless(Bug::RelaxedRun, Release));
     }
-    fn end(twin: &mut Arc<Twin>, size: u64) {
+    fn end(twin: &mut Arc<Twin>, expected_duration: u64) {
         // Planted: RunsOn.
         if twin.bug != Bug::RunsOn {
             twin.running.store(0, Relaxed);
         }
-        twin.end_one(size);
+        twin.end_one(expected_duration);
         twin.running.store(0, Relaxed);
     }
     fn in_flight(&self) -> u64 {
@@ -278,8 +278,8 @@ fn what_is_left_is_never_too_little<A: Account>(account: Arc<A>) {
 /// A task's size becomes another worker's, while that is watched.
 fn a_size_that_moves_is_always_counted(moves: fn(&mut Recorder, &Worker)) {
     let roster = roster(2);
-    let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.workers()[position].worker));
-    let _ = Reservation::take(&victim, 0, None).unwrap().sized(SIZE).hand_over();
+    let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
+    let _ = Reservation::take(&victim, 0, None).unwrap().expecting(SIZE).hand_over();
     let mut recorder = thief.recorder().unwrap();
     let watching = thread::spawn({
         let (victim, thief) = (Arc::clone(&victim), Arc::clone(&thief));
@@ -299,25 +299,27 @@ const SIZE: u64 = 10;
 
 #[test]
 fn sizes_that_move_are_counted() {
-    explore("a size that moves is always counted", 3, || {
+    explore("a expected_duration that moves is always counted", 3, || {
         a_size_that_moves_is_always_counted(|thief, victim| thief.adopt_work(victim, SIZE));
     });
 }
 
 #[test]
 fn giving_a_size_up_before_it_is_adopted() {
-    fails_with("gives a size up first", 2, "0 in flight at the two", || {
+    fails_with("gives a expected_duration up first", 2, "0 in flight at the two", || {
         a_size_that_moves_is_always_counted(|thief, victim| {
             // Planted: between the two, the size is nobody's. It is added by a place that is left.
-            victim.give_up_work(SIZE);
-            let _ = Reservation::take(thief.worker(), 0, None).unwrap().sized(SIZE).hand_over();
+            victim.withdraw_work_of(SIZE);
+            let _ = Reservation::take(thief.worker(), 0, None).unwrap().expecting(SIZE).hand_over();
         });
     });
 }
 
 #[test]
 fn held_sizes_are_counted() {
-    explore("a held size is always counted", 3, || a_held_size_is_always_counted(real()));
+    explore("a held expected_duration is always counted", 3, || {
+        a_held_size_is_always_counted(real())
+    });
 }
 
 #[test]
@@ -329,7 +331,7 @@ fn reading_admitted_sizes_first_loses_a_held_one() {
 #[test]
 fn a_relaxed_end_hides_its_admitted_size() {
     let model = || a_held_size_is_always_counted(Twin::with(Bug::RelaxedEnd));
-    fails_with("relaxed end of a size", 2, "in flight while 10 is held", model);
+    fails_with("relaxed end of a expected_duration", 2, "in flight while 10 is held", model);
 }
 
 #[test]
@@ -340,13 +342,13 @@ fn idleness_shows_no_work() {
 #[test]
 fn a_place_given_back_before_its_size_leaves_work() {
     let model = || who_sees_no_task_sees_no_work(Twin::with(Bug::PlaceFirst));
-    fails_with("place before size", 2, "work without a task", model);
+    fails_with("place before expected_duration", 2, "work without a task", model);
 }
 
 #[test]
 fn an_end_before_its_size_leaves_work() {
     let model = || who_sees_no_task_sees_no_work(Twin::with(Bug::EndFirst));
-    fails_with("end before size", 2, "work without a task", model);
+    fails_with("end before expected_duration", 2, "work without a task", model);
 }
 
 #[test]
@@ -357,7 +359,7 @@ fn what_is_left_of_the_running_task_is_of_that_task() {
 #[test]
 fn a_size_without_its_start_is_taken_for_done() {
     let model = || what_is_left_is_never_too_little(Twin::with(Bug::RelaxedRun));
-    fails_with("size without its start", 3, "ahead", model);
+    fails_with("expected_duration without its start", 3, "ahead", model);
 }
 
 #[test]

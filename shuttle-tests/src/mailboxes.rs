@@ -9,10 +9,10 @@ pub type Task = usize;
 /// A mailbox for each worker.
 pub fn mailboxes(roster: &Roster, capacity: usize) -> Arc<Vec<Mailbox<Task>>> {
     let of = |worker: &Arc<Worker>| mailbox::bounded(Arc::clone(worker), capacity);
-    Arc::new(roster.workers().iter().map(|member| of(&member.worker)).collect())
+    Arc::new(roster.members().iter().map(|member| of(&member.worker)).collect())
 }
 
 /// The workers of a roster.
 pub fn workers(roster: &Roster) -> Vec<&Worker> {
-    roster.workers().iter().map(|member| &*member.worker).collect()
+    roster.members().iter().map(|member| &*member.worker).collect()
 }

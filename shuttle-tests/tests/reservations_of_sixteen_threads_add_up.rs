@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use raddle_core::Roster;
-use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use raddle_loom_tests::{Account, roster};
 use raddle_shuttle_tests::{explore, fails_with};
+use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use shuttle::thread;
 
 const THREADS: usize = 16;

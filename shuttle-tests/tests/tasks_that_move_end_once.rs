@@ -28,8 +28,8 @@ fn adopts(thief: &mut Recorder, victim: &Worker) {
 
 fn gives_up_first(thief: &mut Recorder, victim: &Worker) {
     // Planted: between the two, the task is in flight nowhere.
-    victim.give_up();
-    thief.adopt(&roster(1).workers()[0].worker);
+    victim.withdraw();
+    thief.adopt(&roster(1).members()[0].worker);
 }
 
 fn does_not_adopt(_: &mut Recorder, _: &Worker) {
@@ -42,14 +42,14 @@ type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
 fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     let moved = give(to, task);
     if moved {
-        from.worker().give_up();
+        from.worker().withdraw();
     }
     moved
 }
 
 fn gives_up_then_puts(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     // Planted: between the two, the task is in flight nowhere.
-    from.worker().give_up();
+    from.worker().withdraw();
     give(to, task)
 }
 

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::core::sync::atomic::Ordering::Relaxed;
 use raddle::prelude::*;
 use raddle::runtime::StartError;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::fate::Kind;
 use crate::findings::Wrong;
@@ -116,10 +116,10 @@ impl Faulty {
     fn sabotage(&self, cx: &Context<'_>) {
         let saboteur = &self.records.saboteur;
         if saboteur.strikes(Sabotage::Unbalance) {
-            cx.worker().give_up();
+            cx.worker().withdraw();
         }
         if saboteur.strikes(Sabotage::Unweigh) {
-            cx.worker().give_up_work(1);
+            cx.worker().withdraw_work_of(1);
         }
         if saboteur.strikes(Sabotage::Panic) {
             panic!("without a plan");

@@ -40,8 +40,8 @@ impl Asked {
     }
 
     /// Waits so long at the most; without an answer by then it is still to come.
-    pub fn wait_for(mut self, time: Duration) -> Option<Self> {
-        match self.reply.wait_for(time) {
+    pub fn wait_timeout(mut self, time: Duration) -> Option<Self> {
+        match self.reply.wait_timeout(time) {
             Err(AskError::TimedOut) => {
                 self.records.tally.count(Deed::TimedOut);
                 Some(self)
@@ -56,7 +56,7 @@ impl Asked {
     /// Takes the answer if it is there.
     pub fn poll(mut self) -> Option<Self> {
         self.records.tally.count(Deed::Polled);
-        let Some(end) = self.reply.try_take() else { return Some(self) };
+        let Some(end) = self.reply.try_recv() else { return Some(self) };
         note(&self.records, self.id, end);
         None
     }

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle::prelude::*;
 use raddle::runtime::{EventKind, Events, MembershipError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::actor::Faulty;
 use crate::findings::Wrong;
@@ -107,7 +107,7 @@ pub fn watch(records: &Records, pool: &Pool<Faulty>, stop: &AtomicBool) {
 /// Counts the events until the pool is gone, or all is over.
 pub fn listen(records: &Records, mut events: Events, over: &AtomicBool) {
     loop {
-        let Some(event) = events.next_within(Duration::from_millis(10)) else {
+        let Some(event) = events.recv_timeout(Duration::from_millis(10)) else {
             if over.load(Relaxed) {
                 return;
             }

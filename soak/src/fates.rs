@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use raddle::core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::fate::Fate;
 

@@ -1,4 +1,4 @@
-use raddle::core::sync::atomic::{
+use std::sync::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire},
 };

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use raddle::core::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::Relaxed;
 
 use args::Arguments;
 use findings::{Findings, Wrong};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use raddle::core::Worker;
-use raddle::core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::fate::{Fate, Kind, Step};
 use crate::findings::Wrong;
@@ -55,7 +55,7 @@ impl Message {
     /// Notes that a worker runs it.
     pub fn run_at(&self, worker: &Worker) {
         let records = &self.records;
-        records.fates.run_at(self.id, worker.id().seat());
+        records.fates.run_at(self.id, worker.id().short_id());
         let bit = Step::Run.bit(self.copy);
         records.mark_once(self.id, bit, Wrong::RunTwice);
         if records.saboteur.strikes(Sabotage::RunTwice) {

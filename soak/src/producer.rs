@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use raddle::core::Priority;
-use raddle::core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle::prelude::*;
-use raddle::runtime::{AskResult, Hedge, Task, TimerHandle};
+use raddle::runtime::{AskResult, Hedge, TaskBuilder, TimerHandle};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::actor::Faulty;
 use crate::asks::Asked;
@@ -27,7 +27,7 @@ pub struct Producer {
     records: Arc<Records>,
     number: usize,
     pool: Pool<Faulty>,
-    handle: Handle<Faulty>,
+    handle: LocalPool<Faulty>,
     rng: Rng,
     strategies: Vec<Box<dyn Strategy>>,
     special: Option<Capability>,
@@ -84,7 +84,7 @@ impl Producer {
             records: Arc::clone(records),
             number,
             pool: pool.clone(),
-            handle: pool.handle(),
+            handle: pool.local(),
             rng: Rng::with_seed(records.plan.seed ^ (number as u64 + 1) << 40),
             strategies: StrategyName::ALL.iter().map(|name| name.build()).collect(),
             special: Capability::intern(SPECIAL).ok(),
@@ -219,17 +219,17 @@ impl Producer {
         let id = message.id;
         let (by_handle, delay) = (self.rng.bool(), Duration::from_micros(self.rng.u64(..2_000)));
         let quantile = self.chance(4);
-        let mut task: Task<'_, Faulty> =
+        let mut task: TaskBuilder<'_, Faulty> =
             if by_handle { self.handle.task(message) } else { self.pool.task(message) };
         // Half of them have a size, and no two tasks in a row the same.
         if id.is_multiple_of(2) {
-            task = task.size(Duration::from_micros(1 + id % 1_000));
+            task = task.expected_duration(Duration::from_micros(1 + id % 1_000));
         }
         if let Some(key) = shape.key {
             task = task.key(key.index);
         }
         if let Some(deadline) = shape.deadline {
-            task = task.deadline(deadline);
+            task = task.timeout(deadline);
         }
         if let Some(priority) = shape.priority {
             task = task.priority(priority);
@@ -304,7 +304,7 @@ impl Producer {
             4..8 => asked.block_on(),
             8..14 => {
                 let time = Duration::from_micros(self.rng.u64(..2_000));
-                let Some(asked) = asked.wait_for(time) else { return };
+                let Some(asked) = asked.wait_timeout(time) else { return };
                 if self.rng.bool() { asked.let_go() } else { self.asked.push_back(asked) }
             }
             14..20 => asked.let_go(),

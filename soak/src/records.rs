@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use raddle::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::fate::{Mark, Step, Told};
 use crate::fates::Fates;

@@ -4,9 +4,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle::prelude::*;
 use raddle::runtime::TimerHandle;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::actor::Faulty;
 use crate::chaos;

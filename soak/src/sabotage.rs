@@ -1,7 +1,7 @@
 use clap::ValueEnum;
-use raddle::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle::core::{Candidates, Roster, TaskProfile};
 use raddle::prelude::Strategy;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// What is broken on purpose: one for each kind of check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,6 @@
 //! How often each thing was done to the pools: what did not occur was not tested.
 
-use raddle::core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 macro_rules! deeds {
     ($($deed:ident $name:literal,)*) => {

@@ -68,7 +68,7 @@ pub fn pool(workers: usize) -> Pool<Runs> {
 /// Never: the roster is a valid one.
 pub fn worker() -> Arc<Worker> {
     let roster = Roster::builder().worker(WorkerSpec::new("w")).build().expect("a valid roster");
-    Arc::clone(&roster.workers()[0].worker)
+    Arc::clone(&roster.members()[0].worker)
 }
 
 /// A number, and work that adds one to it.

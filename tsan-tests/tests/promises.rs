@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use raddle::core::{Finished, Reservation};
+use raddle::core::{Completion, Reservation};
 use raddle::prelude::*;
 use raddle_tsan_tests::{Plain, adding, pool, worker};
 
@@ -80,7 +80,7 @@ fn who_sees_nothing_in_flight_follows_the_ends_of_a_recorder() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 plain.add();
-                recorder.end(&Finished::new(Outcome::Completed));
+                recorder.end(&Completion::new(Outcome::Completed));
             });
             while worker.stats().in_flight() > 0 {
                 thread::yield_now();

@@ -154,7 +154,16 @@ fn lint(shell: &Shell) -> xshell::Result<()> {
         .run()?;
     // Only in a loom build are the facade's atomics other types than those of std.
     let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
-    let packages = ["-p", "raddle-core", "-p", "raddle-strategies", "-p", "raddle-runtime"];
+    let packages = [
+        "-p",
+        "raddle-sync",
+        "-p",
+        "raddle-core",
+        "-p",
+        "raddle-strategies",
+        "-p",
+        "raddle-runtime",
+    ];
     with_loom(cmd!(shell, "cargo clippy --lib {packages...} -- {facade...}")).run()?;
     with_loom(cmd!(shell, "cargo clippy -p raddle-loom-tests --all-targets -- --deny warnings"))
         .run()?;

@@ -16,7 +16,7 @@ pub(crate) fn by_key(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize) {
     let task = TaskProfile::default().key(7);
     let home = balancer.select(&task, &roster).map_or(0, |reservation| reservation.position());
     let take = |position: usize, times: usize| {
-        let worker = &roster.workers()[position].worker;
+        let worker = &roster.members()[position].worker;
         (0..times).filter_map(|_| Reservation::take(worker, position, None)).collect::<Vec<_>>()
     };
     let others = (0..workers).filter(|position| *position != home);

@@ -46,7 +46,7 @@ fn base(criterion: &mut Criterion) {
     let task = TaskProfile::default();
     let mut group = criterion.benchmark_group("select/base");
     group.bench_function("noop", |bencher| bencher.iter(|| black_box(&task)));
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     group.bench_function("reservation", |bencher| {
         bencher.iter(|| drop(black_box(Reservation::take(black_box(worker), 0, None))));
     });
@@ -72,11 +72,11 @@ fn each(mut measure: impl FnMut(&Balancer, &Roster)) {
 
 /// Lets each worker have two tasks with sizes, and run the first.
 fn give_sizes(roster: &Roster) {
-    for (position, member) in roster.workers().iter().enumerate() {
+    for (position, member) in roster.members().iter().enumerate() {
         let size = 1_000_000 + position as u64;
         for _ in 0..2 {
             let place = Reservation::take(&member.worker, position, None);
-            let _ = place.map(|place| place.sized(size).hand_over());
+            let _ = place.map(|place| place.expecting(size).hand_over());
         }
         if let Some(mut recorder) = member.worker.recorder() {
             recorder.start(roster.clock().now());
@@ -94,13 +94,13 @@ fn select_once(balancer: &Balancer, task: &TaskProfile, roster: &Roster) -> Opti
 }
 
 fn select(group: &mut BenchmarkGroup<'_, WallTime>, balancer: &Balancer, roster: &Roster) {
-    let (name, workers) = (balancer.strategy().name(), roster.workers().len());
+    let (name, workers) = (balancer.strategy().name(), roster.members().len());
     let task = TaskProfile::default();
     group.bench_function(BenchmarkId::new(name, workers), |bencher| {
         bencher.iter(|| select_once(balancer, &task, roster));
     });
     if balancer.strategy().reads_age() {
-        let timed = task.given_at(roster.clock().now());
+        let timed = task.submitted_at(roster.clock().now());
         group.bench_function(BenchmarkId::new(format!("{name}/timed"), workers), |bencher| {
             bencher.iter(|| select_once(balancer, &timed, roster));
         });

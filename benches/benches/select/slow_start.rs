@@ -12,7 +12,7 @@ use raddle_strategies::{Balancer, Random, SlowStart};
 pub(crate) fn slow_start(criterion: &mut Criterion) {
     const HOUR: Duration = Duration::from_secs(3_600);
     let roster = warm_roster(16);
-    let given_at = TaskProfile::default().given_at(roster.clock().now());
+    let submitted_at = TaskProfile::default().submitted_at(roster.clock().now());
     let new = || SlowStart::new(Random::new()).ramp(HOUR);
     let mut group = criterion.benchmark_group("select/slow_start");
     for (name, balancer, task) in [
@@ -23,7 +23,7 @@ pub(crate) fn slow_start(criterion: &mut Criterion) {
             TaskProfile::default(),
         ),
         ("all_new", Balancer::new(new()), TaskProfile::default()),
-        ("all_new_time_told", Balancer::new(new()), given_at),
+        ("all_new_time_told", Balancer::new(new()), submitted_at),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use raddle_runtime::{Handle, Reply};
+use raddle_runtime::{LocalPool, Reply};
 
 use crate::TIMES;
 use crate::actor::{Held, Sum};
@@ -13,7 +13,7 @@ type Answer = Reply<u64, std::convert::Infallible>;
 /// The three in turn, and an asker that has to wait in none of them.
 pub(crate) fn all() {
     let held = Held::new();
-    let mut handle = held.pool.handle();
+    let mut handle = held.pool.local();
     let mut replies = Vec::with_capacity(TIMES);
     // The allocator is to have the slots at hand, as it has where tasks come and go.
     held.hold();
@@ -39,7 +39,7 @@ pub(crate) fn all() {
     held.close();
 }
 
-fn give(handle: &mut Handle<Sum>, replies: &mut Vec<Answer>) {
+fn give(handle: &mut LocalPool<Sum>, replies: &mut Vec<Answer>) {
     for _ in 0..TIMES {
         replies.push(handle.ask(black_box(7)).expect("there is room"));
     }

@@ -2,18 +2,22 @@
 
 use std::hint::black_box;
 
-use raddle_core::{Finished, Outcome, Reservation};
+use raddle_core::{Completion, Outcome, Reservation};
 
 use crate::marks::count;
 use crate::{TIMES, rosters};
 
-const END: Finished =
-    Finished { wait: 20_000, service: 1_000_000, at: 1 << 40, ..Finished::new(Outcome::Completed) };
+const END: Completion = Completion {
+    wait: 20_000,
+    service: 1_000_000,
+    at: 1 << 40,
+    ..Completion::new(Outcome::Completed)
+};
 
 /// By the worker's own thread, start and end.
 pub(crate) fn all() {
     let roster = rosters::warm(1);
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let mut recorder = worker.recorder().expect("nobody else has it");
     for (name, outcome) in [
         ("record/completed", Outcome::Completed),
@@ -24,7 +28,7 @@ pub(crate) fn all() {
             let place = Reservation::take(worker, 0, None).expect("nobody closes it");
             let _nobody_sleeps = place.hand_over();
         }
-        let end = Finished { outcome, ..END };
+        let end = Completion { outcome, ..END };
         count(name, || {
             recorder.start(black_box(7));
             recorder.end(black_box(&end));

@@ -12,7 +12,7 @@ pub(crate) fn warm(workers: usize) -> Roster {
         .workers(workers, WorkerSpec::general())
         .build()
         .expect("a roster of generalists has no mistakes");
-    for (position, member) in roster.workers().iter().enumerate() {
+    for (position, member) in roster.members().iter().enumerate() {
         for round in 0..20 {
             time.advance(Duration::from_micros(100));
             let took = Duration::from_micros(1_000 + (position * 7 + round) as u64);
@@ -26,11 +26,11 @@ pub(crate) fn warm(workers: usize) -> Roster {
 /// The same, each with two tasks that have sizes and the first of them running.
 pub(crate) fn with_work(workers: usize) -> Roster {
     let roster = warm(workers);
-    for (position, member) in roster.workers().iter().enumerate() {
+    for (position, member) in roster.members().iter().enumerate() {
         let size = 1_000_000 + position as u64;
         for _ in 0..2 {
             let place = Reservation::take(&member.worker, position, None);
-            let _nobody_sleeps = place.expect("nobody closes it").sized(size).hand_over();
+            let _nobody_sleeps = place.expect("nobody closes it").expecting(size).hand_over();
         }
         let mut recorder = member.worker.recorder().expect("nobody else has it");
         recorder.start(roster.clock().now());

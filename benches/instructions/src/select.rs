@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use raddle_core::sync::Snapshot;
 use raddle_core::{Clock, Reservation, Roster, TaskProfile};
 use raddle_strategies::{Balancer, RoundRobin, StrategyName, reserve};
+use raddle_sync::Snapshot;
 
 use crate::marks::count;
 use crate::rosters;
@@ -21,7 +21,7 @@ pub(crate) fn base() {
         black_box(clock.now());
     });
     let roster = rosters::warm(1);
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     count("reserve_release", || {
         let place = Reservation::take(black_box(worker), 0, None);
         black_box(place.map(|place| place.position()));
@@ -54,8 +54,8 @@ pub(crate) fn by_strategy() {
 fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
     let strategy = name.build();
     strategy.refresh(roster);
-    let task = task.given_at(roster.clock().now());
-    count(&format!("select/{name}/{}{suffix}", roster.workers().len()), || {
+    let task = task.submitted_at(roster.clock().now());
+    count(&format!("select/{name}/{}{suffix}", roster.members().len()), || {
         let selected = reserve(black_box(&*strategy), black_box(&task), black_box(roster));
         let _ = black_box(selected.map(|reservation| reservation.position()));
     });

@@ -10,7 +10,7 @@ use crate::marks::count;
 pub(crate) fn all() {
     let held = Held::new();
     held.hold();
-    let mut handle = held.pool.handle();
+    let mut handle = held.pool.local();
     count("tell/caller", || handle.tell(black_box(7)).expect("there is room"));
     held.release();
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use raddle::core::sync::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 /// Tells whether, and wakes when, the run is to stop. Nothing is ever sent: what wakes every
 /// holder for good is that the other end goes.

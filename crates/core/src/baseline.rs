@@ -1,6 +1,6 @@
 use crate::Capability;
 use crate::stats::history::{PLACES, place};
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What is normal in a pool: the moving mean of its successes, by capability and in all.
 ///

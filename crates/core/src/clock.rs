@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use raddle_sync::atomic::{AtomicU64, Ordering};
 
 /// Monotonic nanoseconds since the clock was made; never 0, which everywhere means "unknown".
 ///

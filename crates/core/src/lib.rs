@@ -7,7 +7,6 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`sync`] | the only door to atomics and channels; loom's under `--cfg loom` |
 //! | [`Clock`] | monotonic nanoseconds, real or simulated |
 //! | [`Capability`], [`CapabilitySet`] | interned names and bit masks |
 //! | [`Worker`], [`WorkerStats`] | one worker and what is known of it |
@@ -22,7 +21,6 @@ mod outcome;
 mod reservation;
 mod roster;
 mod stats;
-pub mod sync;
 mod task;
 mod tracking;
 mod worker;
@@ -31,7 +29,7 @@ pub use baseline::Baseline;
 pub use candidates::Candidates;
 pub use capability::{Capability, CapabilityError, CapabilitySet};
 pub use clock::{Clock, VirtualTime, nanos};
-pub use outcome::{Finished, Outcome};
+pub use outcome::{Completion, Outcome};
 pub use reservation::{OwnedReservation, RecordError, Reservation};
 pub use roster::{Member, Roster, RosterBuilder, RosterError};
 pub use stats::{

@@ -27,7 +27,7 @@ impl Outcome {
 
 /// A task's end, as it is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub struct Completion {
     /// How it ended.
     pub outcome: Outcome,
     /// Nanoseconds in the mailbox; 0 where there is none.
@@ -36,15 +36,15 @@ pub struct Finished {
     pub service: u64,
     /// The capability that the task named.
     pub capability: Option<Capability>,
-    /// The [size](crate::TaskProfile::size) that the task was admitted with.
-    pub size: u64,
+    /// The [size](crate::TaskProfile::expected_duration) that the task was admitted with.
+    pub expected_duration: u64,
     /// The clock at the end; 0 when unknown: then the decaying latencies do not learn of it.
     pub at: u64,
 }
 
-impl Finished {
+impl Completion {
     /// An end of which nothing else is known.
     pub const fn new(outcome: Outcome) -> Self {
-        Self { outcome, wait: 0, service: 0, capability: None, size: 0, at: 0 }
+        Self { outcome, wait: 0, service: 0, capability: None, expected_duration: 0, at: 0 }
     }
 }

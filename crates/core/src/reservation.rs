@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::clock::nanos;
 use crate::stats::Admissions;
-use crate::{Capability, Finished, Outcome, Worker, WorkerId};
+use crate::{Capability, Completion, Outcome, Worker, WorkerId};
 
 /// A worker that was selected, already counted as in flight.
 ///
@@ -14,14 +14,14 @@ use crate::{Capability, Finished, Outcome, Worker, WorkerId};
 /// [`detach`](Self::detach) leaves the place taken, for whoever ends the task later by the
 /// worker's id; dropping it gives the place back. All are wait-free.
 #[derive(Debug)]
-#[must_use = "a reservation that is dropped gives its place back"]
+#[must_use = "a reservation that is dropped releases it"]
 pub struct Reservation<'r> {
     worker: &'r Arc<Worker>,
     /// The worker's, at hand.
     admissions: &'r Admissions,
     place: Place,
     /// The task's size, as it was counted.
-    size: u64,
+    expected_duration: u64,
 }
 
 /// Where the worker stands in its roster (bits 0 to 31) and what the task asked for (bits 32 to
@@ -50,11 +50,11 @@ impl Place {
 
 /// A [`Reservation`] that keeps its worker alive, free of the roster's lifetime.
 #[derive(Debug)]
-#[must_use = "a reservation that is dropped gives its place back"]
+#[must_use = "a reservation that is dropped releases it"]
 pub struct OwnedReservation {
     worker: Arc<Worker>,
     place: Place,
-    size: u64,
+    expected_duration: u64,
     /// Whether the place is no longer this reservation's to give back.
     settled: bool,
 }
@@ -97,7 +97,7 @@ impl<'r> Reservation<'r> {
     ) -> Option<Self> {
         let place = Place::new(position, capability);
         // Not `then_some`: a reservation that is made and dropped gives a place back.
-        admissions.admit().then(|| Self { worker, admissions, place, size: 0 })
+        admissions.admit().then(|| Self { worker, admissions, place, expected_duration: 0 })
     }
 
     /// The same, and notes the clock's `now` where the worker had nothing in flight: for workers
@@ -118,15 +118,15 @@ impl<'r> Reservation<'r> {
         Self::take(worker, position, capability)
     }
 
-    /// Counts the [size](crate::TaskProfile::size) of the task as work ahead of the worker, until
+    /// Counts the [size](crate::TaskProfile::expected_duration) of the task as work ahead of the worker, until
     /// the task ends or the place is given back. In place of a size that was counted before. A size above 4.9 hours
     /// counts as that, and where a worker has more than 78 hours ahead it is taken for less.
     #[inline]
-    pub fn sized(mut self, size: u64) -> Self {
-        if size != self.size {
-            self.admissions.withdraw_work(self.size);
-            self.admissions.admit_work(size);
-            self.size = size;
+    pub fn expecting(mut self, expected_duration: u64) -> Self {
+        if expected_duration != self.expected_duration {
+            self.admissions.withdraw_work(self.expected_duration);
+            self.admissions.admit_work(expected_duration);
+            self.expected_duration = expected_duration;
         }
         self
     }
@@ -147,8 +147,8 @@ impl<'r> Reservation<'r> {
     /// the caller knows that.
     pub fn finish(self, outcome: Outcome, took: Duration) {
         let capability = self.place.capability();
-        let (service, size) = (nanos(took), self.size);
-        let end = Finished { service, capability, size, ..Finished::new(outcome) };
+        let (service, expected_duration) = (nanos(took), self.expected_duration);
+        let end = Completion { service, capability, expected_duration, ..Completion::new(outcome) };
         self.worker.end_shared(end);
         mem::forget(self);
     }
@@ -175,16 +175,17 @@ impl<'r> Reservation<'r> {
 
     /// The same reservation, free of the roster's lifetime. Raises a reference count.
     pub fn into_owned(self) -> OwnedReservation {
-        let (worker, place, size) = (Arc::clone(self.worker), self.place, self.size);
+        let (worker, place, expected_duration) =
+            (Arc::clone(self.worker), self.place, self.expected_duration);
         mem::forget(self);
-        OwnedReservation { worker, place, size, settled: false }
+        OwnedReservation { worker, place, expected_duration, settled: false }
     }
 }
 
 impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.admissions.withdraw_work(self.size);
+        self.admissions.withdraw_work(self.expected_duration);
         if self.admissions.withdraw() {
             self.worker.stats().list_if_idle();
         }
@@ -219,7 +220,7 @@ impl OwnedReservation {
             worker: &self.worker,
             admissions: self.worker.stats().admissions(),
             place: self.place,
-            size: self.size,
+            expected_duration: self.expected_duration,
         }
     }
 }
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn a_refused_reservation_gives_nothing_back() {
         let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
-        let worker = &roster.workers()[0].worker;
+        let worker = &roster.members()[0].worker;
         let held = Reservation::take(worker, 0, None).unwrap();
         worker.close();
         for _ in 0..3 {
@@ -257,7 +258,7 @@ mod tests {
         let names = ["place-a", "place-b", "place-c"];
         let [_, second, third] = names.map(|name| Capability::intern(name).unwrap());
         let roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
-        let worker = &roster.workers()[2].worker;
+        let worker = &roster.members()[2].worker;
         let take = || Reservation::take(worker, 2, Some(third)).unwrap();
         let histories = || [None, Some(second), Some(third)].map(|of| worker.stats().history(of));
         let [general, other, before] = histories();
@@ -275,7 +276,7 @@ mod tests {
     #[test]
     fn an_owned_reservation_is_one_place_too() {
         let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
-        let worker = Arc::clone(&roster.workers()[0].worker);
+        let worker = Arc::clone(&roster.members()[0].worker);
         let owned = || Reservation::take(&worker, 0, None).unwrap().into_owned();
         let held = [owned(), owned(), owned()];
         drop(roster);

@@ -8,7 +8,7 @@ use crate::baseline::Baseline;
 use crate::candidates::{CandidateTable, Candidates};
 use crate::stats::Board;
 use crate::{
-    Capability, CapabilityError, Clock, Finished, Health, RecordError, Tracking, TrackingError,
+    Capability, CapabilityError, Clock, Completion, Health, RecordError, Tracking, TrackingError,
     Worker, WorkerId, WorkerSpec,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 ///     .worker(WorkerSpec::new("gpu-0").capability("vision"))
 ///     .workers(3, WorkerSpec::general())
 ///     .build()?;
-/// assert_eq!(roster.workers().len(), 4);
+/// assert_eq!(roster.members().len(), 4);
 /// # Ok::<(), raddle_core::RosterError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl Roster {
     }
 
     /// The workers, each with its health. A worker's place here is its *position*.
-    pub fn workers(&self) -> &[Member] {
+    pub fn members(&self) -> &[Member] {
         &self.members
     }
 
@@ -187,7 +187,7 @@ impl Roster {
     ///
     /// # Errors
     /// When the worker is unknown, has nothing in flight, or is recorded by its own thread.
-    pub fn record(&self, id: WorkerId, end: &Finished) -> Result<(), RecordError> {
+    pub fn record(&self, id: WorkerId, end: &Completion) -> Result<(), RecordError> {
         self.worker(id).ok_or(RecordError::UnknownWorker(id))?.record(end)
     }
 
@@ -262,10 +262,10 @@ impl Roster {
         loop {
             let id = WorkerId(self.next_id);
             self.next_id += 1;
-            let seat = id.seat();
+            let seat = id.short_id();
             // Ids are given in order: the first 65,536 cannot meet another's seat.
             let is_free = id.0 < u32::from(u16::MAX)
-                || self.members.iter().all(|member| member.worker.id().seat() != seat);
+                || self.members.iter().all(|member| member.worker.id().short_id() != seat);
             // The last one stands for nobody.
             if is_free && seat != u16::MAX {
                 return id;
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(names(roster.candidates(Some(speech))), ["g", "vg"]);
 
         let id = |name| {
-            let member = roster.workers().iter().find(|member| member.worker.name() == name);
+            let member = roster.members().iter().find(|member| member.worker.name() == name);
             member.unwrap().worker.id()
         };
         let ejected = roster.with_health(id("g"), Health::Ejected).unwrap();
@@ -320,7 +320,7 @@ mod tests {
         assert!(fewer.worker(id("v")).is_none() && fewer.worker(id("vg")).is_some());
         assert_ne!(fewer.version(), roster.version());
         let more = fewer.with_workers(&[WorkerSpec::new("v")]).unwrap();
-        assert_eq!(more.workers().last().unwrap().worker.id(), WorkerId(3), "ids are not reused");
+        assert_eq!(more.members().last().unwrap().worker.id(), WorkerId(3), "ids are not reused");
     }
 
     #[test]
@@ -328,7 +328,7 @@ mod tests {
         let (clock, time) = Clock::simulated();
         let roster = Roster::builder().workers(2, WorkerSpec::general()).clock(clock);
         let roster = roster.build().unwrap();
-        let worker = &roster.workers()[1].worker;
+        let worker = &roster.members()[1].worker;
         let since = || (worker.in_service_since(), roster.baseline().newest_since());
         assert_eq!(since(), (1, 1));
         time.set(5);
@@ -358,7 +358,7 @@ mod tests {
         let specs: Vec<_> =
             (0..4).map(|number| WorkerSpec::new(format!("late-{number}"))).collect();
         let grown = roster.with_workers(&specs).unwrap();
-        let ids: Vec<_> = grown.workers().iter().map(|member| member.worker.id().0).collect();
+        let ids: Vec<_> = grown.members().iter().map(|member| member.worker.id().0).collect();
         // 65,535 stands for nobody; 65,536 and 65,538 would sit where 0 and 2 do.
         assert_eq!(ids, [0, 2, 65_534, 65_537, 65_539, 65_540]);
         assert_eq!(grown.worker(WorkerId(65_539)).unwrap().name(), "late-2");
@@ -372,7 +372,7 @@ mod tests {
         let roster = builder.tracking(tracking).clock(clock).build().unwrap();
         time.set(42);
         assert_eq!((*roster.tracking(), roster.clock().now()), (tracking, 42));
-        assert_eq!(roster.workers()[0].worker.clock().now(), 42);
+        assert_eq!(roster.members()[0].worker.clock().now(), 42);
     }
 
     #[test]

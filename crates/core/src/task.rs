@@ -40,10 +40,10 @@ pub struct TaskProfile {
     pub key: Option<u64>,
     /// How long it is expected to run, in nanoseconds at a worker of the usual speed; 0 when
     /// unknown.
-    pub size: u64,
+    pub expected_duration: u64,
     /// The clock when the task was given; 0 when unknown, then the strategies that need the time
     /// read the clock themselves.
-    pub given_at: u64,
+    pub submitted_at: u64,
 }
 
 impl TaskProfile {
@@ -70,15 +70,15 @@ impl TaskProfile {
 
     /// Tells how long it is expected to run, at a worker of the usual speed.
     #[must_use]
-    pub fn size(mut self, expected: Duration) -> Self {
-        self.size = nanos(expected);
+    pub fn expected_duration(mut self, expected: Duration) -> Self {
+        self.expected_duration = nanos(expected);
         self
     }
 
     /// Tells the clock's time at which the task was given.
     #[must_use]
-    pub fn given_at(mut self, now: u64) -> Self {
-        self.given_at = now;
+    pub fn submitted_at(mut self, now: u64) -> Self {
+        self.submitted_at = now;
         self
     }
 }
@@ -91,8 +91,8 @@ mod tests {
     fn each_setter_sets_its_own_and_keeps_the_rest() {
         let capability = Capability::intern("task-profile").unwrap();
         let profile = TaskProfile::default()
-            .size(Duration::from_micros(3))
-            .given_at(5)
+            .expected_duration(Duration::from_micros(3))
+            .submitted_at(5)
             .key(7)
             .priority(Priority::High)
             .capability(capability);
@@ -101,13 +101,23 @@ mod tests {
             capability,
             priority: Priority::High,
             key: Some(7),
-            size: 3_000,
-            given_at: 5,
+            expected_duration: 3_000,
+            submitted_at: 5,
         };
         assert_eq!(profile, expected);
         assert_eq!(
-            profile.size(Duration::ZERO).given_at(9).key(8).priority(Priority::Low),
-            TaskProfile { priority: Priority::Low, key: Some(8), size: 0, given_at: 9, ..expected }
+            profile
+                .expected_duration(Duration::ZERO)
+                .submitted_at(9)
+                .key(8)
+                .priority(Priority::Low),
+            TaskProfile {
+                priority: Priority::Low,
+                key: Some(8),
+                expected_duration: 0,
+                submitted_at: 9,
+                ..expected
+            }
         );
     }
 }

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::stats::{Board, Recorder, WorkerStats};
-use crate::sync::atomic::{
+use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion, RecordError, Tracking};
+use raddle_sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::{Capability, CapabilityError, CapabilitySet, Clock, Finished, RecordError, Tracking};
 
 /// A worker's number within its pool; it is never given to another worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct WorkerId(pub u32);
 
 impl WorkerId {
     /// Its low 16 bits, by which at most 65,536 workers of one roster are told apart.
-    pub fn seat(self) -> u16 {
+    pub fn short_id(self) -> u16 {
         self.0 as u16
     }
 }
@@ -251,14 +251,14 @@ impl Worker {
     }
 
     /// Takes the size of a task off the work ahead of this worker, where it has one. To be called
-    /// before [`give_up`](Self::give_up), with the size that the task was admitted with.
-    pub fn give_up_work(&self, size: u64) {
-        self.stats.admissions().withdraw_work(size);
+    /// before [`give_up`](Self::withdraw), with the size that the task was admitted with.
+    pub fn withdraw_work_of(&self, expected_duration: u64) {
+        self.stats.admissions().withdraw_work(expected_duration);
     }
 
     /// Takes a task off this worker's account without an end: it was shed, or has become another
     /// worker's. To be called once for a task that was admitted here and is not to be ended here.
-    pub fn give_up(&self) {
+    pub fn withdraw(&self) {
         self.stats.withdraw();
     }
 
@@ -277,7 +277,7 @@ impl Worker {
 
     /// Records the end of a task that a reservation vouches for.
     #[inline]
-    pub(crate) fn end_shared(&self, mut end: Finished) {
+    pub(crate) fn end_shared(&self, mut end: Completion) {
         end.at = self.progressed(end.at);
         self.stats.end_shared(&end, &self.tracking, &self.baseline);
     }
@@ -295,11 +295,11 @@ impl Worker {
     ///
     /// # Errors
     /// When nothing is in flight, or when the worker's own thread does the recording.
-    pub fn record(&self, end: &Finished) -> Result<(), RecordError> {
+    pub fn record(&self, end: &Completion) -> Result<(), RecordError> {
         if self.recorder_taken.load(Relaxed) {
             return Err(RecordError::HasRecorder(self.id));
         }
-        let end = Finished { at: self.progressed(end.at), ..*end };
+        let end = Completion { at: self.progressed(end.at), ..*end };
         match self.stats.try_end(&end, &self.tracking, &self.baseline) {
             true => Ok(()),
             false => Err(RecordError::NothingInFlight(self.id)),

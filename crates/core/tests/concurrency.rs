@@ -5,8 +5,8 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use raddle_core::sync::atomic::{AtomicBool, Ordering};
-use raddle_core::{Counts, Finished, Outcome, Reservation, Roster, Worker, WorkerSpec};
+use raddle_core::{Completion, Counts, Outcome, Reservation, Roster, Worker, WorkerSpec};
+use raddle_sync::atomic::{AtomicBool, Ordering};
 
 const DISPATCHERS: usize = 3;
 const TASKS: usize = 4_000;
@@ -85,7 +85,7 @@ fn assert_settled(worker: &Worker) {
 #[test]
 fn a_recorder_writes_while_others_reserve_and_read() {
     let roster = roster();
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let (stop, start) = (AtomicBool::new(false), Barrier::new(DISPATCHERS + 2));
     let (sender, receiver) = mpsc::channel::<usize>();
     thread::scope(|scope| {
@@ -110,7 +110,7 @@ fn a_recorder_writes_while_others_reserve_and_read() {
             for task in receiver {
                 recorder.start(task as u64 + 1);
                 let (outcome, service) = (OUTCOMES[task % 4], service_of(task));
-                recorder.end(&Finished { wait: 1, service, ..Finished::new(outcome) });
+                recorder.end(&Completion { wait: 1, service, ..Completion::new(outcome) });
             }
             stop.store(true, Ordering::Relaxed);
         });
@@ -123,7 +123,7 @@ fn a_recorder_writes_while_others_reserve_and_read() {
 #[test]
 fn callers_record_for_themselves_while_others_read() {
     let roster = roster();
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let stop = AtomicBool::new(false);
     let start = Barrier::new(DISPATCHERS);
     thread::scope(|scope| {
@@ -142,7 +142,7 @@ fn callers_record_for_themselves_while_others_read() {
                                 let id = reservation.detach();
                                 let capability = None;
                                 let end =
-                                    Finished { service, capability, ..Finished::new(outcome) };
+                                    Completion { service, capability, ..Completion::new(outcome) };
                                 roster.record(id, &end).unwrap();
                             }
                         }
@@ -160,7 +160,7 @@ fn callers_record_for_themselves_while_others_read() {
 #[test]
 fn of_many_threads_one_gets_the_recorder() {
     let roster = roster();
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let barrier = Barrier::new(4);
     for _ in 0..100 {
         let taken: Vec<_> = thread::scope(|scope| {
@@ -184,7 +184,7 @@ fn of_many_threads_one_gets_the_recorder() {
 fn closing_under_traffic_leaves_nothing_behind() {
     for _ in 0..50 {
         let roster = roster();
-        let worker: &Arc<Worker> = &roster.workers()[0].worker;
+        let worker: &Arc<Worker> = &roster.members()[0].worker;
         let barrier = Barrier::new(DISPATCHERS + 1);
         let admitted: u64 = thread::scope(|scope| {
             let dispatchers: Vec<_> = (0..DISPATCHERS)

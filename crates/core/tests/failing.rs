@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use raddle_core::{Finished, Outcome, Reservation, Roster, Tracking, Worker, WorkerSpec};
+use raddle_core::{Completion, Outcome, Reservation, Roster, Tracking, Worker, WorkerSpec};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -17,7 +17,7 @@ fn roster(tracking: Tracking) -> Roster {
 }
 
 fn worker(roster: &Roster) -> &Arc<Worker> {
-    &roster.workers()[0].worker
+    &roster.members()[0].worker
 }
 
 fn finish(roster: &Roster, outcome: Outcome, took: Duration) {
@@ -33,7 +33,7 @@ fn is_failing(roster: &Roster) -> bool {
 
 fn recent_mean(roster: &Roster) -> u64 {
     let mean = roster.candidates(None).signals_at(0).unwrap().recent_mean();
-    assert_eq!(roster.workers()[0].worker.stats().recent_mean(), mean, "it is the worker's too");
+    assert_eq!(roster.members()[0].worker.stats().recent_mean(), mean, "it is the worker's too");
     mean
 }
 
@@ -86,7 +86,7 @@ fn it_is_published_where_the_mean_stays_the_same() {
     let recorder = &mut worker(&roster).recorder().unwrap();
     let mut end = |outcome| {
         let _ = Reservation::take(worker(&roster), 0, None).unwrap().hand_over();
-        recorder.end(&Finished { service: 1_000, ..Finished::new(outcome) });
+        recorder.end(&Completion { service: 1_000, ..Completion::new(outcome) });
         assert_eq!(recent_mean(&roster), 1_000, "the mean is the mean alone");
         is_failing(&roster)
     };

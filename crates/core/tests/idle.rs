@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use raddle_core::{
-    Candidates, Capability, Finished, Outcome, Reservation, Roster, Tracking, WorkerId, WorkerSpec,
+    Candidates, Capability, Completion, Outcome, Reservation, Roster, Tracking, WorkerId,
+    WorkerSpec,
 };
 
 /// A worker to be: what it serves, and whether it has left.
@@ -168,12 +169,12 @@ fn candidates_that_begin_in_the_middle_of_a_board_are_found_where_they_are() {
 #[test]
 fn a_closed_worker_is_not_idle() {
     let roster = Roster::builder().workers(2, WorkerSpec::general()).build().unwrap();
-    roster.workers()[0].worker.close();
+    roster.members()[0].worker.close();
     let candidates = roster.candidates(None);
     assert_eq!(found(&candidates, 7, 1_000), [1]);
     // Nor one that is refused a task, or rests, afterwards.
-    assert!(Reservation::take(&roster.workers()[0].worker, 0, None).is_none());
-    roster.workers()[0].worker.recorder().unwrap().rest(1);
+    assert!(Reservation::take(&roster.members()[0].worker, 0, None).is_none());
+    roster.members()[0].worker.recorder().unwrap().mark_idle(1);
     assert_eq!(found(&candidates, 7, 1_000), [1]);
 }
 
@@ -196,7 +197,7 @@ fn a_scan_reads_the_peak_of_each_worker_itself() {
     let roster = roster.without(WorkerId(0)).unwrap();
     let candidates = roster.candidates(None);
     assert!(!candidates.take(0, None).unwrap().hand_over(), "nobody sleeps");
-    let end = Finished { service: 700, at: 1, ..Finished::new(Outcome::Completed) };
+    let end = Completion { service: 700, at: 1, ..Completion::new(Outcome::Completed) };
     candidates.worker(0).recorder().unwrap().end(&end);
     let peaks = candidates.signals().map(|signals| signals.peak_latency(1));
     assert_eq!(peaks.collect::<Vec<_>>(), [Some(700), None]);
@@ -205,7 +206,7 @@ fn a_scan_reads_the_peak_of_each_worker_itself() {
 #[test]
 fn who_is_found_busy_is_passed_over_until_it_is_idle() {
     let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
-    let (candidates, worker) = (roster.candidates(None), &roster.workers()[0].worker);
+    let (candidates, worker) = (roster.candidates(None), &roster.members()[0].worker);
     let find = || candidates.find_idle(7, |_, _, _| true);
     let take = || Reservation::take(worker, 0, None).unwrap();
     // By whom a task is ended makes no difference.
@@ -219,15 +220,15 @@ fn who_is_found_busy_is_passed_over_until_it_is_idle() {
     assert_eq!(find(), Some(0), "given back");
     let held = take();
     assert_eq!(find(), None);
-    roster.record(held.detach(), &Finished::new(Outcome::Completed)).unwrap();
+    roster.record(held.detach(), &Completion::new(Outcome::Completed)).unwrap();
     assert_eq!(find(), Some(0), "recorded by its id");
     for rests in [true, false] {
         let mut recorder = worker.recorder().unwrap();
         assert!(!take().hand_over(), "nobody sleeps");
         assert_eq!(find(), None);
-        recorder.end(&Finished::new(Outcome::Completed));
+        recorder.end(&Completion::new(Outcome::Completed));
         if rests {
-            recorder.rest(1);
+            recorder.mark_idle(1);
             assert_eq!(find(), Some(0), "its thread rests");
         }
         drop(recorder);
@@ -271,33 +272,33 @@ fn the_idle_neighbours_of_who_is_busy_are_found_equally_often() {
 fn it_is_known_since_when_a_worker_is_idle() {
     let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
     let idle_for = |now| roster.candidates(None).signals_at(0).unwrap().idle_for(now);
-    let mut recorder = roster.workers()[0].worker.recorder().unwrap();
-    recorder.rest(100);
+    let mut recorder = roster.members()[0].worker.recorder().unwrap();
+    recorder.mark_idle(100);
     assert_eq!((idle_for(150), idle_for(100), idle_for(90)), (50, 0, 0));
-    recorder.rest(120);
+    recorder.mark_idle(120);
     assert_eq!(idle_for(150), 30);
 }
 
 #[test]
 fn a_worker_sleeps_only_over_what_it_holds_and_who_gives_it_a_task_wakes_it() {
     let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let mut recorder = worker.recorder().unwrap();
     let take = || Reservation::take(worker, 0, None).unwrap();
     for _ in 0..5 {
         assert!(!take().hand_over(), "it is awake");
-        recorder.end(&Finished::new(Outcome::Completed));
+        recorder.end(&Completion::new(Outcome::Completed));
     }
-    assert!(!worker.stats().is_sleeping());
-    assert!(recorder.fall_asleep(0) && worker.stats().is_sleeping());
+    assert!(!worker.stats().is_parked());
+    assert!(recorder.try_park(0) && worker.stats().is_parked());
     assert!(take().hand_over(), "who gave it a task is told");
-    assert!(!worker.stats().is_sleeping(), "and is the only one");
-    assert!(!recorder.fall_asleep(0) && !worker.stats().is_sleeping(), "there is a task");
-    assert!(!recorder.fall_asleep(2) && !worker.stats().is_sleeping(), "it does not hold two");
-    assert!(recorder.fall_asleep(1) && worker.stats().is_sleeping(), "it cannot be run yet");
-    recorder.awake();
-    assert!(!worker.stats().is_sleeping());
-    recorder.end(&Finished::new(Outcome::Completed));
+    assert!(!worker.stats().is_parked(), "and is the only one");
+    assert!(!recorder.try_park(0) && !worker.stats().is_parked(), "there is a task");
+    assert!(!recorder.try_park(2) && !worker.stats().is_parked(), "it does not hold two");
+    assert!(recorder.try_park(1) && worker.stats().is_parked(), "it cannot be run yet");
+    recorder.unpark();
+    assert!(!worker.stats().is_parked());
+    recorder.end(&Completion::new(Outcome::Completed));
     worker.close();
-    assert!(!recorder.fall_asleep(0), "it is to go");
+    assert!(!recorder.try_park(0), "it is to go");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 use raddle_core::{
-    Counts, Finished, Outcome, RecordError, Recorder, Reservation, Roster, WorkerSpec,
+    Completion, Counts, Outcome, RecordError, Recorder, Reservation, Roster, WorkerSpec,
 };
 
 const WORKERS: usize = 3;
@@ -20,7 +20,7 @@ const OUTCOMES: [Outcome; 5] =
 enum Step {
     Reserve {
         worker: usize,
-        size: u64,
+        expected_duration: u64,
     },
     Drop {
         which: usize,
@@ -79,10 +79,10 @@ enum Planted {
 fn step() -> impl Strategy<Value = Step> {
     let (worker, which, outcome) = (0..WORKERS, 0usize..100, 0usize..OUTCOMES.len());
     // Without one, a usual one, one that is cut.
-    let size = prop_oneof![Just(0), 1u64..1 << 30, Just(u64::MAX)];
+    let expected_duration = prop_oneof![Just(0), 1u64..1 << 30, Just(u64::MAX)];
     prop_oneof![
-        8 => (worker.clone(), size)
-            .prop_map(|(worker, size)| Step::Reserve { worker, size }),
+        8 => (worker.clone(), expected_duration)
+            .prop_map(|(worker, expected_duration)| Step::Reserve { worker, expected_duration }),
         2 => which.clone().prop_map(|which| Step::Drop { which }),
         1 => which.clone().prop_map(|which| Step::Own { which }),
         2 => (which.clone(), outcome.clone())
@@ -129,13 +129,13 @@ impl Model {
     fn work(&self) -> i64 {
         let sizes = self.held.iter().chain(&self.detached).chain(&self.handed_over);
         // A sum of 48 bits, of which one tells what is below zero.
-        let sum: u64 = sizes.map(|size| size.min(&LARGEST)).sum();
+        let sum: u64 = sizes.map(|expected_duration| expected_duration.min(&LARGEST)).sum();
         (sum << 16).cast_signed() >> 16
     }
 
     /// A reservation is not held any more.
-    fn let_go(&mut self, size: u64) {
-        let index = self.held.iter().position(|held| *held == size).unwrap();
+    fn let_go(&mut self, expected_duration: u64) {
+        let index = self.held.iter().position(|held| *held == expected_duration).unwrap();
         self.held.swap_remove(index);
     }
 
@@ -152,44 +152,46 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
     let mut held: Vec<(Reservation<'_>, u64)> = Vec::new();
     let mut recorders: [Option<Recorder>; WORKERS] = [const { None }; WORKERS];
     for (number, step) in (1u64..).zip(steps.iter().copied()) {
-        let worker_at = |position: usize| &roster.workers()[position].worker;
+        let worker_at = |position: usize| &roster.members()[position].worker;
         match step {
-            Step::Reserve { worker, size } => {
+            Step::Reserve { worker, expected_duration } => {
                 let reservation = Reservation::take(worker_at(worker), worker, None);
                 prop_assert_eq!(reservation.is_none(), models[worker].closed);
-                models[worker].held.extend(reservation.is_some().then_some(size));
-                held.extend(reservation.map(|reservation| (reservation.sized(size), size)));
+                models[worker].held.extend(reservation.is_some().then_some(expected_duration));
+                held.extend(reservation.map(|reservation| {
+                    (reservation.expecting(expected_duration), expected_duration)
+                }));
             }
             Step::Drop { which } if !held.is_empty() => {
-                let (reservation, size) = held.swap_remove(which % held.len());
-                models[reservation.position()].let_go(size);
+                let (reservation, expected_duration) = held.swap_remove(which % held.len());
+                models[reservation.position()].let_go(expected_duration);
             }
             Step::Own { which } if !held.is_empty() => {
-                let (reservation, size) = held.swap_remove(which % held.len());
-                models[reservation.position()].let_go(size);
+                let (reservation, expected_duration) = held.swap_remove(which % held.len());
+                models[reservation.position()].let_go(expected_duration);
                 drop(reservation.into_owned());
             }
             Step::Finish { which, outcome } if !held.is_empty() => {
-                let (reservation, size) = held.swap_remove(which % held.len());
+                let (reservation, expected_duration) = held.swap_remove(which % held.len());
                 // Where a recorder is out, its thread ends the tasks.
                 if recorders[reservation.position()].is_some() {
-                    held.push((reservation, size));
+                    held.push((reservation, expected_duration));
                     continue;
                 }
                 let model = &mut models[reservation.position()];
-                model.let_go(size);
+                model.let_go(expected_duration);
                 model.end(outcome, 0, number);
                 reservation.finish(OUTCOMES[outcome], Duration::from_nanos(number));
             }
             Step::Detach { which } if !held.is_empty() => {
-                let (reservation, size) = held.swap_remove(which % held.len());
+                let (reservation, expected_duration) = held.swap_remove(which % held.len());
                 let position = reservation.position();
-                models[position].let_go(size);
+                models[position].let_go(expected_duration);
                 if recorders[position].is_some() {
-                    models[position].handed_over.push(size);
+                    models[position].handed_over.push(expected_duration);
                     assert!(!reservation.hand_over(), "nobody sleeps");
                 } else {
-                    models[position].detached.push(size);
+                    models[position].detached.push(expected_duration);
                     prop_assert_eq!(reservation.detach(), worker_at(position).id());
                 }
             }
@@ -198,12 +200,12 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                 let by_recorder = recorders[worker].is_some();
                 let ends = if by_recorder { &mut model.handed_over } else { &mut model.detached };
                 let (next, outcome_is) = (ends.pop(), OUTCOMES[outcome]);
-                let size = next.unwrap_or(7);
-                let end = Finished {
+                let expected_duration = next.unwrap_or(7);
+                let end = Completion {
                     wait: number % 7,
                     service: number,
-                    size,
-                    ..Finished::new(outcome_is)
+                    expected_duration,
+                    ..Completion::new(outcome_is)
                 };
                 let recorded = roster.record(id, &end);
                 match &mut recorders[worker] {
@@ -217,7 +219,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                             continue;
                         }
                         recorder.start(number);
-                        recorder.run(size);
+                        recorder.run(expected_duration);
                         recorder.end(&end);
                     }
                     None if next.is_none() => {
@@ -244,36 +246,36 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                 }
             }
             Step::Shed { worker } => {
-                let Some(size) = models[worker].handed_over.pop() else { continue };
-                worker_at(worker).give_up_work(size);
+                let Some(expected_duration) = models[worker].handed_over.pop() else { continue };
+                worker_at(worker).withdraw_work_of(expected_duration);
                 if planted != Some(Planted::ShedStaysAdmitted) {
-                    worker_at(worker).give_up();
+                    worker_at(worker).withdraw();
                 }
             }
             Step::Move { from, to } if from != to && !models[from].handed_over.is_empty() => {
-                let size = *models[from].handed_over.last().unwrap();
+                let expected_duration = *models[from].handed_over.last().unwrap();
                 let (old, new) = (worker_at(from), worker_at(to));
                 match &mut recorders[to] {
                     // Its thread takes the task, which a closed one may too.
                     Some(thief) => {
                         if planted != Some(Planted::MoveLeavesWork) {
-                            thief.adopt_work(old, size);
+                            thief.adopt_work(old, expected_duration);
                         }
                         match planted {
-                            Some(Planted::MoveIsNotAdmitted) => old.give_up(),
+                            Some(Planted::MoveIsNotAdmitted) => old.withdraw(),
                             _ => thief.adopt(old),
                         }
-                        models[to].handed_over.push(size);
+                        models[to].handed_over.push(expected_duration);
                     }
                     // It is given the task by another thread.
                     None => {
                         let reservation = Reservation::take(new, to, None);
                         prop_assert_eq!(reservation.is_none(), models[to].closed);
                         let Some(reservation) = reservation else { continue };
-                        reservation.sized(size).detach();
-                        old.give_up_work(size);
-                        old.give_up();
-                        models[to].detached.push(size);
+                        reservation.expecting(expected_duration).detach();
+                        old.withdraw_work_of(expected_duration);
+                        old.withdraw();
+                        models[to].detached.push(expected_duration);
                     }
                 }
                 models[from].handed_over.pop();
@@ -284,7 +286,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
             }
             _ => {}
         }
-        for (member, model) in roster.workers().iter().zip(&models) {
+        for (member, model) in roster.members().iter().zip(&models) {
             let stats = member.worker.stats();
             prop_assert_eq!(stats.in_flight(), model.in_flight(), "in flight");
             prop_assert_eq!(stats.counts(), model.counts(), "counts");
@@ -296,13 +298,19 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
     }
     drop(recorders);
     held.clear();
-    for (member, model) in roster.workers().iter().zip(&models) {
-        let end = |size: &u64| Finished { size: *size, ..Finished::new(Outcome::Cancelled) };
-        for size in &model.detached {
-            roster.record(member.worker.id(), &end(size)).unwrap();
+    for (member, model) in roster.members().iter().zip(&models) {
+        let end = |expected_duration: &u64| Completion {
+            expected_duration: *expected_duration,
+            ..Completion::new(Outcome::Cancelled)
+        };
+        for expected_duration in &model.detached {
+            roster.record(member.worker.id(), &end(expected_duration)).unwrap();
         }
         let mut recorder = member.worker.recorder().unwrap();
-        model.handed_over.iter().for_each(|size| recorder.end(&end(size)));
+        model
+            .handed_over
+            .iter()
+            .for_each(|expected_duration| recorder.end(&end(expected_duration)));
         prop_assert_eq!(member.worker.stats().in_flight(), 0);
         prop_assert_eq!(member.worker.stats().work_in_flight(), 0);
         prop_assert!(member.worker.stats().counts().is_balanced());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{
-    Capability, Clock, Counts, Finished, Health, Outcome, RecordError, Reservation, Roster,
+    Capability, Clock, Completion, Counts, Health, Outcome, RecordError, Reservation, Roster,
     Tracking, Worker, WorkerId, WorkerSpec,
 };
 
@@ -16,11 +16,11 @@ fn roster(workers: usize) -> Roster {
 }
 
 fn worker(roster: &Roster, position: usize) -> &Arc<Worker> {
-    &roster.workers()[position].worker
+    &roster.members()[position].worker
 }
 
-fn ended(outcome: Outcome, service: u64) -> Finished {
-    Finished { service, ..Finished::new(outcome) }
+fn ended(outcome: Outcome, service: u64) -> Completion {
+    Completion { service, ..Completion::new(outcome) }
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
         .unwrap();
     let same = changed.worker(id).unwrap();
     assert!(Arc::ptr_eq(same, worker(&roster, 1)));
-    assert_eq!(changed.workers()[0].worker.id(), id, "it moved to the front");
+    assert_eq!(changed.members()[0].worker.id(), id, "it moved to the front");
     assert_eq!((same.stats().in_flight(), same.stats().counts().admitted), (2, 3));
     assert_eq!(same.stats().latencies().mean(), Some(3_000_000));
 
@@ -158,7 +158,7 @@ fn every_latency_is_reported_within_one_percent() {
 fn a_reservation_outlives_its_roster_when_it_is_owned() {
     let roster = roster(1);
     let kept = Arc::clone(worker(&roster, 0));
-    let reservation = Reservation::take(&roster.workers()[0].worker, 0, None).unwrap().into_owned();
+    let reservation = Reservation::take(&roster.members()[0].worker, 0, None).unwrap().into_owned();
     drop(roster);
     assert_eq!(kept.stats().in_flight(), 1);
     std::thread::spawn(move || drop(reservation)).join().unwrap();
@@ -221,12 +221,12 @@ fn a_worker_whose_ends_are_published_together_makes_progress_all_the_same() {
             "{age} ns from {start} to {end}"
         );
         assert_eq!((worker.stats().stalled_for(end), worker.stats().in_flight()), (age, 2));
-        recorder.end(&Finished { at: end, ..ended(Outcome::Completed, end - start) });
+        recorder.end(&Completion { at: end, ..ended(Outcome::Completed, end - start) });
         let pending = u64::from(end == 90_400);
         assert_eq!((signals().in_flight(), worker.stats().in_flight()), (1 + pending, 1));
     }
     drop(held);
-    recorder.rest(91_000);
+    recorder.mark_idle(91_000);
     assert_eq!((signals().in_flight(), signals().stalled_for(99_000)), (0, 0));
 }
 
@@ -235,10 +235,8 @@ fn what_is_pending_is_published_before_anybody_relies_on_it() {
     type Then = fn(&Arc<Worker>, raddle_core::Recorder);
     let ways: [Then; 5] = [
         |_, mut recorder| recorder.publish(),
-        |_, mut recorder| recorder.rest(10_500),
-        |_, mut recorder| {
-            assert!(recorder.fall_asleep(0), "it sleeps in spite of what it has kept")
-        },
+        |_, mut recorder| recorder.mark_idle(10_500),
+        |_, mut recorder| assert!(recorder.try_park(0), "it sleeps in spite of what it has kept"),
         |_, recorder| drop(recorder),
         |worker, recorder| {
             // By a thread that takes the place of one which hangs.
@@ -255,7 +253,7 @@ fn what_is_pending_is_published_before_anybody_relies_on_it() {
         recorder.publish_within(Duration::from_nanos(1_000));
         for at in [10_000, 10_200, 10_400] {
             let _ = Reservation::take(worker, 0, None).unwrap().hand_over();
-            recorder.end(&Finished { at, ..ended(Outcome::Completed, 100) });
+            recorder.end(&Completion { at, ..ended(Outcome::Completed, 100) });
         }
         assert_eq!((selectable(), worker.stats().in_flight()), (2, 0));
         then(worker, recorder);
@@ -290,16 +288,16 @@ fn ends_enter_the_peak_latency_by_the_time_of_their_end() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
     let mut recorder = worker.recorder().unwrap();
-    let mut end = |end: Finished| {
+    let mut end = |end: Completion| {
         assert!(!Reservation::take(worker, 0, None).unwrap().hand_over());
         recorder.end(&end);
     };
     end(ended(Outcome::Completed, 3_000));
     assert_eq!(peak(&roster, SECOND), None, "its time is unknown");
-    end(Finished { at: SECOND, ..ended(Outcome::Completed, 2_000) });
-    end(Finished { at: SECOND, ..ended(Outcome::Expired, 9_000) });
+    end(Completion { at: SECOND, ..ended(Outcome::Completed, 2_000) });
+    end(Completion { at: SECOND, ..ended(Outcome::Expired, 9_000) });
     assert_eq!(peak(&roster, SECOND), Some(2_000), "it was not run");
-    end(Finished { at: SECOND, ..ended(Outcome::Panicked, 1) });
+    end(Completion { at: SECOND, ..ended(Outcome::Panicked, 1) });
     let mean = roster.baseline().overall().unwrap();
     assert_eq!(peak(&roster, SECOND), Some((10.0 * mean) as u64), "as in the latency ring");
     assert_eq!(worker.stats().latencies().quantile(1.0), peak(&roster, SECOND));
@@ -320,7 +318,7 @@ fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
     // An end that tells its time is taken at its word: a half-life ago.
     let ago = (1 << 40) - 41_588_830_834;
     let id = Reservation::take(worker, 0, None).unwrap().detach();
-    worker.record(&Finished { at: ago, ..ended(Outcome::Completed, 8_000_000) }).unwrap();
+    worker.record(&Completion { at: ago, ..ended(Outcome::Completed, 8_000_000) }).unwrap();
     assert_eq!(worker.id(), id);
     assert!(peak(&roster, 1 << 40).unwrap().abs_diff(4_000_000) < 4_000);
     // One that does not is taken to be now.
@@ -351,24 +349,34 @@ fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() 
     let mut recorder = worker.recorder().unwrap();
     let ahead = |now| roster.candidates(None).signals_at(0).unwrap().work_ahead(now, None);
     let sizes = [30, 50, 20];
-    for size in sizes {
-        assert!(!Reservation::take(worker, 0, None).unwrap().sized(size).hand_over());
+    for expected_duration in sizes {
+        assert!(
+            !Reservation::take(worker, 0, None).unwrap().expecting(expected_duration).hand_over()
+        );
     }
     recorder.start(1);
-    assert_eq!(ahead(11), 100, "its size is not told: no longer than the mean of the three");
+    assert_eq!(
+        ahead(11),
+        100,
+        "its expected_duration is not told: no longer than the mean of the three"
+    );
     recorder.run(sizes[0]);
     assert_eq!((ahead(1), ahead(11), ahead(41)), (100, 90, 80), "the overrun counts");
-    recorder.end(&Finished { at: 41, size: sizes[0], ..Finished::new(Outcome::Completed) });
+    recorder.end(&Completion {
+        at: 41,
+        expected_duration: sizes[0],
+        ..Completion::new(Outcome::Completed)
+    });
     assert_eq!(ahead(41), 70);
     recorder.start(41);
     recorder.run(0);
-    assert_eq!(ahead(51), 70, "no size is none that runs");
+    assert_eq!(ahead(51), 70, "no expected_duration is none that runs");
     recorder.run(sizes[1]);
     assert_eq!(ahead(51), 60);
-    recorder.give_up_running();
-    worker.give_up();
+    recorder.withdraw_running();
+    worker.withdraw();
     assert_eq!((ahead(41), worker.stats().work_in_flight()), (20, 20));
-    recorder.give_up_running();
+    recorder.withdraw_running();
     assert_eq!(worker.stats().work_in_flight(), 20, "only once");
 }
 
@@ -378,7 +386,7 @@ fn the_work_ahead_is_what_the_sizes_say_until_the_worker_is_closed() {
     let ahead = || roster.candidates(None).signals_at(0).unwrap().work_ahead(1, Some(100));
     assert_eq!(ahead(), 0);
     let take = || Reservation::take(worker(&roster, 0), 0, None).unwrap();
-    let _held = [take().sized(7), take().sized(50)];
+    let _held = [take().expecting(7), take().expecting(50)];
     assert_eq!(ahead(), 57);
     worker(&roster, 0).close();
     assert_eq!(ahead(), u64::MAX);
@@ -403,7 +411,7 @@ fn selections_hear_of_a_history_with_the_ends_that_made_it() {
     assert_eq!(before, known());
     let mut recorder = worker(&roster, 2).recorder().unwrap();
     recorder.publish_within(Duration::from_secs(1));
-    let end = |at, capability| Finished { at, capability, ..Finished::new(Outcome::Failed) };
+    let end = |at, capability| Completion { at, capability, ..Completion::new(Outcome::Failed) };
     for at in [1_000_000_000, 1_300_000_000, 1_600_000_000] {
         let _ = Reservation::take(worker(&roster, 2), 2, capability).unwrap().hand_over();
         recorder.end(&end(at, capability));

@@ -214,7 +214,7 @@ fn follow<S: Subject>(steps: &[Step]) -> Result<(), TestCaseError> {
 
 fn check<S: Subject>(roster: &Roster, model: &Model) -> Result<(), TestCaseError> {
     let members: Vec<_> = roster
-        .workers()
+        .members()
         .iter()
         .map(|member| (member.worker.id().0, member.worker.name().to_owned(), member.health))
         .collect();
@@ -305,8 +305,8 @@ struct DrainingIsAside;
 impl Subject for DrainingIsAside {
     fn candidates(roster: &Roster, capability: Option<Capability>) -> Vec<usize> {
         match Real::candidates(roster, capability) {
-            none if none.is_empty() => (0..roster.workers().len())
-                .filter(|place| roster.workers()[*place].worker.capabilities().serves(capability))
+            none if none.is_empty() => (0..roster.members().len())
+                .filter(|place| roster.members()[*place].worker.capabilities().serves(capability))
                 .collect(),
             some => some,
         }

@@ -12,12 +12,12 @@ fn one_capable_worker_among_a_thousand_is_the_only_candidate() {
         .tracking(Tracking { enabled: false, ..Tracking::default() })
         .build()
         .unwrap();
-    assert_eq!(roster.workers().len(), 1_000);
+    assert_eq!(roster.members().len(), 1_000);
     let rare = Some(Capability::intern("rosters-rare").unwrap());
     let candidates = roster.candidates(rare);
     assert_eq!((candidates.len(), candidates.position(0)), (1, 617));
     assert_eq!(candidates.worker(0).name(), "rare");
-    assert_eq!(candidates.worker(0).id(), roster.workers()[617].worker.id());
+    assert_eq!(candidates.worker(0).id(), roster.members()[617].worker.id());
     assert_eq!(roster.candidates(None).len(), 1_000);
     let plain = Some(Capability::intern("rosters-plain").unwrap());
     assert_eq!(roster.candidates(plain).len(), 617);
@@ -53,9 +53,9 @@ fn candidates_and_positions_agree_with_the_members() {
     let third = Some(Capability::intern("rosters-third").unwrap());
     for capability in [None, third] {
         let candidates = roster.candidates(capability);
-        let expected: Vec<_> = (0..roster.workers().len())
+        let expected: Vec<_> = (0..roster.members().len())
             .filter(|position| {
-                let member = &roster.workers()[*position];
+                let member = &roster.members()[*position];
                 member.health == Health::Active && member.worker.capabilities().serves(capability)
             })
             .collect();
@@ -63,11 +63,11 @@ fn candidates_and_positions_agree_with_the_members() {
             (0..candidates.len()).map(|index| candidates.position(index)).collect();
         assert_eq!(positions, expected);
         for (index, worker) in candidates.iter().enumerate() {
-            let member = &roster.workers()[candidates.position(index)];
+            let member = &roster.members()[candidates.position(index)];
             assert_eq!(member.worker.id(), worker.id());
         }
     }
-    for member in roster.workers() {
+    for member in roster.members() {
         assert_eq!(roster.worker(member.worker.id()).unwrap().name(), member.worker.name());
     }
 }
@@ -98,5 +98,5 @@ fn mistakes_name_the_worker_and_leave_the_roster_as_it_was() {
     let tracking = Tracking { window: 0, ..Tracking::default() };
     let error = Roster::builder().tracking(tracking).build().unwrap_err();
     assert_eq!(error.to_string(), "window is 0, allowed are 1 to 65536");
-    assert_eq!(roster.workers().len(), 2);
+    assert_eq!(roster.members().len(), 2);
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use raddle_core::{Finished, Outcome, Reservation, Roster, Tracking, WorkerSpec};
+use raddle_core::{Completion, Outcome, Reservation, Roster, Tracking, WorkerSpec};
 
 const MS: Duration = Duration::from_millis(1);
 /// Slow tasks in a row that make a slow worker.
@@ -18,7 +18,7 @@ fn roster(tracking: Tracking) -> Roster {
 }
 
 fn finish(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
-    let worker = &roster.workers()[position].worker;
+    let worker = &roster.members()[position].worker;
     Reservation::take(worker, position, None).unwrap().finish(outcome, took);
 }
 
@@ -70,12 +70,16 @@ fn nobody_is_slow_where_nothing_is_normal() {
 #[test]
 fn ends_that_are_told_together_tell_it_too() {
     let roster = roster(Tracking::default());
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let mut recorder = worker.recorder().unwrap();
     recorder.publish_within(Duration::from_secs(1));
     for at in 1..=2 * FEW as u64 {
         let _ = Reservation::take(worker, 0, None).unwrap().hand_over();
-        recorder.end(&Finished { service: 10_000_000, at, ..Finished::new(Outcome::Completed) });
+        recorder.end(&Completion {
+            service: 10_000_000,
+            at,
+            ..Completion::new(Outcome::Completed)
+        });
     }
     assert!(!is_slow(&roster), "only the first was told");
     recorder.publish();
@@ -85,7 +89,7 @@ fn ends_that_are_told_together_tell_it_too() {
 #[test]
 fn a_task_is_left_to_whom_it_is_sooner_done_by() {
     let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let sooner_than = |mean, now| worker.stats().is_sooner_than(mean, now);
     assert!(!sooner_than(u64::MAX, 0), "nothing is known of it");
     let take = || Reservation::take_at(worker, 0, None, 1_000).unwrap();

@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("a thumbnail: {thumbnail:?}");
 
     let vision = Capability::intern("vision")?;
-    let task = pool.task(image()).capability(vision).deadline(Duration::from_secs(1));
+    let task = pool.task(image()).capability(vision).timeout(Duration::from_secs(1));
     let thumbnail = task.ask()?.wait()?;
     assert_eq!(thumbnail, Thumbnail { width: 100, height: 75, quality: 80 });
 

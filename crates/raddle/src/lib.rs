@@ -29,7 +29,7 @@
 //!
 //! pool.tell("nobody".into())?; // fire and forget
 //! assert_eq!(pool.ask("world".into())?.wait()?, "Hello, world!");
-//! let reply = pool.task("monde".into()).capability("french").deadline(Duration::from_secs(1)).ask()?;
+//! let reply = pool.task("monde".into()).capability("french").timeout(Duration::from_secs(1)).ask()?;
 //! assert_eq!(reply.wait()?, "Hello, monde!");
 //!
 //! pool.set_strategy(LeastLoaded::new()); // under traffic
@@ -55,15 +55,16 @@ pub mod prelude {
         Tracking, Worker, WorkerId, WorkerSpec,
     };
     pub use raddle_runtime::{
-        Account, Actor, AskError, Backoff, CoDel, Context, Drain, Event, EventKind, Events, Handle,
-        Hedge, MembershipError, OnRetired, Overflow, Pool, PoolStats, Registry, Reply,
+        Account, Actor, AskError, Backoff, CoDel, Context, Drain, Event, EventKind, Events, Hedge,
+        LocalPool, MembershipError, OnRetired, Overflow, Pool, PoolStats, Registry, Reply,
         RestartLimit, RestartPolicy, Restarts, SendError, ShedReason, ShutdownError, SpawnError,
-        StartError, SuperviseStrategy, Supervisor, Task, TimerHandle, WaitStrategy, Watchdog,
+        StartError, SupervisionStrategy, Supervisor, TaskBuilder, TimerHandle, WaitStrategy,
+        Watchdog,
     };
     pub use raddle_strategies::{
-        Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, Ejector, ExpectedDelay,
-        HotCold, JoinIdle, LatencyBased, LeastLoaded, LeastWork, Outlier, PeakEwma, PowerOfTwo,
-        Random, RoundRobin, SelectError, Shadow, ShadowReport, SlowStart, Strategy, StrategyName,
-        WeightedRoundRobin,
+        Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, EjectionReason,
+        ExpectedDelay, HotCold, JoinIdle, LatencyBased, LeastLoaded, LeastWork, OutlierDetector,
+        PeakEwma, PowerOfTwo, Random, RoundRobin, SelectError, Shadow, ShadowReport, SlowStart,
+        Strategy, StrategyName, WeightedRoundRobin,
     };
 }

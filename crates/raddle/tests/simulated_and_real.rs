@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use raddle::core::sync::channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, unbounded};
 use raddle::prelude::*;
 use raddle::strategies::JoinIdle;
 use raddle_sim::{Load, Request, Scenario, SimWorker, simulate};

@@ -1,6 +1,6 @@
-use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle_core::{Counts, Outcome, Roster};
 use raddle_strategies::BalancerStats;
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde::Serialize;
 
 /// What became of every task that a pool was given (law 1).
@@ -76,7 +76,7 @@ impl Ledger {
             cancelled: ended(Outcome::Cancelled),
         };
         counts.admitted = self.admitted.load(Relaxed);
-        for member in roster.workers() {
+        for member in roster.members() {
             counts += member.worker.stats().counts();
         }
         Account { counts, rejected: self.rejected.load(Relaxed), shed: self.shed.load(Relaxed) }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use raddle_core::Worker;
-use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::envelope::NEVER;
 use crate::lease::Lease;
@@ -47,7 +47,7 @@ impl<'w> Context<'w> {
     }
 
     /// Whether what the handler does is no longer wanted: the asker dropped its reply and had
-    /// asked for that to [cancel](crate::Task::cancel_on_drop), the other copy of a hedged task has
+    /// asked for that to [cancel](crate::TaskBuilder::cancel_on_drop), the other copy of a hedged task has
     /// been answered, the pool's shutdown is out of time, or the handler was given up as hung.
     /// Three loads, and a lock where a hedged task is to be cancelled by dropping its reply; for a long handler to look at from time to time.
     pub fn is_cancelled(&self) -> bool {

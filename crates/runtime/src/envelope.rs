@@ -15,11 +15,11 @@ use crate::{Actor, AskError};
 pub(crate) struct Envelope<A: Actor> {
     pub(crate) msg: A::Msg,
     pub(crate) reply: Option<ReplySender<A::Reply, A::Error>>,
-    pub(crate) given_at: u64,
+    pub(crate) submitted_at: u64,
     /// The clock when the task is no longer worth running; [`NEVER`] for none.
     pub(crate) deadline: u64,
     /// What it counts as in the work ahead of its worker; 0 when unknown.
-    pub(crate) size: u64,
+    pub(crate) expected_duration: u64,
     pub(crate) label: Label,
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use raddle_core::WorkerId;
-use raddle_strategies::Outlier;
+use raddle_strategies::EjectionReason;
 
 use crate::restart::RetireReason;
 
@@ -51,7 +51,7 @@ pub enum EventKind {
     /// A worker fails, or is slow, more than it may: it is set aside for a while.
     Ejected {
         /// What it did since the review before.
-        reason: Outlier,
+        reason: EjectionReason,
     },
     /// A worker's time as ejected is over: it takes tasks again.
     Readmitted,

@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use raddle_core::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };

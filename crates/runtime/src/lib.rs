@@ -34,14 +34,15 @@ pub use error::{AskResult, MembershipError, SendError, ShutdownError, SpawnError
 pub use event::{Event, EventKind};
 pub use mailbox::{Overflow, WaitStrategy};
 pub use pool::{
-    Drain, Handle, Hedge, HedgeError, OnRetired, Pool, PoolBuilder, ShedReason, Task, Watchdog,
+    Drain, Hedge, HedgeError, LocalPool, OnRetired, Pool, PoolBuilder, ShedReason, TaskBuilder,
+    Watchdog,
 };
 pub use registry::{Registry, RegistryError};
 pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
 pub use subscription::Events;
 pub use supervisor::{
-    ChildError, ChildReport, ShutdownReport, SuperviseError, SuperviseStrategy, Supervisor,
+    ChildError, ChildReport, ShutdownReport, SuperviseError, SupervisionStrategy, Supervisor,
     SupervisorBuilder, SupervisorEvent, SupervisorEventKind, SupervisorEvents,
 };
 pub use timer::TimerHandle;
@@ -51,7 +52,7 @@ pub use timer::TimerHandle;
 #[doc(hidden)]
 pub mod models {
     pub use crate::context::Asker;
-    pub use crate::keys::partitions::{Partition, Partitions, Seat};
+    pub use crate::keys::partitions::{Partition, Partitions, ShortId};
     pub use crate::lease::{Lease, Revoked, Stay};
     pub use crate::race::Race;
     pub use crate::reply::{Hedged, ReplySender, slot};

@@ -1,10 +1,10 @@
 use std::sync::PoisonError;
 
-use raddle_core::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Relaxed},
 };
-use raddle_core::sync::lock;
+use raddle_sync::lock;
 
 /// Copies of one task, of which one answers: the first that has an answer, or, where none has, the
 /// last to end.

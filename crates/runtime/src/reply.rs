@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use raddle_core::sync::{hint, thread};
+use raddle_sync::{hint, thread};
 use thiserror::Error;
 
 use crate::context::Asker;
@@ -17,7 +17,7 @@ type Answer<R, E> = Result<R, AskError<E>>;
 ///
 /// It can be waited for by a thread or awaited on any executor. Dropping it is not an error: the
 /// task is run and its answer discarded, unless it was to be
-/// [cancelled](crate::Task::cancel_on_drop) then.
+/// [cancelled](crate::TaskBuilder::cancel_on_drop) then.
 #[must_use = "an answer that nobody waits for could have been a tell"]
 pub struct Reply<R, E>(oneshot::Receiver<Answer<R, E>>);
 
@@ -76,7 +76,7 @@ pub enum AskError<E> {
     /// The task's worker was retired before it was run, and no other could take it.
     #[error("the task's worker was retired before it was run, and no other could take it")]
     Retired,
-    /// The time given to [`Reply::wait_for`] is over; the answer may still come.
+    /// The time given to [`Reply::wait_timeout`] is over; the answer may still come.
     #[error("no answer within the time waited; it may still come")]
     TimedOut,
     /// The answer was taken before.
@@ -141,7 +141,7 @@ impl<R, E> Asker for Hedged<R, E> {
 }
 
 impl<R, E> Reply<R, E> {
-    /// Blocks until the answer is there: looks for it for some [50 microseconds](Self::wait_for), then
+    /// Blocks until the answer is there: looks for it for some [50 microseconds](Self::wait_timeout), then
     /// sleeps.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl<R, E> Reply<R, E> {
     ///
     /// # Errors
     /// [`AskError::TimedOut`], or when the task ended without an answer.
-    pub fn wait_for(&mut self, time: Duration) -> Result<R, AskError<E>> {
+    pub fn wait_timeout(&mut self, time: Duration) -> Result<R, AskError<E>> {
         let mut left = time;
         if time >= WORTH_LOOKING {
             let begun = Instant::now();
@@ -180,7 +180,7 @@ impl<R, E> Reply<R, E> {
 
     fn look_for_a_while(&mut self, may_wait: impl Fn() -> bool) -> Option<Answer<R, E>> {
         for look in 0..LOOKS {
-            if let Some(answer) = self.try_take() {
+            if let Some(answer) = self.try_recv() {
                 return Some(answer);
             }
             match look {
@@ -194,7 +194,7 @@ impl<R, E> Reply<R, E> {
     }
 
     /// The answer, if it is there. Never blocks.
-    pub fn try_take(&mut self) -> Option<Result<R, AskError<E>>> {
+    pub fn try_recv(&mut self) -> Option<Result<R, AskError<E>>> {
         match self.0.try_recv() {
             Ok(answer) => Some(answer),
             Err(oneshot::TryRecvError::Empty) => None,

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use raddle_core::sync::channel::{self, Receiver, Sender, TrySendError};
+use raddle_sync::channel::{self, Receiver, Sender, TrySendError};
 
 use crate::Event;
 
@@ -22,7 +22,7 @@ impl<E> Events<E> {
 
     /// Waits for the next event, so long at the most; `None` then, and when there can be none any
     /// more.
-    pub fn next_within(&mut self, time: Duration) -> Option<E> {
+    pub fn recv_timeout(&mut self, time: Duration) -> Option<E> {
         self.0.recv_timeout(time).ok()
     }
 }

@@ -211,7 +211,7 @@ impl Machine {
         let here = At(at);
         let mut task = self.pool.task(Message(order, Some((self.make)()))).strategy(&here);
         if end == End::Expire {
-            task = task.deadline(Duration::ZERO);
+            task = task.timeout(Duration::ZERO);
         }
         let reply = match ask || end == End::Abandon {
             true if end == End::Abandon => task.cancel_on_drop().ask().map(Some),
@@ -493,7 +493,7 @@ fn a_pool_whose_workers_steal_accounts_for_every_task() {
                 let here = At(at);
                 let mut task = pool.task(Message(order, None)).strategy(&here);
                 if end == End::Expire {
-                    task = task.deadline(Duration::ZERO);
+                    task = task.timeout(Duration::ZERO);
                 }
                 replies.push(task.ask().unwrap());
                 given[at] += 1;

@@ -30,7 +30,7 @@ fn expired_tasks_never_run_whatever_their_kind() {
     let (ran, runs) = channel();
     let task = |number: u32, within: Duration| {
         let ran = ran.clone();
-        pool.task(Do::call(move || ran.send(number).unwrap())).deadline(within)
+        pool.task(Do::call(move || ran.send(number).unwrap())).timeout(within)
     };
     let late = [
         task(0, 5 * MS).ask().unwrap(),
@@ -71,7 +71,7 @@ fn the_time_that_remains_ends_at_zero() {
             time.advance(3 * MS);
         }
     };
-    pool.task(Do::with(tell)).deadline(5 * MS).ask().unwrap().wait().unwrap();
+    pool.task(Do::with(tell)).timeout(5 * MS).ask().unwrap().wait().unwrap();
     let remaining: Vec<_> = remaining.iter().take(3).collect();
     assert_eq!(remaining, [Some(5 * MS), Some(2 * MS), Some(Duration::ZERO)]);
     assert_eq!(end(&pool).counts.completed, 1, "one that has begun does not expire");

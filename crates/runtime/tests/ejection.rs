@@ -10,7 +10,7 @@ use common::{
 };
 use raddle_core::{Clock, Health, VirtualTime, WorkerSpec};
 use raddle_runtime::{EventKind, Events, Pool, PoolBuilder, RetireReason, SpawnError, Watchdog};
-use raddle_strategies::{Ejection, LeastLoaded, Outlier};
+use raddle_strategies::{Ejection, EjectionReason, LeastLoaded};
 
 /// Between reviews, of the simulated time.
 const INTERVAL: Duration = Duration::from_millis(4);
@@ -39,7 +39,7 @@ fn fail(pool: &Pool<Obedient>, index: usize, tasks: usize) {
 }
 
 fn ejected(failures: u64, tasks: u64) -> EventKind {
-    EventKind::Ejected { reason: Outlier::Failing { failures, tasks } }
+    EventKind::Ejected { reason: EjectionReason::Failing { failures, tasks } }
 }
 
 /// Waits for an ejection, with a review to come; whose it is.

@@ -9,7 +9,7 @@ use common::{At, Gate, await_event, builder, counted, end, watchdog, worker};
 use raddle_core::{Priority, WorkerSpec};
 use raddle_runtime::{
     Actor, AskError, Context, EventKind, Hedge, Overflow, Pool, PoolBuilder, Reply, SpawnError,
-    Task,
+    TaskBuilder,
 };
 
 /// What an actor is to do; it may be done twice.
@@ -70,7 +70,7 @@ fn hold(pool: &Pool<Signs>) -> Gate {
     gate
 }
 
-fn at_first(pool: &Pool<Signs>, order: Order) -> Task<'_, Signs> {
+fn at_first(pool: &Pool<Signs>, order: Order) -> TaskBuilder<'_, Signs> {
     pool.task(order).strategy(&At(0))
 }
 
@@ -243,7 +243,7 @@ fn the_deadline_is_both_copies() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let gate = hold(&pool);
-    let late = at_first(&pool, call()).deadline(Duration::ZERO).ask_hedged(at_once()).unwrap();
+    let late = at_first(&pool, call()).timeout(Duration::ZERO).ask_hedged(at_once()).unwrap();
     assert_eq!(copies(&pool), 1);
     gate.open();
     assert_eq!(late.wait(), Err(AskError::Expired));

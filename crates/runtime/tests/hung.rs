@@ -187,7 +187,7 @@ fn without_a_thread_to_spare_a_worker_is_set_aside_until_its_handler_returns() {
     gate.open();
     assert_eq!(held.wait().unwrap().by, "w-0");
     assert_eq!(by(bound).unwrap(), "w-0");
-    let recovered = events.next_within(LONG).unwrap();
+    let recovered = events.recv_timeout(LONG).unwrap();
     assert_eq!((recovered.name.as_str(), recovered.kind), ("w-0", EventKind::Recovered));
     let served = worker(&pool, "w-0");
     assert_eq!((served.health, served.generation), (Health::Active, 0));
@@ -215,7 +215,7 @@ fn no_more_threads_are_lost_than_may_be_and_one_that_returns_makes_room() {
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT).max_lost(1));
     let gates = [hold(&pool, 0), hold(&pool, 1)];
     hang(&time);
-    let mut told: Vec<_> = std::iter::from_fn(|| events.next_within(LONG)).take(4).collect();
+    let mut told: Vec<_> = std::iter::from_fn(|| events.recv_timeout(LONG)).take(4).collect();
     told.retain(|event| !matches!(event.kind, EventKind::Restarted { .. }));
     let told: Vec<_> = told.into_iter().map(|event| (event.name, event.kind)).collect();
     let replaced = EventKind::Replaced { generation: 1 };

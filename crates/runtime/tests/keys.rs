@@ -11,7 +11,7 @@ use common::{
 };
 use raddle_core::{Priority, WorkerSpec};
 use raddle_runtime::{
-    EventKind, Overflow, Pool, RestartPolicy, Restarts, RetireReason, SendError, Task,
+    EventKind, Overflow, Pool, RestartPolicy, Restarts, RetireReason, SendError, TaskBuilder,
 };
 
 /// The key, how many of it were given before, and who ran it.
@@ -45,7 +45,7 @@ fn assert_in_order_by_one(key: u64, notes: &[(u64, String)], count: u64) {
 fn owners(
     pool: &Pool<Obedient>,
     keys: u64,
-    describe: impl for<'p> Fn(Task<'p, Obedient>) -> Task<'p, Obedient>,
+    describe: impl for<'p> Fn(TaskBuilder<'p, Obedient>) -> TaskBuilder<'p, Obedient>,
 ) -> Vec<String> {
     let ask = |key: u64| describe(pool.task(Do::WhoAreYou).key(key)).ask().unwrap();
     let replies: Vec<_> = (0..keys).map(ask).collect();

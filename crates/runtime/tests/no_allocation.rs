@@ -26,7 +26,7 @@ fn tell_allocates_nothing() {
             .mailbox(1024, Overflow::Block)
             .spawn(|_| Sum(0))
             .unwrap();
-        let mut handle = pool.handle();
+        let mut handle = pool.local();
         // The first of each lets crossbeam and the thread make what they keep.
         (0..200).for_each(|number| handle.tell(number).unwrap());
         pool.ask(0).unwrap().wait().unwrap();

@@ -7,10 +7,10 @@ use common::{
     At, Do, Gate, LONG, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names,
     so_far, watchdog, worker,
 };
-use raddle_core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use raddle_core::{Health, WorkerId, WorkerSpec};
 use raddle_runtime::{EventKind, MembershipError, Overflow, Pool, RetireReason, SpawnError};
 use raddle_strategies::StrategyName;
+use raddle_sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 fn pool(workers: usize) -> Pool<Obedient> {
     common::pool(workers, 64, Overflow::Block)
@@ -25,7 +25,7 @@ fn retired(kind: &EventKind) -> bool {
 fn under_traffic(pool: &Pool<Obedient>, change: impl FnOnce()) -> u64 {
     let over = AtomicBool::new(false);
     let give = |keyed: bool| {
-        let mut handle = pool.handle();
+        let mut handle = pool.local();
         let mut given = 0;
         while !over.load(SeqCst) || given < 200 {
             let task = handle.task(Do::Return(given));
@@ -52,7 +52,7 @@ fn a_worker_that_is_added_under_traffic_takes_its_part() {
         let added = pool.add_worker(WorkerSpec::new("next")).unwrap();
         assert_eq!(id(&pool, "next"), added);
     });
-    let added = events.next_within(LONG).unwrap();
+    let added = events.recv_timeout(LONG).unwrap();
     assert_eq!((added.name.as_str(), added.kind), ("next", EventKind::Added));
     let by: Vec<_> = (0..4).map(|_| by(pool.ask(Do::WhoAreYou).unwrap()).unwrap()).collect();
     assert_eq!(by.iter().filter(|name| *name == "next").count(), 2, "each second one: {by:?}");
@@ -70,7 +70,7 @@ fn a_retired_worker_takes_no_more_and_runs_what_it_has() {
     let keyed: Vec<_> =
         (0..5).map(|number| pool.task(Do::Return(number)).key(key).ask().unwrap()).collect();
     pool.retire_worker(id(&pool, "w-0")).unwrap();
-    assert_eq!(events.next_within(LONG).unwrap().kind, EventKind::Draining);
+    assert_eq!(events.recv_timeout(LONG).unwrap().kind, EventKind::Draining);
     assert_eq!(worker(&pool, "w-0").health, Health::Draining);
     let later = pool.task(Do::WhoAreYou).key(key).ask().unwrap();
     for _ in 0..4 {
@@ -83,7 +83,7 @@ fn a_retired_worker_takes_no_more_and_runs_what_it_has() {
         assert_eq!((said.number, said.by.as_str()), (number, "w-0"));
     }
     assert_eq!(by(later).unwrap(), "w-1", "the key has moved");
-    let gone = events.next_within(LONG).unwrap();
+    let gone = events.recv_timeout(LONG).unwrap();
     assert!(gone.name == "w-0" && retired(&gone.kind), "{gone:?}");
     assert_eq!(names(&pool), ["w-1"]);
     end(&pool);
@@ -132,7 +132,7 @@ fn the_last_worker_that_takes_tasks_stays() {
 #[test]
 fn a_pool_that_is_shut_down_is_not_changed() {
     let _watchdog = watchdog();
-    let made = std::sync::Arc::new(raddle_core::sync::atomic::AtomicU32::new(0));
+    let made = std::sync::Arc::new(raddle_sync::atomic::AtomicU32::new(0));
     let count = std::sync::Arc::clone(&made);
     let pool = builder(2)
         .spawn(move |_| {

@@ -169,7 +169,7 @@ impl Strategy for BesideASleeper {
         "beside-a-sleeper"
     }
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        while !candidates.worker(1).stats().is_sleeping() {
+        while !candidates.worker(1).stats().is_parked() {
             thread::yield_now();
         }
         0

@@ -9,13 +9,13 @@ use common::{
     Do, Gate, Obedient, Said, ask_at, await_event, builder, by, end, hold, key_of, names, so_far,
     watchdog,
 };
-use raddle_core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use raddle_core::{Priority, Worker, WorkerSpec};
 use raddle_runtime::{
     Actor, AskError, Backoff, Context, EventKind, MembershipError, OnRetired, Overflow, Pool,
     PoolBuilder, RestartLimit, RestartPolicy, Restarts, RetireReason, SendError, SpawnError,
     StartError,
 };
+use raddle_sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 /// A moment in an actor's life.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,9 +128,9 @@ fn retired_by(policy: RestartPolicy, order: Do) -> Vec<(String, EventKind)> {
     let pool = builder(2).restarts(restarts(policy)).spawn(|_| Obedient::default()).unwrap();
     let mut events = pool.subscribe();
     let _ = ask_at(&pool, 0, order).wait();
-    let mut told = vec![events.next_within(common::LONG).unwrap()];
+    let mut told = vec![events.recv_timeout(common::LONG).unwrap()];
     if !is_retired(&told[0].kind) {
-        told.push(events.next_within(common::LONG).unwrap());
+        told.push(events.recv_timeout(common::LONG).unwrap());
     }
     assert_eq!(names(&pool), ["w-1"]);
     assert_eq!(by(pool.ask(Do::WhoAreYou).unwrap()).unwrap(), "w-1", "the pool goes on");
@@ -227,7 +227,7 @@ fn the_events_of_a_worker_s_end_come_in_order() {
     sibling.open();
     let mut kinds = Vec::new();
     while !kinds.last().is_some_and(is_retired) {
-        kinds.push(events.next_within(common::LONG).unwrap().kind);
+        kinds.push(events.recv_timeout(common::LONG).unwrap().kind);
     }
     end(&pool);
     let restarted = |generation| EventKind::Restarted { generation };
@@ -394,7 +394,7 @@ fn a_restart_that_fails_counts() {
     assert!(ask_at(&pool, 0, Do::Panic("oh")).wait().is_err());
     let mut kinds = Vec::new();
     while !kinds.last().is_some_and(is_retired) {
-        kinds.push(events.next_within(common::LONG).unwrap().kind);
+        kinds.push(events.recv_timeout(common::LONG).unwrap().kind);
     }
     let failed = || EventKind::StartFailed { message: "still no disk".into() };
     let reason = RetireReason::LimitReached { restarts: 3, within: Duration::from_secs(3600) };
@@ -495,7 +495,7 @@ fn panics_in_hooks_and_drops_end_nothing_else() {
         pool.tell(Order(false, Some(Bomb))).unwrap();
         while !fine() {}
         // A message that is dropped without being run.
-        let expired = pool.task(Order(false, Some(Bomb))).deadline(Duration::ZERO).ask().unwrap();
+        let expired = pool.task(Order(false, Some(Bomb))).timeout(Duration::ZERO).ask().unwrap();
         assert!(matches!(expired.wait(), Err(AskError::Expired)));
         assert!(fine());
     }

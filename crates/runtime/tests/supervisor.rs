@@ -11,7 +11,7 @@ use raddle_runtime::Overflow::Block;
 use raddle_runtime::{
     Actor, Backoff, ChildError, Context, Drain, OnRetired, Pool, RestartLimit, RestartPolicy,
     Restarts, RetireReason, SendError, ShutdownReport, SpawnError, StartError, SuperviseError,
-    SuperviseStrategy, Supervisor, SupervisorBuilder, SupervisorEventKind, SupervisorEvents,
+    SupervisionStrategy, Supervisor, SupervisorBuilder, SupervisorEventKind, SupervisorEvents,
 };
 use raddle_strategies::RoundRobin;
 
@@ -71,7 +71,7 @@ fn patient() -> Result<Pool<Patient>, SpawnError> {
 }
 
 /// Three children, and who was started so far.
-fn three(strategy: SuperviseStrategy) -> (SupervisorBuilder, Arc<Mutex<Vec<&'static str>>>) {
+fn three(strategy: SupervisionStrategy) -> (SupervisorBuilder, Arc<Mutex<Vec<&'static str>>>) {
     let starts = Arc::new(Mutex::new(Vec::new()));
     let mut builder = Supervisor::builder().strategy(strategy);
     for name in ["a", "b", "c"] {
@@ -93,7 +93,7 @@ fn fail(supervisor: &Supervisor, child: &str) {
 #[track_caller]
 fn expect(events: &mut SupervisorEvents, expected: &[(&str, SupervisorEventKind)]) {
     for (child, kind) in expected {
-        let event = events.next_within(LONG).expect("an event");
+        let event = events.recv_timeout(LONG).expect("an event");
         assert_eq!((event.child.as_str(), &event.kind), (*child, kind));
     }
 }
@@ -105,7 +105,7 @@ fn restarted(restarts: u32) -> SupervisorEventKind {
 #[test]
 fn one_for_one_restarts_the_failed_one_alone() {
     let _watchdog = watchdog();
-    let (builder, starts) = three(SuperviseStrategy::OneForOne);
+    let (builder, starts) = three(SupervisionStrategy::OneForOne);
     let supervisor = builder.start().unwrap();
     let mut events = supervisor.subscribe();
     let others = ["a", "c"].map(|name| supervisor.pool::<Obedient>(name).unwrap());
@@ -128,7 +128,7 @@ fn one_for_one_restarts_the_failed_one_alone() {
 #[test]
 fn one_for_all_ends_all_from_the_last_and_starts_all_from_the_first() {
     let _watchdog = watchdog();
-    let (builder, starts) = three(SuperviseStrategy::OneForAll);
+    let (builder, starts) = three(SupervisionStrategy::OneForAll);
     let supervisor = builder.start().unwrap();
     let mut events = supervisor.subscribe();
     fail(&supervisor, "b");
@@ -150,7 +150,7 @@ fn one_for_all_ends_all_from_the_last_and_starts_all_from_the_first() {
 #[test]
 fn rest_for_one_spares_those_before_the_failed_one() {
     let _watchdog = watchdog();
-    let (builder, starts) = three(SuperviseStrategy::RestForOne);
+    let (builder, starts) = three(SupervisionStrategy::RestForOne);
     let supervisor = builder.start().unwrap();
     let mut events = supervisor.subscribe();
     fail(&supervisor, "b");
@@ -175,7 +175,7 @@ fn a_pool_that_its_user_shuts_down_is_started_anew() {
 fn at_the_limit_everything_is_shut_down_from_the_last() {
     let _watchdog = watchdog();
     let limit = RestartLimit { restarts: 2, within: Duration::from_secs(3600) };
-    let (builder, _) = three(SuperviseStrategy::OneForOne);
+    let (builder, _) = three(SupervisionStrategy::OneForOne);
     let supervisor = builder.limit(limit).start().unwrap();
     let mut events = supervisor.subscribe();
     let other = supervisor.pool::<Obedient>("c").unwrap();
@@ -248,13 +248,13 @@ fn a_start_that_fails_affects_those_that_its_failure_does() {
         let supervisor = builder.start().unwrap();
         let mut events = supervisor.subscribe();
         fail(&supervisor, "a");
-        while events.next_within(LONG).unwrap().kind != start_failed("no net") {}
+        while events.recv_timeout(LONG).unwrap().kind != start_failed("no net") {}
         (supervisor, events)
     };
-    let (_all, mut events) = tried(SuperviseStrategy::OneForAll);
+    let (_all, mut events) = tried(SupervisionStrategy::OneForAll);
     expect(&mut events, &[("a", Stopped), ("a", restarted(2)), ("b", restarted(1))]);
     expect(&mut events, &[("c", restarted(1))]);
-    let (_rest, mut events) = tried(SuperviseStrategy::RestForOne);
+    let (_rest, mut events) = tried(SupervisionStrategy::RestForOne);
     expect(&mut events, &[("b", restarted(1)), ("c", restarted(1))]);
 }
 
@@ -524,7 +524,7 @@ fn a_handle_that_is_kept_does_not_keep_a_replaced_pool_from_ending() {
             .spawn(move |_| Mortal(dead.clone()))
     };
     let supervisor = Supervisor::builder()
-        .strategy(SuperviseStrategy::OneForAll)
+        .strategy(SupervisionStrategy::OneForAll)
         .child("mortal", mortal)
         .child("a", obedient)
         .start()
@@ -532,7 +532,7 @@ fn a_handle_that_is_kept_does_not_keep_a_replaced_pool_from_ending() {
     let mut events = supervisor.subscribe();
     let kept = supervisor.pool::<Mortal>("mortal").unwrap();
     fail(&supervisor, "a");
-    while events.next_within(LONG).unwrap().kind != restarted(1) {}
+    while events.recv_timeout(LONG).unwrap().kind != restarted(1) {}
     assert_eq!(deaths.try_iter().count(), 2, "both workers ended before the next started");
     assert!(matches!(kept.tell(()), Err(SendError::Closed(()))));
     drop(supervisor);

@@ -17,16 +17,16 @@ fn an_ask_is_answered_in_every_way_of_waiting() {
     let pool = pool(2, 8, Overflow::Block);
     let said = |reply: Result<Said, _>| reply.map(|said| said.number);
     assert_eq!(said(pool.ask(Do::Return(1)).unwrap().wait()), Ok(1));
-    assert_eq!(said(pool.ask(Do::Return(2)).unwrap().wait_for(LONG)), Ok(2));
+    assert_eq!(said(pool.ask(Do::Return(2)).unwrap().wait_timeout(LONG)), Ok(2));
 
     let gate = Gate::new();
     let mut reply = pool.ask(Do::Hold(gate.clone())).unwrap();
     gate.reached();
-    assert!(reply.try_take().is_none(), "the handler is held");
-    assert_eq!(said(reply.wait_for(Duration::ZERO)), Err(AskError::TimedOut));
+    assert!(reply.try_recv().is_none(), "the handler is held");
+    assert_eq!(said(reply.wait_timeout(Duration::ZERO)), Err(AskError::TimedOut));
     gate.open();
-    assert!(reply.wait_for(LONG).is_ok(), "it may be waited for again");
-    assert_eq!(reply.try_take(), Some(Err(AskError::Taken)));
+    assert!(reply.wait_timeout(LONG).is_ok(), "it may be waited for again");
+    assert_eq!(reply.try_recv(), Some(Err(AskError::Taken)));
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let answer = runtime.block_on(async { pool.ask(Do::Return(3)).unwrap().await });
@@ -97,9 +97,9 @@ fn a_task_past_its_deadline_is_not_run() {
     let gate = Gate::new();
     pool.tell(Do::Hold(gate.clone())).unwrap();
     gate.reached();
-    let late = pool.task(Do::Return(1)).deadline(Duration::from_millis(5)).ask().unwrap();
-    let fine = pool.task(Do::Return(2)).deadline(Duration::from_millis(500)).ask().unwrap();
-    let endless = pool.task(Do::Return(3)).deadline(Duration::MAX).ask().unwrap();
+    let late = pool.task(Do::Return(1)).timeout(Duration::from_millis(5)).ask().unwrap();
+    let fine = pool.task(Do::Return(2)).timeout(Duration::from_millis(500)).ask().unwrap();
+    let endless = pool.task(Do::Return(3)).timeout(Duration::MAX).ask().unwrap();
     time.advance(Duration::from_millis(5));
     gate.open();
     assert_eq!(late.wait(), Err(AskError::Expired));
@@ -128,7 +128,7 @@ fn the_handler_sees_what_remains() {
         .spawn(|_| Patient)
         .unwrap();
     assert_eq!(pool.ask(()).unwrap().wait(), Ok(None));
-    let reply = pool.task(()).deadline(Duration::from_millis(5)).ask().unwrap();
+    let reply = pool.task(()).timeout(Duration::from_millis(5)).ask().unwrap();
     assert_eq!(reply.wait(), Ok(Some(Duration::from_millis(5))));
 }
 
@@ -175,7 +175,7 @@ fn the_strategy_is_swapped_under_traffic_and_nothing_is_lost() {
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..3)
             .map(|_| {
-                let mut handle = pool.handle();
+                let mut handle = pool.local();
                 scope.spawn(move || (0..5_000).for_each(|i| handle.tell(Do::Return(i)).unwrap()))
             })
             .collect();

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Counted, Do, LONG, Obedient, builder, counted, end, hold, key_of, pool, watchdog};
-use raddle_core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use raddle_core::{Clock, VirtualTime, WorkerSpec};
 use raddle_runtime::{Actor, Context, Drain, Overflow, Pool, SendError};
+use raddle_sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -149,7 +149,7 @@ fn a_later_task_is_what_it_was_described_as() {
         let who = Do::with(move |cx| {
             let _ = sender.send((cx.worker().name().to_owned(), cx.remaining()));
         });
-        pool.task(who).key(key).deadline(LONG).tell_after(MS);
+        pool.task(who).key(key).timeout(LONG).tell_after(MS);
         let (by, remaining) = by.recv_timeout(LONG).unwrap();
         assert_eq!(by, name);
         assert!(remaining.is_some_and(|left| left <= LONG));

@@ -11,7 +11,7 @@ use common::{
 use raddle_core::{Candidates, Clock, Priority, TaskProfile, Worker};
 use raddle_runtime::{
     AskError, CoDel, Drain, EventKind, Hedge, Overflow, Pool, RestartLimit, Restarts, SendError,
-    Task, Watchdog,
+    TaskBuilder, Watchdog,
 };
 use raddle_strategies::{LeastWork, Strategy};
 
@@ -20,12 +20,12 @@ const SIZE: i64 = 1_000;
 const MS: Duration = Duration::from_millis(1);
 
 /// A task of that size for the worker at this index.
-fn sized_at<'p>(pool: &'p Pool<Obedient>, at: &'static At, order: Do) -> Task<'p, Obedient> {
+fn sized_at<'p>(pool: &'p Pool<Obedient>, at: &'static At, order: Do) -> TaskBuilder<'p, Obedient> {
     sized(pool, order).strategy(at)
 }
 
-fn sized(pool: &Pool<Obedient>, order: Do) -> Task<'_, Obedient> {
-    pool.task(order).size(Duration::from_nanos(SIZE as u64))
+fn sized(pool: &Pool<Obedient>, order: Do) -> TaskBuilder<'_, Obedient> {
+    pool.task(order).expected_duration(Duration::from_nanos(SIZE as u64))
 }
 
 const FIRST: &At = &At(0);
@@ -76,7 +76,7 @@ fn what_is_not_run_is_no_work_any_more() {
     let (clock, time) = Clock::simulated();
     let pool = builder(1).clock(clock).spawn(|_| Obedient::default()).unwrap();
     let gate = hold_sized(&pool);
-    let expired = sized(&pool, Do::Return(1)).deadline(MS).ask().unwrap();
+    let expired = sized(&pool, Do::Return(1)).timeout(MS).ask().unwrap();
     drop(sized(&pool, Do::Return(2)).cancel_on_drop().ask().unwrap());
     assert_eq!(work(&pool), [3], "it is met when its turn comes");
     time.advance(2 * MS);
@@ -221,7 +221,8 @@ fn both_copies_of_a_hedged_task_are_work() {
         .unwrap();
     pool.task(true).strategy(FIRST).tell().unwrap();
     gate.reached();
-    let task = pool.task(false).strategy(FIRST).size(Duration::from_nanos(SIZE as u64));
+    let task =
+        pool.task(false).strategy(FIRST).expected_duration(Duration::from_nanos(SIZE as u64));
     let answer = task.ask_hedged(Hedge::after(Duration::ZERO)).unwrap();
     assert_eq!(answer.wait().unwrap(), "w-1");
     let of = |name| worker(&pool, name).work_in_flight;
@@ -333,7 +334,7 @@ fn the_least_work_is_picked_by_what_is_left_and_not_by_the_number() {
     time.advance(MS);
     let pool = builder(2).strategy(LeastWork::new()).clock(clock);
     let pool = pool.spawn(|_| Obedient::default()).unwrap();
-    let of = |order, size: u32| pool.task(order).size(size * MS);
+    let of = |order, size: u32| pool.task(order).expected_duration(size * MS);
     let hold = |size| {
         let gate = Gate::new();
         let reply = of(Do::Hold(gate.clone()), size).ask().unwrap();

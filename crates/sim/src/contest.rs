@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use std::thread;
 
-use raddle_core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use raddle_strategies::{Strategy, StrategyName};
+use raddle_sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::{Run, Scenario, SimError, simulate_each};
 

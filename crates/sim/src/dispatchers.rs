@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle_core::{Clock, Finished, Recorder, Reservation, Roster, RosterBuilder, TaskProfile};
+use raddle_core::{Clock, Completion, Recorder, Reservation, Roster, RosterBuilder, TaskProfile};
 use raddle_strategies::{SelectError, Strategy, reserve};
 
 use crate::random::{Purpose, rng};
@@ -42,7 +42,7 @@ enum What {
         at: u64,
         size: u64,
     },
-    Ended(Finished),
+    Ended(Completion),
     Resting {
         at: u64,
     },
@@ -74,7 +74,7 @@ impl<'s> Givers<'s> {
         let giver = |strategy: &&'s dyn Strategy| {
             let (roster, recorders) = if stale {
                 let roster = roster(scenario, clock)?;
-                let workers = roster.workers().iter();
+                let workers = roster.members().iter();
                 let recorders = workers.filter_map(|member| member.worker.recorder()).collect();
                 (roster, recorders)
             } else {
@@ -136,7 +136,7 @@ impl<'s> Givers<'s> {
         self.note(worker, What::Started { at, size });
     }
 
-    pub(crate) fn ended(&mut self, worker: usize, end: Finished) {
+    pub(crate) fn ended(&mut self, worker: usize, end: Completion) {
         self.note(worker, What::Ended(end));
     }
 
@@ -168,9 +168,9 @@ impl<'s> Givers<'s> {
                         recorder.run(*size);
                     }
                     What::Ended(end) => recorder.end(end),
-                    What::Resting { at } => recorder.rest(*at),
+                    What::Resting { at } => recorder.mark_idle(*at),
                     What::Took { from, size } => {
-                        let from = &giver.roster.workers()[*from].worker;
+                        let from = &giver.roster.members()[*from].worker;
                         recorder.adopt_work(from, *size);
                         recorder.adopt(from);
                     }
@@ -183,8 +183,8 @@ impl<'s> Givers<'s> {
 
 /// Counts a task as in flight at a worker.
 fn admit(roster: &Roster, position: usize, task: &TaskProfile) {
-    let worker = &roster.workers()[position].worker;
+    let worker = &roster.members()[position].worker;
     if let Some(reservation) = Reservation::take(worker, position, task.capability) {
-        let _ = reservation.sized(task.size).hand_over();
+        let _ = reservation.expecting(task.expected_duration).hand_over();
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle_core::{Clock, Finished, Outcome, Roster, TaskProfile, VirtualTime, nanos};
+use raddle_core::{Clock, Completion, Outcome, Roster, TaskProfile, VirtualTime, nanos};
 use raddle_strategies::Strategy;
 
 use crate::calendar::{Calendar, Event};
@@ -123,7 +123,7 @@ impl<'s> Engine<'s> {
         time.set(START);
         let truth = roster(scenario, &clock)?;
         let givers = Givers::new(scenario, &truth, &clock, strategies)?;
-        let servers = truth.workers().iter().zip(&scenario.workers).map(|(member, worker)| {
+        let servers = truth.members().iter().zip(&scenario.workers).map(|(member, worker)| {
             let recorder = member.worker.recorder();
             let recorder = recorder.unwrap_or_else(|| unreachable!("nobody else has it"));
             Server::new(recorder, worker.speed, START)
@@ -164,7 +164,7 @@ impl<'s> Engine<'s> {
         engine.repeat(Event::Sample);
         engine.repeat(Event::News);
         for worker in 0..engine.servers.len() {
-            engine.rest(worker);
+            engine.mark_idle(worker);
         }
         engine.givers.hear();
         engine.givers.refresh();
@@ -260,8 +260,9 @@ impl<'s> Engine<'s> {
     fn arrive(&mut self, drawn: Drawn) {
         self.came += 1;
         let size = if self.scenario.sizes_known { drawn.service } else { 0 };
-        let mut profile = TaskProfile::default().given_at(self.now);
-        (profile.capability, profile.key, profile.size) = (drawn.capability, drawn.key, size);
+        let mut profile = TaskProfile::default().submitted_at(self.now);
+        (profile.capability, profile.key, profile.expected_duration) =
+            (drawn.capability, drawn.key, size);
         // Drawn for each, so that it is the same task whatever becomes of the others.
         let fails = self.scenario.failing > 0.0 && self.failing.f64() < self.scenario.failing;
         let (servers, room) = (&self.servers, self.scenario.mailbox.unwrap_or(usize::MAX));
@@ -271,7 +272,7 @@ impl<'s> Engine<'s> {
             return;
         };
         let task = Queued {
-            given_at: self.now,
+            submitted_at: self.now,
             service: drawn.service,
             size,
             capability: drawn.capability,
@@ -294,22 +295,22 @@ impl<'s> Engine<'s> {
             return;
         }
         while let Some(task) = self.servers[worker].queue.pop_front() {
-            if self.now - task.given_at < self.deadline {
+            if self.now - task.submitted_at < self.deadline {
                 return self.begin(worker, task);
             }
             self.expire(worker, &task);
         }
         if !std::mem::replace(&mut self.servers[worker].idle, true) {
             self.idle += 1;
-            self.rest(worker);
+            self.mark_idle(worker);
         }
         if let Some(task) = self.steal(worker) {
             self.begin(worker, task);
         }
     }
 
-    fn rest(&mut self, worker: usize) {
-        self.servers[worker].recorder.rest(self.now);
+    fn mark_idle(&mut self, worker: usize) {
+        self.servers[worker].recorder.mark_idle(self.now);
         self.givers.rests(worker, self.now);
     }
 
@@ -343,7 +344,7 @@ impl<'s> Engine<'s> {
             _ => self.run.failed += 1,
         }
         if running.task.measured && end.outcome == Outcome::Completed {
-            self.sojourn.record(self.now - running.task.given_at);
+            self.sojourn.record(self.now - running.task.submitted_at);
             self.wait.record(end.wait);
         }
         self.record(worker, end);
@@ -352,15 +353,18 @@ impl<'s> Engine<'s> {
     /// Ends a task unrun, whose deadline has passed.
     fn expire(&mut self, worker: usize, task: &Queued) {
         self.run.expired += 1;
-        let Queued { given_at, capability, size, .. } = *task;
-        let wait = self.now - given_at;
-        let end = Finished::new(Outcome::Expired);
+        let Queued { submitted_at, capability, size, .. } = *task;
+        let wait = self.now - submitted_at;
+        let end = Completion::new(Outcome::Expired);
         self.servers[worker].recorder.start(self.now);
         self.givers.started(worker, self.now, 0);
-        self.record(worker, Finished { wait, capability, size, at: self.now, ..end });
+        self.record(
+            worker,
+            Completion { wait, capability, expected_duration: size, at: self.now, ..end },
+        );
     }
 
-    fn record(&mut self, worker: usize, end: Finished) {
+    fn record(&mut self, worker: usize, end: Completion) {
         let server = &mut self.servers[worker];
         server.change(-1, self.now);
         server.recorder.end(&end);
@@ -382,11 +386,11 @@ impl<'s> Engine<'s> {
         let first = rng.usize(..count);
         let candidates = (first..count).chain(0..first).take(LOOKED_AT);
         let alike = |worker: usize| {
-            let capabilities = |index: usize| self.truth.workers()[index].worker.capabilities();
+            let capabilities = |index: usize| self.truth.members()[index].worker.capabilities();
             capabilities(worker) == capabilities(thief)
         };
         let sooner = |worker: usize| {
-            let stats = self.truth.workers()[worker].worker.stats();
+            let stats = self.truth.members()[worker].worker.stats();
             stats.is_sooner_than(own_mean, self.now)
         };
         let from = candidates
@@ -396,7 +400,7 @@ impl<'s> Engine<'s> {
         let task = self.servers[from].queue.remove(position)?;
         self.servers[from].change(-1, self.now);
         self.servers[thief].change(1, self.now);
-        let robbed = &self.truth.workers()[from].worker;
+        let robbed = &self.truth.members()[from].worker;
         self.servers[thief].recorder.adopt_work(robbed, task.size);
         self.servers[thief].recorder.adopt(robbed);
         self.givers.took(thief, from, task.size);
@@ -411,7 +415,7 @@ impl<'s> Engine<'s> {
         }
         let count = self.servers.len();
         let mut siblings = (busy + 1..count).chain(0..busy);
-        let capabilities = |index: usize| self.truth.workers()[index].worker.capabilities();
+        let capabilities = |index: usize| self.truth.members()[index].worker.capabilities();
         let thief = siblings.find(|worker| {
             let server = &self.servers[*worker];
             server.idle
@@ -430,7 +434,7 @@ impl<'s> Engine<'s> {
         let Fault { worker, kind, .. } = self.scenario.faults[number as usize];
         if kind == FaultKind::Restart {
             self.end(worker, Some(Outcome::Panicked));
-            self.truth.workers()[worker].worker.next_generation();
+            self.truth.members()[worker].worker.next_generation();
         }
         self.servers[worker].begin_fault(number, kind, self.now);
         self.plan_end(worker);
@@ -449,7 +453,7 @@ impl<'s> Engine<'s> {
         for (position, server) in self.servers.iter().enumerate() {
             let left = server.in_flight();
             let views = self.givers.views().chain([&self.truth]);
-            let mut known = views.map(|roster| roster.workers()[position].worker.stats());
+            let mut known = views.map(|roster| roster.members()[position].worker.stats());
             if let Some(wrong) = known.find(|stats| stats.in_flight() != left) {
                 let (name, counted) = (server.recorder.worker().name(), wrong.in_flight());
                 return Err(SimError::Astray(format!("{name} has {left}, {counted} in flight")));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raddle_core::{Capability, Finished, Outcome, Recorder};
+use raddle_core::{Capability, Completion, Outcome, Recorder};
 
 use crate::{FaultKind, WorkerRun};
 
@@ -10,7 +10,7 @@ use crate::{FaultKind, WorkerRun};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
     /// The clock when it came.
-    pub(crate) given_at: u64,
+    pub(crate) submitted_at: u64,
     /// Nanoseconds at speed 1.
     pub(crate) service: u64,
     /// As the dispatcher told it; 0 when unknown.
@@ -166,7 +166,7 @@ impl Server {
         &mut self,
         outcome: Option<Outcome>,
         now: u64,
-    ) -> Option<(Running, Finished)> {
+    ) -> Option<(Running, Completion)> {
         let running = self.running.take()?;
         self.turn += 1;
         let outcome = outcome.unwrap_or(running.outcome);
@@ -176,9 +176,16 @@ impl Server {
             Outcome::Completed => self.run.completed += 1,
             _ => self.run.failed += 1,
         }
-        let Queued { given_at, capability, size, .. } = running.task;
-        let wait = running.start - given_at;
-        let end = Finished { wait, service, capability, size, at: now, ..Finished::new(outcome) };
+        let Queued { submitted_at, capability, size, .. } = running.task;
+        let wait = running.start - submitted_at;
+        let end = Completion {
+            wait,
+            service,
+            capability,
+            expected_duration: size,
+            at: now,
+            ..Completion::new(outcome)
+        };
         Some((running, end))
     }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use raddle_core::{
-    Finished, Outcome, RecordError, Reservation, Roster, TaskProfile, WorkerId, nanos,
+    Completion, Outcome, RecordError, Reservation, Roster, TaskProfile, WorkerId, nanos,
 };
 
 use crate::report::BalancerStats;
@@ -77,8 +77,8 @@ impl Balancer {
         task: &TaskProfile,
         roster: &'r Roster,
     ) -> Result<Reservation<'r>, SelectError> {
-        let now = if task.given_at == 0 { roster.clock().now() } else { task.given_at };
-        reserve_by(&*self.strategy, &task.given_at(now), roster, |candidates, index| {
+        let now = if task.submitted_at == 0 { roster.clock().now() } else { task.submitted_at };
+        reserve_by(&*self.strategy, &task.submitted_at(now), roster, |candidates, index| {
             let (worker, position) = (candidates.worker(index), candidates.position(index));
             Reservation::take_at(worker, position, task.capability, now)
         })
@@ -99,8 +99,9 @@ impl Balancer {
         outcome: Outcome,
         took: Duration,
     ) -> Result<(), RecordError> {
-        let (service, capability, size) = (nanos(took), task.capability, task.size);
-        let end = Finished { service, capability, size, ..Finished::new(outcome) };
+        let (service, capability, expected_duration) =
+            (nanos(took), task.capability, task.expected_duration);
+        let end = Completion { service, capability, expected_duration, ..Completion::new(outcome) };
         roster.record(worker, &end)
     }
 

@@ -188,7 +188,7 @@ mod tests {
         let strategy = BoundedHash::with_bound(f64::MAX).unwrap();
         let (roster, task) = (roster(2), TaskProfile::default().key(7));
         let home = picks(&strategy, &task, &roster, 1)[0];
-        roster.workers()[home].worker.close();
+        roster.members()[home].worker.close();
         assert_eq!(picks(&strategy, &task, &roster, 10), [1 - home; 10]);
     }
 

@@ -60,7 +60,7 @@ fn cost(candidate: Signals<'_>) -> u64 {
 mod tests {
     use super::*;
     use raddle_core::{
-        Capability, FastThreshold, Finished, Outcome, Reservation, Roster, Tracking, WorkerSpec,
+        Capability, Completion, FastThreshold, Outcome, Reservation, Roster, Tracking, WorkerSpec,
     };
     use std::time::Duration;
 
@@ -86,7 +86,7 @@ mod tests {
     fn scores_are_the_numbers_of_the_rule() {
         let (roster, x) = roster();
         let x = Some(x);
-        let [specialist, generalist] = [0, 1].map(|at| &roster.workers()[at].worker);
+        let [specialist, generalist] = [0, 1].map(|at| &roster.members()[at].worker);
         assert_eq!([score(&roster, 0, x), score(&roster, 1, x)], [2.0, 1.0]);
         assert_eq!(score(&roster, 0, None), 1.0);
 
@@ -104,7 +104,7 @@ mod tests {
             assert!((score(&roster, 0, x) - 2.0 * expected).abs() < 1e-6);
         }
         assert_eq!(generalist.stats().history(x), 1.0);
-        let expired = Finished { wait: 5, capability: x, ..Finished::new(Outcome::Expired) };
+        let expired = Completion { wait: 5, capability: x, ..Completion::new(Outcome::Expired) };
         Reservation::take(specialist, 0, x).unwrap().detach();
         specialist.record(&expired).unwrap();
         assert!((specialist.stats().history(x) - expected).abs() < 1e-12, "it was not run");
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn costs_are_in_the_order_of_scores() {
         let (roster, x) = roster();
-        let [specialist, generalist] = [0, 1].map(|at| &roster.workers()[at].worker);
+        let [specialist, generalist] = [0, 1].map(|at| &roster.members()[at].worker);
         let candidates = roster.candidates(Some(x));
         fastrand::seed(7);
         for round in 0..200 {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_busy_specialist_ties_with_an_idle_generalist() {
         let (roster, x) = roster();
-        let specialist = &roster.workers()[0].worker;
+        let specialist = &roster.members()[0].worker;
         let busy = Reservation::take(specialist, 0, Some(x)).unwrap();
         assert_eq!([score(&roster, 0, Some(x)), score(&roster, 1, Some(x))], [1.0, 1.0]);
         drop(busy);

@@ -11,7 +11,7 @@ pub(crate) const STALE_MEANS: u64 = 10;
 /// The clock of a selection: the task's, or one reading.
 #[inline]
 pub(crate) fn now(task: &TaskProfile, candidates: &Candidates<'_>) -> u64 {
-    if task.given_at == 0 { candidates.roster().clock().now() } else { task.given_at }
+    if task.submitted_at == 0 { candidates.roster().clock().now() } else { task.submitted_at }
 }
 
 /// What a worker without latencies is taken for: the pool's mean. At least 1, so that the queue
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_rest_is_long_by_the_clock_and_by_the_worker_s_own_mean() {
         let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
-        roster.workers()[0].worker.recorder().unwrap().rest(1);
+        roster.members()[0].worker.recorder().unwrap().mark_idle(1);
         let signals = roster.candidates(None).signals_at(0).unwrap();
         let after = |idle, mean| while_idle(&signals, mean, 1 + idle, 500_000);
         assert_eq!(after(STALE, 1_000_000), 1_000_000, "not long by the clock");

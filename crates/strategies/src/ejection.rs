@@ -24,7 +24,7 @@ use thiserror::Error;
 ///   specialist of long ones is slow by nature: leave slowness off. What is in the worker's mailbox
 ///   stays there, and tasks with a key that is its own still go to it.
 ///
-/// The parameters are checked by [`validate`](Self::validate), which [`Ejector::new`] calls.
+/// The parameters are checked by [`validate`](Self::validate), which [`OutlierDetector::new`] calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -198,12 +198,12 @@ impl Ejection {
 /// ```
 /// use std::time::Duration;
 /// use raddle_core::{Clock, Health, Outcome, Roster, TaskProfile, WorkerSpec};
-/// use raddle_strategies::{Balancer, Ejection, Ejector, RoundRobin};
+/// use raddle_strategies::{Balancer, Ejection, OutlierDetector, RoundRobin};
 ///
 /// let (clock, time) = Clock::simulated(); // a proxy leaves this out, and has the machine's
 /// let mut roster = Roster::builder().workers(3, WorkerSpec::new("up")).clock(clock.clone()).build()?;
 /// let balancer = Balancer::new(RoundRobin::new());
-/// let mut ejector = Ejector::new(Ejection::default())?;
+/// let mut ejector = OutlierDetector::new(Ejection::default())?;
 /// for second in 0..3 {
 ///     // The traffic of a second, of all threads. One of the targets refuses every request.
 ///     for _ in 0..60 {
@@ -221,12 +221,12 @@ impl Ejection {
 ///         println!("after {second} s, {}: {}", decision.worker, decision.verdict);
 ///     }
 /// }
-/// let health: Vec<_> = roster.workers().iter().map(|member| member.health).collect();
+/// let health: Vec<_> = roster.members().iter().map(|member| member.health).collect();
 /// assert_eq!(health, [Health::Active, Health::Active, Health::Active]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Ejector {
+pub struct OutlierDetector {
     settings: Ejection,
     records: HashMap<WorkerId, Record>,
     decisions: Vec<Decision>,
@@ -245,7 +245,7 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The worker is set aside.
-    Ejected(Outlier),
+    Ejected(EjectionReason),
     /// Its time is over: it takes tasks again.
     Readmitted,
 }
@@ -253,7 +253,7 @@ pub enum Verdict {
 /// Why a worker is an outlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outlier {
+pub enum EjectionReason {
     /// Too many of its tasks failed.
     Failing {
         /// Tasks that failed or panicked since the last review.
@@ -318,7 +318,7 @@ struct Judged {
     done: Totals,
 }
 
-impl Ejector {
+impl OutlierDetector {
     /// An ejector that has seen nothing yet.
     ///
     /// # Errors
@@ -380,9 +380,9 @@ impl Ejector {
     /// Forgets the workers that are gone, when each that is there has its record. Ids are not given
     /// again.
     fn forget_strangers(&mut self, roster: &Roster) {
-        if self.records.len() > roster.workers().len() {
+        if self.records.len() > roster.members().len() {
             let members: HashSet<_> =
-                roster.workers().iter().map(|member| member.worker.id()).collect();
+                roster.members().iter().map(|member| member.worker.id()).collect();
             self.records.retain(|id, _| members.contains(id));
         }
     }
@@ -392,7 +392,7 @@ impl Ejector {
     fn take_stock(&mut self, roster: &Roster, now: u64) -> (Vec<Judged>, usize, usize) {
         let least = self.settings.least_tasks;
         let (mut judged, mut workers, mut aside) = (Vec::new(), 0, 0);
-        for member in roster.workers() {
+        for member in roster.members() {
             let (worker, stats) = (member.worker.id(), member.worker.stats());
             let totals = Totals::new(stats.counts(), stats.busy());
             let known = self.records.contains_key(&worker);
@@ -417,26 +417,26 @@ impl Ejector {
     }
 
     /// The outliers, the worst first: those that fail before those that are slow.
-    fn outliers(&self, judged: &[Judged]) -> Vec<(WorkerId, Outlier)> {
+    fn outliers(&self, judged: &[Judged]) -> Vec<(WorkerId, EjectionReason)> {
         let limit = self.settings.failure_share;
         let (mut failing, rest): (Vec<_>, Vec<_>) =
             judged.iter().partition(|judged| judged.done.failure_share() > limit);
         failing.sort_by(|a, b| descending(a.done.failure_share(), b.done.failure_share()));
         let failing = failing.into_iter().map(|Judged { worker, done }| {
-            (*worker, Outlier::Failing { failures: done.failures, tasks: done.tasks })
+            (*worker, EjectionReason::Failing { failures: done.failures, tasks: done.tasks })
         });
         failing.chain(self.slow(rest)).collect()
     }
 
     /// The slow ones among those that do not fail, whose times say nothing; the slowest first.
-    fn slow(&self, mut rest: Vec<&Judged>) -> Vec<(WorkerId, Outlier)> {
+    fn slow(&self, mut rest: Vec<&Judged>) -> Vec<(WorkerId, EjectionReason)> {
         let Some(factor) = self.settings.slowness else { return Vec::new() };
         let mut means: Vec<_> = rest.iter().map(|judged| judged.done.mean()).collect();
         means.sort_unstable();
         let Some(&median) = means.get(means.len().saturating_sub(1) / 2) else { return Vec::new() };
         rest.retain(|judged| judged.done.mean() as f64 > factor * median as f64);
         rest.sort_by_key(|judged| std::cmp::Reverse(judged.done.mean()));
-        let slow = |judged: &Judged| Outlier::Slow {
+        let slow = |judged: &Judged| EjectionReason::Slow {
             mean: Duration::from_nanos(judged.done.mean()),
             median: Duration::from_nanos(median),
         };
@@ -449,7 +449,7 @@ impl Ejector {
             let verdict = Decision { worker: id, verdict: Verdict::Readmitted };
             self.decisions.contains(&verdict)
         };
-        let changes = roster.workers().iter().filter_map(|member| {
+        let changes = roster.members().iter().filter_map(|member| {
             let id = member.worker.id();
             match member.health {
                 Health::Active if self.has_ejected(id) => Some((id, Health::Ejected)),
@@ -467,7 +467,7 @@ fn descending(a: f64, b: f64) -> Ordering {
     b.total_cmp(&a)
 }
 
-impl fmt::Display for Outlier {
+impl fmt::Display for EjectionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failing { failures, tasks } => write!(f, "{failures} of {tasks} tasks failed"),
@@ -500,7 +500,7 @@ mod tests {
     /// Workers, an ejector and a clock, with a review each second.
     struct Scene {
         roster: Roster,
-        ejector: Ejector,
+        ejector: OutlierDetector,
         clock: Clock,
         time: VirtualTime,
     }
@@ -511,7 +511,7 @@ mod tests {
             let (clock, time) = Clock::simulated();
             let roster = Roster::builder().workers(workers, WorkerSpec::general());
             let roster = roster.clock(clock.clone()).build().unwrap();
-            let ejector = Ejector::new(settings).unwrap();
+            let ejector = OutlierDetector::new(settings).unwrap();
             let mut scene = Self { roster, ejector, clock, time };
             assert_eq!(scene.review(), []);
             scene
@@ -519,7 +519,7 @@ mod tests {
 
         /// So many tasks of the worker at a position end like this.
         fn run(&self, position: usize, tasks: usize, outcome: Outcome, took: Duration) {
-            let worker = &self.roster.workers()[position].worker;
+            let worker = &self.roster.members()[position].worker;
             for _ in 0..tasks {
                 Reservation::take(worker, position, None).unwrap().finish(outcome, took);
             }
@@ -553,12 +553,12 @@ mod tests {
         }
 
         fn health(&self) -> Vec<Health> {
-            self.roster.workers().iter().map(|member| member.health).collect()
+            self.roster.members().iter().map(|member| member.health).collect()
         }
     }
 
     fn failing(failures: u64, tasks: u64) -> Verdict {
-        Verdict::Ejected(Outlier::Failing { failures, tasks })
+        Verdict::Ejected(EjectionReason::Failing { failures, tasks })
     }
 
     use Health::{Active, Draining, Ejected, Quarantined};
@@ -609,7 +609,7 @@ mod tests {
         let roster = Roster::builder().workers(2, WorkerSpec::general());
         let mut scene = Scene {
             roster: roster.clock(clock.clone()).build().unwrap(),
-            ejector: Ejector::new(Ejection::default()).unwrap(),
+            ejector: OutlierDetector::new(Ejection::default()).unwrap(),
             clock,
             time,
         };
@@ -617,7 +617,7 @@ mod tests {
         assert_eq!(scene.review(), []);
         scene.good(0, 10);
         assert_eq!(scene.next_review(), []);
-        assert_eq!(scene.roster.workers()[0].worker.stats().counts().failed, 100);
+        assert_eq!(scene.roster.members()[0].worker.stats().counts().failed, 100);
     }
 
     #[test]
@@ -674,7 +674,7 @@ mod tests {
 
     #[test]
     fn a_slow_one_is_found_by_the_median_where_that_is_asked_for() {
-        let slow = |mean, median| Verdict::Ejected(Outlier::Slow { mean, median });
+        let slow = |mean, median| Verdict::Ejected(EjectionReason::Slow { mean, median });
         let run = |settings| {
             let mut scene = Scene::new(4, settings);
             for (position, took) in [2, 31, 1, 3].into_iter().enumerate() {
@@ -759,7 +759,7 @@ mod tests {
         assert_eq!(scene.health(), [Ejected, Active, Active]);
         scene.bad(2, 10);
         assert_eq!(scene.next_review(), [(1, Readmitted), (3, failing(10, 10))]);
-        let counts = scene.roster.workers()[0].worker.stats().counts();
+        let counts = scene.roster.members()[0].worker.stats().counts();
         assert_eq!((counts.admitted, counts.failed), (10, 10), "counts survive");
     }
 
@@ -779,7 +779,7 @@ mod tests {
         assert_eq!((fine.interval(), fine.every(5 * S).interval()), (S, 5 * S));
         let second = Duration::from_secs(2);
         let named = |wrong: Ejection, part: &str| {
-            let error = Ejector::new(wrong).unwrap_err().to_string();
+            let error = OutlierDetector::new(wrong).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("allowed"), "{error}");
         };
         named(fine.every(Duration::ZERO), "interval is 0");
@@ -811,7 +811,7 @@ mod tests {
             }
             scene.next_review();
         }
-        let failed = scene.roster.workers()[0].worker.stats().counts().failed;
+        let failed = scene.roster.members()[0].worker.stats().counts().failed;
         failed as f64 / (seconds * A_SECOND) as f64
     }
 

@@ -138,13 +138,13 @@ mod tests {
     use super::*;
     use crate::Balancer;
     use crate::testing::roster;
-    use raddle_core::{Clock, Finished, Health, Outcome, Reservation, Roster, WorkerSpec};
+    use raddle_core::{Clock, Completion, Health, Outcome, Reservation, Roster, WorkerSpec};
     use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn take(roster: &Roster, position: usize) -> Reservation<'_> {
-        Reservation::take(&roster.workers()[position].worker, position, None).unwrap()
+        Reservation::take(&roster.members()[position].worker, position, None).unwrap()
     }
 
     fn pick(roster: &Roster) -> usize {
@@ -190,8 +190,8 @@ mod tests {
     fn a_worker_that_was_busy_is_found_again_whatever_ended_its_task() {
         let roster = roster(2);
         let _busy = take(&roster, 1);
-        let worker = &roster.workers()[0].worker;
-        let end = Finished::new(Outcome::Completed);
+        let worker = &roster.members()[0].worker;
+        let end = Completion::new(Outcome::Completed);
         let endings: [&dyn Fn(Reservation<'_>); 5] = [
             &|place| drop(place),
             &|place| drop(place.into_owned()),
@@ -202,7 +202,7 @@ mod tests {
             },
             &|place| {
                 let _ = place.hand_over();
-                worker.give_up();
+                worker.withdraw();
             },
         ];
         for end in endings {
@@ -218,7 +218,7 @@ mod tests {
             (0..20).for_each(|_| _ = pick(&roster));
             recorder.end(&end);
             if rests {
-                recorder.rest(7);
+                recorder.mark_idle(7);
                 (0..20).for_each(|_| assert_eq!(pick(&roster), 0));
             }
         }
@@ -238,22 +238,22 @@ mod tests {
             let (clock, time) = Clock::simulated();
             let roster = Roster::builder().workers(3, WorkerSpec::general()).clock(clock);
             let roster = roster.build().unwrap();
-            let mut recorder = roster.workers()[0].worker.recorder().unwrap();
+            let mut recorder = roster.members()[0].worker.recorder().unwrap();
             (1..3).for_each(|position| take(&roster, position).finish(Outcome::Completed, took));
             for _ in 0..50 {
                 let _ = take(&roster, 0).hand_over();
-                recorder.end(&Finished { service: 1_000, ..Finished::new(Outcome::Failed) });
+                recorder.end(&Completion { service: 1_000, ..Completion::new(Outcome::Failed) });
             }
-            recorder.rest(1);
+            recorder.mark_idle(1);
             let tried = || (0..300).filter(|_| pick(&roster) == 0).count();
-            let stats = roster.workers()[0].worker.stats();
+            let stats = roster.members()[0].worker.stats();
             assert_eq!(stats.latencies().mean(), Some(mean), "its penalty");
             time.set(1 + passed_over);
             assert_eq!(tried(), 0, "{took:?}");
             time.advance(Duration::from_nanos(1));
             let tries = tried();
             assert!((50..150).contains(&tries), "its share, once stale: {tries}");
-            recorder.rest(passed_over);
+            recorder.mark_idle(passed_over);
             assert_eq!(tried(), 0, "it was tried");
         }
     }
@@ -297,7 +297,7 @@ mod tests {
     fn an_idle_slow_worker_is_taken_where_it_is_done_before_the_others() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
         // Of unknown times, it would be tried now and then.
-        roster.workers()[0].worker.recorder().unwrap().rest(1);
+        roster.members()[0].worker.recorder().unwrap().mark_idle(1);
         assert_eq!(share_of_the_first(&roster), 0, "others are idle");
         let busy = |each: usize| -> Vec<_> {
             (1..3).flat_map(|at| (0..each).map(move |_| at)).map(|at| take(&roster, at)).collect()
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn of_two_slow_workers_that_are_busy_the_one_that_is_done_before_is_taken() {
         let roster = with_times([10, 40, 1], Clock::simulated().0);
-        let roster = roster.with_health(roster.workers()[2].worker.id(), Health::Draining).unwrap();
+        let roster = roster.with_health(roster.members()[2].worker.id(), Health::Draining).unwrap();
         let signals = |index| roster.candidates(None).signals_at(index).unwrap();
         assert!((0..2).all(|index| signals(index).is_slow()));
         let _held: Vec<_> = [0, 0, 1].map(|position| take(&roster, position)).into();
@@ -332,7 +332,7 @@ mod tests {
     fn slow_workers_among_themselves_are_taken_while_they_are_idle() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
         let draining = (1..3).try_fold(roster, |roster, position| {
-            let id = roster.workers()[position].worker.id();
+            let id = roster.members()[position].worker.id();
             roster.with_health(id, Health::Draining)
         });
         assert_eq!(share_of_the_first(&draining.unwrap()), 300);
@@ -342,7 +342,7 @@ mod tests {
     fn a_slow_worker_is_tried_after_a_thousand_of_its_means() {
         let (clock, time) = Clock::simulated();
         let roster = with_a_slow_one(10, clock);
-        roster.workers()[0].worker.recorder().unwrap().rest(1);
+        roster.members()[0].worker.recorder().unwrap().mark_idle(1);
         time.set(9_999_000_000);
         assert_eq!(share_of_the_first(&roster), 0);
         time.set(10_002_000_000);
@@ -369,8 +369,8 @@ mod tests {
             assert_ne!(pick(&roster), 1);
         }
         let in_flight: Vec<_> =
-            roster.workers().iter().map(|member| member.worker.stats().in_flight()).collect();
+            roster.members().iter().map(|member| member.worker.stats().in_flight()).collect();
         assert_eq!(in_flight, [0, 1, 0]);
-        assert!(roster.workers().iter().all(|member| !member.worker.stats().is_closed()));
+        assert!(roster.members().iter().all(|member| !member.worker.stats().is_closed()));
     }
 }

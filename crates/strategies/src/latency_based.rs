@@ -80,7 +80,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn finish_on(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
-        let worker = &roster.workers()[position].worker;
+        let worker = &roster.members()[position].worker;
         Reservation::take(worker, position, None).unwrap().finish(outcome, took);
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let task = TaskProfile::default();
         let candidates = roster.candidates(None);
         assert_eq!(LatencyBased::new().pick(&task, &candidates), 1);
-        let penalty = roster.workers()[0].worker.stats().latencies().mean();
+        let penalty = roster.members()[0].worker.stats().latencies().mean();
         assert_eq!(penalty, Some(10_000_000), "ten times the mean of successes");
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let balancer = Balancer::new(LatencyBased::new());
         let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();
         (0..10).for_each(|_| finish_on(&roster, 1, Outcome::Completed, MS));
-        let slow = Reservation::take_at(&roster.workers()[0].worker, 0, None, 1).unwrap();
+        let slow = Reservation::take_at(&roster.members()[0].worker, 0, None, 1).unwrap();
         slow.finish(Outcome::Completed, 20 * MS);
         for _ in 0..20 {
             let reservation = select();
@@ -157,7 +157,7 @@ mod tests {
         let roster = crate::testing::roster(2);
         finish_on(&roster, 0, Outcome::Completed, 2 * MS);
         finish_on(&roster, 1, Outcome::Completed, MS);
-        let (task, strategy) = (TaskProfile::default().given_at(1), LatencyBased::new());
+        let (task, strategy) = (TaskProfile::default().submitted_at(1), LatencyBased::new());
         for _ in 0..1_000_000 {
             assert_eq!(strategy.pick(&task, &roster.candidates(None)), 1);
         }

@@ -59,6 +59,6 @@ mod tests {
         held.iter().for_each(|reservation| counts[reservation.position()] += 1);
         assert_eq!(counts, [2; 5]);
         drop(held);
-        assert!(roster.workers().iter().all(|member| member.worker.stats().in_flight() == 0));
+        assert!(roster.members().iter().all(|member| member.worker.stats().in_flight() == 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::{Strategy, delay};
 ///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) the mean of its latencies is added,
 ///   which holds the failure penalty.
 ///   `work` is [`Signals::work_ahead`](raddle_core::Signals::work_ahead): the
-///   [sizes](TaskProfile::size) in flight without what is done of the running task. A task that runs
+///   [sizes](TaskProfile::expected_duration) in flight without what is done of the running task. A task that runs
 ///   longer than its size is expected to take as long again, so that a hung worker looks worse and
 ///   worse. A task without a size counts as the pool's mean service time, and as 1 before there is
 ///   one: where none has a size this is [`LeastLoaded`](crate::LeastLoaded) with a guard against
@@ -73,24 +73,27 @@ mod tests {
     use super::*;
     use crate::testing::{picks, roster};
     use crate::{Balancer, reserve};
-    use raddle_core::{Clock, Finished, Outcome, Recorder, Reservation, Roster, WorkerSpec};
+    use raddle_core::{Clock, Completion, Outcome, Recorder, Reservation, Roster, WorkerSpec};
 
     fn sized(nanos: u64) -> TaskProfile {
-        TaskProfile::default().size(Duration::from_nanos(nanos)).given_at(1)
+        TaskProfile::default().expected_duration(Duration::from_nanos(nanos)).submitted_at(1)
     }
 
     /// Gives the worker at `position` a task of this size.
-    fn give(roster: &Roster, position: usize, size: u64) {
-        let worker = &roster.workers()[position].worker;
-        let _ = Reservation::take(worker, position, None).unwrap().sized(size).hand_over();
+    fn give(roster: &Roster, position: usize, expected_duration: u64) {
+        let worker = &roster.members()[position].worker;
+        let _ = Reservation::take(worker, position, None)
+            .unwrap()
+            .expecting(expected_duration)
+            .hand_over();
     }
 
     fn work(roster: &Roster) -> Vec<i64> {
-        roster.workers().iter().map(|member| member.worker.stats().work_in_flight()).collect()
+        roster.members().iter().map(|member| member.worker.stats().work_in_flight()).collect()
     }
 
     fn recorders(roster: &Roster) -> Vec<Recorder> {
-        roster.workers().iter().map(|member| member.worker.recorder().unwrap()).collect()
+        roster.members().iter().map(|member| member.worker.recorder().unwrap()).collect()
     }
 
     #[test]
@@ -108,8 +111,10 @@ mod tests {
         let roster = roster(4);
         let balancer = Balancer::new(LeastWork);
         let sizes = [40, 30, 20, 10, 5, 6, 4];
-        let held: Vec<_> =
-            sizes.iter().map(|size| balancer.select(&sized(*size), &roster).unwrap()).collect();
+        let held: Vec<_> = sizes
+            .iter()
+            .map(|expected_duration| balancer.select(&sized(*expected_duration), &roster).unwrap())
+            .collect();
         let mut seen = work(&roster);
         seen.sort_unstable();
         // 5 goes to 10, and so does 6; 4 then joins the 20.
@@ -143,17 +148,19 @@ mod tests {
             recorder.run(100);
         }
         give(&roster, 0, 50);
-        let at = |now| picks(&LeastWork, &sized(1).given_at(now), &roster, 3);
+        let at = |now| picks(&LeastWork, &sized(1).submitted_at(now), &roster, 3);
         assert_eq!(at(1_010), [1; 3]);
         // The second begins its next task of 100 while the first runs on.
-        recorders[1].end(&Finished { size: 100, ..Finished::new(Outcome::Completed) });
+        recorders[1]
+            .end(&Completion { expected_duration: 100, ..Completion::new(Outcome::Completed) });
         give(&roster, 1, 100);
         recorders[1].start(1_020);
         recorders[1].run(100);
         assert_eq!(at(1_069), [1; 3], "51 ahead, and 31 + 50");
         assert_eq!(at(1_100), [1; 3], "20, and 50");
         assert_eq!(at(1_165), [1; 3], "45 late, and 65 late with 50 behind it");
-        recorders[1].end(&Finished { size: 100, ..Finished::new(Outcome::Completed) });
+        recorders[1]
+            .end(&Completion { expected_duration: 100, ..Completion::new(Outcome::Completed) });
         give(&roster, 1, 10_000);
         recorders[1].start(1_180);
         recorders[1].run(10_000);
@@ -172,7 +179,7 @@ mod tests {
         assert_eq!(picks(&LeastWork, &sized(0), &roster, 3), [0; 3], "no mean is known");
         let other = Roster::builder().workers(2, WorkerSpec::general()).build().unwrap();
         for _ in 0..8 {
-            let worker = &other.workers()[0].worker;
+            let worker = &other.members()[0].worker;
             let took = Duration::from_nanos(400);
             Reservation::take(worker, 0, None).unwrap().finish(Outcome::Completed, took);
         }
@@ -190,9 +197,10 @@ mod tests {
             Roster::builder().workers(2, WorkerSpec::general()).clock(clock).build().unwrap();
         time.set(1);
         let balancer = Balancer::new(LeastWork);
-        let task = TaskProfile::default().size(Duration::from_nanos(100));
+        let task = TaskProfile::default().expected_duration(Duration::from_nanos(100));
         let hung = balancer.select(&task, &roster).unwrap();
-        let other = balancer.select(&task.size(Duration::from_nanos(150)), &roster).unwrap();
+        let other =
+            balancer.select(&task.expected_duration(Duration::from_nanos(150)), &roster).unwrap();
         assert_ne!(hung.position(), other.position());
         let next = || balancer.select(&task, &roster).map(|next| next.position()).unwrap();
         assert_eq!(next(), hung.position());
@@ -202,20 +210,20 @@ mod tests {
         other.finish(Outcome::Completed, Duration::from_nanos(150));
         let other = balancer.select(&task, &roster).unwrap();
         assert_ne!(hung.position(), other.position());
-        assert_eq!(next(), other.position(), "100 of size, and 160 of age");
+        assert_eq!(next(), other.position(), "100 of expected_duration, and 160 of age");
     }
 
     #[test]
     fn failing_ones_are_last_among_equals_and_closed_ones_last_of_all() {
         let roster = roster(3);
         for _ in 0..20 {
-            let worker = &roster.workers()[0].worker;
+            let worker = &roster.members()[0].worker;
             let took = Duration::from_nanos(1);
             Reservation::take(worker, 0, None).unwrap().finish(Outcome::Failed, took);
         }
         let chosen = picks(&LeastWork, &sized(1), &roster, 100);
         assert!(!chosen.contains(&0) && chosen.contains(&1) && chosen.contains(&2));
-        roster.workers()[1].worker.close();
+        roster.members()[1].worker.close();
         give(&roster, 2, u64::MAX);
         assert_eq!(picks(&LeastWork, &sized(1), &roster, 3), [0; 3]);
         give(&roster, 0, u64::MAX);
@@ -232,7 +240,7 @@ mod tests {
         give(&roster, 1, 199);
         let mut recorders = recorders(&roster);
         recorders.iter_mut().for_each(|recorder| recorder.start(1));
-        let (task, strategy) = (sized(1).given_at(7), LeastWork);
+        let (task, strategy) = (sized(1).submitted_at(7), LeastWork);
         for _ in 0..1_000_000 {
             assert_eq!(strategy.pick(&task, &roster.candidates(None)), 1);
         }

@@ -22,7 +22,7 @@
 //! | [`BoundedHash`] | the key's worker while it has room, else the next | O(n) | caches by key, without hot spots |
 //!
 //! [`Shadow`] routes by one of them and scores a second on the same traffic, [`SlowStart`] lets a new
-//! worker's share grow. An [`Ejector`] sets workers aside for a while that fail, or are slow, more
+//! worker's share grow. An [`OutlierDetector`] sets workers aside for a while that fail, or are slow, more
 //! than the others.
 
 mod balancer;
@@ -59,7 +59,7 @@ pub use balancer::Balancer;
 pub use bounded_hash::{BoundError, BoundedHash};
 pub use capability_best::CapabilityBest;
 pub use config::{BalancerConfig, ConfigError, StrategyName};
-pub use ejection::{Decision, Ejection, EjectionError, Ejector, Outlier, Verdict};
+pub use ejection::{Decision, Ejection, EjectionError, EjectionReason, OutlierDetector, Verdict};
 pub use expected_delay::ExpectedDelay;
 pub use hot_cold::HotCold;
 pub use join_idle::JoinIdle;

@@ -127,7 +127,7 @@ impl Strategy for PeakEwma {
 mod tests {
     use super::*;
     use crate::testing::roster;
-    use raddle_core::{Finished, Outcome};
+    use raddle_core::{Completion, Outcome};
     use std::time::Duration;
 
     /// Of five that are slow and one that is not, by three pairs of which one has been drawn.
@@ -140,7 +140,7 @@ mod tests {
             let mut recorder = candidates.worker(index).recorder().unwrap();
             assert!(!candidates.take(index, None).unwrap().hand_over());
             let service = if index == 3 { 1_000 } else { 9_000 };
-            recorder.end(&Finished { service, at, ..Finished::new(Outcome::Completed) });
+            recorder.end(&Completion { service, at, ..Completion::new(Outcome::Completed) });
         }
         let mut times = [0; 6];
         (0..9_000).for_each(|_| times[of_more(&candidates, 6, 1_000, 0)] += 1);

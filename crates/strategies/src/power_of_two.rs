@@ -127,7 +127,7 @@ mod tests {
     const SEED: u64 = 0x0070_326f_3263;
 
     fn take(roster: &Roster, position: usize) -> Reservation<'_> {
-        Reservation::take(&roster.workers()[position].worker, position, None).unwrap()
+        Reservation::take(&roster.members()[position].worker, position, None).unwrap()
     }
 
     /// How often each candidate comes of so many picks.
@@ -231,7 +231,7 @@ mod tests {
         for _ in 0..50 {
             assert_eq!(two(&roster.candidates(None)), 1, "whatever it has in flight");
         }
-        roster.workers()[1].worker.close();
+        roster.members()[1].worker.close();
         for _ in 0..50 {
             assert_eq!(two(&roster.candidates(None)), 0, "failing is better than closed");
         }

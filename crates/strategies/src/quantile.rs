@@ -1,4 +1,4 @@
-use raddle_core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// An estimate of a quantile of counts, from counts that are seen in passing.
 ///

@@ -92,7 +92,7 @@ impl BalancerStats {
     /// What `strategy` and the workers of `roster` have to report. Allocates.
     pub fn new(strategy: &dyn Strategy, roster: &Roster) -> Self {
         let weights = strategy.weights(roster);
-        let mut workers: Vec<_> = roster.workers().iter().map(WorkerReport::of).collect();
+        let mut workers: Vec<_> = roster.members().iter().map(WorkerReport::of).collect();
         let selections = workers.iter().map(|worker| worker.counts.admitted).sum();
         for (position, worker) in workers.iter_mut().enumerate() {
             worker.share = worker.counts.admitted as f64 / (selections as f64).max(1.0);

@@ -84,7 +84,7 @@ pub fn reserve_other<'r>(
     }
     let take = |index: usize| {
         let reservation = candidates.take(index, task.capability);
-        reservation.map(|reservation| reservation.sized(task.size))
+        reservation.map(|reservation| reservation.expecting(task.expected_duration))
     };
     match take(picked) {
         Some(reservation) => Ok(reservation),
@@ -108,8 +108,9 @@ pub(crate) fn reserve_by<'r>(
     let picked = strategy.pick(task, &candidates).min(count - 1);
     let take = |index| take(&candidates, index);
     match take(picked) {
-        Some(reservation) => Ok(reservation.sized(task.size)),
-        None => next_open(count, picked, take).map(|reservation| reservation.sized(task.size)),
+        Some(reservation) => Ok(reservation.expecting(task.expected_duration)),
+        None => next_open(count, picked, take)
+            .map(|reservation| reservation.expecting(task.expected_duration)),
     }
 }
 
@@ -206,11 +207,11 @@ mod tests {
     #[test]
     fn a_closed_one_is_passed_over_and_the_one_that_has_the_task_too() {
         let roster = roster(3);
-        roster.workers()[0].worker.close();
+        roster.members()[0].worker.close();
         for _ in 0..20 {
             assert_eq!(other(&Always(0), &roster, 1), Ok(2));
         }
-        roster.workers()[2].worker.close();
+        roster.members()[2].worker.close();
         assert_eq!(other(&Always(0), &roster, 1), Err(SelectError::Closed));
     }
 }

@@ -1,5 +1,5 @@
 use raddle_core::Candidates;
-use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A rotation for each group of candidates.
 ///

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{array, mem, ptr};
 
-use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle_core::{Candidates, Roster, TaskProfile};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde::Serialize;
 
 use crate::Strategy;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn take(roster: &Roster, position: usize) -> Reservation<'_> {
-        Reservation::take(&roster.workers()[position].worker, position, None).unwrap()
+        Reservation::take(&roster.members()[position].worker, position, None).unwrap()
     }
 
     fn pick(strategy: &Shadow, roster: &Roster) -> usize {
@@ -382,7 +382,7 @@ mod tests {
         let roster = roster(2);
         take(&roster, 0).finish(Outcome::Completed, MS);
         take(&roster, 1).finish(Outcome::Completed, 24 * HOUR);
-        roster.workers()[0].worker.close();
+        roster.members()[0].worker.close();
         let strategy = shadow(Always(0), Always(1));
         pick_often(&strategy, &roster, 10);
         let ShadowReport { live, shadow, .. } = strategy.report();

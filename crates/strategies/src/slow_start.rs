@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use raddle_core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle_core::{Candidates, Roster, TaskProfile, Worker, nanos};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Strategy;
 use crate::power_of_two::two_of_the_others;
@@ -95,7 +95,7 @@ impl<S: Strategy> SlowStart<S> {
         picked: usize,
         newest: u64,
     ) -> usize {
-        let now = match task.given_at {
+        let now = match task.submitted_at {
             0 => candidates.roster().clock().now(),
             now => now,
         };
@@ -172,7 +172,7 @@ mod tests {
 
     /// Each one's share of the fair share.
     fn shares(strategy: &dyn Strategy, roster: &Roster) -> Vec<f64> {
-        let workers = roster.workers().len();
+        let workers = roster.members().len();
         let mut counts = vec![0; workers];
         let picks = picks(strategy, &TaskProfile::default(), roster, PICKS);
         picks.into_iter().for_each(|index| counts[index] += 1);
@@ -195,7 +195,7 @@ mod tests {
                 0
             }
             fn refresh(&self, roster: &Roster) {
-                self.0.store(roster.workers().len() as u64, Relaxed);
+                self.0.store(roster.members().len() as u64, Relaxed);
             }
         }
 
@@ -291,7 +291,7 @@ mod tests {
         assert!((share(&roster) - 1.0).abs() < NOISE);
         assert_eq!(strategy.settled.load(Relaxed), 1, "nobody is new, and it knows");
         // No refresh, and no other roster.
-        roster.workers()[1].worker.next_generation();
+        roster.members()[1].worker.next_generation();
         assert!(share(&roster) < 0.1 + NOISE);
         time.advance(RAMP);
         assert!((share(&roster) - 1.0).abs() < NOISE);
@@ -306,7 +306,7 @@ mod tests {
         let (roster, time) = scene(3, 1);
         time.advance(10 * RAMP);
         let strategy = SlowStart::new(Random::new());
-        let early = TaskProfile::default().given_at(1 + nanos(RAMP));
+        let early = TaskProfile::default().submitted_at(1 + nanos(RAMP));
         let new =
             picks(&strategy, &early, &roster, PICKS).iter().filter(|index| **index == 3).count();
         assert!(new < PICKS / 20, "seed {SEED:#x}: {new}");

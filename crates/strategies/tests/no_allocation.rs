@@ -64,13 +64,13 @@ fn assert_allocates_nothing(strategy: impl Fn() -> Box<dyn Strategy>) {
         let owned = || drop(select().into_owned());
         assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
         // None is idle; then one is, and was not.
-        let busy = roster.workers().iter().enumerate();
+        let busy = roster.members().iter().enumerate();
         let busy: Vec<_> = busy
             .map(|(position, member)| Reservation::take(&member.worker, position, None).unwrap())
             .collect();
         assert_eq!(allocations(|| drop(select())), 0, "{name}: while all are busy");
         let by_turns = || {
-            let first = Reservation::take(&roster.workers()[0].worker, 0, None).unwrap();
+            let first = Reservation::take(&roster.members()[0].worker, 0, None).unwrap();
             (0..4).for_each(|_| drop(select()));
             first.finish(Outcome::Completed, MS);
         };
@@ -130,7 +130,7 @@ fn refusals_allocate_nothing() {
             assert!(matches!(error, SelectError::NoCapableWorker { .. }));
         };
         assert_eq!(allocations(refused), 0, "{name}");
-        let id = roster.workers()[0].worker.id();
+        let id = roster.members()[0].worker.id();
         let twice = || {
             let task = TaskProfile::default();
             assert!(balancer.record(&roster, id, &task, Outcome::Completed, MS).is_err());
@@ -152,7 +152,7 @@ fn a_refresh_of_a_known_roster_is_where_the_schedule_is_made() {
 #[test]
 fn the_workers_own_recorder_allocates_nothing() {
     let roster = roster();
-    let worker = &roster.workers()[0].worker;
+    let worker = &roster.members()[0].worker;
     let balancer = Balancer::new(StrategyName::RoundRobin.build());
     let only = (1..8)
         .fold(roster.clone(), |roster, id| roster.without(raddle_core::WorkerId(id)).unwrap());
@@ -160,10 +160,10 @@ fn the_workers_own_recorder_allocates_nothing() {
     let record = || {
         let _ = balancer.select(&TaskProfile::default(), &only).unwrap().detach();
         recorder.start(only.clock().now());
-        recorder.end(&raddle_core::Finished {
+        recorder.end(&raddle_core::Completion {
             wait: 10,
             service: 1_000,
-            ..raddle_core::Finished::new(Outcome::Completed)
+            ..raddle_core::Completion::new(Outcome::Completed)
         });
     };
     assert_eq!(allocations(record), 0);

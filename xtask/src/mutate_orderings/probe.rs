@@ -1,5 +1,5 @@
 //! What the copied sources ask for each ordering: by the environment one of them is weakened, and
-//! those which are reached are told on the error output. Copied into `raddle-core`.
+//! those which are reached are told on the error output. Copied into `raddle-sync`.
 #![allow(missing_docs, clippy::disallowed_types)]
 
 use std::io::Write;

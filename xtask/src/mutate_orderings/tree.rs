@@ -14,8 +14,8 @@ const COPIED: &str = "target/orderings/copied";
 /// Where the copy is built.
 const BUILD: &str = "target/orderings/build";
 
-const CORE: &str = "crates/core/";
-const PROBE: &str = "crates/core/src/ordering_probe.rs";
+const SYNC: &str = "crates/sync/";
+const PROBE: &str = "crates/sync/src/ordering_probe.rs";
 
 /// Copies the workspace as it lies there, committed or not.
 pub(super) fn copy(shell: &Shell, sites: &[Site]) -> Result<(), Box<dyn Error>> {
@@ -42,13 +42,13 @@ pub(super) fn copy(shell: &Shell, sites: &[Site]) -> Result<(), Box<dyn Error>> 
 
 /// The content of a source with its orderings asked for.
 fn probed(path: &str, mut content: Vec<u8>, sites: &[Site]) -> Vec<u8> {
-    let krate = if path.starts_with(CORE) { "crate" } else { "raddle_core" };
+    let krate = if path.starts_with(SYNC) { "crate" } else { "raddle_sync" };
     // From the last, so that the places of those before stay.
     for (number, site) in sites.iter().enumerate().rev().filter(|(_, site)| site.file == path) {
         let asked = format!("{krate}::ordering_probe::ordering({number}, {})", site.ordering);
         content.splice(site.bytes.clone(), asked.into_bytes());
     }
-    if path == "crates/core/src/lib.rs" {
+    if path == "crates/sync/src/lib.rs" {
         content.extend_from_slice(b"\n#[doc(hidden)]\npub mod ordering_probe;\n");
     }
     content

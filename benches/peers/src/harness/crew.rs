@@ -27,7 +27,7 @@ pub struct Crew<D: 'static> {
 }
 
 /// Where a thread that was not told its duty finds it: threads take their seats as they come.
-pub struct Seat;
+pub struct ShortId;
 
 /// Spins as long as the task says. Its count is on a line of its own and written by plain stores:
 /// the same small price for every contender.
@@ -56,7 +56,7 @@ impl<D: Duty> Crew<D> {
     /// # Panics
     /// When more threads have asked than there are duties.
     pub fn here(self) -> &'static D {
-        &self.duties[Seat::of_this_thread()]
+        &self.duties[ShortId::of_this_thread()]
     }
 
     /// How many tasks were done.
@@ -73,7 +73,7 @@ impl<D> Clone for Crew<D> {
 
 impl<D> Copy for Crew<D> {}
 
-impl Seat {
+impl ShortId {
     /// The number of this thread among those that asked.
     fn of_this_thread() -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -44,7 +44,7 @@ fn spawn<R: Driver>(driver: R, strategy: Option<StrategyName>) -> R::Outcome {
     }
     let pool = pool.spawn(move |_| Worker(crew.next())).expect("the pool has no mistakes");
     driver.by_threads(|| {
-        let mut handle = pool.handle();
+        let mut handle = pool.local();
         move |task| handle.tell(task).expect("the pool is open")
     })
 }
@@ -86,7 +86,7 @@ fn ask(
         .wait(wait)
         .spawn(|_| Echo)
         .expect("the pool has no mistakes");
-    let mut handle = pool.handle();
+    let mut handle = pool.local();
     asking.measure(|number| {
         answer(handle.ask(number).expect("the pool is open")).expect("the echo answers")
     })
@@ -110,7 +110,7 @@ fn warm_roster(workers: usize) -> Roster {
         .workers(workers, WorkerSpec::general())
         .build()
         .expect("a roster of generalists has no mistakes");
-    for (position, member) in roster.workers().iter().enumerate() {
+    for (position, member) in roster.members().iter().enumerate() {
         for round in 0..20 {
             let took = Duration::from_nanos(1_000_000 + (position * 7 + round) as u64 * 1_000);
             if let Some(reservation) = Reservation::take(&member.worker, position, None) {

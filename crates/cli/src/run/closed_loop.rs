@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Instant;
 
-use raddle::core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use raddle::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::{Course, Given, actor::Servant};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use raddle::core::nanos;
-use raddle::core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A place for the latency of each task, and a tally for each worker.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use raddle::core::sync::channel::{RecvTimeoutError, bounded};
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use raddle::core::{Capability, CapabilityError, Counts};
 use raddle::prelude::*;
-use raddle::runtime::Task;
+use raddle::runtime::TaskBuilder;
 use raddle::sim::{WorkerPlan, Workers};
 use serde::Serialize;
 use thiserror::Error;
@@ -197,7 +197,12 @@ impl Ends {
 
 impl Course<'_> {
     /// The task of this number, due at `due`, ready to be given to `pool`.
-    fn task<'a>(&self, pool: &'a Pool<Servant>, task: usize, due: Instant) -> Task<'a, Servant> {
+    fn task<'a>(
+        &self,
+        pool: &'a Pool<Servant>,
+        task: usize,
+        due: Instant,
+    ) -> TaskBuilder<'a, Servant> {
         let Request { service, capability, .. } = self.plan.workload.requests[task];
         let job = pool.task(Job { task, due, service });
         match capability {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use raddle::core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use raddle::core::{Candidates, Clock, Roster, TaskProfile};
 use raddle::strategies::Strategy;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A strategy as it is, with the time of its picks summed up.
 #[derive(Debug)]

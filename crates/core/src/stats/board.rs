@@ -8,7 +8,7 @@ use super::in_flight::{Admissions, Endings};
 use super::peak::PeakLatency;
 use super::work::Work;
 use crate::Capability;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What selections read of workers that were made together: each kind of word in an array of its
 /// own, by lane, so that a strategy which looks at all of them walks through memory in order.

@@ -1,5 +1,5 @@
 use super::writer::Writer;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Latencies below this many nanoseconds are counted exactly: below 100 a bucket of two would be off
 /// by more than 1 %.

@@ -1,6 +1,6 @@
 use super::writer::Writer;
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Capability, Tracking};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A table by capability, with one place more for the tasks that name none.
 pub(crate) const PLACES: usize = Capability::MAX + 1;

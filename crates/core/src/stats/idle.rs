@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };

@@ -1,5 +1,5 @@
 use super::work::entry;
-use crate::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
@@ -46,7 +46,7 @@ impl Admissions {
     /// Counts one more task; refused once closed.
     #[inline]
     pub(crate) fn admit(&self) -> bool {
-        // Acquire pairs with the AcqRel of `fall_asleep`: who is counted after the worker looked
+        // Acquire pairs with the AcqRel of `try_park`: who is counted after the worker looked
         // sees that it sleeps.
         if self.count.fetch_add(1, Acquire) & CLOSED == 0 {
             return true;
@@ -102,20 +102,20 @@ impl Admissions {
 
     /// Adds the size of a task that was admitted, unless it has none.
     #[inline]
-    pub(crate) fn admit_work(&self, size: u64) {
-        if size != 0 {
+    pub(crate) fn admit_work(&self, expected_duration: u64) {
+        if expected_duration != 0 {
             // Relaxed: what hands the task over publishes it to who ends it.
-            self.work.fetch_add(entry(size), Relaxed);
+            self.work.fetch_add(entry(expected_duration), Relaxed);
         }
     }
 
     /// Takes such a size back; before the admission, so that who sees no task sees no work.
     #[inline]
-    pub(crate) fn withdraw_work(&self, size: u64) {
-        if size != 0 {
+    pub(crate) fn withdraw_work(&self, expected_duration: u64) {
+        if expected_duration != 0 {
             // Release pairs with the Acquire of `work`: who sees that a thief's victim has less
             // sees that the thief has more.
-            self.work.fetch_sub(entry(size), Release);
+            self.work.fetch_sub(entry(expected_duration), Release);
         }
     }
 
@@ -145,7 +145,7 @@ impl Admissions {
 
     /// Raises the sleeping flag, unless more than `expected` tasks were ever admitted or the
     /// worker is closed: then whoever gives the next task, or closes, wakes it.
-    pub(super) fn fall_asleep(&self, expected: u64) -> bool {
+    pub(super) fn try_park(&self, expected: u64) -> bool {
         self.sleeping.store(true, Relaxed);
         // A read-modify-write, so that each admission comes before it and is seen here, or after
         // it and, acquiring what this releases, sees the flag.
@@ -165,7 +165,7 @@ impl Admissions {
     }
 
     #[inline]
-    pub(super) fn is_sleeping(&self) -> bool {
+    pub(super) fn is_parked(&self) -> bool {
         self.sleeping.load(Relaxed)
     }
 }

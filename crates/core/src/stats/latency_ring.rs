@@ -1,8 +1,8 @@
-use crate::sync::atomic::{
+use crate::{Tracking, TrackingError};
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::{Tracking, TrackingError};
 
 /// The last N latencies of a worker, with their mean at hand.
 ///

@@ -22,11 +22,11 @@ pub use peak::PeakLatency;
 pub use recorder::Recorder;
 
 use crate::baseline::Baseline;
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use crate::{Capability, Finished, Outcome, Tracking};
+use crate::{Capability, Completion, Outcome, Tracking};
 use board::Pulse;
 use history::History;
 use in_flight::{Detached, Kept};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 use work::Work;
 use writer::{Shared, Writer};
 
@@ -162,7 +162,7 @@ impl WorkerStats {
         self.pulse().endings.in_flight(&self.counters.kept, self.admissions())
     }
 
-    /// The sum of the [sizes](crate::TaskProfile::size) of the tasks in flight, in nanoseconds, run
+    /// The sum of the [sizes](crate::TaskProfile::expected_duration) of the tasks in flight, in nanoseconds, run
     /// or not. Wait-free; may be too high for a moment, and is exact, and 0 with nothing in flight,
     /// when nobody admits or ends tasks.
     ///
@@ -206,7 +206,7 @@ impl WorkerStats {
 
     /// The latency that rises at once and decays by [`Tracking::peak_decay`], in nanoseconds at
     /// the clock's `now`, at least 1; a failure counts as in [`latencies`](Self::latencies). `None`
-    /// before the first end [at a known time](Finished::at), and where tracking is disabled.
+    /// before the first end [at a known time](Completion::at), and where tracking is disabled.
     /// Wait-free, changes nothing.
     #[inline]
     pub fn peak_latency(&self, now: u64) -> Option<u64> {
@@ -256,14 +256,14 @@ impl WorkerStats {
     }
 
     /// Whether the worker's thread sleeps until it is woken.
-    pub fn is_sleeping(&self) -> bool {
-        self.admissions().is_sleeping()
+    pub fn is_parked(&self) -> bool {
+        self.admissions().is_parked()
     }
 
     /// Falls asleep unless there is more in flight than the `held` tasks that cannot be run yet.
-    pub(crate) fn fall_asleep(&self, held: u64) -> bool {
+    pub(crate) fn try_park(&self, held: u64) -> bool {
         let ended = self.pulse().endings.count();
-        self.admissions().fall_asleep(ended + held)
+        self.admissions().try_park(ended + held)
     }
 
     /// How the tasks ended so far. Consistent at a quiet moment.
@@ -306,10 +306,10 @@ impl WorkerStats {
     }
 
     /// Records the end of a task that a reservation vouches for. Wait-free, any thread.
-    pub(crate) fn end_shared(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) {
+    pub(crate) fn end_shared(&self, end: &Completion, tracking: &Tracking, baseline: &Baseline) {
         self.record::<Shared>(end, tracking, baseline, true);
-        if end.size != 0 {
-            self.work().end_shared(end.size);
+        if end.expected_duration != 0 {
+            self.work().end_shared(end.expected_duration);
         }
         self.pulse().endings.end_shared();
         // A load where it is listed: who takes it off the list looks at the endings.
@@ -375,7 +375,12 @@ impl WorkerStats {
 
     /// Records the end of a detached task if there is one. Any thread; wait-free but for taking
     /// the task, which is lock-free.
-    pub(crate) fn try_end(&self, end: &Finished, tracking: &Tracking, baseline: &Baseline) -> bool {
+    pub(crate) fn try_end(
+        &self,
+        end: &Completion,
+        tracking: &Tracking,
+        baseline: &Baseline,
+    ) -> bool {
         let detached = self.detached.take();
         if detached {
             self.end_shared(end, tracking, baseline);
@@ -386,7 +391,7 @@ impl WorkerStats {
     #[inline]
     fn record<W: Writer>(
         &self,
-        end: &Finished,
+        end: &Completion,
         tracking: &Tracking,
         baseline: &Baseline,
         publish: bool,

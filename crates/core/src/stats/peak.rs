@@ -2,8 +2,8 @@ use std::f64::consts::LN_2;
 use std::time::Duration;
 
 use super::writer::{Exclusive, Shared, Writer};
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{Tracking, TrackingError, nanos};
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A latency that rises at once and falls slowly: a decaying average, sensitive to peaks.
 ///

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::writer::Exclusive;
-use crate::{Capability, Finished, Worker, nanos};
+use crate::{Capability, Completion, Worker, nanos};
 
 /// The one writer of a worker's statistics: its thread.
 ///
@@ -49,7 +49,7 @@ impl Recorder {
     /// Lets selections hear of the ends of tasks that come within `delay` of each other together: what
     /// they read is on cache lines that they take from the worker each time it has written them.
     ///
-    /// Until the next end after that time, the next [`rest`](Self::rest), or
+    /// Until the next end after that time, the next [`rest`](Self::mark_idle), or
     /// [`publish`](Self::publish), [`Signals`](crate::Signals) count too many in flight and tell of
     /// times and latencies before. [`WorkerStats`](crate::WorkerStats) are exact. No delay at first.
     pub fn publish_within(&mut self, delay: Duration) {
@@ -85,9 +85,9 @@ impl Recorder {
     /// Notes the size of the task that was [started](Self::start), where it has one: selections then
     /// know what is left of it. Until it [ends](Self::end), with that same size.
     #[inline]
-    pub fn run(&mut self, size: u64) {
-        if size != 0 {
-            self.worker.stats().work().run(size);
+    pub fn run(&mut self, expected_duration: u64) {
+        if expected_duration != 0 {
+            self.worker.stats().work().run(expected_duration);
         }
     }
 
@@ -96,7 +96,7 @@ impl Recorder {
     /// To be called after the last task that there was: until then, or until the recorder is
     /// dropped, strategies that look for idle workers may not find this one.
     #[inline]
-    pub fn rest(&mut self, now: u64) {
+    pub fn mark_idle(&mut self, now: u64) {
         self.publish();
         self.published_at = 0;
         let stats = self.worker.stats();
@@ -107,12 +107,12 @@ impl Recorder {
 
     /// Records the end of one of the worker's admitted tasks.
     #[inline]
-    pub fn end(&mut self, end: &Finished) {
+    pub fn end(&mut self, end: &Completion) {
         let publish = self.is_due(end.at);
         let Worker { stats, tracking, baseline, .. } = &*self.worker;
         stats.record::<Exclusive>(end, tracking, baseline, publish);
-        if end.size != 0 {
-            stats.work().end_exclusive(end.size);
+        if end.expected_duration != 0 {
+            stats.work().end_exclusive(end.expected_duration);
         }
         if publish {
             if end.at != 0 {
@@ -151,35 +151,35 @@ impl Recorder {
     /// Notes that the thread is about to sleep, which it may when this is `true`: then no more
     /// than the `held` tasks, which cannot be run yet, are in flight, the worker is not closed,
     /// and whoever gives it the next task is told to wake it.
-    pub fn fall_asleep(&mut self, held: u64) -> bool {
+    pub fn try_park(&mut self, held: u64) -> bool {
         self.publish();
-        self.worker.stats().fall_asleep(held)
+        self.worker.stats().try_park(held)
     }
 
     /// Notes that the thread is awake.
-    pub fn awake(&mut self) {
+    pub fn unpark(&mut self) {
         self.worker.stats().admissions().must_wake();
     }
 
     /// Counts the size of a task that was `from`'s as this worker's. To be called before
     /// [`adopt`](Self::adopt).
-    pub fn adopt_work(&mut self, from: &Worker, size: u64) {
-        self.worker.stats().admissions().admit_work(size);
-        from.give_up_work(size);
+    pub fn adopt_work(&mut self, from: &Worker, expected_duration: u64) {
+        self.worker.stats().admissions().admit_work(expected_duration);
+        from.withdraw_work_of(expected_duration);
     }
 
     /// Takes the size of the running task off the work ahead of this worker: that task's thread was
     /// given up. To be called before [`Worker::give_up`].
-    pub fn give_up_running(&mut self) {
+    pub fn withdraw_running(&mut self) {
         let stats = self.worker.stats();
-        let size = stats.work().take_running();
-        stats.admissions().withdraw_work(size);
+        let expected_duration = stats.work().take_running();
+        stats.admissions().withdraw_work(expected_duration);
     }
 
     /// Counts a task that was `from`'s as this worker's. In flight is never too low meanwhile.
     pub fn adopt(&mut self, from: &Worker) {
         self.worker.stats().admissions().adopt();
-        from.give_up();
+        from.withdraw();
     }
 }
 

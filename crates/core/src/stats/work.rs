@@ -1,5 +1,5 @@
 use super::in_flight::Admissions;
-use crate::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
@@ -26,13 +26,13 @@ const LARGEST: u64 = (1 << 44) - 1;
 
 /// What a task of a size that is not 0 adds to a word of sizes.
 #[inline]
-pub(super) fn entry(size: u64) -> u64 {
-    (1 << SUM_BITS) + clamped(size)
+pub(super) fn entry(expected_duration: u64) -> u64 {
+    (1 << SUM_BITS) + clamped(expected_duration)
 }
 
 #[inline]
-fn clamped(size: u64) -> u64 {
-    size.min(LARGEST)
+fn clamped(expected_duration: u64) -> u64 {
+    expected_duration.min(LARGEST)
 }
 
 /// The tasks with a size among those in flight.
@@ -50,32 +50,32 @@ impl Work {
 
     /// The one thread that records is about to run a task of this size, having told when.
     #[inline]
-    pub(super) fn run(&self, size: u64) {
+    pub(super) fn run(&self, expected_duration: u64) {
         // Release pairs with the Acquire of `running`: who sees the size sees the start.
-        self.running.store(clamped(size), Release);
+        self.running.store(clamped(expected_duration), Release);
     }
 
     /// Ends a task of this size, by the one thread that does.
     #[inline]
-    pub(super) fn end_exclusive(&self, size: u64) {
+    pub(super) fn end_exclusive(&self, expected_duration: u64) {
         // Before the end: who sees that does not take this task for one that is still run.
         self.running.store(0, Relaxed);
         // Release pairs with the Acquire of `in_flight`: who sees this end sees the admission.
-        self.ended.store(self.ended.load(Relaxed).wrapping_add(entry(size)), Release);
+        self.ended.store(self.ended.load(Relaxed).wrapping_add(entry(expected_duration)), Release);
     }
 
     /// The same by any thread that holds a reservation.
     #[inline]
-    pub(super) fn end_shared(&self, size: u64) {
-        self.ended.fetch_add(entry(size), Release);
+    pub(super) fn end_shared(&self, expected_duration: u64) {
+        self.ended.fetch_add(entry(expected_duration), Release);
     }
 
     /// Takes the size of the task that was running when its thread was given up; 0 when it had
     /// none.
     pub(super) fn take_running(&self) -> u64 {
-        let size = self.running.load(Relaxed);
+        let expected_duration = self.running.load(Relaxed);
         self.running.store(0, Relaxed);
-        size
+        expected_duration
     }
 
     #[inline]
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn without_a_mean_tasks_are_counted_and_no_time() {
         assert_eq!(ahead(sized(&[]), 4, 0, 1_000_000, None), 4);
-        assert_eq!(ahead(sized(&[30]), 1, 0, 1_000, None), 1_000, "each has a size");
+        assert_eq!(ahead(sized(&[30]), 1, 0, 1_000, None), 1_000, "each has a expected_duration");
     }
 
     #[test]
@@ -183,10 +183,10 @@ mod tests {
     #[test]
     fn sums_wrap_around_and_differences_do_not() {
         let (admissions, work) = (Admissions::new(1), Work::new());
-        for size in [1, u64::MAX, LARGEST, 5].repeat(100) {
-            admissions.admit_work(size);
+        for expected_duration in [1, u64::MAX, LARGEST, 5].repeat(100) {
+            admissions.admit_work(expected_duration);
             admissions.admit_work(7);
-            work.end_exclusive(size);
+            work.end_exclusive(expected_duration);
             assert_eq!(work.in_flight(&admissions), sized(&[7]));
             work.end_shared(7);
             assert_eq!((work.in_flight(&admissions), work.balance(&admissions)), (sized(&[]), 0));

@@ -1,5 +1,5 @@
 use super::LatencyRing;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Who may write a worker's statistics at the moment: decided by type, so that the one worker
 /// thread pays for no read-modify-write instruction.

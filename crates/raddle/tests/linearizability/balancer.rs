@@ -154,7 +154,7 @@ impl Shipped {
     }
 
     fn at(&self, worker: usize) -> &Worker {
-        &self.roster.workers()[worker].worker
+        &self.roster.members()[worker].worker
     }
 }
 

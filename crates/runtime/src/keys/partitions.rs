@@ -2,15 +2,15 @@
 
 use std::num::NonZeroU32;
 
-use raddle_core::sync::atomic::{
+use raddle_strategies::rendezvous::mix;
+use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use raddle_strategies::rendezvous::mix;
 
 /// A worker's place in its pool. It is another worker's once no partition
 /// [mentions](Partitions::mentions) it.
-pub type Seat = u16;
+pub type ShortId = u16;
 
 /// A partition of the keys, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,14 +50,14 @@ pub struct Partitions {
 ///   When `old` becomes 0 it is settled at `to` in the same step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
-    from: Seat,
-    to: Seat,
+    from: ShortId,
+    to: ShortId,
     old: u16,
     new: u16,
 }
 
 impl State {
-    fn settled(owner: Seat, tasks: u16) -> Self {
+    fn settled(owner: ShortId, tasks: u16) -> Self {
         Self { from: owner, to: owner, old: tasks, new: 0 }
     }
 
@@ -81,7 +81,7 @@ impl State {
     }
 
     /// The tasks bound to `seat`, which is one of the two.
-    fn tasks_of(&mut self, seat: Seat) -> &mut u16 {
+    fn tasks_of(&mut self, seat: ShortId) -> &mut u16 {
         if seat == self.from { &mut self.old } else { &mut self.new }
     }
 
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// With one task of `seat` less; `None` when it has none.
-    fn released(mut self, seat: Seat) -> Option<Self> {
+    fn released(mut self, seat: ShortId) -> Option<Self> {
         if seat != self.from && seat != self.to {
             return None;
         }
@@ -105,7 +105,7 @@ impl State {
 
     /// Given to `owner`, or on its way there; `None` when it is already, or still on its way to
     /// another that has tasks of it.
-    fn given_to(self, owner: Seat) -> Option<Self> {
+    fn given_to(self, owner: ShortId) -> Option<Self> {
         // On its way to another that has none of its tasks yet, it may as well go elsewhere.
         if self.to == owner || (!self.is_settled() && self.new > 0) {
             return None;
@@ -124,7 +124,7 @@ impl Partitions {
     pub const DEFAULT_COUNT: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 
     /// So many partitions, each settled at its `owner`. Allocates.
-    pub fn new(count: NonZeroU32, mut owner: impl FnMut(usize) -> Seat) -> Self {
+    pub fn new(count: NonZeroU32, mut owner: impl FnMut(usize) -> ShortId) -> Self {
         let word = |index| AtomicU64::new(State::settled(owner(index), 0).word());
         Self { words: (0..count.get() as usize).map(word).collect() }
     }
@@ -143,7 +143,7 @@ impl Partitions {
     ///
     /// Whoever binds a task also releases it, or has the worker do so, however it ends.
     #[inline]
-    pub fn bind(&self, partition: Partition) -> Option<Seat> {
+    pub fn bind(&self, partition: Partition) -> Option<ShortId> {
         // Relaxed: the task itself is published by the channel. As a read-modify-write it goes on
         // with the release sequence of the last `release`, which `may_run` reads from.
         let bound = |word| State::of(word).bound().map(State::word);
@@ -165,7 +165,7 @@ impl Partitions {
     /// gone: whoever takes it out of the pool does so when nothing is in flight there any more, and
     /// gives the partition to another then.
     #[inline]
-    pub fn bind_free(&self, partition: Partition, owner: Seat) -> bool {
+    pub fn bind_free(&self, partition: Partition, owner: ShortId) -> bool {
         let word = self.word(partition);
         let before = word.load(Relaxed);
         let given = State::settled(owner, 1).word();
@@ -180,7 +180,7 @@ impl Partitions {
     /// To be asked by a worker that has received such a task and not yet released it. Once true, it
     /// stays true until that worker has released the last of them.
     #[inline]
-    pub fn may_run(&self, partition: Partition, seat: Seat) -> bool {
+    pub fn may_run(&self, partition: Partition, seat: ShortId) -> bool {
         // Acquire pairs with the Release in `release`: what the last owner's tasks did to the key's
         // state comes before what the next owner's do.
         State::of(self.word(partition).load(Acquire)).from == seat
@@ -193,7 +193,7 @@ impl Partitions {
     /// Of a task that was run, by the thread that ran it, afterwards.
     #[inline]
     #[must_use = "the new owner is to be woken"]
-    pub fn release(&self, partition: Partition, seat: Seat) -> Option<Seat> {
+    pub fn release(&self, partition: Partition, seat: ShortId) -> Option<ShortId> {
         // Release pairs with the Acquire in `may_run` and in `mentions`.
         let released = |word| State::of(word).released(seat).map(State::word);
         match self.word(partition).fetch_update(Release, Relaxed, released) {
@@ -213,12 +213,12 @@ impl Partitions {
     /// that is still on its way elsewhere is left, and this is to be called again later. Lock-free.
     ///
     /// For the one thread that changes membership.
-    pub fn reassign(&self, mut owner: impl FnMut(usize) -> Seat) -> bool {
+    pub fn reassign(&self, mut owner: impl FnMut(usize) -> ShortId) -> bool {
         self.reassign_from(|index, _| owner(index))
     }
 
     /// The same with an `owner` that is told whose each partition is, or is on its way to.
-    pub fn reassign_from(&self, mut owner: impl FnMut(usize, Seat) -> Seat) -> bool {
+    pub fn reassign_from(&self, mut owner: impl FnMut(usize, ShortId) -> ShortId) -> bool {
         let mut all = true;
         for (index, word) in self.words.iter().enumerate() {
             let mut is_given = true;
@@ -239,7 +239,7 @@ impl Partitions {
     ///
     /// For the thread that reassigns: once false, it stays so until that gives it a partition, or
     /// a dispatcher does that has a reservation at it.
-    pub fn mentions(&self, seat: Seat) -> bool {
+    pub fn mentions(&self, seat: ShortId) -> bool {
         self.words.iter().any(|word| {
             // Acquire pairs with the Release in `release`: what the worker's tasks did comes before
             // its end.
@@ -320,7 +320,7 @@ mod tests {
     fn who_reassigns_is_told_whose_each_is() {
         let partitions = Partitions::new(ONE, |_| 3);
         bind(&partitions, 1);
-        assert!(partitions.reassign_from(|index, at| at + 2 + index as Seat));
+        assert!(partitions.reassign_from(|index, at| at + 2 + index as ShortId));
         assert_eq!(state(&partitions, P), State { from: 3, to: 5, old: 1, new: 0 });
         assert!(partitions.reassign_from(|_, at| at), "left on its way");
         bind(&partitions, 1);
@@ -408,14 +408,14 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Bind(u32),
-        BindFree(u32, Seat),
+        BindFree(u32, ShortId),
         /// One of the partition's tasks ends.
         Release(u32, prop::sample::Index),
-        Reassign([Seat; COUNT as usize]),
+        Reassign([ShortId; COUNT as usize]),
     }
 
     const COUNT: u32 = 3;
-    const SEATS: Seat = 4;
+    const SEATS: ShortId = 4;
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
@@ -430,9 +430,9 @@ mod tests {
     /// A partition that remembers each task: whose it is, in the order in which they were bound.
     #[derive(Clone, Debug)]
     struct Model {
-        tasks: Vec<Seat>,
-        from: Seat,
-        to: Seat,
+        tasks: Vec<ShortId>,
+        from: ShortId,
+        to: ShortId,
     }
 
     impl Model {
@@ -442,13 +442,13 @@ mod tests {
             }
         }
 
-        fn release(&mut self, task: usize) -> (Seat, Option<Seat>) {
+        fn release(&mut self, task: usize) -> (ShortId, Option<ShortId>) {
             let (seat, moving) = (self.tasks.remove(task), self.from != self.to);
             self.settle();
             (seat, (moving && self.from == self.to).then_some(self.to))
         }
 
-        fn give_to(&mut self, owner: Seat) -> bool {
+        fn give_to(&mut self, owner: ShortId) -> bool {
             if self.from == self.to || self.tasks_of(self.to) == 0 {
                 self.to = owner;
                 self.settle();
@@ -456,7 +456,7 @@ mod tests {
             self.to == owner
         }
 
-        fn tasks_of(&self, seat: Seat) -> u16 {
+        fn tasks_of(&self, seat: ShortId) -> u16 {
             self.tasks.iter().filter(|owner| **owner == seat).count() as u16
         }
     }
@@ -485,9 +485,9 @@ mod tests {
 
         #[test]
         fn partitions_are_what_a_list_of_their_tasks_says(steps in steps()) {
-            let partitions = Partitions::new(COUNT.try_into().unwrap(), |index| index as Seat);
+            let partitions = Partitions::new(COUNT.try_into().unwrap(), |index| index as ShortId);
             let mut models: Vec<_> =
-                (0..COUNT as Seat).map(|seat| Model { tasks: vec![], from: seat, to: seat }).collect();
+                (0..COUNT as ShortId).map(|seat| Model { tasks: vec![], from: seat, to: seat }).collect();
             for step in steps {
                 match step {
                     Step::Bind(partition) => {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use raddle_core::{Capability, Health, Roster};
 use raddle_strategies::rendezvous::owner;
 
-use super::partitions::{Partition, Partitions, Seat};
+use super::partitions::{Partition, Partitions, ShortId};
 
 /// The partitions of a pool's keys, a table for each capability that tasks with keys name: not
 /// every worker serves every capability. A table is made when the first such task is given.
@@ -32,7 +32,7 @@ impl Slot {
 }
 
 /// The seat of no worker: owns the partitions that nobody can serve.
-const NOBODY: Seat = Seat::MAX;
+const NOBODY: ShortId = ShortId::MAX;
 
 fn table(capability: Option<Capability>) -> usize {
     capability.map_or(Capability::MAX, Capability::index)
@@ -49,7 +49,7 @@ impl KeyTables {
         let owners = Owners::of(roster, capability);
         if !owners.0.is_empty() {
             self.0[table(capability)].get_or_init(|| {
-                Partitions::new(Partitions::DEFAULT_COUNT, |partition| owners.seat(partition))
+                Partitions::new(Partitions::DEFAULT_COUNT, |partition| owners.short_id(partition))
             });
         }
     }
@@ -77,7 +77,7 @@ impl KeyTables {
 
     /// As [`Partitions::bind`].
     #[inline]
-    pub(crate) fn bind(&self, slot: Slot) -> Option<Seat> {
+    pub(crate) fn bind(&self, slot: Slot) -> Option<ShortId> {
         self.partitions(slot).bind(slot.partition())
     }
 
@@ -89,20 +89,20 @@ impl KeyTables {
 
     /// As [`Partitions::bind_free`].
     #[inline]
-    pub(crate) fn bind_free(&self, slot: Slot, owner: Seat) -> bool {
+    pub(crate) fn bind_free(&self, slot: Slot, owner: ShortId) -> bool {
         self.partitions(slot).bind_free(slot.partition(), owner)
     }
 
     /// As [`Partitions::may_run`].
     #[inline]
-    pub(crate) fn may_run(&self, slot: Slot, seat: Seat) -> bool {
+    pub(crate) fn may_run(&self, slot: Slot, seat: ShortId) -> bool {
         self.partitions(slot).may_run(slot.partition(), seat)
     }
 
     /// As [`Partitions::release`].
     #[inline]
     #[must_use = "the new owner is to be woken"]
-    pub(crate) fn release(&self, slot: Slot, seat: Seat) -> Option<Seat> {
+    pub(crate) fn release(&self, slot: Slot, seat: ShortId) -> Option<ShortId> {
         self.partitions(slot).release(slot.partition(), seat)
     }
 
@@ -110,15 +110,16 @@ impl KeyTables {
     /// their way; if not, it is to be called again.
     pub(crate) fn reassign(&self, roster: &Roster) -> bool {
         self.each(roster, |partitions, owners| {
-            partitions.reassign(|partition| owners.seat(partition))
+            partitions.reassign(|partition| owners.short_id(partition))
         })
     }
 
     /// The same for keys that a strategy routes: they stay where they are, but for those whose
     /// worker takes no more tasks, and those whose owner joined, from position `joined` on.
     pub(crate) fn reassign_few(&self, roster: &Roster, joined: usize) -> bool {
-        let joined = roster.workers().get(joined..).unwrap_or_default();
-        let joined: HashSet<_> = joined.iter().map(|member| member.worker.id().seat()).collect();
+        let joined = roster.members().get(joined..).unwrap_or_default();
+        let joined: HashSet<_> =
+            joined.iter().map(|member| member.worker.id().short_id()).collect();
         self.each(roster, |partitions, owners| {
             let seats: HashSet<_> = owners.0.iter().map(|(seat, ..)| *seat).collect();
             partitions.reassign_from(|partition, at| {
@@ -126,7 +127,7 @@ impl KeyTables {
                 if stays && joined.is_empty() {
                     return at;
                 }
-                let owner = owners.seat(partition);
+                let owner = owners.short_id(partition);
                 if stays && !joined.contains(&owner) { at } else { owner }
             })
         })
@@ -143,27 +144,27 @@ impl KeyTables {
     }
 
     /// Whether any partition is this worker's, or is to be.
-    pub(crate) fn mention(&self, seat: Seat) -> bool {
+    pub(crate) fn mention(&self, seat: ShortId) -> bool {
         self.0.iter().filter_map(OnceLock::get).any(|partitions| partitions.mentions(seat))
     }
 }
 
 /// The workers that may own keys of a capability: a passing quarantine moves none.
-struct Owners(Vec<(Seat, u32, u32)>);
+struct Owners(Vec<(ShortId, u32, u32)>);
 
 impl Owners {
     fn of(roster: &Roster, capability: Option<Capability>) -> Self {
-        let members = roster.workers().iter().filter(|member| {
+        let members = roster.members().iter().filter(|member| {
             member.health != Health::Draining && member.worker.capabilities().serves(capability)
         });
         let owner = |member: &raddle_core::Member| {
             let id = member.worker.id();
-            (id.seat(), id.0, member.worker.weight())
+            (id.short_id(), id.0, member.worker.weight())
         };
         Self(members.map(owner).collect())
     }
 
-    fn seat(&self, partition: usize) -> Seat {
+    fn short_id(&self, partition: usize) -> ShortId {
         let candidates = self.0.iter().map(|(_, id, weight)| (*id, *weight));
         owner(partition as u64, candidates).map_or(NOBODY, |index| self.0[index].0)
     }

@@ -1,9 +1,9 @@
 use std::sync::{Arc, OnceLock};
 
 use raddle_core::Priority;
-use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use raddle_core::sync::channel::{self, Receiver, Sender, TryRecvError};
-use raddle_core::sync::thread;
+use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
+use raddle_sync::channel::{self, Receiver, Sender, TryRecvError};
+use raddle_sync::thread;
 
 use crate::keys::partitions::Partitions;
 

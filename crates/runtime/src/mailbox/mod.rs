@@ -26,12 +26,10 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use raddle_core::sync::channel::{
-    self, Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError,
-};
-use raddle_core::sync::{hint, lock, thread};
 use raddle_core::{Recorder, Reservation, Worker};
+use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use raddle_sync::channel::{self, Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use raddle_sync::{hint, lock, thread};
 
 pub use lanes::Lane;
 pub use overflow::Overflow;
@@ -158,7 +156,7 @@ impl<T> Mailbox<T> {
             }
             Overflow::DropOldest => loop {
                 if let Some(oldest) = self.lanes.take(lane) {
-                    self.worker.give_up();
+                    self.worker.withdraw();
                     shed(oldest);
                 }
                 match sender.try_send(task) {
@@ -313,12 +311,12 @@ impl<T> Inbox<T> {
             return in_flight > 0;
         }
         match step {
-            Step::Park if recorder.fall_asleep(held) => {
+            Step::Park if recorder.try_park(held) => {
                 sleepers.enter();
                 let since = Instant::now();
                 let _ = mailbox.token.1.recv();
                 sleepers.leave();
-                recorder.awake();
+                recorder.unpark();
                 waiter.woken(since.elapsed());
             }
             Step::Look => hint::spin_loop(),
@@ -327,7 +325,7 @@ impl<T> Inbox<T> {
         true
     }
 
-    /// Whether the worker is to [rest](Recorder::rest) now: once after each task, when there has been
+    /// Whether the worker is to [rest](Recorder::mark_idle) now: once after each task, when there has been
     /// nothing for a moment and before it does anything but spin.
     #[inline]
     pub fn is_to_rest(&mut self) -> bool {
@@ -388,7 +386,7 @@ mod tests {
     #[test]
     fn of_the_kept_tasks_of_a_key_the_first_comes_first_when_the_key_is_let_go_meanwhile() {
         let roster = Roster::builder().worker(WorkerSpec::general()).build().unwrap();
-        let mailbox = bounded(Arc::clone(&roster.workers()[0].worker), 1);
+        let mailbox = bounded(Arc::clone(&roster.members()[0].worker), 1);
         let mut inbox = mailbox.inbox(WaitStrategy::default(), Arc::default());
         let kept = [("a", 1), ("b", 1), ("a", 2), ("b", 2)];
         kept.into_iter().for_each(|task| mailbox.hold(task));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// How a worker without tasks waits for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

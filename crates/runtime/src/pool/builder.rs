@@ -105,7 +105,7 @@ impl<A: Actor> PoolBuilder<A> {
     }
 
     /// Is called, on the caller's thread, with each refused task before its message goes back to
-    /// the caller. For tasks that a [timer](crate::Task::tell_after) gives it is the only word.
+    /// the caller. For tasks that a [timer](crate::TaskBuilder::tell_after) gives it is the only word.
     pub fn on_rejected(
         mut self,
         told: impl Fn(&SendError<A::Msg>) + Send + Sync + 'static,
@@ -179,7 +179,7 @@ impl<A: Actor> PoolBuilder<A> {
         self
     }
 
-    /// Sets how many copies of [hedged](crate::Task::ask_hedged) tasks may be given, as a share of
+    /// Sets how many copies of [hedged](crate::TaskBuilder::ask_hedged) tasks may be given, as a share of
     /// the tasks that asked for it; 0.05 by default.
     pub fn hedge_budget(mut self, share: f64) -> Self {
         self.settings.hedge_budget = share;
@@ -210,17 +210,17 @@ impl<A: Actor> PoolBuilder<A> {
         self.settings.cores = self.pinned.cores()?;
         let strategy = self.strategy?;
         let roster = Arc::new(self.roster.build()?);
-        if roster.workers().is_empty() {
+        if roster.members().is_empty() {
             return Err(SpawnError::NoWorkers { pool: self.name });
         }
         if self.name.contains('\0') {
             return Err(SpawnError::Name { name: self.name });
         }
-        check_names(roster.workers())?;
-        warn_of_busy_waiting(&self.name, self.settings.wait, roster.workers().len());
+        check_names(roster.members())?;
+        warn_of_busy_waiting(&self.name, self.settings.wait, roster.members().len());
         let capacity = self.settings.capacity;
         let mailboxes: Arc<[_]> = roster
-            .workers()
+            .members()
             .iter()
             .map(|member| mailbox::bounded(Arc::clone(&member.worker), capacity))
             .collect();

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use raddle_core::sync::thread;
 use raddle_core::{Capability, Health, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve, reserve_other};
+use raddle_sync::thread;
 
 use super::routing::Routing;
 use super::settings::ShedReason;
@@ -20,7 +20,7 @@ use crate::{Actor, Overflow, SendError};
 const WORTH_WAKING: u64 = 50_000;
 
 impl<A: Actor> Shared<A> {
-    /// Gives a message of which nothing else is said, without the detour over a [`Task`](super::Task)
+    /// Gives a message of which nothing else is said, without the detour over a [`Task`](super::TaskBuilder)
     /// that describes it.
     ///
     /// # Errors
@@ -32,10 +32,11 @@ impl<A: Actor> Shared<A> {
         msg: A::Msg,
         reply: Option<ReplySender<A::Reply, A::Error>>,
     ) -> Result<(), SendError<A::Msg>> {
-        let given_at = self.clock.now();
-        let profile = TaskProfile::default().given_at(given_at);
+        let submitted_at = self.clock.now();
+        let profile = TaskProfile::default().submitted_at(submitted_at);
         let label = Label::new(Lane::Normal, None);
-        let envelope = Envelope { msg, reply, given_at, deadline: NEVER, size: 0, label };
+        let envelope =
+            Envelope { msg, reply, submitted_at, deadline: NEVER, expected_duration: 0, label };
         match self.dispatch(routing, None, &profile, envelope, &self.settings.overflow) {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -161,9 +162,9 @@ impl<A: Actor> Shared<A> {
 
     #[cold]
     fn shed_oldest(&self, worker: &Worker, oldest: Envelope<A>) {
-        worker.give_up_work(oldest.size);
+        worker.withdraw_work_of(oldest.expected_duration);
         if let Some(slot) = oldest.label.key() {
-            self.release_key(slot, worker.id().seat());
+            self.release_key(slot, worker.id().short_id());
         }
         self.shed(oldest, ShedReason::Oldest);
     }
@@ -181,7 +182,7 @@ impl<A: Actor> Shared<A> {
         let Overflow::Reroute(_) = overflow else {
             return self.unplaced(envelope, overflow);
         };
-        let worker = &routing.roster.workers()[position].worker;
+        let worker = &routing.roster.members()[position].worker;
         match self.put_elsewhere(routing, profile, worker.id(), envelope) {
             Ok(position) => return Ok(position),
             Err(back) => envelope = back,
@@ -190,7 +191,12 @@ impl<A: Actor> Shared<A> {
         match Reservation::take(worker, position, profile.capability) {
             None => Err(SendError::Closed(envelope)),
             Some(reservation) => {
-                match self.put(routing, reservation.sized(profile.size), envelope, last) {
+                match self.put(
+                    routing,
+                    reservation.expecting(profile.expected_duration),
+                    envelope,
+                    last,
+                ) {
                     Ok(()) => Ok(position),
                     Err(Full(envelope)) => self.unplaced(envelope, last),
                 }
@@ -240,7 +246,7 @@ impl<A: Actor> Shared<A> {
                 continue;
             }
             let Some(reservation) = candidates.take(index, profile.capability) else { continue };
-            let reservation = reservation.sized(profile.size);
+            let reservation = reservation.expecting(profile.expected_duration);
             match self.put(routing, reservation, envelope, &Overflow::Reject) {
                 Ok(()) => return Ok(position),
                 Err(Full(back)) => envelope = back,
@@ -277,12 +283,13 @@ impl<A: Actor> Shared<A> {
             return Err(envelope);
         }
         let routing = self.routing.load();
-        let mut profile = TaskProfile::default().given_at(self.clock.now());
-        let size = envelope.size;
-        (profile.capability, profile.size) = (envelope.label.capability(), size);
+        let mut profile = TaskProfile::default().submitted_at(self.clock.now());
+        let expected_duration = envelope.expected_duration;
+        (profile.capability, profile.expected_duration) =
+            (envelope.label.capability(), expected_duration);
         self.put_elsewhere(&routing, &profile, worker.id(), envelope)?;
-        worker.give_up_work(size);
-        worker.give_up();
+        worker.withdraw_work_of(expected_duration);
+        worker.withdraw();
         Ok(())
     }
 
@@ -321,7 +328,7 @@ impl<A: Actor> Shared<A> {
                     None => fresh.insert(self.routing.load()),
                 };
                 if let Some(position) = routing.position_of(seat) {
-                    let worker = &routing.roster.workers()[position].worker;
+                    let worker = &routing.roster.members()[position].worker;
                     if let Some(reservation) = Reservation::take(worker, position, capability) {
                         return self.put_keyed(routing, reservation, slot, envelope, last);
                     }
@@ -353,8 +360,8 @@ impl<A: Actor> Shared<A> {
         mut envelope: Envelope<A>,
         overflow: &Overflow,
     ) -> Result<usize, SendError<Envelope<A>>> {
-        let (position, seat) = (reservation.position(), reservation.worker().id().seat());
-        let reservation = reservation.sized(envelope.size);
+        let (position, seat) = (reservation.position(), reservation.worker().id().short_id());
+        let reservation = reservation.expecting(envelope.expected_duration);
         envelope.label = envelope.label.bound_to(Some(slot));
         match self.put(routing, reservation, envelope, overflow) {
             Ok(()) => Ok(position),
@@ -378,7 +385,7 @@ impl<A: Actor> Shared<A> {
         }
         let profile = profile.key(KeyTables::key_of(slot));
         let reservation = reserve(&*routing.strategy, &profile, &routing.roster).ok()?;
-        let seat = reservation.worker().id().seat();
+        let seat = reservation.worker().id().short_id();
         self.keys.bind_free(slot, seat).then_some(reservation)
     }
 
@@ -386,17 +393,17 @@ impl<A: Actor> Shared<A> {
     /// is worth it.
     #[cold]
     fn wake_thief(&self, routing: &Routing<A>, position: usize) {
-        let worker = &routing.roster.workers()[position].worker;
+        let worker = &routing.roster.members()[position].worker;
         let ahead = worker.stats().in_flight().saturating_sub(1);
         if ahead.saturating_mul(worker.stats().recent_mean()) < WORTH_WAKING {
             return;
         }
         let count = routing.mailboxes.len();
-        let is_ejected = |at: &usize| routing.roster.workers()[*at].health == Health::Ejected;
+        let is_ejected = |at: &usize| routing.roster.members()[*at].health == Health::Ejected;
         let siblings = (position + 1..count).chain(0..position).filter(|at| !is_ejected(at));
         for mailbox in siblings.map(|sibling| &routing.mailboxes[sibling]) {
             let sibling = mailbox.worker();
-            if sibling.stats().is_sleeping() && sibling.capabilities() == worker.capabilities() {
+            if sibling.stats().is_parked() && sibling.capabilities() == worker.capabilities() {
                 mailbox.wake();
                 return;
             }

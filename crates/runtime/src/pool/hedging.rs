@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::sync::Snapshot;
-use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle_core::{HistogramSnapshot, Roster, nanos};
+use raddle_sync::Snapshot;
+use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use thiserror::Error;
 
 /// When a second copy of a task is given to another worker, if there is no answer by then.
@@ -108,7 +108,7 @@ impl Hedges {
 
     fn measure(&self, roster: &Roster) {
         let mut times = Times::default();
-        for member in roster.workers() {
+        for member in roster.members() {
             times.wait.merge(&member.worker.stats().wait().snapshot());
             times.service.merge(&member.worker.stats().service().snapshot());
         }

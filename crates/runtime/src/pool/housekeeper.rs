@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use raddle_core::sync::channel::{self, Receiver, Sender};
+use raddle_sync::channel::{self, Receiver, Sender};
 
 use super::shared::Shared;
 use crate::timer::{Fired, TimerHandle, TimerQueue};

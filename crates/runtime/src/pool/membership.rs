@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard};
 
-use raddle_core::sync::channel;
-use raddle_core::sync::thread::ThreadId;
 use raddle_core::{Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
 use raddle_strategies::{Shadow, ShadowReport, Strategy};
+use raddle_sync::channel;
+use raddle_sync::thread::ThreadId;
 
 use super::reviews::Reviews;
 use super::routing::Routing;
@@ -72,7 +72,7 @@ impl<A: Actor> Shared<A> {
             Routing { roster: Arc::new(roster), mailboxes, ..self.routing.load().clone() };
         panics::contain(|| routing.strategy.refresh(&routing.roster));
         let routing = Arc::new(routing);
-        let known = self.routing.load().roster.workers().len();
+        let known = self.routing.load().roster.members().len();
         self.routing.store(Arc::clone(&routing));
         // After the roster, so that who finds a key's new owner finds the owner.
         self.give_keys(membership, &routing, known);
@@ -90,7 +90,7 @@ impl<A: Actor> Shared<A> {
     /// The same, though nobody has come.
     pub(super) fn give_keys_again(&self, membership: &mut Membership) {
         let routing = self.routing.load();
-        self.give_keys(membership, &routing, routing.roster.workers().len());
+        self.give_keys(membership, &routing, routing.roster.members().len());
     }
 
     /// Publishes a worker's health; nothing when it is no member any more.
@@ -206,7 +206,7 @@ impl<A: Actor> Shared<A> {
             return Err(MembershipError::Closed);
         }
         let grown = self.routing.load().roster.with_workers(specs).map_err(SpawnError::from)?;
-        let added = &grown.workers()[grown.workers().len() - specs.len()..];
+        let added = &grown.members()[grown.members().len() - specs.len()..];
         check_names(added)?;
         let room = self.settings.capacity;
         let mailboxes: Vec<_> =
@@ -248,7 +248,7 @@ impl<A: Actor> Shared<A> {
             return Err(MembershipError::Closed);
         }
         let routing = self.routing.load();
-        let members = routing.roster.workers();
+        let members = routing.roster.members();
         let taking = |member: &&Member| member.health != Health::Draining;
         let Some(member) = members.iter().filter(taking).find(|member| member.worker.id() == id)
         else {
@@ -273,11 +273,11 @@ impl<A: Actor> Shared<A> {
         }
         if !membership.retiring.is_empty() {
             // Who saw an older roster may have given it a key since.
-            self.keys.reassign_few(&routing.roster, routing.roster.workers().len());
+            self.keys.reassign_few(&routing.roster, routing.roster.members().len());
         }
         membership.retiring.retain(|id| {
-            let Some(position) = routing.position_of(id.seat()) else { return false };
-            let stays = self.keys.mention(id.seat());
+            let Some(position) = routing.position_of(id.short_id()) else { return false };
+            let stays = self.keys.mention(id.short_id());
             if !stays {
                 routing.mailboxes[position].close();
             }
@@ -297,7 +297,7 @@ impl<A: Actor> Shared<A> {
             return Err(MembershipError::Closed);
         }
         let routing = self.routing.load();
-        let members = routing.roster.workers().iter();
+        let members = routing.roster.members().iter();
         let taking: Vec<_> =
             members.clone().filter(|member| member.health != Health::Draining).collect();
         // The youngest go first.
@@ -341,7 +341,7 @@ impl<A: Actor> Shared<A> {
         let routing = self.routing.load();
         // Not by its id: where it was never added, that is given again.
         let is_it = |member: &Member| Arc::ptr_eq(&member.worker, worker);
-        let Some(position) = routing.roster.workers().iter().position(is_it) else { return false };
+        let Some(position) = routing.roster.members().iter().position(is_it) else { return false };
         let Ok(roster) = routing.roster.without(worker.id()) else { return false };
         let others = routing.mailboxes.iter().enumerate().filter(|(at, _)| *at != position);
         let mailboxes = others.map(|(_, mailbox)| mailbox.clone()).collect();

@@ -15,17 +15,17 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use raddle_core::sync::SnapshotReader;
-use raddle_core::sync::atomic::Ordering::Relaxed;
-use raddle_core::sync::channel::Sender;
 use raddle_core::{WorkerId, WorkerSpec, nanos};
 use raddle_strategies::{BalancerStats, ShadowReport, Strategy};
+use raddle_sync::SnapshotReader;
+use raddle_sync::atomic::Ordering::Relaxed;
+use raddle_sync::channel::Sender;
 
 pub use builder::PoolBuilder;
 pub use hedging::{Hedge, HedgeError};
 pub use settings::{OnRetired, ShedReason, Watchdog};
 pub(crate) use shared::Shared;
-pub use task::Task;
+pub use task::TaskBuilder;
 
 use crate::panics::Contained;
 use crate::reply;
@@ -41,7 +41,7 @@ use routing::{Loaded, Routing};
 ///
 /// A pool is a handle: clones share the workers, any thread may use it, and when the last one is
 /// dropped the pool is shut down as by [`shutdown`](Self::shutdown) without a time limit. A thread
-/// that gives many tasks saves some nanoseconds on each with a [`Handle`] of its own.
+/// that gives many tasks saves some nanoseconds on each with a [`LocalPool`] of its own.
 ///
 /// ```
 /// use raddle_core::WorkerSpec;
@@ -76,8 +76,8 @@ struct PoolInner<A: Actor> {
 pub(crate) struct WeakPool<A: Actor>(Weak<PoolInner<A>>);
 
 /// A [`Pool`] for one thread: it keeps the routing at hand, so that giving a task loads nothing
-/// that has not changed. Made by [`Pool::handle`].
-pub struct Handle<A: Actor> {
+/// that has not changed. Made by [`Pool::local`].
+pub struct LocalPool<A: Actor> {
     pool: Pool<A>,
     routing: SnapshotReader<Routing<A>>,
 }
@@ -122,15 +122,15 @@ impl<A: Actor> Pool<A> {
     }
 
     /// A handle for one thread.
-    pub fn handle(&self) -> Handle<A> {
-        Handle { pool: self.clone(), routing: self.0.shared.routing.reader() }
+    pub fn local(&self) -> LocalPool<A> {
+        LocalPool { pool: self.clone(), routing: self.0.shared.routing.reader() }
     }
 
     /// A task to be described further: capability, deadline.
     #[inline]
-    pub fn task(&self, msg: A::Msg) -> Task<'_, A> {
+    pub fn task(&self, msg: A::Msg) -> TaskBuilder<'_, A> {
         let shared = &*self.0.shared;
-        Task::new(shared, Loaded::Now(shared.routing.load()), msg)
+        TaskBuilder::new(shared, Loaded::Now(shared.routing.load()), msg)
     }
 
     /// Gives a message and wants no answer: `task(msg).tell()`.
@@ -162,7 +162,7 @@ impl<A: Actor> Pool<A> {
 
     /// Gives a message that `make` makes, first after the period and then each time it has passed
     /// again, until the timer is cancelled. Without drift; times that were missed are skipped. As
-    /// [`tell_after`](Task::tell_after) it never waits for room. `make` is called on the pool's own
+    /// [`tell_after`](TaskBuilder::tell_after) it never waits for room. `make` is called on the pool's own
     /// thread, which is also its watchdog's: it is to be short.
     pub fn tell_every(
         &self,
@@ -172,7 +172,7 @@ impl<A: Actor> Pool<A> {
         let shared = &*self.0.shared;
         let make = Contained::new(make);
         let tell = move |shared: &Arc<Shared<A>>| {
-            let task = Task::new(shared, Loaded::Now(shared.routing.load()), make());
+            let task = TaskBuilder::new(shared, Loaded::Now(shared.routing.load()), make());
             // What is refused was counted and told.
             let _ = task.send_by(&shared.settings.overflow.without_waiting(), None);
         };
@@ -320,7 +320,7 @@ impl<A: Actor> WeakPool<A> {
     }
 }
 
-impl<A: Actor> Handle<A> {
+impl<A: Actor> LocalPool<A> {
     /// The pool.
     pub fn pool(&self) -> &Pool<A> {
         &self.pool
@@ -328,8 +328,8 @@ impl<A: Actor> Handle<A> {
 
     /// As [`Pool::task`].
     #[inline]
-    pub fn task(&mut self, msg: A::Msg) -> Task<'_, A> {
-        Task::new(&self.pool.0.shared, Loaded::Kept(self.routing.load()), msg)
+    pub fn task(&mut self, msg: A::Msg) -> TaskBuilder<'_, A> {
+        TaskBuilder::new(&self.pool.0.shared, Loaded::Kept(self.routing.load()), msg)
     }
 
     /// As [`Pool::tell`].
@@ -394,7 +394,7 @@ impl<A: Actor> Clone for Pool<A> {
     }
 }
 
-impl<A: Actor> Clone for Handle<A> {
+impl<A: Actor> Clone for LocalPool<A> {
     fn clone(&self) -> Self {
         Self { pool: self.pool.clone(), routing: self.routing.clone() }
     }
@@ -406,8 +406,8 @@ impl<A: Actor> fmt::Debug for Pool<A> {
     }
 }
 
-impl<A: Actor> fmt::Debug for Handle<A> {
+impl<A: Actor> fmt::Debug for LocalPool<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("LocalPool").field("pool", &self.pool).finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use raddle_core::{Roster, nanos};
-use raddle_strategies::{Ejection, EjectionError, Ejector, Verdict};
+use raddle_strategies::{Ejection, EjectionError, OutlierDetector, Verdict};
 
 use super::membership::Membership;
 use super::shared::Shared;
@@ -12,7 +12,7 @@ use crate::event::EventKind;
 
 /// Who judges a pool's workers, and when next.
 pub(super) struct Reviews {
-    pub(super) ejector: Ejector,
+    pub(super) ejector: OutlierDetector,
     /// By the clock.
     due: u64,
 }
@@ -21,7 +21,7 @@ impl Reviews {
     /// Reviews of a roster's workers from now on: by what they do from here.
     pub(super) fn new(settings: Ejection, roster: &Roster) -> Result<Self, EjectionError> {
         let now = roster.clock().now();
-        let mut ejector = Ejector::new(settings)?;
+        let mut ejector = OutlierDetector::new(settings)?;
         // The first review judges nobody.
         ejector.review(roster, now);
         Ok(Self { ejector, due: now.saturating_add(nanos(settings.interval())) })

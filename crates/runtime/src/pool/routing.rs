@@ -2,8 +2,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use raddle_core::Roster;
-use raddle_core::sync::SnapshotGuard;
 use raddle_strategies::{Shadow, Strategy};
+use raddle_sync::SnapshotGuard;
 
 use crate::Actor;
 use crate::envelope::Envelope;
@@ -25,9 +25,9 @@ pub(crate) struct Routing<A: Actor> {
 impl<A: Actor> Routing<A> {
     /// The position of the worker with this seat.
     pub(crate) fn position_of(&self, seat: u16) -> Option<usize> {
-        let members = self.roster.workers();
+        let members = self.roster.members();
         let is_it = |position: usize| {
-            members.get(position).is_some_and(|member| member.worker.id().seat() == seat)
+            members.get(position).is_some_and(|member| member.worker.id().short_id() == seat)
         };
         // Seats are given in order and most rosters never lose a worker.
         let usual = usize::from(seat);

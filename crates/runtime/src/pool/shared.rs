@@ -1,8 +1,8 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use raddle_core::sync::Snapshot;
-use raddle_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle_core::{Clock, Worker};
+use raddle_sync::Snapshot;
+use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::hedging::Hedges;
 use super::housekeeper::Desk;

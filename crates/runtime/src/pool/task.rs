@@ -22,7 +22,7 @@ use crate::{Actor, AskError, AskResult, SendError};
 /// Made by [`Pool::task`](crate::Pool::task), ended by [`tell`](Self::tell), [`ask`](Self::ask)
 /// or [`tell_after`](Self::tell_after).
 #[must_use = "a task is given by `tell` or `ask`"]
-pub struct Task<'p, A: Actor> {
+pub struct TaskBuilder<'p, A: Actor> {
     shared: &'p Shared<A>,
     routing: Loaded<'p, A>,
     strategy: Option<&'p dyn Strategy>,
@@ -33,7 +33,7 @@ pub struct Task<'p, A: Actor> {
     wrong: Option<CapabilityError>,
 }
 
-impl<'p, A: Actor> Task<'p, A> {
+impl<'p, A: Actor> TaskBuilder<'p, A> {
     #[inline(always)]
     pub(super) fn new(shared: &'p Shared<A>, routing: Loaded<'p, A>, msg: A::Msg) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl<'p, A: Actor> Task<'p, A> {
 
     /// The time from now after which the task is no longer worth starting: it then ends as
     /// [`Expired`](raddle_core::Outcome::Expired). The handler sees what is left.
-    pub fn deadline(mut self, within: Duration) -> Self {
+    pub fn timeout(mut self, within: Duration) -> Self {
         self.deadline = Some(within);
         self
     }
@@ -71,8 +71,8 @@ impl<'p, A: Actor> Task<'p, A> {
     /// Tells how long the task is expected to run on a worker of the usual speed, for strategies
     /// that go by the work ahead of each worker ([`LeastWork`](raddle_strategies::LeastWork)). Zero
     /// is the same as not to tell.
-    pub fn size(mut self, expected: Duration) -> Self {
-        self.profile = self.profile.size(expected);
+    pub fn expected_duration(mut self, expected: Duration) -> Self {
+        self.profile = self.profile.expected_duration(expected);
         self
     }
 
@@ -167,7 +167,7 @@ impl<'p, A: Actor> Task<'p, A> {
         let (sender, race) = sender.share();
         let roster = Arc::clone(&self.routing.roster);
         let position = self.send(Some(sender))?;
-        let Some(first) = roster.workers().get(position) else { return Ok(reply) };
+        let Some(first) = roster.members().get(position) else { return Ok(reply) };
         let first = first.worker.id();
         let now = shared.clock.now();
         let deadline = deadline.map_or(NEVER, |within| now.saturating_add(nanos(within)));
@@ -179,16 +179,18 @@ impl<'p, A: Actor> Task<'p, A> {
                 shared.hedges.refund();
                 return;
             }
-            let given_at = shared.clock.now();
+            let submitted_at = shared.clock.now();
             let envelope = Envelope {
                 msg: msg.into_inner(),
                 reply: Some(ReplySender::Shared(race)),
-                given_at,
+                submitted_at,
                 deadline,
-                size: profile.size,
+                expected_duration: profile.expected_duration,
                 label: Label::new(Lane::of(profile.priority, false), profile.capability),
             };
-            if let Err(envelope) = shared.give_copy(&profile.given_at(given_at), first, envelope) {
+            if let Err(envelope) =
+                shared.give_copy(&profile.submitted_at(submitted_at), first, envelope)
+            {
                 shared.hedges.refund();
                 // It never was a task; where the other copy has ended too, the asker is told.
                 let reply = envelope.reply.and_then(|reply| reply.send(Err(AskError::Cancelled)));
@@ -211,7 +213,8 @@ impl<'p, A: Actor> Task<'p, A> {
         let tell = move |shared: &Arc<Shared<A>>| {
             let msg = msg.into_inner();
             let routing = Loaded::Now(shared.routing.load());
-            let task = Task { profile, deadline, wrong, ..Task::new(shared, routing, msg) };
+            let task =
+                TaskBuilder { profile, deadline, wrong, ..TaskBuilder::new(shared, routing, msg) };
             // What is refused was counted and told.
             let _ = task.send_by(&shared.settings.overflow.without_waiting(), None);
         };
@@ -238,17 +241,17 @@ impl<'p, A: Actor> Task<'p, A> {
         if let Some(error) = wrong {
             return Err(shared.refused(SendError::Capability { error, msg }));
         }
-        let given_at = shared.clock.now();
-        profile.given_at = given_at;
+        let submitted_at = shared.clock.now();
+        profile.submitted_at = submitted_at;
         if profile.priority == Priority::Control {
             profile.key = None;
         }
         let envelope = Envelope {
             msg,
             reply,
-            given_at,
-            deadline: deadline.map_or(NEVER, |within| given_at.saturating_add(nanos(within))),
-            size: profile.size,
+            submitted_at,
+            deadline: deadline.map_or(NEVER, |within| submitted_at.saturating_add(nanos(within))),
+            expected_duration: profile.expected_duration,
             label: Label::new(
                 Lane::of(profile.priority, profile.key.is_some()),
                 profile.capability,
@@ -258,9 +261,9 @@ impl<'p, A: Actor> Task<'p, A> {
     }
 }
 
-impl<A: Actor> std::fmt::Debug for Task<'_, A> {
+impl<A: Actor> std::fmt::Debug for TaskBuilder<'_, A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Task")
+        f.debug_struct("TaskBuilder")
             .field("profile", &self.profile)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()

@@ -4,7 +4,7 @@ use std::sync::Condvar;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use raddle_core::sync::thread::{self, JoinHandle, ThreadId};
+use raddle_sync::thread::{self, JoinHandle, ThreadId};
 
 /// A pool's threads, and how one waits for their end.
 #[derive(Default)]

@@ -39,7 +39,7 @@ impl<A: Actor> Shared<A> {
                 let before = [Health::Active, Health::Ejected];
                 self.change_health(&mut membership, &worker, &before, Health::Quarantined);
                 self.tell_of(&worker, EventKind::Quarantined);
-                self.move_free_tasks(worker.id().seat());
+                self.move_free_tasks(worker.id().short_id());
             }
             let tenure = &mut membership.tenures[index];
             if self.threads.lost() < watchdog.max_lost {
@@ -81,7 +81,7 @@ impl<A: Actor> Shared<A> {
         now: Health,
     ) {
         let routing = self.routing.load();
-        let mut members = routing.roster.workers().iter();
+        let mut members = routing.roster.members().iter();
         let is_it = |member: &Member| member.worker.id() == worker.id();
         if members.any(|member| is_it(member) && before.contains(&member.health)) {
             self.publish_health(membership, worker.id(), now);
@@ -92,16 +92,16 @@ impl<A: Actor> Shared<A> {
     fn take_over(&self, tenure: &mut Tenure, revoked: Revoked, now: u64) {
         let worker = &tenure.worker;
         let mut recorder = worker.replace_recorder();
-        recorder.rest(now);
+        recorder.mark_idle(now);
         if revoked.task {
             // In this order: in flight for the pool is never too low.
             self.ledger.adopt();
-            recorder.give_up_running();
-            worker.give_up();
+            recorder.withdraw_running();
+            worker.withdraw();
         }
         if let Some(slot) = revoked.slot {
             // Its order is given up with the task: the next one of the key may be run.
-            self.release_key(Slot(slot), worker.id().seat());
+            self.release_key(Slot(slot), worker.id().short_id());
         }
         worker.next_generation();
         tenure.vacancy = Some(recorder);
@@ -111,7 +111,9 @@ impl<A: Actor> Shared<A> {
     fn fill(self: &Arc<Self>, tenure: &mut Tenure) -> bool {
         let Some(recorder) = tenure.vacancy.take() else { return false };
         let routing = self.routing.load();
-        let Some(position) = routing.position_of(tenure.worker.id().seat()) else { return false };
+        let Some(position) = routing.position_of(tenure.worker.id().short_id()) else {
+            return false;
+        };
         let mailbox = &routing.mailboxes[position];
         match self.spawn_thread(mailbox, recorder, Beginning::Again) {
             Ok(next) => {

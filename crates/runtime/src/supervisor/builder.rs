@@ -2,12 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use raddle_core::sync::{channel, thread};
+use raddle_sync::{channel, thread};
 
 use super::child::Supervised;
 use super::family::Family;
 use super::keeper::{Keeper, Start};
-use super::{SuperviseError, SuperviseStrategy, Supervisor, Until};
+use super::{SuperviseError, SupervisionStrategy, Supervisor, Until};
 use crate::actor::StartError;
 use crate::restart::{Backoff, RestartHistory, RestartLimit, Restarts};
 use crate::{Actor, Pool, panics};
@@ -15,7 +15,7 @@ use crate::{Actor, Pool, panics};
 /// Describes a [`Supervisor`] and starts it.
 #[must_use = "a supervisor is made by `start`"]
 pub struct SupervisorBuilder {
-    strategy: SuperviseStrategy,
+    strategy: SupervisionStrategy,
     restarts: Restarts,
     drain: Duration,
     names: Vec<String>,
@@ -25,7 +25,7 @@ pub struct SupervisorBuilder {
 impl SupervisorBuilder {
     pub(super) fn new() -> Self {
         Self {
-            strategy: SuperviseStrategy::default(),
+            strategy: SupervisionStrategy::default(),
             restarts: Restarts::default(),
             drain: Duration::from_secs(5),
             names: Vec::new(),
@@ -34,7 +34,7 @@ impl SupervisorBuilder {
     }
 
     /// Sets which children are started anew when one has failed; that one alone by default.
-    pub fn strategy(mut self, strategy: SuperviseStrategy) -> Self {
+    pub fn strategy(mut self, strategy: SupervisionStrategy) -> Self {
         self.strategy = strategy;
         self
     }

@@ -3,7 +3,7 @@
 use std::any::{Any, type_name};
 use std::sync::Arc;
 
-use raddle_core::sync::channel::Sender;
+use raddle_sync::channel::Sender;
 
 use super::report::{ChildReport, Messages};
 use super::{ChildError, Until};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use raddle_core::sync::channel::{self, Receiver, Sender};
+use raddle_sync::channel::{self, Receiver, Sender};
 
 use super::Until;
 use super::child::{Child, Supervised};

@@ -8,7 +8,7 @@ use raddle_core::nanos;
 use super::child::Supervised;
 use super::event::SupervisorEventKind;
 use super::family::{Family, Over, Phase};
-use super::{SuperviseStrategy, Until};
+use super::{SupervisionStrategy, Until};
 use crate::panics;
 use crate::restart::{Cause, Decision, RestartHistory, RetireReason};
 
@@ -19,7 +19,7 @@ pub(super) type Start = dyn FnMut() -> Result<Arc<dyn Supervised>, String> + Sen
 pub(super) struct Keeper {
     pub(super) family: Arc<Family>,
     pub(super) starts: Vec<Box<Start>>,
-    pub(super) strategy: SuperviseStrategy,
+    pub(super) strategy: SupervisionStrategy,
     pub(super) history: RestartHistory,
     /// How long a restart waits for the tasks of the pools that it replaces.
     pub(super) drain: Duration,
@@ -107,7 +107,7 @@ impl Keeper {
                     self.family.end_start();
                     self.family.tell(index, SupervisorEventKind::StartFailed { message });
                     self.fail(index, Cause::FailedStart)?;
-                    if self.strategy != SuperviseStrategy::OneForOne {
+                    if self.strategy != SupervisionStrategy::OneForOne {
                         break;
                     }
                 }

@@ -15,14 +15,14 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use raddle_core::sync::channel::{Receiver, RecvTimeoutError};
-use raddle_core::sync::thread::{self, JoinHandle, ThreadId};
+use raddle_sync::channel::{Receiver, RecvTimeoutError};
+use raddle_sync::thread::{self, JoinHandle, ThreadId};
 
 pub use builder::SupervisorBuilder;
 pub use error::{ChildError, SuperviseError};
 pub use event::{SupervisorEvent, SupervisorEventKind, SupervisorEvents};
 pub use report::{ChildReport, ShutdownReport};
-pub use strategy::SuperviseStrategy;
+pub use strategy::SupervisionStrategy;
 
 use crate::{Actor, Drain, Pool};
 use family::{Family, Phase};
@@ -33,7 +33,7 @@ use until::Until;
 ///
 /// A pool has *failed* when it is closed and the supervisor did not close it: by itself, as one of
 /// its workers was retired under [`OnRetired::Close`](crate::OnRetired::Close), or by a
-/// [`shutdown`](Pool::shutdown) of its user's. Then the pools that the [`SuperviseStrategy`] names
+/// [`shutdown`](Pool::shutdown) of its user's. Then the pools that the [`SupervisionStrategy`] names
 /// are shut down, the last one first, and started anew, the first one first, as often and as fast
 /// as limit and [`Backoff`](crate::Backoff) say. A start that errs or panics is a failure too, and
 /// tried again. At the limit the supervisor gives up: it shuts every pool down, says so to its
@@ -51,7 +51,7 @@ use until::Until;
 /// use raddle_core::WorkerSpec;
 /// use raddle_runtime::{
 ///     Actor, Context, Drain, OnRetired, Pool, RestartLimit, RestartPolicy, Restarts,
-///     SuperviseStrategy, Supervisor, SupervisorEventKind,
+///     SupervisionStrategy, Supervisor, SupervisorEventKind,
 /// };
 ///
 /// struct Divider;
@@ -74,7 +74,7 @@ use until::Until;
 ///         .spawn(|_| Divider)
 /// };
 /// let supervisor = Supervisor::builder()
-///     .strategy(SuperviseStrategy::RestForOne)
+///     .strategy(SupervisionStrategy::RestForOne)
 ///     .limit(RestartLimit { restarts: 5, within: Duration::from_secs(60) })
 ///     .child("divide", divide)
 ///     .child("log", || Pool::builder("log").workers(1, WorkerSpec::general()).spawn(|_| Divider))

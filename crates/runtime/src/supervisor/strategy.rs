@@ -2,7 +2,7 @@ use std::ops::Range;
 
 /// Which children are started anew when one has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum SuperviseStrategy {
+pub enum SupervisionStrategy {
     /// That one alone: the children do not need each other.
     #[default]
     OneForOne,
@@ -12,7 +12,7 @@ pub enum SuperviseStrategy {
     RestForOne,
 }
 
-impl SuperviseStrategy {
+impl SupervisionStrategy {
     /// The positions of those that are started anew, of so many, when the one at `failed` has
     /// failed.
     pub(super) fn affected(self, failed: usize, children: usize) -> Range<usize> {
@@ -32,10 +32,10 @@ mod tests {
     fn each_strategy_affects_those_that_it_says() {
         for children in 1..6 {
             for failed in 0..children {
-                let affected = |strategy: SuperviseStrategy| strategy.affected(failed, children);
-                assert_eq!(affected(SuperviseStrategy::OneForOne).collect::<Vec<_>>(), [failed]);
-                assert_eq!(affected(SuperviseStrategy::OneForAll), 0..children);
-                assert_eq!(affected(SuperviseStrategy::RestForOne), failed..children);
+                let affected = |strategy: SupervisionStrategy| strategy.affected(failed, children);
+                assert_eq!(affected(SupervisionStrategy::OneForOne).collect::<Vec<_>>(), [failed]);
+                assert_eq!(affected(SupervisionStrategy::OneForAll), 0..children);
+                assert_eq!(affected(SupervisionStrategy::RestForOne), failed..children);
             }
         }
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use raddle_core::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use raddle_core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::TimerHandle;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::sync::thread;
+use raddle_sync::thread;
 
 use super::{Beginning, Presence, Renewal, WorkerThread};
 use crate::event::EventKind;

@@ -7,9 +7,9 @@ mod task;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::sync::channel::Sender;
-use raddle_core::sync::thread;
 use raddle_core::{Clock, Recorder, Worker};
+use raddle_sync::channel::Sender;
+use raddle_sync::thread;
 
 use crate::codel::Controller;
 use crate::envelope::Envelope;
@@ -115,7 +115,7 @@ impl<A: Actor> WorkerThread<A> {
         let inbox = mailbox.inbox(settings.wait, Arc::clone(&shared.sleepers));
         let seed = u64::from(worker.id().0) ^ shared.clock.now();
         Self {
-            seat: worker.id().seat(),
+            seat: worker.id().short_id(),
             clock: worker.clock().clone(),
             restarts: RestartHistory::new(settings.restarts, seed),
             codel: settings.codel.map(|codel| std::array::from_fn(|_| Controller::new(codel))),
@@ -210,7 +210,7 @@ impl<A: Actor> WorkerThread<A> {
     fn wait_next(&mut self, since: u64) -> Option<Envelope<A>> {
         loop {
             if self.inbox.is_to_rest() {
-                self.recorder.rest(since);
+                self.recorder.mark_idle(since);
             }
             if let Some(envelope) = self.take() {
                 return Some(envelope);

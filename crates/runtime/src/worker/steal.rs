@@ -27,7 +27,7 @@ impl<A: Actor> WorkerThread<A> {
         }
         // Who is not a member yet may never be one: its account would be nobody's.
         let position = routing.position_of(self.seat)?;
-        let member = &routing.roster.workers()[position];
+        let member = &routing.roster.members()[position];
         // Who was set aside is given nothing, and takes nothing either.
         if !Arc::ptr_eq(&member.worker, &self.worker) || member.health == Health::Ejected {
             return None;
@@ -46,7 +46,7 @@ impl<A: Actor> WorkerThread<A> {
                 continue;
             }
             if let Some(envelope) = mailbox.steal() {
-                self.recorder.adopt_work(sibling, envelope.size);
+                self.recorder.adopt_work(sibling, envelope.expected_duration);
                 self.recorder.adopt(sibling);
                 return Some(envelope);
             }

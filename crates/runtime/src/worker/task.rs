@@ -1,6 +1,6 @@
 //! How a worker brings a task to its end.
 
-use raddle_core::{Finished, Outcome};
+use raddle_core::{Completion, Outcome};
 
 use super::WorkerThread;
 use crate::context::Asker;
@@ -41,15 +41,18 @@ impl<A: Actor> WorkerThread<A> {
     /// Brings one task to its end: runs it if it is to be run, records, replies.
     #[inline(always)]
     pub(super) fn end(&mut self, actor: &mut A, envelope: Envelope<A>, start: u64) -> Ended {
-        let Envelope { msg, reply, given_at, deadline, size, label } = envelope;
+        let Envelope { msg, reply, submitted_at, deadline, expected_duration, label } = envelope;
         self.recorder.start(start);
         let withdrawn = reply.as_ref().is_some_and(Asker::has_withdrawn);
-        if let Some(refusal) = self.reason_not_to_run(label, given_at, deadline, withdrawn, start) {
-            let envelope = Envelope { msg, reply, given_at, deadline, size, label };
+        if let Some(refusal) =
+            self.reason_not_to_run(label, submitted_at, deadline, withdrawn, start)
+        {
+            let envelope =
+                Envelope { msg, reply, submitted_at, deadline, expected_duration, label };
             self.refuse(envelope, refusal, start);
             return Ended::At(start);
         }
-        self.recorder.run(size);
+        self.recorder.run(expected_duration);
         let asker = reply.as_ref().map(|reply| reply as &dyn Asker);
         let cancelling = &self.shared.cancelling;
         let mut context = Context::new(&self.worker, deadline, asker, cancelling, &self.lease);
@@ -68,13 +71,13 @@ impl<A: Actor> WorkerThread<A> {
             Ok(Err(_)) => Outcome::Failed,
             Err(_) => Outcome::Panicked,
         };
-        self.recorder.end(&Finished {
-            wait: start.saturating_sub(given_at),
+        self.recorder.end(&Completion {
+            wait: start.saturating_sub(submitted_at),
             service: end.saturating_sub(start),
             capability: label.capability(),
-            size,
+            expected_duration,
             at: end,
-            ..Finished::new(outcome)
+            ..Completion::new(outcome)
         });
         // Who is answered may have the next task at once: it is to find this worker idle. And nobody is
         // to wait with what it has heard for as long as it takes to make an actor anew.
@@ -83,7 +86,7 @@ impl<A: Actor> WorkerThread<A> {
             self.recorder.publish();
         }
         if reply.is_some() && goes_on && self.worker.stats().in_flight() == 0 {
-            self.recorder.rest(end);
+            self.recorder.mark_idle(end);
             self.inbox.rested();
         }
         if let Some(slot) = key {
@@ -120,13 +123,13 @@ impl<A: Actor> WorkerThread<A> {
     fn reason_not_to_run(
         &mut self,
         label: Label,
-        given_at: u64,
+        submitted_at: u64,
         deadline: u64,
         withdrawn: bool,
         now: u64,
     ) -> Option<Refusal> {
         // Whatever becomes of it, the controller is to know how long it waited.
-        let shed = self.codel.is_some() && self.is_to_be_shed(label.lane(), given_at, now);
+        let shed = self.codel.is_some() && self.is_to_be_shed(label.lane(), submitted_at, now);
         if self.shared.is_cancelling() {
             return Some(Refusal::Cancelled);
         }
@@ -140,7 +143,7 @@ impl<A: Actor> WorkerThread<A> {
         shed.then_some(Refusal::Shed)
     }
 
-    fn is_to_be_shed(&mut self, lane: Lane, given_at: u64, now: u64) -> bool {
+    fn is_to_be_shed(&mut self, lane: Lane, submitted_at: u64, now: u64) -> bool {
         let Some(controllers) = &mut self.codel else { return false };
         let controller = match lane {
             Lane::Control => return false,
@@ -150,7 +153,7 @@ impl<A: Actor> WorkerThread<A> {
             Lane::Low => 3,
         };
         let is_last = self.inbox.mailbox().is_lane_empty(lane);
-        controllers[controller].on_take(now.saturating_sub(given_at), now, is_last)
+        controllers[controller].on_take(now.saturating_sub(submitted_at), now, is_last)
     }
 
     /// Ends a task without running it.
@@ -158,8 +161,8 @@ impl<A: Actor> WorkerThread<A> {
     fn refuse(&mut self, envelope: Envelope<A>, refusal: Refusal, now: u64) {
         let key = envelope.label.key();
         if matches!(refusal, Refusal::Shed) {
-            self.worker.give_up_work(envelope.size);
-            self.worker.give_up();
+            self.worker.withdraw_work_of(envelope.expected_duration);
+            self.worker.withdraw();
             self.shared.shed(envelope, ShedReason::Sojourn);
         } else {
             let reason = match refusal {
@@ -182,7 +185,7 @@ impl<A: Actor> WorkerThread<A> {
         keep: bool,
         now: u64,
     ) {
-        let Envelope { msg, reply, given_at, size, label, .. } = envelope;
+        let Envelope { msg, reply, submitted_at, expected_duration, label, .. } = envelope;
         let ending: Ending<A> = Err(reason);
         let outcome = outcome_of(&ending);
         debug_assert!(matches!(outcome, Outcome::Expired | Outcome::Cancelled));
@@ -191,9 +194,10 @@ impl<A: Actor> WorkerThread<A> {
         } else {
             panics::contain(|| drop(msg));
         }
-        let wait = now.saturating_sub(given_at);
+        let wait = now.saturating_sub(submitted_at);
         let capability = label.capability();
-        let end = Finished { wait, capability, size, at: now, ..Finished::new(outcome) };
+        let end =
+            Completion { wait, capability, expected_duration, at: now, ..Completion::new(outcome) };
         self.recorder.end(&end);
         answer_to(reply, ending);
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 
 use raddle_core::WorkerSpec;
-use raddle_core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use raddle_runtime::Pool;
+use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{Do, Obedient, end};
 
@@ -40,7 +40,7 @@ pub fn assert_kept_while_workers_come_and_go(pool: &Pool<Obedient>, change: impl
     let stop = AtomicBool::new(false);
     let given: u64 = thread::scope(|scope| {
         let produce = |producer: u64| {
-            let (stop, mut handle) = (&stop, pool.handle());
+            let (stop, mut handle) = (&stop, pool.local());
             scope.spawn(move || {
                 let tracks: Vec<_> = (0..KEYS_EACH).map(|_| Arc::new(Track::default())).collect();
                 let mut number = 0;

@@ -189,7 +189,7 @@ pub fn owner<A: Actor<Msg = Do, Reply = Said>>(pool: &Pool<A>, key: u64) -> Stri
 /// The next event that is wanted; the others are passed over.
 pub fn await_event(events: &mut Events, wanted: impl Fn(&EventKind) -> bool) -> Event {
     loop {
-        let event = events.next_within(LONG).expect("the event comes");
+        let event = events.recv_timeout(LONG).expect("the event comes");
         if wanted(&event.kind) {
             return event;
         }

@@ -36,7 +36,7 @@ pub struct Scenario {
     pub mailbox: Option<usize>,
     /// The share of tasks whose handler fails, after its whole time, at any worker.
     pub failing: f64,
-    /// Whether tasks tell their [size](raddle_core::TaskProfile::size).
+    /// Whether tasks tell their [size](raddle_core::TaskProfile::expected_duration).
     pub sizes_known: bool,
     /// How often the strategy [refreshes](raddle_strategies::Strategy::refresh).
     pub refresh_every: Duration,

@@ -83,7 +83,7 @@ fn a_strategy_is_refreshed_with_each_view() {
             "watching"
         }
         fn pick(&self, task: &TaskProfile, _: &Candidates<'_>) -> usize {
-            assert!(task.given_at > 0);
+            assert!(task.submitted_at > 0);
             0
         }
         fn refresh(&self, roster: &Roster) {

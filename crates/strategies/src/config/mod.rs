@@ -306,7 +306,7 @@ impl BalancerConfig {
     }
 
     /// How failing workers are set aside, if they are, with the defaults of [`Ejection`]: give it to
-    /// an [`Ejector`](crate::Ejector). A pool does so itself.
+    /// an [`OutlierDetector`](crate::OutlierDetector). A pool does so itself.
     pub fn ejection(&self) -> Option<Ejection> {
         self.ejection.then(Ejection::default)
     }

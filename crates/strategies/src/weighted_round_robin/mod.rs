@@ -115,7 +115,7 @@ impl Strategy for WeightedRoundRobin {
     }
 
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
-        Some(self.weigh(roster.workers().iter().map(|member| &*member.worker)))
+        Some(self.weigh(roster.members().iter().map(|member| &*member.worker)))
     }
 }
 
@@ -129,13 +129,13 @@ mod tests {
     fn shares(strategy: &WeightedRoundRobin, roster: &Roster) -> Vec<f64> {
         strategy.refresh(roster);
         let picks = picks(strategy, &TaskProfile::default(), roster, 10_000);
-        let mut shares = vec![0.0; roster.workers().len()];
+        let mut shares = vec![0.0; roster.members().len()];
         picks.into_iter().for_each(|pick| shares[pick] += 1.0 / 10_000.0);
         shares
     }
 
     fn finish_on(roster: &Roster, position: usize, outcome: Outcome, millis: u64, times: usize) {
-        let worker = &roster.workers()[position].worker;
+        let worker = &roster.members()[position].worker;
         for _ in 0..times {
             let reservation = Reservation::take(worker, position, None).unwrap();
             reservation.finish(outcome, Duration::from_millis(millis));
@@ -156,7 +156,7 @@ mod tests {
         for strategy in [WeightedRoundRobin::fixed(), WeightedRoundRobin::new()] {
             assert_eq!(picks(&strategy, &task, &roster, 7), [0, 0, 1, 0, 2, 0, 0], "aabacaa");
         }
-        let fewer = roster.without(roster.workers()[0].worker.id()).unwrap();
+        let fewer = roster.without(roster.members()[0].worker.id()).unwrap();
         assert_eq!(picks(&WeightedRoundRobin::fixed(), &task, &fewer, 4), [0, 1, 0, 1]);
     }
 
@@ -175,8 +175,8 @@ mod tests {
         // Until its rate, over its mean, is less than the least of numbers.
         finish_on(&roster, 1, Outcome::Failed, 1, 12_000);
         // What a failure is taken for is known from one who has left.
-        let roster = roster.without(roster.workers()[0].worker.id()).unwrap();
-        assert!(roster.workers()[0].worker.stats().latencies().mean().is_some());
+        let roster = roster.without(roster.members()[0].worker.id()).unwrap();
+        assert!(roster.members()[0].worker.stats().latencies().mean().is_some());
         assert_eq!(WeightedRoundRobin::new().weights(&roster), Some(vec![1.0]));
     }
 

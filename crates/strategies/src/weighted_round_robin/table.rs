@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use raddle_core::Candidates;
-use raddle_core::sync::atomic::{
+use raddle_sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };

@@ -28,7 +28,7 @@ fn homes(roster: &Roster) -> Vec<WorkerId> {
 /// The workers of a roster in the order of a key: by who owns it when those before are gone.
 fn order(key: u64, roster: &Roster) -> Vec<usize> {
     let mut left: Vec<_> =
-        roster.workers().iter().map(|member| &member.worker).enumerate().collect();
+        roster.members().iter().map(|member| &member.worker).enumerate().collect();
     let mut order = Vec::new();
     while let Some(at) = owner(key, left.iter().map(|(_, worker)| (worker.id().0, worker.weight())))
     {
@@ -47,8 +47,8 @@ fn weighted(weights: &[u32]) -> Roster {
 /// How many tasks the worker at `position` may have after one more selection, in whole numbers: a
 /// bound of a quarter.
 fn capacity(roster: &Roster, position: usize) -> u64 {
-    let weight = |position: usize| u128::from(roster.workers()[position].worker.weight().max(1));
-    let sum: u128 = (0..roster.workers().len()).map(weight).sum();
+    let weight = |position: usize| u128::from(roster.members()[position].worker.weight().max(1));
+    let sum: u128 = (0..roster.members().len()).map(weight).sum();
     let tasks = u128::from(in_flight(roster).iter().sum::<u64>()) + 1;
     (5 * tasks * weight(position)).div_ceil(4 * sum) as u64
 }
@@ -215,7 +215,7 @@ fn a_failing_worker_takes_overflow_where_no_other_has_room() {
     (0..100).for_each(|_| finish_on(&roster, 0, Outcome::Failed, MS));
     let key = (0u64..).find(|key| order(*key, &roster)[0] == 1).unwrap();
     let take =
-        |position: usize| Reservation::take(&roster.workers()[position].worker, position, None);
+        |position: usize| Reservation::take(&roster.members()[position].worker, position, None);
     let select = || bounded().select(&task(key), &roster).unwrap().position();
     let held = [1, 2, 1, 2].map(take);
     assert_eq!(select(), 1, "1.25 * 5 / 3 is above 2");
@@ -229,7 +229,7 @@ fn a_failing_worker_takes_overflow_where_no_other_has_room() {
 fn a_closed_worker_has_no_room_and_does_not_count() {
     let roster = alike(4);
     let balancer = bounded();
-    roster.workers()[1].worker.close();
+    roster.members()[1].worker.close();
     let open = roster.without(WorkerId(1)).unwrap();
     assert_eq!(homes(&roster), homes(&open));
     let held: Vec<_> = (0..300).map(|key| balancer.select(&task(key), &roster).unwrap()).collect();
@@ -237,7 +237,7 @@ fn a_closed_worker_has_no_room_and_does_not_count() {
     // A quarter more than a third.
     assert!(counts[1] == 0 && counts.iter().all(|count| *count <= 125), "{counts:?}");
     drop(held);
-    roster.workers().iter().for_each(|member| member.worker.close());
+    roster.members().iter().for_each(|member| member.worker.close());
     assert!(balancer.select(&task(1), &roster).is_err());
 }
 

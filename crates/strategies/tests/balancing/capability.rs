@@ -56,12 +56,12 @@ fn follow(
 #[test]
 fn a_record_by_id_is_one_of_the_tasks_capability_and_size() {
     let (roster, task) = pair("by-id", Tracking::default());
-    let task = task.size(7 * US);
+    let task = task.expected_duration(7 * US);
     let balancer = BalancerConfig::default().build().unwrap();
     let taken = balancer.select(&task, &roster).unwrap();
     let position = taken.position();
     let worker = taken.detach();
-    let stats = roster.workers()[position].worker.stats();
+    let stats = roster.members()[position].worker.stats();
     assert_eq!(stats.work_in_flight(), 7_000);
     balancer.record(&roster, worker, &task, Outcome::Failed, 3 * MS).unwrap();
     assert_eq!((stats.work_in_flight(), stats.busy()), (0, 3_000_000));
@@ -149,7 +149,7 @@ fn what_was_learnt_of_one_capability_says_nothing_of_another() {
     let (p, q) = (task("capability-p"), task("capability-q"));
     let balancer = Balancer::new(CapabilityBest::new());
     let finish = |task: &TaskProfile, position: usize, outcome| {
-        let worker = &roster.workers()[position].worker;
+        let worker = &roster.members()[position].worker;
         let reservation = raddle_core::Reservation::take(worker, position, task.capability);
         reservation.unwrap().finish(outcome, US);
     };

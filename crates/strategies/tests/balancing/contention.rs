@@ -147,7 +147,7 @@ fn whatever_becomes_of_a_reservation_in_flight_returns_to_zero() {
         });
         assert_settled(&roster);
         let sum = |count: fn(&raddle_core::Counts) -> u64| -> u64 {
-            roster.workers().iter().map(|member| count(&member.worker.stats().counts())).sum()
+            roster.members().iter().map(|member| count(&member.worker.stats().counts())).sum()
         };
         let each = (THREADS * EACH / 6) as u64;
         assert_eq!(sum(|counts| counts.completed), each, "{name}");
@@ -180,7 +180,7 @@ fn counts_survive_changes_of_membership_under_load() {
     for name in StrategyName::ALL {
         let first = alike(4);
         let second = first.with_workers(&[WorkerSpec::new("fifth")]).unwrap();
-        let third = second.without(first.workers()[0].worker.id()).unwrap();
+        let third = second.without(first.members()[0].worker.id()).unwrap();
         let rosters = [&first, &second, &third];
         let balancer = balancer(name);
         let task = TaskProfile::default();
@@ -201,7 +201,7 @@ fn counts_survive_changes_of_membership_under_load() {
         });
         assert_settled(&second);
         assert_eq!(balancer.stats(&second).selections, (THREADS * 300) as u64, "{name}");
-        let gone = &first.workers()[0].worker;
+        let gone = &first.members()[0].worker;
         let left: u64 = balancer.stats(&third).selections;
         assert_eq!(left + gone.stats().counts().admitted, (THREADS * 300) as u64, "{name}");
     }

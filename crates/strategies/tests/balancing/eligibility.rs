@@ -112,7 +112,7 @@ fn closed_workers_are_passed_over_until_all_are() {
         let balancer = balancer(name);
         let task = TaskProfile::default();
         for open in (0..4).rev() {
-            roster.workers()[open].worker.close();
+            roster.members()[open].worker.close();
             if open == 0 {
                 break;
             }

@@ -90,7 +90,7 @@ fn a_closed_worker_comes_after_every_failing_one() {
     for position in [1, 2] {
         (0..100).for_each(|_| finish_on(&roster, position, Outcome::Failed, Duration::ZERO));
     }
-    roster.workers()[0].worker.close();
+    roster.members()[0].worker.close();
     let balancer = Balancer::new(LeastLoaded::new());
     let strategy = balancer.strategy();
     for _ in 0..100 {
@@ -98,6 +98,6 @@ fn a_closed_worker_comes_after_every_failing_one() {
         assert_ne!(strategy.pick(&TaskProfile::default(), &roster.candidates(None)), 0);
         drop(held);
     }
-    roster.workers().iter().for_each(|member| member.worker.close());
+    roster.members().iter().for_each(|member| member.worker.close());
     assert!(strategy.pick(&TaskProfile::default(), &roster.candidates(None)) < 3);
 }

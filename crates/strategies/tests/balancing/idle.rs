@@ -28,7 +28,7 @@ fn name(balancer: &Balancer) -> &'static str {
 }
 
 fn take(roster: &Roster, position: usize) -> Reservation<'_> {
-    Reservation::take(&roster.workers()[position].worker, position, None).unwrap()
+    Reservation::take(&roster.members()[position].worker, position, None).unwrap()
 }
 
 /// Asserts that the positions in `eligible`, and no others, have a fair share within a twentieth.
@@ -88,12 +88,12 @@ fn sparse_candidates_are_found_evenly_and_no_others() {
     for (part, count) in [70, 1, 130, 3].into_iter().enumerate() {
         let specs: Vec<_> = (0..count)
             .map(|index| {
-                let position = roster.workers().len() + index;
+                let position = roster.members().len() + index;
                 let capability = if position % 17 == 3 { "idle-rare" } else { "idle-other" };
                 WorkerSpec::new(format!("{part}-{index}")).capability(capability)
             })
             .collect();
-        eligible.extend((0..count).map(|i| roster.workers().len() + i).filter(|p| p % 17 == 3));
+        eligible.extend((0..count).map(|i| roster.members().len() + i).filter(|p| p % 17 == 3));
         roster = roster.with_workers(&specs).unwrap();
     }
     assert_eq!(roster.candidates(Some(rare)).len(), eligible.len());
@@ -133,9 +133,9 @@ fn health_and_closing_are_respected() {
         let ejected = roster.with_health(WorkerId(3), Health::Ejected).unwrap();
         let ejected = ejected.with_health(WorkerId(4), Health::Ejected).unwrap();
         assert_eq!(seen(&ejected), [1, 2, 3, 4].into(), "all are ejected, and so all serve");
-        roster.workers()[4].worker.close();
+        roster.members()[4].worker.close();
         assert_eq!(seen(&roster), [3].into());
-        roster.workers()[3].worker.close();
+        roster.members()[3].worker.close();
         let error = balancer.select(&task, &roster).unwrap_err();
         assert_eq!(error, SelectError::Closed);
         assert_settled(&roster);
@@ -209,8 +209,8 @@ fn after_a_storm_every_worker_is_found() {
             }
         });
         // What was detached by one roster and could not be recorded by the other.
-        for member in roster.workers() {
-            let end = raddle_core::Finished::new(Outcome::Completed);
+        for member in roster.members() {
+            let end = raddle_core::Completion::new(Outcome::Completed);
             while member.worker.record(&end).is_ok() {}
         }
         assert_settled(&roster);
@@ -248,7 +248,7 @@ fn membership_may_change_under_load() {
         });
         assert_settled(&second);
         let admitted: u64 =
-            second.workers().iter().map(|member| member.worker.stats().counts().admitted).sum();
+            second.members().iter().map(|member| member.worker.stats().counts().admitted).sum();
         assert_eq!(admitted, (THREADS * 500) as u64);
     }
 }
@@ -366,14 +366,14 @@ fn a_shadow_that_picks_changes_nothing() {
     );
     let shadowed = Balancer::new(std::sync::Arc::new(shadow));
     let before: Vec<_> =
-        roster.workers().iter().map(|member| member.worker.stats().counts()).collect();
+        roster.members().iter().map(|member| member.worker.stats().counts()).collect();
     let held = take(&roster, 3);
     for _ in 0..10_000 {
         drop(shadowed.select(&TaskProfile::default(), &roster).unwrap());
     }
     drop(held);
     let after: Vec<_> =
-        roster.workers().iter().map(|member| member.worker.stats().counts()).collect();
+        roster.members().iter().map(|member| member.worker.stats().counts()).collect();
     assert_eq!(before, after);
     let selected =
         positions(&Balancer::new(JoinIdle::new()), &TaskProfile::default(), &roster, 40_000);
@@ -392,7 +392,7 @@ fn means_are_as_the_tables_say() {
         let balancer = Balancer::new(strategy);
         pool.run(&balancer, Load::Every(gap), 60_000, |_| (Outcome::Completed, service()));
         let took = |member: &raddle_core::Member| member.worker.stats().busy() as f64;
-        pool.roster.workers().iter().map(took).sum::<f64>() / 60_000.0 / 1e6
+        pool.roster.members().iter().map(took).sum::<f64>() / 60_000.0 / 1e6
     };
     let least = mean(Box::new(LeastLoaded::new()));
     let idle = mean(Box::new(JoinIdle::new()));

@@ -234,7 +234,7 @@ fn with_roster<T>(known: [&Known; 2], fast: FastThreshold, ask: impl FnOnce(&Ros
     time.set(NOW);
     let mut held = Vec::new();
     for (position, known) in known.into_iter().enumerate() {
-        let worker = &roster.workers()[position].worker;
+        let worker = &roster.members()[position].worker;
         for (success, micros) in &known.records {
             let outcome = if *success { Outcome::Completed } else { Outcome::Failed };
             let timed = Reservation::take_at(worker, position, None, NOW).unwrap();
@@ -252,7 +252,7 @@ fn with_roster<T>(known: [&Known; 2], fast: FastThreshold, ask: impl FnOnce(&Ros
 /// How likely the second worker is to be picked: 0 never, 2 always, 1 in between. Wrong once in
 /// 2^39 ties.
 fn chance(strategy: &dyn raddle_strategies::Strategy, roster: &Roster) -> u8 {
-    let task = TaskProfile::default().given_at(NOW);
+    let task = TaskProfile::default().submitted_at(NOW);
     let picks: usize = (0..40).map(|_| strategy.pick(&task, &roster.candidates(None))).sum();
     match picks {
         0 => 0,
@@ -264,9 +264,9 @@ fn chance(strategy: &dyn raddle_strategies::Strategy, roster: &Roster) -> u8 {
 /// A strategy that takes workers for hot above so many tasks in flight, or about as many.
 pub fn used_to(level: usize) -> HotCold {
     let roster = alike(3);
-    let task = TaskProfile::default().given_at(1);
+    let task = TaskProfile::default().submitted_at(1);
     let take = |position: usize| {
-        let worker = &roster.workers()[position].worker;
+        let worker = &roster.members()[position].worker;
         Reservation::take(worker, position, None).unwrap()
     };
     let _held: Vec<_> = (0..3 * level).map(|number| take(number % 3)).collect();
@@ -344,7 +344,7 @@ fn a_very_slow_worker_does_not_improve_by_failing() {
         finish(1, Outcome::Completed, 20 * MS);
         (0..50).for_each(|_| finish(0, Outcome::Completed, MS));
         finish(1, outcome, took);
-        roster.workers()[1].worker.stats().latencies().mean().unwrap()
+        roster.members()[1].worker.stats().latencies().mean().unwrap()
     };
     let succeeding = mean_after(Outcome::Completed, 20 * MS);
     let failing = mean_after(Outcome::Failed, US);

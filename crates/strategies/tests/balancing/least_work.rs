@@ -3,7 +3,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle_core::{Clock, Finished, Outcome, Recorder, Roster, TaskProfile, WorkerSpec};
+use raddle_core::{Clock, Completion, Outcome, Recorder, Roster, TaskProfile, WorkerSpec};
 use raddle_strategies::{LeastLoaded, LeastWork, Strategy, reserve};
 
 use crate::assert_settled;
@@ -72,7 +72,7 @@ impl Server {
                 starts[index] = now;
                 self.running = Some((index, now + trace[index].size));
             }
-            None => self.recorder.rest(now),
+            None => self.recorder.mark_idle(now),
         }
     }
 
@@ -80,7 +80,11 @@ impl Server {
     fn end(&mut self, trace: &[Task]) {
         let (index, _) = self.running.take().unwrap();
         let size = trace[index].size;
-        let end = Finished { service: size, size, ..Finished::new(Outcome::Completed) };
+        let end = Completion {
+            service: size,
+            expected_duration: size,
+            ..Completion::new(Outcome::Completed)
+        };
         self.recorder.end(&end);
     }
 
@@ -94,7 +98,7 @@ fn balanced(strategy: &dyn Strategy, trace: &[Task]) -> Vec<u64> {
     let (clock, time) = Clock::simulated();
     let roster =
         Roster::builder().workers(WORKERS, WorkerSpec::general()).clock(clock).build().unwrap();
-    let recorder = |position: usize| roster.workers()[position].worker.recorder().unwrap();
+    let recorder = |position: usize| roster.members()[position].worker.recorder().unwrap();
     let server =
         |position| Server { recorder: recorder(position), waiting: VecDeque::new(), running: None };
     let mut servers: Vec<_> = (0..WORKERS).map(server).collect();
@@ -112,7 +116,7 @@ fn balanced(strategy: &dyn Strategy, trace: &[Task]) -> Vec<u64> {
     for (index, task) in trace.iter().enumerate() {
         run_until(&mut servers, &mut starts, task.at);
         time.set(task.at);
-        let profile = TaskProfile::default().size(Duration::from_nanos(task.size));
+        let profile = TaskProfile::default().expected_duration(Duration::from_nanos(task.size));
         let reservation = reserve(strategy, &profile, &roster).unwrap();
         let server = &mut servers[reservation.position()];
         let _ = reservation.hand_over();

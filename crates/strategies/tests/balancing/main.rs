@@ -45,17 +45,17 @@ fn positions(balancer: &Balancer, task: &TaskProfile, roster: &Roster, count: us
 
 /// Gives the worker at `position` a task that ended like this.
 fn finish_on(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
-    let worker = &roster.workers()[position].worker;
+    let worker = &roster.members()[position].worker;
     Reservation::take(worker, position, None).unwrap().finish(outcome, took);
 }
 
 fn in_flight(roster: &Roster) -> Vec<u64> {
-    roster.workers().iter().map(|member| member.worker.stats().in_flight()).collect()
+    roster.members().iter().map(|member| member.worker.stats().in_flight()).collect()
 }
 
 /// Law 1 at a quiet moment.
 fn assert_settled(roster: &Roster) {
-    for member in roster.workers() {
+    for member in roster.members() {
         let stats = member.worker.stats();
         let ahead = (stats.in_flight(), stats.work_in_flight());
         assert_eq!(ahead, (0, 0), "{}", member.worker.name());

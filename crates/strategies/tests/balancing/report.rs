@@ -16,18 +16,18 @@ fn roster() -> Roster {
         .workers(2, WorkerSpec::general())
         .build()
         .unwrap();
-    roster.with_health(roster.workers()[2].worker.id(), Health::Ejected).unwrap()
+    roster.with_health(roster.members()[2].worker.id(), Health::Ejected).unwrap()
 }
 
 #[test]
 fn statistics_serialise_with_the_documented_fields() {
     let roster = roster();
     let vision = Capability::intern("report-vision").unwrap();
-    let gpu = &roster.workers()[0].worker;
+    let gpu = &roster.members()[0].worker;
     for outcome in [Outcome::Completed, Outcome::Completed, Outcome::Failed] {
         Reservation::take(gpu, 0, Some(vision)).unwrap().finish(outcome, 2 * MS);
     }
-    let held = Reservation::take(&roster.workers()[1].worker, 1, None).unwrap();
+    let held = Reservation::take(&roster.members()[1].worker, 1, None).unwrap();
 
     let stats = Balancer::new(WeightedRoundRobin::fixed()).stats(&roster);
     let json = serde_json::to_value(&stats).unwrap();
@@ -114,7 +114,7 @@ fn shares_add_up_and_generations_are_counted() {
         let reservation = balancer.select(&TaskProfile::default(), &roster).unwrap();
         reservation.finish(Outcome::Completed, MS);
     }
-    assert_eq!(roster.workers()[1].worker.next_generation(), 1);
+    assert_eq!(roster.members()[1].worker.next_generation(), 1);
     let stats = balancer.stats(&roster);
     assert_eq!(stats.selections, 10);
     let shares: Vec<_> = stats.workers.iter().map(|worker| worker.share).collect();

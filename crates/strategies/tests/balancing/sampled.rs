@@ -32,7 +32,7 @@ fn timed(workers: usize) -> (Roster, VirtualTime) {
 
 /// Takes a place at a worker, and notes the time.
 fn take(roster: &Roster, position: usize) -> Reservation<'_> {
-    let worker = &roster.workers()[position].worker;
+    let worker = &roster.members()[position].worker;
     Reservation::take_at(worker, position, None, roster.clock().now()).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn finish(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
 /// The share of each position in so many selections, each given back at once.
 fn shares(balancer: &Balancer, roster: &Roster, selections: usize) -> Vec<f64> {
     let selected = positions(balancer, &TaskProfile::default(), roster, selections);
-    (0..roster.workers().len()).map(|position| share(&selected, position)).collect()
+    (0..roster.members().len()).map(|position| share(&selected, position)).collect()
 }
 
 /// Asserts that those positions, and no others, have a fair share of 20,000 selections, within four
@@ -102,12 +102,12 @@ fn closed_workers_are_passed_over_until_all_are() {
         let name = balancer.strategy().name();
         let roster = alike(4);
         for open in (1..4).rev() {
-            roster.workers()[open].worker.close();
+            roster.members()[open].worker.close();
             let shares = shares(&balancer, &roster, 500);
             assert!(shares[..open].iter().all(|share| *share > 0.0), "{name}: {shares:?}");
             assert!(shares[open..].iter().all(|share| *share == 0.0), "{name}: {shares:?}");
         }
-        roster.workers()[0].worker.close();
+        roster.members()[0].worker.close();
         let error = balancer.select(&TaskProfile::default(), &roster).unwrap_err();
         assert_eq!(error, SelectError::Closed, "{name}");
         let nobody = Roster::builder().build().unwrap();
@@ -122,11 +122,11 @@ fn a_million_picks_change_nothing() {
         let (roster, _time) = timed(2);
         finish(&roster, 0, Outcome::Completed, 2 * MS);
         finish(&roster, 1, Outcome::Completed, MS);
-        let peaks = |at| [0, 1].map(|of| roster.workers()[of].worker.stats().peak_latency(at));
+        let peaks = |at| [0, 1].map(|of| roster.members()[of].worker.stats().peak_latency(at));
         let before = [peaks(SECOND), peaks(2 * SECOND)];
         let strategy = balancer.strategy();
         for number in 0..1_000_000 {
-            let task = TaskProfile::default().given_at(SECOND + number);
+            let task = TaskProfile::default().submitted_at(SECOND + number);
             assert_eq!(strategy.pick(&task, &roster.candidates(None)), 1, "{}", strategy.name());
         }
         assert_eq!([peaks(SECOND), peaks(2 * SECOND)], before);
@@ -149,8 +149,8 @@ fn a_clock_that_goes_back_makes_no_age_and_no_decay() {
         let picked = balancer.strategy().pick(&task, &roster.candidates(None));
         assert_eq!(picked, expected, "{name}");
         finish(&roster, 0, Outcome::Completed, MS);
-        assert_eq!(roster.workers()[0].worker.stats().stalled_for(99 * SECOND), 0);
-        let peak = roster.workers()[0].worker.stats().peak_latency(99 * SECOND);
+        assert_eq!(roster.members()[0].worker.stats().stalled_for(99 * SECOND), 0);
+        let peak = roster.members()[0].worker.stats().peak_latency(99 * SECOND);
         assert_eq!(peak, Some(1_000_000), "{name}");
     }
 }
@@ -229,7 +229,7 @@ fn a_hung_worker_does_not_keep_its_good_latency_nor_look_better_as_it_decays() {
 
 /// A pool in which worker i has i tasks, so that the quantile of what they have is known.
 fn staircase(roster: &Roster) -> Vec<Reservation<'_>> {
-    let workers = 0..roster.workers().len();
+    let workers = 0..roster.members().len();
     workers.flat_map(|position| (0..position).map(move |_| take(roster, position))).collect()
 }
 

@@ -50,7 +50,7 @@ impl Pool {
         mut serve: impl FnMut(usize) -> (Outcome, Duration),
     ) -> Vec<usize> {
         let mut ends: BinaryHeap<End> = BinaryHeap::new();
-        let mut free_at = vec![self.now; self.roster.workers().len()];
+        let mut free_at = vec![self.now; self.roster.members().len()];
         let mut selected = Vec::with_capacity(tasks);
         let mut next_arrival = self.now;
         while selected.len() < tasks || !ends.is_empty() {

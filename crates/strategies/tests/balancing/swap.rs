@@ -71,6 +71,6 @@ fn rosters_share_nothing() {
     let held = balancer(StrategyName::Random).select(&TaskProfile::default(), &left).unwrap();
     assert_eq!(right.baseline().overall(), None);
     assert_eq!(in_flight(&right), [0, 0]);
-    assert!(right.workers()[0].worker.stats().latencies().mean().is_none());
+    assert!(right.members()[0].worker.stats().latencies().mean().is_none());
     drop(held);
 }

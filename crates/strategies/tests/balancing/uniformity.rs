@@ -82,7 +82,7 @@ fn the_best_few_share_what_the_others_do_not_get() {
         let held: Vec<_> = (0..8)
             .filter(|position| !best.contains(position))
             .map(|position| {
-                let worker = &roster.workers()[position].worker;
+                let worker = &roster.members()[position].worker;
                 raddle_core::Reservation::take(worker, position, None).unwrap()
             })
             .collect();

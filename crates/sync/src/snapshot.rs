@@ -49,7 +49,7 @@ mod imp {
 #[allow(clippy::disallowed_types, reason = "in a model")]
 mod imp {
     use super::Arc;
-    use crate::sync::checker::sync::Mutex;
+    use crate::checker::sync::Mutex;
     pub(super) type Cell<T> = Arc<Mutex<Arc<T>>>;
     pub(super) type Guard<T> = Arc<T>;
     pub(super) type Reader<T> = (Cell<T>, Arc<T>);

@@ -1,9 +1,12 @@
-//! The only door to atomics, interior mutability, threads, channels and snapshots.
+//! The facade through which every raddle crate uses atomics, interior mutability, locks, threads,
+//! channels and snapshots.
 //!
 //! In a normal build these are the items of `std`, `crossbeam-channel` and `arc-swap`. Under
-//! `--cfg loom` they are loom's, or models built on loom's lock, so that the code which loom
-//! explores is the code that ships; under `--cfg shuttle` they are shuttle's in the same way.
-//! `clippy.toml` forbids the ways around this module.
+//! `--cfg loom` they are loom's types, or models built on loom's mutex; under `--cfg shuttle` they
+//! are shuttle's. The code that a checker explores is therefore the code that ships. `clippy.toml`
+//! forbids raw atomics, locks and channels outside this crate.
+//!
+//! The crate is an implementation detail of raddle: it has no stability guarantee of its own.
 
 pub mod channel;
 mod snapshot;

@@ -17,7 +17,7 @@ mod imp {
 #[allow(clippy::disallowed_types, reason = "in a model")]
 mod imp {
     use super::*;
-    use crate::sync::checker::sync::{Condvar, Mutex};
+    use crate::checker::sync::{Condvar, Mutex};
     use std::collections::VecDeque;
     use std::sync::Arc;
     use std::time::Duration;
