@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use loom::thread;
+use raddle_core::internal::RecorderInternals;
 use raddle_core::{Completion, Outcome, Recorder};
 use raddle_loom_tests::{
     assert_settled, completed, explore, explore_no_deeper, fails_with, give, mailbox, roster,

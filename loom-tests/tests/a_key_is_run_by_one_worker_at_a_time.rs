@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
+use loom::cell::UnsafeCell;
 use loom::thread;
 use raddle_loom_tests::{explore, fails_with};
 use raddle_runtime::models::{Partition, Partitions, ShortId};
@@ -14,7 +15,6 @@ use raddle_sync::atomic::{
     AtomicU64,
     Ordering::{self, Acquire, Relaxed, Release},
 };
-use raddle_sync::cell::UnsafeCell;
 use raddle_sync::channel::{self, Receiver, Sender};
 
 const TASKS: usize = 2;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
+use raddle_core::internal::WorkerInternals;
 use raddle_core::{Completion, Recorder, Reservation, Roster, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, roster};
 use raddle_sync::atomic::{

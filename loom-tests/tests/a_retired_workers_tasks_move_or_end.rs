@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread;
+use raddle_core::internal::WorkerInternals;
 use raddle_core::{Outcome, Worker};
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, give, mailbox, roster, tasks_of, work,

@@ -6,7 +6,9 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use loom::cell::UnsafeCell;
 use loom::thread;
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, worker};
 use raddle_runtime::models::{Lease, Stay};
@@ -14,7 +16,6 @@ use raddle_sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use raddle_sync::cell::UnsafeCell;
 use raddle_sync::channel::{self, Receiver};
 
 /// What says which thread is the worker.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread;
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, mailbox, put, roster, tasks_of, work,

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed as AnyOrder};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use loom::cell::UnsafeCell;
 use loom::thread;
 use raddle_loom_tests::{explore, fails_with};
 use raddle_runtime::models::{Asker, Hedged, ReplySender, slot};
@@ -21,7 +22,6 @@ use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Release},
 };
-use raddle_sync::cell::UnsafeCell;
 use raddle_sync::lock::Mutex;
 
 /// An answer that counts how often it is dropped.

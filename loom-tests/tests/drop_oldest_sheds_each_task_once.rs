@@ -2,6 +2,7 @@
 //! worker: each task that was accepted is either run or shed, once, and then no longer in flight.
 #![cfg(loom)]
 
+use raddle_core::internal::WorkerInternals;
 use std::sync::Arc;
 
 use loom::thread;

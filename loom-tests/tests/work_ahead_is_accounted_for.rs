@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Completion, Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
 use raddle_loom_tests::{explore, fails_with, roster};
 use raddle_sync::atomic::{
@@ -58,7 +59,7 @@ impl Account for Roster {
     }
     fn start(thread: &mut Recorder, now: u64, expected_duration: u64) {
         thread.start(now);
-        thread.run(expected_duration);
+        thread.set_running(expected_duration);
     }
     fn end(thread: &mut Recorder, expected_duration: u64) {
         thread.end(&Completion { expected_duration, ..Completion::new(Outcome::Completed) });

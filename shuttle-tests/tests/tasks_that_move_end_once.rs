@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Outcome, Recorder, Roster, Worker};
 use raddle_loom_tests::{assert_settled, completed, give, roster, tasks_of};
 use raddle_runtime::mailbox::{Mailbox, WaitStrategy};

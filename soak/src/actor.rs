@@ -1,3 +1,4 @@
+use raddle::core::internal::WorkerInternals;
 use std::fmt;
 use std::hint;
 use std::sync::Arc;

@@ -80,7 +80,7 @@ fn give_sizes(roster: &Roster) {
         }
         if let Some(mut recorder) = member.worker.recorder() {
             recorder.start(roster.clock().now());
-            recorder.run(size);
+            recorder.set_running(size);
         }
     }
 }

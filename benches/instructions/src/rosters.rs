@@ -34,7 +34,7 @@ pub(crate) fn with_work(workers: usize) -> Roster {
         }
         let mut recorder = member.worker.recorder().expect("nobody else has it");
         recorder.start(roster.clock().now());
-        recorder.run(size);
+        recorder.set_running(size);
     }
     roster
 }

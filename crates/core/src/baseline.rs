@@ -1,11 +1,12 @@
 use crate::Capability;
-use crate::stats::history::{PLACES, place};
+use crate::stats::history::{COLUMNS, column};
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What is normal in a pool: the moving mean of its successes, by capability and in all.
+/// The moving mean of the successes of a pool, overall and by capability: what its workers are
+/// compared with.
 ///
-/// The workers of a pool share it, so it is written seldom (one success in eight of each worker),
-/// and an update that meets another may be lost.
+/// All workers of a pool share it, so it is written rarely (by one success in eight of each worker),
+/// and concurrent updates may be lost.
 #[derive(Debug)]
 pub struct Baseline {
     overall: AtomicU64,
@@ -13,69 +14,69 @@ pub struct Baseline {
     newest: Newest,
 }
 
-/// Read by selections, written when a worker enters service; on a line that no success writes.
+/// Read by selections, written when a worker enters service; on a cache line that no success writes.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Newest(AtomicU64);
 
-/// Of a worker's successes this one in how many enters the baseline: a line that all workers
-/// write costs each of them a cache miss.
+/// One in this many successes of a worker enters the baseline: writing a line that all workers share
+/// costs each of them a cache miss.
 const SAMPLED: u64 = 8;
 /// The weight of a sample.
 const GAIN: f64 = 1.0 / 16.0;
 const UNKNOWN: u64 = 0;
-/// So many times the pool's mean is slow.
+/// A latency above this many times the pool's mean is slow.
 const SLOW: f64 = 3.0;
 
 impl Baseline {
     pub(crate) fn new() -> Self {
         Self {
             overall: AtomicU64::new(UNKNOWN),
-            by_capability: (0..PLACES).map(|_| AtomicU64::new(UNKNOWN)).collect(),
+            by_capability: (0..COLUMNS).map(|_| AtomicU64::new(UNKNOWN)).collect(),
             newest: Newest(AtomicU64::new(0)),
         }
     }
 
-    /// The clock when a worker of the pool last [entered service](crate::Worker::in_service_since),
-    /// whichever it was, also one that has left since. One load, wait-free.
+    /// Returns the clock's time when any worker of the pool, including those that have left, last
+    /// [entered service](crate::Worker::in_service_since). Wait-free: one load.
     #[inline]
     pub fn newest_since(&self) -> u64 {
         self.newest.0.load(Relaxed)
     }
 
-    /// A worker has entered service at the clock's `now`.
+    /// Notes that a worker has entered service at the clock's `now`.
     pub(crate) fn entered_service(&self, now: u64) {
         self.newest.0.fetch_max(now, Relaxed);
     }
 
-    /// The mean service time of the pool's successes in nanoseconds; `None` before the first.
+    /// Returns the mean service time of the pool's successes in nanoseconds; `None` before the first.
     #[inline]
-    pub fn overall(&self) -> Option<f64> {
+    pub fn mean(&self) -> Option<f64> {
         known(&self.overall)
     }
 
-    /// The same over the tasks that named this capability, or none.
+    /// Returns the [mean](Self::mean) over the tasks that named `capability`, or no capability.
     #[inline]
-    pub fn of(&self, capability: Option<Capability>) -> Option<f64> {
-        known(&self.by_capability[place(capability)])
+    pub fn mean_for(&self, capability: Option<Capability>) -> Option<f64> {
+        known(&self.by_capability[column(capability)])
     }
 
-    /// Whether a latency is that of a slow worker.
+    /// Whether a latency is slow in this pool.
     #[inline]
     pub(crate) fn is_exceeded_by(&self, latency: u64) -> bool {
-        self.overall().is_some_and(|mean| latency as f64 > SLOW * mean)
+        self.mean().is_some_and(|mean| latency as f64 > SLOW * mean)
     }
 
-    /// Whether a worker's success with this ordinal number should be recorded here: the first
-    /// ones that nobody has, and then one in eight.
+    /// Whether a worker's success with this ordinal number should be recorded: one in eight, and
+    /// every one until the mean is known.
     #[inline]
     pub(crate) fn wants(&self, ordinal: u64, capability: Option<Capability>) -> bool {
-        ordinal.is_multiple_of(SAMPLED) || self.of(capability).is_none()
+        ordinal.is_multiple_of(SAMPLED) || self.mean_for(capability).is_none()
     }
 
     pub(crate) fn record(&self, capability: Option<Capability>, service: u64) {
         move_mean(&self.overall, service);
-        move_mean(&self.by_capability[place(capability)], service);
+        move_mean(&self.by_capability[column(capability)], service);
     }
 }
 
@@ -88,7 +89,7 @@ fn known(mean: &AtomicU64) -> Option<f64> {
 }
 
 fn move_mean(mean: &AtomicU64, service: u64) {
-    // A service time of zero would look like UNKNOWN.
+    // Zero would mean UNKNOWN.
     let sample = (service as f64).max(1.0);
     let next = known(mean).map_or(sample, |mean| mean + (sample - mean) * GAIN);
     mean.store(next.to_bits(), Relaxed);
@@ -99,22 +100,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_starts_at_the_first_sample_and_follows() {
+    fn the_mean_starts_at_the_first_sample_and_follows() {
         let baseline = Baseline::new();
         let a = Some(Capability::intern("baseline-a").unwrap());
-        assert_eq!((baseline.overall(), baseline.of(a)), (None, None));
+        assert_eq!((baseline.mean(), baseline.mean_for(a)), (None, None));
         assert!(baseline.wants(5, a));
         baseline.record(a, 1_600);
-        assert_eq!((baseline.overall(), baseline.of(None)), (Some(1_600.0), None));
+        assert_eq!((baseline.mean(), baseline.mean_for(None)), (Some(1_600.0), None));
         assert!(!baseline.wants(5, a) && baseline.wants(16, a) && baseline.wants(5, None));
         baseline.record(a, 0);
-        assert!((baseline.of(a).unwrap() - 1500.0625).abs() < 1e-9);
+        assert!((baseline.mean_for(a).unwrap() - 1500.0625).abs() < 1e-9);
     }
 
     #[test]
-    fn a_latency_is_slow_above_three_times_the_mean() {
+    fn a_latency_above_three_times_the_mean_is_slow() {
         let baseline = Baseline::new();
-        assert!(!baseline.is_exceeded_by(u64::MAX), "nothing is known yet");
+        assert!(!baseline.is_exceeded_by(u64::MAX), "no mean is known yet");
         baseline.record(None, 100);
         assert_eq!([299, 300, 301].map(|it| baseline.is_exceeded_by(it)), [false, false, true]);
     }

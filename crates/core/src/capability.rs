@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// An interned capability name: what a task needs and a worker offers.
 ///
-/// A process knows at most [`Capability::MAX`] names. Interning takes a shard lock and may
+/// A process can intern at most [`Capability::MAX`] names. Interning locks a shard of a map and may
 /// allocate: do it once and keep the value, which is one byte and free to copy.
 ///
 /// ```
@@ -20,15 +20,19 @@ use thiserror::Error;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Capability(u8);
 
-/// Why a name could not be interned.
+/// Why a capability name could not be interned.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CapabilityError {
     /// The name is empty.
     #[error("a capability name is empty, allowed is any other text")]
     Empty,
-    /// All places are taken.
-    #[error("no room for capability `{name}`: this process already knows {max} names, which is the limit", max = Capability::MAX)]
+    /// The process has interned [`Capability::MAX`] other names.
+    #[error(
+        "no room for capability `{name}`: this process already knows {max} names, which is the \
+         limit",
+        max = Capability::MAX
+    )]
     Full {
         /// The name that was refused.
         name: String,
@@ -41,7 +45,7 @@ impl From<std::convert::Infallible> for CapabilityError {
     }
 }
 
-/// The names. Shared by the whole process, the only thing that two pools share.
+/// The names interned by this process: the only state that pools share.
 struct Names {
     ids: DashMap<Box<str>, Capability>,
     names: [OnceLock<Box<str>>; Capability::MAX],
@@ -53,13 +57,14 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
 });
 
 impl Capability {
-    /// The number of names that a process can know.
+    /// The maximum number of names in a process.
     pub const MAX: usize = 128;
 
-    /// The capability of this name, known from now on. Takes a shard lock; may allocate.
+    /// Returns the capability with this name, interning the name if it is new. Locks a shard; may
+    /// allocate.
     ///
     /// # Errors
-    /// When the name is empty, or new while [`Capability::MAX`] others are known.
+    /// When the name is empty, or new after [`Capability::MAX`] others.
     pub fn intern(name: &str) -> Result<Self, CapabilityError> {
         if name.is_empty() {
             return Err(CapabilityError::Empty);
@@ -67,32 +72,33 @@ impl Capability {
         if let Some(known) = NAMES.ids.get(name) {
             return Ok(*known);
         }
-        // The entry locks the name's shard, so that one name is given one place; two names on
-        // different shards are told apart by `OnceLock::set`.
+        // The entry locks the name's shard, so a name gets a single index; `OnceLock::set` arbitrates
+        // between names in different shards.
         let entry = NAMES.ids.entry(name.into());
-        let place = match entry {
+        let vacant = match entry {
             dashmap::Entry::Occupied(known) => return Ok(*known.get()),
-            dashmap::Entry::Vacant(place) => place,
+            dashmap::Entry::Vacant(vacant) => vacant,
         };
-        for (index, slot) in NAMES.names.iter().enumerate() {
-            if slot.get().is_none() && slot.set(name.into()).is_ok() {
-                return Ok(*place.insert(Self(index as u8)));
+        for (index, known) in NAMES.names.iter().enumerate() {
+            if known.get().is_none() && known.set(name.into()).is_ok() {
+                return Ok(*vacant.insert(Self(index as u8)));
             }
         }
         Err(CapabilityError::Full { name: name.to_owned() })
     }
 
-    /// The name. Wait-free.
+    /// Returns the name. Wait-free.
     pub fn name(self) -> &'static str {
         NAMES.names[self.index()].get().map_or("", |name| name)
     }
 
-    /// A dense number below [`Capability::MAX`], for tables by capability.
+    /// Returns a dense index below [`Capability::MAX`], for tables by capability.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 
-    /// The capability of a dense number, interned or not; `None` when there can be none.
+    /// Returns the capability with this index, interned or not; `None` when `index` is not below
+    /// [`Capability::MAX`].
     pub fn from_index(index: usize) -> Option<Self> {
         (index < Self::MAX).then_some(Self(index as u8))
     }
@@ -121,7 +127,7 @@ impl TryFrom<&str> for Capability {
     }
 }
 
-/// What a worker offers: a bit mask of names, or everything (`general`).
+/// The capabilities that a worker offers: a bit mask of names, and whether it is a generalist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CapabilitySet {
     names: u128,
@@ -129,38 +135,38 @@ pub struct CapabilitySet {
 }
 
 impl CapabilitySet {
-    /// Serves every task, as a generalist.
+    /// A generalist without names: serves every task.
     pub const GENERAL: Self = Self { names: 0, general: true };
 
-    /// Serves no task that names a capability.
-    pub const NONE: Self = Self { names: 0, general: false };
+    /// No names, and not a generalist: serves only tasks that name no capability.
+    pub const EMPTY: Self = Self { names: 0, general: false };
 
-    /// This set and one name more.
+    /// Returns this set with one more name.
     #[must_use]
     pub fn with(self, capability: Capability) -> Self {
         Self { names: self.names | capability.bit(), ..self }
     }
 
-    /// Whether it serves tasks that name what it has not.
+    /// Returns whether the set serves tasks that name a capability outside of it.
     pub fn is_general(self) -> bool {
         self.general
     }
 
-    /// Whether this very capability is in the set.
+    /// Returns whether the set names `capability`.
     #[inline]
-    pub fn names(self, capability: Capability) -> bool {
+    pub fn contains(self, capability: Capability) -> bool {
         self.names & capability.bit() != 0
     }
 
-    /// Whether a task that names `capability`, or none, may be given to a worker of this set.
+    /// Returns whether a worker with this set may serve a task that names `capability`, or none.
     #[inline]
     pub fn serves(self, capability: Option<Capability>) -> bool {
-        self.general || capability.is_none_or(|capability| self.names(capability))
+        self.general || capability.is_none_or(|capability| self.contains(capability))
     }
 
-    /// The names in the set, by the order of their interning. Allocates nothing.
+    /// Returns the names in the set, in the order of their interning. Allocates nothing.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
-        (0..Capability::MAX as u8).map(Capability).filter(move |c| self.names(*c))
+        (0..Capability::MAX as u8).map(Capability).filter(move |c| self.contains(*c))
     }
 }
 
@@ -174,7 +180,7 @@ impl Extend<Capability> for CapabilitySet {
 
 impl FromIterator<Capability> for CapabilitySet {
     fn from_iter<I: IntoIterator<Item = Capability>>(iter: I) -> Self {
-        let mut set = Self::NONE;
+        let mut set = Self::EMPTY;
         set.extend(iter);
         set
     }
@@ -185,17 +191,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_serves_what_it_names_and_a_general_one_everything() {
+    fn a_set_serves_its_names_and_a_generalist_everything() {
         let (a, b) = (Capability::intern("set-a").unwrap(), Capability::intern("set-b").unwrap());
         let only_a: CapabilitySet = [a].into_iter().collect();
         assert!(only_a.serves(Some(a)) && only_a.serves(None) && !only_a.serves(Some(b)));
-        assert!(CapabilitySet::GENERAL.serves(Some(b)) && !CapabilitySet::GENERAL.names(b));
+        assert!(CapabilitySet::GENERAL.serves(Some(b)) && !CapabilitySet::GENERAL.contains(b));
         assert_eq!(only_a.with(b).iter().collect::<Vec<_>>().len(), 2);
-        assert_eq!(only_a.with(a), only_a, "what it has already changes nothing");
+        assert_eq!(only_a.with(a), only_a, "a name that it has changes nothing");
     }
 
     #[test]
-    fn a_capability_is_shown_by_its_name_and_found_by_its_number() {
+    fn a_capability_is_displayed_by_name_and_found_by_index() {
         let shown = Capability::intern("shown").unwrap();
         assert_eq!(shown.to_string(), "shown");
         assert_eq!(Capability::from_index(shown.index()), Some(shown));

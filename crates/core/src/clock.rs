@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use raddle_sync::atomic::{AtomicU64, Ordering};
 
-/// Monotonic nanoseconds since the clock was made; never 0, which everywhere means "unknown".
+/// A monotonic clock in nanoseconds since its creation. Never 0, which means "unknown" everywhere.
 ///
-/// The real clock reads the processor's time stamp counter where `quanta` trusts it (about 11 ns)
-/// and the operating system's monotonic clock elsewhere. The virtual one moves only when its
-/// [`VirtualTime`] is told to: for tests and simulation.
+/// The real clock reads the processor's time stamp counter if `quanta` trusts it (about 11 ns), and
+/// the operating system's monotonic clock otherwise. The simulated clock, for tests and simulation,
+/// moves only when its [`VirtualTime`] is moved.
 ///
 /// Reading is wait-free and allocates nothing. Clones share one origin.
 ///
@@ -35,25 +35,26 @@ enum Source {
 pub struct VirtualTime(Arc<AtomicU64>);
 
 impl Clock {
-    /// The machine's clock. The first one of a process may take some milliseconds to calibrate.
+    /// Creates a clock that reads the machine's time. The first one in a process may take some
+    /// milliseconds to calibrate.
     pub fn real() -> Self {
         let clock = quanta::Clock::new();
         let origin = clock.raw();
         Self(Source::Real { clock, origin })
     }
 
-    /// A clock that stands still until its [`VirtualTime`] moves it.
+    /// Creates a clock that stands still until its [`VirtualTime`] moves it.
     pub fn simulated() -> (Self, VirtualTime) {
         let time = Arc::new(AtomicU64::new(1));
         (Self(Source::Simulated(Arc::clone(&time))), VirtualTime(time))
     }
 
-    /// Nanoseconds since the origin, at least 1.
+    /// Returns the nanoseconds since the origin, at least 1.
     #[inline]
     pub fn now(&self) -> u64 {
         match &self.0 {
             Source::Real { clock, origin } => {
-                // quanta saturates at zero should the counter step back.
+                // quanta saturates at zero if the counter steps back.
                 clock.delta_as_nanos(*origin, clock.raw()) + 1
             }
             Source::Simulated(time) => time.load(Ordering::Relaxed),
@@ -82,13 +83,14 @@ impl VirtualTime {
         self.0.fetch_add(nanos(by), Ordering::Relaxed);
     }
 
-    /// Sets the clock, backwards too: what a broken clock does can be tried out. 0 counts as 1.
+    /// Sets the clock's time. It may go backwards, to test how code handles a broken clock. 0 sets
+    /// the clock to 1.
     pub fn set(&self, now: u64) {
         self.0.store(now.max(1), Ordering::Relaxed);
     }
 }
 
-/// A duration in nanoseconds; what exceeds 584 years counts as that.
+/// Converts a duration to nanoseconds, saturating at 584 years.
 #[inline]
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_stepped_back_reads_as_the_origin() {
+    fn a_counter_that_steps_back_reads_as_the_origin() {
         let clock = quanta::Clock::new();
         let origin = clock.raw() + u64::from(u32::MAX) * 1_000;
         assert_eq!(Clock(Source::Real { clock, origin }).now(), 1);

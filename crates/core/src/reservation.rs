@@ -2,40 +2,46 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
 use crate::clock::nanos;
 use crate::stats::Admissions;
 use crate::{Capability, Completion, Outcome, Worker, WorkerId};
 
-/// A worker that was selected, already counted as in flight.
+/// A selected worker, already counted as in flight.
 ///
-/// It ends in one of three ways: [`finish`](Self::finish) records how the task ended;
-/// [`detach`](Self::detach) leaves the place taken, for whoever ends the task later by the
-/// worker's id; dropping it gives the place back. All are wait-free.
+/// A reservation ends in one of four ways, all of them wait-free:
+///
+/// - [`finish`](Self::finish) records how the task ended;
+/// - [`detach`](Self::detach) leaves the task in flight, to be ended by the worker's id;
+/// - [`hand_over`](Self::hand_over) leaves it in flight, to be ended by the worker's own thread;
+/// - dropping the reservation releases it.
 #[derive(Debug)]
-#[must_use = "a reservation that is dropped releases it"]
+#[must_use = "dropping a reservation releases it"]
 pub struct Reservation<'r> {
     worker: &'r Arc<Worker>,
-    /// The worker's, at hand.
+    /// The worker's admissions, so that a release need not read the worker.
     admissions: &'r Admissions,
-    place: Place,
-    /// The task's size, as it was counted.
+    target: Target,
+    /// The task's expected duration, as it was counted.
     expected_duration: u64,
 }
 
-/// Where the worker stands in its roster (bits 0 to 31) and what the task asked for (bits 32 to
-/// 47: 0 for nothing, else the capability's index plus one). One word: fields of several sizes
-/// that are moved together are stored narrow and loaded wide, which stalls for longer than the
-/// counting takes.
+/// Where a task goes, packed into one word.
+///
+/// | bits | content |
+/// |---|---|
+/// | 0 to 31 | the worker's position in its roster |
+/// | 32 to 47 | 0, or the index of the requested capability plus one |
+///
+/// Fields of several sizes that are moved together are stored narrow and loaded wide, which stalls
+/// for longer than the counting takes.
 #[derive(Clone, Copy, Debug)]
-struct Place(u64);
+struct Target(u64);
 
-impl Place {
+impl Target {
     #[inline]
     fn new(position: usize, capability: Option<Capability>) -> Self {
-        let asked = capability.map_or(0, |capability| capability.index() as u64 + 1);
-        Self(u64::from(position as u32) | asked << 32)
+        let requested = capability.map_or(0, |capability| capability.index() as u64 + 1);
+        Self(u64::from(position as u32) | requested << 32)
     }
 
     #[inline]
@@ -48,36 +54,20 @@ impl Place {
     }
 }
 
-/// A [`Reservation`] that keeps its worker alive, free of the roster's lifetime.
+/// A [`Reservation`] that keeps its worker alive, independent of the roster's lifetime.
 #[derive(Debug)]
-#[must_use = "a reservation that is dropped releases it"]
+#[must_use = "dropping a reservation releases it"]
 pub struct OwnedReservation {
     worker: Arc<Worker>,
-    place: Place,
+    target: Target,
     expected_duration: u64,
-    /// Whether the place is no longer this reservation's to give back.
+    /// Whether a borrowed reservation has taken over.
     settled: bool,
 }
 
-/// The end of a task that could not be recorded.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// The roster has no such worker.
-    #[error("worker {0} is not in the roster")]
-    UnknownWorker(WorkerId),
-    /// No task of the worker was left to be ended by its id: it was recorded twice, or its
-    /// reservation was not detached.
-    #[error("worker {0} has no detached task in flight; each is recorded once")]
-    NothingInFlight(WorkerId),
-    /// The worker's thread records its tasks itself.
-    #[error("worker {0} is recorded by its own thread; record only the workers you run yourself")]
-    HasRecorder(WorkerId),
-}
-
 impl<'r> Reservation<'r> {
-    /// Takes a place at `worker`, which stands at `position` in its roster; `None` when the
-    /// worker is closed. Wait-free, allocates nothing.
+    /// Counts a task as in flight at `worker`, which is at `position` in its roster. Returns `None`
+    /// when the worker is closed. Wait-free, allocates nothing.
     #[inline]
     pub fn take(
         worker: &'r Arc<Worker>,
@@ -87,7 +77,7 @@ impl<'r> Reservation<'r> {
         Self::at(worker, worker.stats().admissions(), position, capability)
     }
 
-    /// The same with the worker's admissions at hand.
+    /// Like [`take`](Self::take), for callers that already have the worker's admissions.
     #[inline]
     pub(crate) fn at(
         worker: &'r Arc<Worker>,
@@ -95,16 +85,16 @@ impl<'r> Reservation<'r> {
         position: usize,
         capability: Option<Capability>,
     ) -> Option<Self> {
-        let place = Place::new(position, capability);
-        // Not `then_some`: a reservation that is made and dropped gives a place back.
-        admissions.admit().then(|| Self { worker, admissions, place, expected_duration: 0 })
+        let target = Target::new(position, capability);
+        // Not `then_some`, which would drop, and so release, the reservation on refusal.
+        admissions.admit().then(|| Self { worker, admissions, target, expected_duration: 0 })
     }
 
-    /// The same, and notes the clock's `now` where the worker had nothing in flight: for workers
-    /// whose own thread does not tell their progress.
+    /// Like [`take`](Self::take), and notes the clock's `now` if the worker had nothing in flight:
+    /// for workers whose own thread does not note its progress.
     ///
-    /// The age of a worker's oldest task counts from here. A thread suspended within this call
-    /// makes that age too long for a while, never too short.
+    /// The age of the worker's oldest task counts from here. If the thread is suspended within this
+    /// call, that age is too long for a while, never too short.
     #[inline]
     pub fn take_at(
         worker: &'r Arc<Worker>,
@@ -118,9 +108,12 @@ impl<'r> Reservation<'r> {
         Self::take(worker, position, capability)
     }
 
-    /// Counts the [size](crate::TaskProfile::expected_duration) of the task as work ahead of the worker, until
-    /// the task ends or the place is given back. In place of a size that was counted before. A size above 4.9 hours
-    /// counts as that, and where a worker has more than 78 hours ahead it is taken for less.
+    /// Counts the [expected duration](crate::TaskProfile::expected_duration) of the task, in
+    /// nanoseconds, as work ahead of the worker until the task ends or the reservation is released.
+    /// Replaces a duration counted before.
+    ///
+    /// More than 4.9 hours count as 4.9 hours, and more than 78 hours ahead of one worker are
+    /// underestimated.
     #[inline]
     pub fn expecting(mut self, expected_duration: u64) -> Self {
         if expected_duration != self.expected_duration {
@@ -131,30 +124,30 @@ impl<'r> Reservation<'r> {
         self
     }
 
-    /// The selected worker.
+    /// Returns the selected worker.
     #[inline]
     pub fn worker(&self) -> &'r Arc<Worker> {
         self.worker
     }
 
-    /// Where the worker stands in the roster of the selection.
+    /// Returns the worker's position in the roster of the selection.
     #[inline]
     pub fn position(&self) -> usize {
-        self.place.position()
+        self.target.position()
     }
 
-    /// Records the task's end and how long it took from the selection, or from its start where
+    /// Records the task's end and the time that it took since the selection, or since its start if
     /// the caller knows that.
     pub fn finish(self, outcome: Outcome, took: Duration) {
-        let capability = self.place.capability();
+        let capability = self.target.capability();
         let (service, expected_duration) = (nanos(took), self.expected_duration);
         let end = Completion { service, capability, expected_duration, ..Completion::new(outcome) };
         self.worker.end_shared(end);
         mem::forget(self);
     }
 
-    /// Leaves the task in flight and returns the id to [record](Worker::record) its end by, with
-    /// its size where it has one.
+    /// Leaves the task in flight, and returns the id by which its end must be
+    /// [recorded](Worker::record), with its expected duration if it has one.
     pub fn detach(self) -> WorkerId {
         let id = self.worker.id();
         self.worker.stats().detach();
@@ -162,9 +155,9 @@ impl<'r> Reservation<'r> {
         id
     }
 
-    /// Leaves the task in flight, to be ended by the worker's own
-    /// [`Recorder`](crate::Recorder). To be called when the task is where the worker will find
-    /// it; whether the worker sleeps and the caller must wake it.
+    /// Leaves the task in flight, to be ended by the worker's own [`Recorder`](crate::Recorder).
+    /// Call it once the task is where the worker will find it. Returns whether the worker sleeps, in
+    /// which case the caller must wake it.
     #[inline]
     #[must_use = "a worker that sleeps must be woken"]
     pub fn hand_over(self) -> bool {
@@ -173,12 +166,13 @@ impl<'r> Reservation<'r> {
         must_wake
     }
 
-    /// The same reservation, free of the roster's lifetime. Raises a reference count.
+    /// Converts the reservation into one that is independent of the roster's lifetime. Increments a
+    /// reference count.
     pub fn into_owned(self) -> OwnedReservation {
-        let (worker, place, expected_duration) =
-            (Arc::clone(self.worker), self.place, self.expected_duration);
+        let (worker, target, expected_duration) =
+            (Arc::clone(self.worker), self.target, self.expected_duration);
         mem::forget(self);
-        OwnedReservation { worker, place, expected_duration, settled: false }
+        OwnedReservation { worker, target, expected_duration, settled: false }
     }
 }
 
@@ -193,33 +187,33 @@ impl Drop for Reservation<'_> {
 }
 
 impl OwnedReservation {
-    /// The selected worker.
+    /// Returns the selected worker.
     pub fn worker(&self) -> &Arc<Worker> {
         &self.worker
     }
 
-    /// Where the worker stands in the roster of the selection.
+    /// Returns the worker's position in the roster of the selection.
     pub fn position(&self) -> usize {
-        self.place.position()
+        self.target.position()
     }
 
-    /// As [`Reservation::finish`].
+    /// Records the task's end: see [`Reservation::finish`].
     pub fn finish(mut self, outcome: Outcome, took: Duration) {
         self.settle().finish(outcome, took);
     }
 
-    /// As [`Reservation::detach`].
+    /// Leaves the task in flight: see [`Reservation::detach`].
     pub fn detach(mut self) -> WorkerId {
         self.settle().detach()
     }
 
-    /// Hands the place over to a borrowed reservation.
+    /// Moves the responsibility to a borrowed reservation.
     fn settle(&mut self) -> Reservation<'_> {
         self.settled = true;
         Reservation {
             worker: &self.worker,
             admissions: self.worker.stats().admissions(),
-            place: self.place,
+            target: self.target,
             expected_duration: self.expected_duration,
         }
     }
@@ -239,23 +233,23 @@ mod tests {
     use crate::{Roster, WorkerSpec};
 
     #[test]
-    fn a_refused_reservation_gives_nothing_back() {
+    fn a_refused_reservation_releases_nothing() {
         let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
         let worker = &roster.members()[0].worker;
-        let held = Reservation::take(worker, 0, None).unwrap();
+        let reserved = Reservation::take(worker, 0, None).unwrap();
         worker.close();
         for _ in 0..3 {
             assert!(Reservation::take(worker, 0, None).is_none());
         }
         assert_eq!((worker.stats().in_flight(), worker.stats().is_closed()), (1, true));
-        held.finish(Outcome::Completed, Duration::ZERO);
+        reserved.finish(Outcome::Completed, Duration::ZERO);
         assert_eq!((worker.stats().in_flight(), worker.stats().is_closed()), (0, true));
         assert!(worker.stats().counts().is_balanced());
     }
 
     #[test]
-    fn a_reservation_keeps_its_place_and_the_capability_that_it_was_taken_for() {
-        let names = ["place-a", "place-b", "place-c"];
+    fn a_reservation_remembers_its_position_and_capability() {
+        let names = ["target-a", "target-b", "target-c"];
         let [_, second, third] = names.map(|name| Capability::intern(name).unwrap());
         let roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
         let worker = &roster.members()[2].worker;
@@ -274,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn an_owned_reservation_is_one_place_too() {
+    fn owned_reservations_count_as_one_task_each() {
         let roster = Roster::builder().worker(WorkerSpec::new("w")).build().unwrap();
         let worker = Arc::clone(&roster.members()[0].worker);
         let owned = || Reservation::take(&worker, 0, None).unwrap().into_owned();
-        let held = [owned(), owned(), owned()];
+        let reserved = [owned(), owned(), owned()];
         drop(roster);
         assert_eq!(worker.stats().in_flight(), 3);
-        let [dropped, finished, detached] = held;
+        let [dropped, finished, detached] = reserved;
         drop(dropped);
         finished.finish(Outcome::Completed, Duration::ZERO);
         assert_eq!(worker.stats().in_flight(), 1);

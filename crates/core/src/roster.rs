@@ -5,18 +5,19 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::baseline::Baseline;
-use crate::candidates::{CandidateTable, Candidates};
+use crate::candidate_sets::CandidateTable;
+use crate::member::Member;
 use crate::stats::Board;
 use crate::{
-    Capability, CapabilityError, Clock, Completion, Health, RecordError, Tracking, TrackingError,
-    Worker, WorkerId, WorkerSpec,
+    CapabilityError, Clock, Completion, Health, RecordError, Tracking, TrackingError, Worker,
+    WorkerId, WorkerSpec,
 };
 
 /// An immutable snapshot of a pool's workers and their health.
 ///
-/// A change of membership or health makes another roster, which shares the workers and thereby
-/// everything that is known of them. Who may serve what is worked out when a roster is made, so
-/// that a selection finds its candidates by one table look-up, however few they are.
+/// A change of membership or health creates another roster, which shares the workers and therefore
+/// their statistics. Each roster computes in advance which workers may serve which capability, so
+/// a selection finds its candidates by one table lookup, however few they are.
 ///
 /// ```
 /// use raddle_core::{Roster, WorkerSpec};
@@ -31,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Roster {
     members: Vec<Member>,
-    candidates: CandidateTable,
+    table: CandidateTable,
     version: u64,
     next_id: u32,
     tracking: Tracking,
@@ -39,16 +40,7 @@ pub struct Roster {
     clock: Clock,
 }
 
-/// A worker as a roster lists it.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The worker.
-    pub worker: Arc<Worker>,
-    /// Whether it is given tasks.
-    pub health: Health,
-}
-
-/// Makes a [`Roster`].
+/// Builds a [`Roster`].
 #[derive(Clone, Debug, Default)]
 pub struct RosterBuilder {
     specs: Vec<WorkerSpec>,
@@ -56,25 +48,25 @@ pub struct RosterBuilder {
     clock: Option<Clock>,
 }
 
-/// Why a roster could not be made.
+/// Why a roster could not be created.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum RosterError {
-    /// Two workers of one name.
+    /// Two workers have the same name.
     #[error("two workers are named `{0}`; names are unique within a pool")]
     DuplicateName(String),
-    /// A capability that could not be interned.
-    #[error("worker `{worker}`: {error}")]
+    /// A capability could not be interned.
+    #[error("cannot intern a capability of worker `{worker}`")]
     Capability {
         /// The worker that offers it.
         worker: String,
-        /// What is wrong with it.
-        error: CapabilityError,
+        /// Why it could not be interned.
+        source: CapabilityError,
     },
-    /// A parameter out of its bounds.
+    /// A tracking parameter is out of its bounds.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
-    /// No worker of this id.
+    /// The roster has no worker with this id.
     #[error("worker {0} is not in the roster")]
     UnknownWorker(WorkerId),
 }
@@ -90,11 +82,11 @@ impl RosterBuilder {
     /// Adds `count` workers, named `<name>-0`, `<name>-1` and so on.
     #[must_use]
     pub fn workers(mut self, count: usize, spec: WorkerSpec) -> Self {
-        self.specs.extend((0..count).map(|index| spec.numbered(index)));
+        self.specs.extend((0..count).map(|number| spec.numbered(number)));
         self
     }
 
-    /// Sets what is learnt from recorded tasks.
+    /// Sets what the statistics learn from recorded tasks.
     #[must_use]
     pub fn tracking(mut self, tracking: Tracking) -> Self {
         self.tracking = tracking;
@@ -108,18 +100,18 @@ impl RosterBuilder {
         self
     }
 
-    /// Makes the roster. A roster without workers is one: selections then say so.
+    /// Creates the roster. A roster may be empty: selections then find no candidates.
     ///
     /// # Errors
-    /// When two workers have one name, a capability cannot be interned, or a tracking parameter
+    /// When two workers have the same name, a capability cannot be interned, or a tracking parameter
     /// is out of its bounds.
     pub fn build(self) -> Result<Roster, RosterError> {
         self.tracking.validate()?;
-        // A stamp of its own for every line of rosters, without a counter that all would share.
+        // Unrelated rosters start at different versions without sharing a global counter.
         let version = RandomState::new().hash_one(0);
         let empty = Roster {
             members: Vec::new(),
-            candidates: CandidateTable::default(),
+            table: CandidateTable::default(),
             version,
             next_id: 0,
             tracking: self.tracking,
@@ -131,67 +123,61 @@ impl RosterBuilder {
 }
 
 impl Roster {
-    /// A roster to be made.
+    /// Starts building a roster.
     pub fn builder() -> RosterBuilder {
         RosterBuilder::default()
     }
 
-    /// The workers, each with its health. A worker's place here is its *position*.
+    /// Returns the members. The index of a member is its *position*.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The worker of an id. A scan of the roster.
+    /// Returns the worker with this id. Searches the roster.
     pub fn worker(&self, id: WorkerId) -> Option<&Arc<Worker>> {
-        // Ids are given in order and most rosters never lose a worker.
+        // Ids ascend, and most rosters never lose a worker.
         let at_its_id = self.members.get(id.0 as usize).filter(|member| member.worker.id() == id);
         at_its_id
             .or_else(|| self.members.iter().find(|member| member.worker.id() == id))
             .map(|member| &member.worker)
     }
 
-    /// Who may be given a task that names `capability`, or none. Wait-free.
     #[inline]
-    pub fn candidates(&self, capability: Option<Capability>) -> Candidates<'_> {
-        self.candidates.get(self, self.candidates.group_of(capability), capability)
+    pub(crate) fn table(&self) -> &CandidateTable {
+        &self.table
     }
 
-    /// Every distinct set of candidates, by [group](Candidates::group).
-    pub fn groups(&self) -> impl Iterator<Item = Candidates<'_>> {
-        (0..self.candidates.groups()).map(|group| self.candidates.get(self, group, None))
-    }
-
-    /// A stamp that tells this roster from every other one.
+    /// Returns a stamp that differs between any two rosters.
     #[inline]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// The clock of its workers.
+    /// Returns the clock of the workers.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// What is learnt from recorded tasks.
+    /// Returns what the statistics learn from recorded tasks.
     pub fn tracking(&self) -> &Tracking {
         &self.tracking
     }
 
-    /// What is normal in this pool.
+    /// Returns the pool-wide means that workers are compared with.
     pub fn baseline(&self) -> &Baseline {
         &self.baseline
     }
 
-    /// Records the end of a detached task by its worker's id: [`Worker::record`], lock-free, after
-    /// a look-up.
+    /// Records the end of a detached task by its worker's id: a lookup, then [`Worker::record`].
+    /// Lock-free.
     ///
     /// # Errors
-    /// When the worker is unknown, has nothing in flight, or is recorded by its own thread.
+    /// When the worker is unknown, has no detached task in flight, or is recorded by its own thread.
     pub fn record(&self, id: WorkerId, end: &Completion) -> Result<(), RecordError> {
         self.worker(id).ok_or(RecordError::UnknownWorker(id))?.record(end)
     }
 
-    /// This roster and more workers.
+    /// Creates a roster with additional workers.
     ///
     /// # Errors
     /// When a name is taken or a capability cannot be interned.
@@ -200,26 +186,24 @@ impl Roster {
             self.members.iter().map(|member| member.worker.name().to_owned()).collect();
         let mut next = self.clone();
         let board = Board::new(specs.iter().map(WorkerSpec::own_weight), self.tracking.peak_decay);
-        for (lane, spec) in specs.iter().enumerate() {
-            if !names.insert(spec.name().to_owned()) {
-                return Err(RosterError::DuplicateName(spec.name().to_owned()));
+        for (row, spec) in specs.iter().enumerate() {
+            let name = spec.name().to_owned();
+            if !names.insert(name.clone()) {
+                return Err(RosterError::DuplicateName(name));
             }
             let id = next.unused_id();
-            let baseline = Arc::clone(&self.baseline);
-            let place = (board.clone(), lane);
-            let worker =
-                Worker::new(id, spec, place, self.tracking, baseline, self.clock.clone()).map_err(
-                    |error| RosterError::Capability { worker: spec.name().to_owned(), error },
-                )?;
+            let (row, baseline) = ((board.clone(), row), Arc::clone(&self.baseline));
+            let worker = Worker::new(id, spec, row, self.tracking, baseline, self.clock.clone())
+                .map_err(|source| RosterError::Capability { worker: name, source })?;
             next.members.push(Member { worker: Arc::new(worker), health: Health::Active });
         }
         Ok(next.published())
     }
 
-    /// This roster and the workers that `grown` has more, which was made by
-    /// [`with_workers`](Self::with_workers) from an earlier state of this one.
+    /// Creates a roster with the workers that `grown` has beyond this one, where `grown` was created
+    /// by [`with_workers`](Self::with_workers) from an earlier state of this roster.
     #[must_use]
-    pub fn joined_by(&self, grown: &Self) -> Self {
+    pub fn with_new_members_of(&self, grown: &Self) -> Self {
         let mut next = self.clone();
         let first = self.next_id;
         next.members
@@ -228,11 +212,11 @@ impl Roster {
         next.published()
     }
 
-    /// This roster with a worker's health changed. One that becomes [active](Health::Active) counts
-    /// as [new](Worker::in_service_since) from then on.
+    /// Creates a roster in which a worker has another health. A worker that becomes
+    /// [active](Health::Active) counts as [new](Worker::in_service_since) from then on.
     ///
     /// # Errors
-    /// When the worker is not in it.
+    /// When the worker is not in the roster.
     pub fn with_health(&self, id: WorkerId, health: Health) -> Result<Self, RosterError> {
         let mut next = self.clone();
         let member = next.members.iter_mut().find(|member| member.worker.id() == id);
@@ -244,11 +228,11 @@ impl Roster {
         Ok(next.published())
     }
 
-    /// This roster without a worker. What is known of it stays with who holds the worker.
+    /// Creates a roster without a worker. Its statistics live as long as anything refers to it.
     ///
     /// # Errors
-    /// When the worker is not in it.
-    pub fn without(&self, id: WorkerId) -> Result<Self, RosterError> {
+    /// When the worker is not in the roster.
+    pub fn without_worker(&self, id: WorkerId) -> Result<Self, RosterError> {
         let mut next = self.clone();
         next.members.retain(|member| member.worker.id() != id);
         if next.members.len() == self.members.len() {
@@ -257,24 +241,24 @@ impl Roster {
         Ok(next.published())
     }
 
-    /// An id that was never given, and whose low 16 bits are those of no member's.
+    /// Returns an id that was never used, and whose short id no member has.
     fn unused_id(&mut self) -> WorkerId {
         loop {
             let id = WorkerId(self.next_id);
             self.next_id += 1;
-            let seat = id.short_id();
-            // Ids are given in order: the first 65,536 cannot meet another's seat.
+            let short_id = id.short_id();
+            // Ids ascend: the first 65,536 cannot share a short id.
             let is_free = id.0 < u32::from(u16::MAX)
-                || self.members.iter().all(|member| member.worker.id().short_id() != seat);
-            // The last one stands for nobody.
-            if is_free && seat != u16::MAX {
+                || self.members.iter().all(|member| member.worker.id().short_id() != short_id);
+            // The last short id means "no worker".
+            if is_free && short_id != u16::MAX {
                 return id;
             }
         }
     }
 
     fn published(mut self) -> Self {
-        self.candidates = CandidateTable::new(&self.members);
+        self.table = CandidateTable::new(&self.members);
         self.version = self.version.wrapping_add(1);
         self
     }
@@ -283,6 +267,8 @@ impl Roster {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::{Candidates, Capability};
+    use std::error::Error;
 
     fn names(candidates: Candidates<'_>) -> Vec<&str> {
         candidates.iter().map(|worker| worker.name()).collect()
@@ -308,14 +294,14 @@ mod tests {
         };
         let ejected = roster.with_health(id("g"), Health::Ejected).unwrap();
         assert_eq!(names(ejected.candidates(Some(speech))), ["vg"]);
-        // Panic mode: health is ignored when nobody healthy is left, but draining is not.
+        // Panic mode ignores every health but draining when no healthy worker is left.
         let panic = ejected.with_health(id("vg"), Health::Quarantined).unwrap();
         assert_eq!(names(panic.candidates(Some(speech))), ["g", "vg"]);
         assert_eq!(names(panic.candidates(None)), ["v"]);
         let draining = panic.with_health(id("g"), Health::Draining).unwrap();
         assert_eq!(names(draining.candidates(Some(speech))), ["vg"]);
 
-        let fewer = roster.without(id("v")).unwrap();
+        let fewer = roster.without_worker(id("v")).unwrap();
         assert_eq!(names(fewer.candidates(Some(vision))), ["g", "vg"]);
         assert!(fewer.worker(id("v")).is_none() && fewer.worker(id("vg")).is_some());
         assert_ne!(fewer.version(), roster.version());
@@ -324,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_new_when_made_made_anew_and_back_in_health() {
+    fn a_worker_is_new_when_created_restarted_or_active_again() {
         let (clock, time) = Clock::simulated();
         let roster = Roster::builder().workers(2, WorkerSpec::general()).clock(clock);
         let roster = roster.build().unwrap();
@@ -341,31 +327,31 @@ mod tests {
         assert_eq!(since(), (9, 9));
         time.set(12);
         back.with_health(worker.id(), Health::Active).unwrap();
-        assert_eq!(since(), (9, 9), "it was active");
+        assert_eq!(since(), (9, 9), "it was active already");
         back.with_workers(&[WorkerSpec::new("late")]).unwrap();
-        assert_eq!(since(), (9, 12), "another is newer");
+        assert_eq!(since(), (9, 12), "another worker is newer");
         time.set(2);
         worker.next_generation();
         assert_eq!(since(), (2, 12), "the clock went back");
     }
 
     #[test]
-    fn an_id_is_given_once_and_its_seat_is_free() {
+    fn an_id_is_used_once_and_its_short_id_is_free() {
         let mut roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
-        roster = roster.without(WorkerId(1)).unwrap();
-        // As after many workers that came and went.
+        roster = roster.without_worker(WorkerId(1)).unwrap();
+        // As if many workers had come and gone.
         roster.next_id = u32::from(u16::MAX) - 1;
         let specs: Vec<_> =
             (0..4).map(|number| WorkerSpec::new(format!("late-{number}"))).collect();
         let grown = roster.with_workers(&specs).unwrap();
         let ids: Vec<_> = grown.members().iter().map(|member| member.worker.id().0).collect();
-        // 65,535 stands for nobody; 65,536 and 65,538 would sit where 0 and 2 do.
+        // 65,535 means "no worker"; 65,536 and 65,538 have the short ids of 0 and 2.
         assert_eq!(ids, [0, 2, 65_534, 65_537, 65_539, 65_540]);
         assert_eq!(grown.worker(WorkerId(65_539)).unwrap().name(), "late-2");
     }
 
     #[test]
-    fn a_roster_tells_what_it_was_built_with() {
+    fn a_roster_returns_what_it_was_built_with() {
         let tracking = Tracking { window: 7, ..Tracking::default() };
         let (clock, time) = Clock::simulated();
         let builder = Roster::builder().workers(1, WorkerSpec::general());
@@ -376,17 +362,18 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_mistake() {
         let twice = Roster::builder().worker(WorkerSpec::new("a")).worker(WorkerSpec::new("a"));
         let error = twice.build().unwrap_err();
         assert_eq!(error.to_string(), "two workers are named `a`; names are unique within a pool");
         let nameless = Roster::builder().worker(WorkerSpec::new("a").capability(""));
         let error = nameless.build().unwrap_err();
+        assert_eq!(error.to_string(), "cannot intern a capability of worker `a`");
         assert_eq!(
-            error.to_string(),
-            "worker `a`: a capability name is empty, allowed is any other text"
+            error.source().unwrap().to_string(),
+            "a capability name is empty, allowed is any other text"
         );
         let roster = Roster::builder().build().unwrap();
-        assert!(matches!(roster.without(WorkerId(0)), Err(RosterError::UnknownWorker(_))));
+        assert!(matches!(roster.without_worker(WorkerId(0)), Err(RosterError::UnknownWorker(_))));
     }
 }

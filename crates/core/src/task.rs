@@ -1,27 +1,27 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Capability, nanos};
 
-/// How urgent a task is. Within one priority, a worker runs tasks in the order given.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+/// How urgent a task is. Within one priority, a worker runs tasks in the order of submission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
 )]
-#[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// After the others, but not never.
+    /// After the others, but never starved.
     Low,
-    /// The usual.
+    /// The default.
     #[default]
     Normal,
     /// Before the others.
     High,
-    /// Before every task that is data: for messages about the work, not the work.
+    /// Before all others: for messages that control the work rather than carry it.
     Control,
 }
 
-/// What routing may know of a task. Made with [`TaskProfile::default`] and the setters.
+/// What routing may know about a task. Start from [`TaskProfile::default`] and use the setters.
 ///
 /// ```
 /// use raddle_core::{Capability, TaskProfile};
@@ -32,22 +32,22 @@ pub enum Priority {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskProfile {
-    /// What the worker must be able to do; `None` for anything.
+    /// The capability that the worker must have; `None` for any worker.
     pub capability: Option<Capability>,
-    /// How urgent it is.
+    /// How urgent the task is.
     pub priority: Priority,
-    /// The hash of its key: in a pool, tasks of one key are run in order, by one worker at a time.
+    /// The hash of the task's key: a pool runs the tasks of one key in order, on one worker at a
+    /// time.
     pub key: Option<u64>,
-    /// How long it is expected to run, in nanoseconds at a worker of the usual speed; 0 when
-    /// unknown.
+    /// How long the task is expected to run on an average worker, in nanoseconds; 0 when unknown.
     pub expected_duration: u64,
-    /// The clock when the task was given; 0 when unknown, then the strategies that need the time
-    /// read the clock themselves.
+    /// The clock's time when the task was submitted; 0 when unknown, in which case strategies that
+    /// need the time read the clock.
     pub submitted_at: u64,
 }
 
 impl TaskProfile {
-    /// Asks for a worker of this capability, or a general one.
+    /// Requests a worker with this capability, or a generalist.
     #[must_use]
     pub fn capability(mut self, capability: Capability) -> Self {
         self.capability = Some(capability);
@@ -68,14 +68,14 @@ impl TaskProfile {
         self
     }
 
-    /// Tells how long it is expected to run, at a worker of the usual speed.
+    /// Sets how long the task is expected to run on an average worker.
     #[must_use]
     pub fn expected_duration(mut self, expected: Duration) -> Self {
         self.expected_duration = nanos(expected);
         self
     }
 
-    /// Tells the clock's time at which the task was given.
+    /// Sets the clock's time at which the task was submitted.
     #[must_use]
     pub fn submitted_at(mut self, now: u64) -> Self {
         self.submitted_at = now;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_setter_sets_its_own_and_keeps_the_rest() {
+    fn each_setter_sets_its_field_and_keeps_the_others() {
         let capability = Capability::intern("task-profile").unwrap();
         let profile = TaskProfile::default()
             .expected_duration(Duration::from_micros(3))

@@ -1,40 +1,47 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What is learnt from each recorded task, and by which parameters.
+/// What the statistics learn from each recorded task, and their parameters.
 ///
-/// Counts and in-flight are always kept; the rest is what `enabled` turns off.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// The fields accept any value; [`validate`](Self::validate) checks them when a roster is built.
+/// Counts and in-flight counts are always kept; `enabled` controls the rest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Tracking {
     /// Whether latencies, histograms, histories and success rates are kept.
     pub enabled: bool,
-    /// Latencies in each worker's window, 1 to 65,536.
+    /// The number of latencies in each worker's window, 1 to 65,536.
     pub window: usize,
-    /// Share of the old value in a capability history, at least 0 and below 1.
+    /// The share of the old value in a capability history, at least 0 and below 1.
     pub history_decay: f64,
-    /// When a success is a fast one.
+    /// When a success counts as fast.
     pub fast: FastThreshold,
-    /// A failure enters the latency window as this many times the pool's mean of successes (taken
-    /// for 10 ms before the first), and at least as its own duration and the worker's own mean;
-    /// 0 or more.
+    /// A failure enters the latency window as this many times the pool's mean of successes (10 ms
+    /// before the first), but at least as its own duration and the worker's own mean. A finite
+    /// factor of at least 0.
     pub failure_penalty: f64,
-    /// In which time a worker's [peak latency](crate::PeakLatency) falls to 1/e of what it was, 1 ms
-    /// to 24 h.
+    /// The time in which a worker's [peak latency](crate::PeakLatency) falls to 1/e, 1 ms to 24 h.
     ///
-    /// 1 s by default. Finagle and linkerd, which balance calls to other machines that take some
-    /// milliseconds, have 10 s. Tasks within a process are some ten times shorter and given more
-    /// often, so a second is a thousand tasks as ten are there; and a worker that has recovered from
-    /// failing at once is tried again after 2.3 of them (until ten times the mean has fallen to
-    /// the mean). Take at least a hundred times what a task takes.
+    /// The default is 1 s, where Finagle and linkerd use 10 s. They balance calls to other machines
+    /// that take some milliseconds; tasks within a process are about ten times shorter and more
+    /// frequent, so a second covers as many tasks. A worker that used to fail at once is tried again
+    /// after 2.3 times this (until ten times the mean has fallen to the mean). Use at least a
+    /// hundred times the duration of a task.
     pub peak_decay: Duration,
 }
 
 /// When a success counts as fast in a capability history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum FastThreshold {
     /// Below the pool's own moving mean for that capability.
     #[default]
@@ -43,25 +50,25 @@ pub enum FastThreshold {
     Fixed(Duration),
 }
 
-/// A parameter of [`Tracking`] that is out of its bounds.
+/// A parameter of [`Tracking`] is out of its bounds.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum TrackingError {
     /// The window is empty or too long.
     #[error("window is {0}, allowed are 1 to {max}", max = Tracking::MAX_WINDOW)]
     Window(usize),
-    /// The decay would never learn, or never forget.
+    /// The history would never learn, or never forget.
     #[error("history decay is {0}, allowed is at least 0 and below 1")]
     Decay(f64),
-    /// The penalty is negative or not a number.
+    /// The penalty is negative, infinite or not a number.
     #[error("failure penalty is {0}, allowed is a finite factor of at least 0")]
     Penalty(f64),
-    /// Peak latencies would forget at once, or never.
+    /// Peak latencies would decay at once, or never.
     #[error("peak decay is {0:?}, allowed are 1ms to 24h")]
     PeakDecay(Duration),
 }
 
-/// What the pool's mean is taken for, in nanoseconds, before its first success.
+/// Stands in for the pool's mean, in nanoseconds, before its first success.
 const UNKNOWN_MEAN: f64 = 10_000_000.0;
 
 impl Default for Tracking {
@@ -78,14 +85,14 @@ impl Default for Tracking {
 }
 
 impl Tracking {
-    /// The longest window.
+    /// The maximum window.
     pub const MAX_WINDOW: usize = 65_536;
-    /// The shortest time in which a peak decays.
+    /// The minimum decay of peak latencies.
     pub const MIN_PEAK_DECAY: Duration = Duration::from_millis(1);
-    /// The longest.
+    /// The maximum decay of peak latencies.
     pub const MAX_PEAK_DECAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// Whether a success in `service` nanoseconds is a fast one where the pool's mean is `mean`.
+    /// Whether a success in `service` nanoseconds is fast when the pool's mean is `mean`.
     #[inline]
     pub(crate) fn is_fast(&self, service: u64, mean: impl FnOnce() -> Option<f64>) -> bool {
         match self.fast {
@@ -94,12 +101,15 @@ impl Tracking {
         }
     }
 
-    /// The latency in nanoseconds that a failure is taken for where the pool's mean is `mean`.
+    /// Returns the latency in nanoseconds that a failure counts as when the pool's mean is `mean`.
     pub(crate) fn penalty(&self, mean: Option<f64>) -> u64 {
         (self.failure_penalty * mean.unwrap_or(UNKNOWN_MEAN)) as u64
     }
 
     /// Checks every parameter.
+    ///
+    /// # Errors
+    /// When one is out of its bounds.
     pub fn validate(&self) -> Result<(), TrackingError> {
         if !(1..=Self::MAX_WINDOW).contains(&self.window) {
             return Err(TrackingError::Window(self.window));
@@ -126,14 +136,14 @@ mod tests {
         let near = [99, 100, 101];
         let by_mean = Tracking { fast: FastThreshold::PoolMean, ..Tracking::default() };
         assert_eq!(near.map(|it| by_mean.is_fast(it, || Some(100.0))), [true, false, false]);
-        assert!(!by_mean.is_fast(1, || None), "nothing to compare with");
+        assert!(!by_mean.is_fast(1, || None), "no mean is known");
         let limit = FastThreshold::Fixed(Duration::from_nanos(100));
         let by_limit = Tracking { fast: limit, ..Tracking::default() };
         assert_eq!(near.map(|it| by_limit.is_fast(it, || None)), [true, false, false]);
     }
 
     #[test]
-    fn each_bound_is_checked_and_named() {
+    fn errors_name_the_value_and_its_bounds() {
         let fine = Tracking::default();
         assert_eq!(fine.validate(), Ok(()));
         for window in [0, Tracking::MAX_WINDOW + 1] {

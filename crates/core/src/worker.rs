@@ -1,23 +1,23 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::baseline::Baseline;
-use crate::stats::{Board, Recorder, WorkerStats};
-use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion, RecordError, Tracking};
+use crate::stats::{Board, WorkerStats};
+use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion, Tracking};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// A worker's number within its pool; it is never given to another worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// A worker's number, unique within its pool and never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct WorkerId(pub u32);
 
 impl WorkerId {
-    /// Its low 16 bits, by which at most 65,536 workers of one roster are told apart.
+    /// Returns the low 16 bits, which are unique among the members of one roster.
     pub fn short_id(self) -> u16 {
         self.0 as u16
     }
@@ -29,23 +29,28 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// Whether a worker is given tasks. Part of the roster, not of the worker: changing it publishes
-/// another roster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// Whether a worker receives tasks.
+///
+/// Part of the roster, not of the worker: a change of health publishes a new roster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Health {
-    /// Takes tasks.
+    /// Receives tasks.
     #[default]
     Active,
-    /// Finishes what it has and takes no more.
+    /// Finishes the tasks that it has and receives no more.
     Draining,
-    /// Set aside as hung; takes tasks only when no active worker is left.
+    /// Set aside because it hangs; receives tasks only when no active worker is left.
     Quarantined,
-    /// Set aside as failing; takes tasks only when no active worker is left.
+    /// Set aside because it fails; receives tasks only when no active worker is left.
     Ejected,
 }
 
-/// What a worker is to be: its name, what it offers, how much of the work it should get.
+/// The description of a worker: its name, its capabilities and its share of the work.
+///
+/// Every setter accepts any value. [`RosterBuilder::build`](crate::RosterBuilder::build) and
+/// [`Roster::with_workers`](crate::Roster::with_workers) check the description.
 ///
 /// ```
 /// use raddle_core::WorkerSpec;
@@ -62,40 +67,44 @@ pub struct WorkerSpec {
 }
 
 impl WorkerSpec {
-    /// A worker of this name; a generalist until it names a capability.
+    /// Describes a worker of this name: a generalist until [`capability`](Self::capability) is
+    /// called.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), capabilities: Vec::new(), general: false, weight: 1 }
     }
 
-    /// A generalist, to be numbered: see [`RosterBuilder::workers`](crate::RosterBuilder::workers).
+    /// Describes a generalist named `general`, to be numbered by
+    /// [`RosterBuilder::workers`](crate::RosterBuilder::workers).
     pub fn general() -> Self {
         Self { general: true, ..Self::new("general") }
     }
 
-    /// Adds a capability. A worker with capabilities takes the tasks that name one of them, and
-    /// those that name none.
+    /// Adds a capability. A worker with capabilities serves the tasks that name one of them and
+    /// the tasks that name none.
     #[must_use]
     pub fn capability(mut self, name: impl Into<String>) -> Self {
         self.capabilities.push(name.into());
         self
     }
 
-    /// Makes a worker with capabilities take other tasks too, as a generalist.
+    /// Makes a worker with capabilities a generalist too: it serves every task.
     #[must_use]
     pub fn and_general(mut self) -> Self {
         self.general = true;
         self
     }
 
-    /// Its share where weights count; 1 by default. 0 stands for the least share, not for none:
-    /// set its [`Health`] to take a worker out.
+    /// Sets the worker's share for the strategies that use weights; 1 by default.
+    ///
+    /// A weight of 0 means the smallest share, not none: use [`Health`] to take a worker out of
+    /// service.
     #[must_use]
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -104,20 +113,36 @@ impl WorkerSpec {
         self.weight
     }
 
-    /// The same with a name of its own: `<name>-<index>`.
+    /// Returns a copy named `<name>-<number>`.
     #[must_use]
-    pub fn numbered(&self, index: usize) -> Self {
-        Self { name: format!("{}-{index}", self.name), ..self.clone() }
+    pub fn numbered(&self, number: usize) -> Self {
+        Self { name: format!("{}-{number}", self.name), ..self.clone() }
     }
 
     fn capability_set(&self) -> Result<CapabilitySet, CapabilityError> {
         let general = self.general || self.capabilities.is_empty();
-        let none = if general { CapabilitySet::GENERAL } else { CapabilitySet::NONE };
+        let none = if general { CapabilitySet::GENERAL } else { CapabilitySet::EMPTY };
         self.capabilities.iter().try_fold(none, |set, name| Ok(set.with(Capability::intern(name)?)))
     }
 }
 
-/// One worker: who it is and what is known of it. Shared by the rosters that list it.
+/// Why the end of a task could not be recorded.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The roster has no such worker.
+    #[error("worker {0} is not in the roster")]
+    UnknownWorker(WorkerId),
+    /// The worker has no detached task: its end was recorded twice, or its reservation was not
+    /// detached.
+    #[error("worker {0} has no detached task in flight; each is recorded once")]
+    NothingInFlight(WorkerId),
+    /// The worker's own thread records its tasks.
+    #[error("worker {0} is recorded by its own thread; record only the workers you run yourself")]
+    HasRecorder(WorkerId),
+}
+
+/// One worker: its identity and its statistics. Shared by every roster that lists it.
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) stats: WorkerStats,
@@ -137,13 +162,13 @@ impl Worker {
     pub(crate) fn new(
         id: WorkerId,
         spec: &WorkerSpec,
-        (board, lane): (Board, usize),
+        (board, row): (Board, usize),
         tracking: Tracking,
         baseline: Arc<Baseline>,
         clock: Clock,
     ) -> Result<Self, CapabilityError> {
         let worker = Self {
-            stats: WorkerStats::new(board, lane, &tracking),
+            stats: WorkerStats::new(board, row, &tracking),
             id,
             name: spec.name.as_str().into(),
             capabilities: spec.capability_set()?,
@@ -159,157 +184,138 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Its number within the pool.
+    /// Returns the id, unique within the pool.
     pub fn id(&self) -> WorkerId {
         self.id
     }
 
-    /// Its name, unique within the pool.
+    /// Returns the name, unique within the pool.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it offers.
+    /// Returns the capabilities that the worker offers.
     #[inline]
     pub fn capabilities(&self) -> CapabilitySet {
         self.capabilities
     }
 
-    /// Its share where weights count.
+    /// Returns the share for strategies that use weights, as it was configured.
     pub fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// How often its actor has been made anew.
+    /// Returns how often the worker's actor has been restarted.
     pub fn generation(&self) -> u32 {
         self.generation.load(Relaxed)
     }
 
-    /// Counts one more making of its actor, which is [new](Self::in_service_since) from now on;
-    /// returns the new generation.
+    /// Counts a restart of the actor, which makes the worker [new](Self::in_service_since) again.
+    /// Returns the new generation.
     pub fn next_generation(&self) -> u32 {
         self.enter_service();
         self.generation.fetch_add(1, Relaxed) + 1
     }
 
-    /// The clock when it last became new: was made, was made anew
-    /// ([`next_generation`](Self::next_generation)), or got its health back after it had been set
-    /// aside ([`Roster::with_health`](crate::Roster::with_health)). One load, wait-free.
+    /// Returns the clock's time at which the worker last became new: when it was created,
+    /// [restarted](Self::next_generation), or made active again after it had been set aside
+    /// ([`Roster::with_health`](crate::Roster::with_health)). Wait-free: one load.
     #[inline]
     pub fn in_service_since(&self) -> u64 {
         self.in_service_since.load(Relaxed)
     }
 
-    /// It is new from now on.
     pub(crate) fn enter_service(&self) {
         let now = self.clock.now();
         self.in_service_since.store(now, Relaxed);
         self.baseline.entered_service(now);
     }
 
-    /// What is known of it.
+    /// Returns the statistics.
     #[inline]
     pub fn stats(&self) -> &WorkerStats {
         &self.stats
     }
 
-    /// What is normal in its pool.
+    /// Returns the pool-wide means that the worker is compared with.
     #[inline]
     pub fn baseline(&self) -> &Baseline {
         &self.baseline
     }
 
-    /// The clock that its times are by.
+    /// Returns the clock that all times of the worker refer to.
     #[inline]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Refuses every reservation from now on; those made before stand. When the worker's
-    /// [in-flight](WorkerStats::in_flight) count then reads 0, nothing can reach it any more.
+    /// Refuses every later reservation; earlier ones remain valid. Once the worker's
+    /// [in-flight](WorkerStats::in_flight) count then reads 0, no task can reach it any more.
     pub fn close(&self) {
         self.stats.close();
     }
 
-    /// The exclusive right to write this worker's statistics, for its thread; `None` while
-    /// another has it.
-    pub fn recorder(self: &Arc<Self>) -> Option<Recorder> {
-        // Acquire pairs with the Release in `return_recorder`: one writer's plain stores come
-        // before the next one's.
-        (!self.recorder_taken.swap(true, Acquire)).then(|| Recorder::new(Arc::clone(self)))
+    /// Acquires the exclusive right to record; returns whether it was free.
+    pub(crate) fn take_recorder(&self) -> bool {
+        // Acquire pairs with the Release in `return_recorder`: the plain stores of one recorder
+        // happen before those of the next.
+        !self.recorder_taken.swap(true, Acquire)
     }
 
-    /// The exclusive right to write this worker's statistics, out of the hands of a thread that
-    /// is known to write no more: it hangs outside of them, and will
-    /// [disown](Recorder::disown) its own. In any other case the statistics are garbled.
-    pub fn replace_recorder(self: &Arc<Self>) -> Recorder {
-        // As in `recorder`; what made it known came after the other thread's last write.
+    /// Acquires the right to record from a thread that writes no more.
+    pub(crate) fn seize_recorder(&self) {
+        // Relaxed: whatever proved that the other thread stopped happened after its last write.
         self.recorder_taken.store(true, Relaxed);
-        let mut recorder = Recorder::new(Arc::clone(self));
-        recorder.publish();
-        recorder
-    }
-
-    /// Takes the size of a task off the work ahead of this worker, where it has one. To be called
-    /// before [`give_up`](Self::withdraw), with the size that the task was admitted with.
-    pub fn withdraw_work_of(&self, expected_duration: u64) {
-        self.stats.admissions().withdraw_work(expected_duration);
-    }
-
-    /// Takes a task off this worker's account without an end: it was shed, or has become another
-    /// worker's. To be called once for a task that was admitted here and is not to be ended here.
-    pub fn withdraw(&self) {
-        self.stats.withdraw();
     }
 
     pub(crate) fn return_recorder(&self) {
         self.recorder_taken.store(false, Release);
-        // After it: who takes the worker off the list again sees that others may record. Anyhow, as
-        // its last end may not have been followed by a rest.
-        self.stats.list_anyhow();
+        // Afterwards, so that whoever unlists the worker again sees that others may record.
+        // Unconditionally, because the last end may not have been followed by `mark_idle`.
+        self.stats.list_always();
     }
 
-    /// Takes a worker that was found busy off the list of the idle. Wait-free, by who picks.
+    /// Removes a worker that was found busy from the idle list. Wait-free; called by selections.
     #[cold]
     pub(crate) fn unlist(&self) {
         self.stats.unlist(|| self.recorder_taken.load(Relaxed));
     }
 
-    /// Records the end of a task that a reservation vouches for.
+    /// Records the end of a task for which the caller holds a reservation.
     #[inline]
     pub(crate) fn end_shared(&self, mut end: Completion) {
-        end.at = self.progressed(end.at);
+        end.at = self.note_progress(end.at);
         self.stats.end_shared(&end, &self.tracking, &self.baseline);
     }
 
-    /// Records the end of one of this worker's tasks that was
-    /// [detached](crate::Reservation::detach). Any thread.
+    /// Records the end of one of this worker's [detached](crate::Reservation::detach) tasks, from
+    /// any thread.
     ///
-    /// An id names no task: each record ends one of those that were detached, and one too many is
-    /// refused without harm to any other.
+    /// The id of a worker does not identify a task: each call ends one detached task, and a
+    /// surplus call is refused without affecting any other.
     ///
     /// # Cost
-    /// Lock-free, the exception among the ways to record, which are wait-free: a detached task is
-    /// taken by a compare-exchange, which is repeated where another thread detached or recorded a
-    /// task of this worker in between. Allocates nothing.
+    /// Lock-free; the other ways to record are wait-free. A detached task is taken by a
+    /// compare-exchange, which retries when another thread detached or recorded a task of this
+    /// worker meanwhile. Allocates nothing.
     ///
     /// # Errors
-    /// When nothing is in flight, or when the worker's own thread does the recording.
+    /// When no detached task is in flight, or when the worker's own thread records.
     pub fn record(&self, end: &Completion) -> Result<(), RecordError> {
         if self.recorder_taken.load(Relaxed) {
             return Err(RecordError::HasRecorder(self.id));
         }
-        let end = Completion { at: self.progressed(end.at), ..*end };
+        let end = Completion { at: self.note_progress(end.at), ..*end };
         match self.stats.try_end(&end, &self.tracking, &self.baseline) {
             true => Ok(()),
             false => Err(RecordError::NothingInFlight(self.id)),
         }
     }
 
-    /// Notes the time of an end, where selections have begun to note times, and returns it; reads
-    /// the clock where `at` is unknown.
+    /// Notes the time of an end if selections have begun to note times, and returns it. Reads the
+    /// clock when `at` is unknown.
     #[inline]
-    fn progressed(&self, at: u64) -> u64 {
+    fn note_progress(&self, at: u64) -> u64 {
         if !self.stats.notes_time() {
             return at;
         }

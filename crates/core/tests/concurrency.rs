@@ -34,9 +34,10 @@ fn read_until(stop: &AtomicBool, worker: &Worker) -> usize {
         assert!((0.5..=1.5).contains(&stats.history(None)));
         let service = stats.service().snapshot();
         if let Some(median) = service.quantile(0.5) {
+            let median = median.as_nanos() as u64;
             assert!((SHORTEST..=LONGEST).contains(&median), "{median}");
         }
-        assert!(stats.busy() <= ALL_TASKS * LONGEST);
+        assert!(stats.busy_time() <= Duration::from_nanos(ALL_TASKS * LONGEST));
         rounds += 1;
         thread::yield_now();
     }
@@ -76,7 +77,7 @@ fn assert_settled(worker: &Worker) {
     assert!(worker.stats().counts().is_balanced());
     let ran = (0..TASKS).filter(|task| task % 3 != 0 && OUTCOMES[task % 4].ran());
     let busy: u64 = ran.clone().map(service_of).sum();
-    assert_eq!(worker.stats().busy(), busy * DISPATCHERS as u64);
+    assert_eq!(worker.stats().busy_time(), Duration::from_nanos(busy * DISPATCHERS as u64));
     let service = worker.stats().service().snapshot();
     assert_eq!(service.count(), (ran.count() * DISPATCHERS) as u64);
     assert_eq!(worker.stats().latencies().sum_and_count().1, 100);

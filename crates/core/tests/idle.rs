@@ -43,7 +43,7 @@ fn roster(boards: &[Vec<Spec>]) -> Roster {
         roster = roster.with_workers(&specs).unwrap();
     }
     let gone = boards.iter().flatten().zip(0..).filter(|((_, gone), _)| *gone);
-    gone.fold(roster, |roster, (_, id)| roster.without(WorkerId(id)).unwrap())
+    gone.fold(roster, |roster, (_, id)| roster.without_worker(WorkerId(id)).unwrap())
 }
 
 /// A number that looks random, by the finaliser of splitmix64.
@@ -70,8 +70,8 @@ fn offered(candidates: &Candidates<'_>, random: u64, able: Capability) -> Vec<(u
     let none = candidates.find_idle(random, |index, signals, drawn| {
         let worker = candidates.worker(index);
         assert_eq!((signals.weight(), signals.in_flight()), (worker.weight(), 0), "its own words");
-        let named = candidates.group() > 1 && worker.capabilities().names(able);
-        assert_eq!(signals.is_named(), named, "{worker:?}");
+        let named = candidates.group() > 1 && worker.capabilities().contains(able);
+        assert_eq!(signals.names_capability(), named, "{worker:?}");
         offered.push((index, drawn));
         false
     });
@@ -183,7 +183,7 @@ fn a_weight_is_on_the_board_and_at_least_one() {
     let roster = [0, 1, 7, u32::MAX].into_iter().fold(Roster::builder(), |builder, weight| {
         builder.worker(WorkerSpec::new(format!("of-{weight}")).weight(weight))
     });
-    let roster = roster.build().unwrap().without(WorkerId(1)).unwrap();
+    let roster = roster.build().unwrap().without_worker(WorkerId(1)).unwrap();
     let candidates = roster.candidates(None);
     let weights: Vec<_> = candidates.signals().map(|signals| signals.weight()).collect();
     assert_eq!(weights, [1, 7, u32::MAX]);
@@ -194,7 +194,7 @@ fn a_weight_is_on_the_board_and_at_least_one() {
 #[test]
 fn a_scan_reads_the_peak_of_each_worker_itself() {
     let roster = Roster::builder().workers(3, WorkerSpec::general()).build().unwrap();
-    let roster = roster.without(WorkerId(0)).unwrap();
+    let roster = roster.without_worker(WorkerId(0)).unwrap();
     let candidates = roster.candidates(None);
     assert!(!candidates.take(0, None).unwrap().hand_over(), "nobody sleeps");
     let end = Completion { service: 700, at: 1, ..Completion::new(Outcome::Completed) };
@@ -252,7 +252,7 @@ fn the_one_idle_worker_among_many_is_found_once_the_others_were_seen() {
 #[test]
 fn the_idle_neighbours_of_who_is_busy_are_found_equally_often() {
     let workers = Roster::builder().workers(64, WorkerSpec::general()).build().unwrap();
-    let one_gone = workers.without(WorkerId(9)).unwrap();
+    let one_gone = workers.without_worker(WorkerId(9)).unwrap();
     for roster in [workers, one_gone] {
         let candidates = roster.candidates(None);
         let busy = (0..candidates.len()).filter(|index| !matches!(index, 20..24 | 50..56));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{
     Completion, Counts, Outcome, RecordError, Recorder, Reservation, Roster, WorkerSpec,
 };
@@ -219,7 +220,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                             continue;
                         }
                         recorder.start(number);
-                        recorder.run(expected_duration);
+                        recorder.set_running(expected_duration);
                         recorder.end(&end);
                     }
                     None if next.is_none() => {
@@ -293,7 +294,8 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
             prop_assert_eq!(stats.counts().is_balanced(), model.in_flight() == 0, "balanced");
             prop_assert_eq!(stats.work_in_flight(), model.work(), "work");
             prop_assert_eq!(stats.is_closed(), model.closed);
-            prop_assert_eq!((stats.waited(), stats.busy()), (model.waited, model.busy));
+            let times = [stats.wait_time(), stats.busy_time()];
+            prop_assert_eq!(times, [model.waited, model.busy].map(Duration::from_nanos));
         }
     }
     drop(recorders);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{
     Capability, Clock, Completion, Counts, Health, Outcome, RecordError, Reservation, Roster,
     Tracking, Worker, WorkerId, WorkerSpec,
@@ -101,7 +102,7 @@ fn each_outcome_is_counted_as_what_it_is_and_only_runs_are_timed() {
         Counts { admitted: 15, completed: 5, failed: 4, panicked: 3, expired: 2, cancelled: 1 };
     assert_eq!(stats.counts(), expected);
     assert!(stats.counts().is_balanced());
-    assert_eq!(stats.busy(), 12_000_000);
+    assert_eq!(stats.busy_time(), 12 * MS);
     assert_eq!(stats.latencies().sum_and_count().1, 12);
     assert_eq!(stats.service().snapshot().count(), 12);
     assert_eq!(stats.wait().snapshot().count(), 15, "every task has waited");
@@ -118,7 +119,7 @@ fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
     let changed = roster
         .with_workers(&[WorkerSpec::new("late")])
         .and_then(|roster| roster.with_health(id, Health::Draining))
-        .and_then(|roster| roster.without(WorkerId(0)))
+        .and_then(|roster| roster.without_worker(WorkerId(0)))
         .unwrap();
     let same = changed.worker(id).unwrap();
     assert!(Arc::ptr_eq(same, worker(&roster, 1)));
@@ -131,10 +132,10 @@ fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
     let counts = Counts { admitted: 3, completed: 2, failed: 1, ..Counts::default() };
     assert_eq!((same.stats().in_flight(), same.stats().counts()), (0, counts));
 
-    let without = changed.without(id).unwrap();
+    let without = changed.without_worker(id).unwrap();
     let error = without.record(id, &ended(Outcome::Completed, 1)).unwrap_err();
     assert_eq!(error, RecordError::UnknownWorker(id));
-    assert_eq!(without.baseline().overall(), roster.baseline().overall());
+    assert_eq!(without.baseline().mean(), roster.baseline().mean());
 }
 
 #[test]
@@ -147,10 +148,14 @@ fn every_latency_is_reported_within_one_percent() {
             reservation.finish(Outcome::Completed, Duration::from_nanos(service));
         }
         let snapshot = worker(&roster, 0).stats().service().snapshot();
-        let found = snapshot.quantile(0.5).unwrap();
+        let found = snapshot.quantile(0.5).unwrap().as_nanos() as u64;
         let off = found.abs_diff(latency) as f64;
         assert!(off <= 0.01 * latency as f64, "{found} for {latency}");
-        assert_eq!(snapshot.quantile(1.0), Some(1 << 40), "the maximum is exact");
+        assert_eq!(
+            snapshot.quantile(1.0),
+            Some(Duration::from_nanos(1 << 40)),
+            "the maximum is exact"
+        );
     }
 }
 
@@ -298,7 +303,7 @@ fn ends_enter_the_peak_latency_by_the_time_of_their_end() {
     end(Completion { at: SECOND, ..ended(Outcome::Expired, 9_000) });
     assert_eq!(peak(&roster, SECOND), Some(2_000), "it was not run");
     end(Completion { at: SECOND, ..ended(Outcome::Panicked, 1) });
-    let mean = roster.baseline().overall().unwrap();
+    let mean = roster.baseline().mean().unwrap();
     assert_eq!(peak(&roster, SECOND), Some((10.0 * mean) as u64), "as in the latency ring");
     assert_eq!(worker.stats().latencies().quantile(1.0), peak(&roster, SECOND));
 }
@@ -360,7 +365,7 @@ fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() 
         100,
         "its expected_duration is not told: no longer than the mean of the three"
     );
-    recorder.run(sizes[0]);
+    recorder.set_running(sizes[0]);
     assert_eq!((ahead(1), ahead(11), ahead(41)), (100, 90, 80), "the overrun counts");
     recorder.end(&Completion {
         at: 41,
@@ -369,9 +374,9 @@ fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() 
     });
     assert_eq!(ahead(41), 70);
     recorder.start(41);
-    recorder.run(0);
+    recorder.set_running(0);
     assert_eq!(ahead(51), 70, "no expected_duration is none that runs");
-    recorder.run(sizes[1]);
+    recorder.set_running(sizes[1]);
     assert_eq!(ahead(51), 60);
     recorder.withdraw_running();
     worker.withdraw();

@@ -136,13 +136,13 @@ impl Model {
 trait Subject {
     fn changed(roster: &Roster, change: Change, id: WorkerId) -> Result<Roster, RosterError> {
         match change {
-            Change::Remove(_) => roster.without(id),
+            Change::Remove(_) => roster.without_worker(id),
             Change::Health(_, health) => roster.with_health(id, health),
         }
     }
 
     fn joined(roster: &Roster, grown: &Roster) -> Roster {
-        roster.joined_by(grown)
+        roster.with_new_members_of(grown)
     }
 
     /// The positions of the candidates.
@@ -270,7 +270,11 @@ fn check_candidates(
         let there = candidates.signals_at(index).unwrap();
         prop_assert_eq!(there.in_flight(), given(index) as u64, "in flight, looked up");
         let named = members[index].names(capability);
-        prop_assert_eq!([signals.is_named(), there.is_named()], [named; 2], "names it");
+        prop_assert_eq!(
+            [signals.names_capability(), there.names_capability()],
+            [named; 2],
+            "names it"
+        );
     }
     prop_assert_eq!(candidates.signals().count(), members.len());
     prop_assert!(candidates.signals_at(members.len()).is_none());

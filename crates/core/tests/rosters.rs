@@ -29,7 +29,7 @@ fn one_capable_worker_among_a_thousand_is_the_only_candidate() {
     assert_eq!(ejected.candidates(None).len(), 999);
     let draining = roster.with_health(WorkerId(617), Health::Draining).unwrap();
     assert!(draining.candidates(rare).is_empty());
-    let gone = roster.without(WorkerId(617)).unwrap();
+    let gone = roster.without_worker(WorkerId(617)).unwrap();
     assert!(gone.candidates(rare).is_empty());
     assert_eq!(gone.candidates(plain).len(), 617);
     let last = gone.candidates(None);
@@ -47,7 +47,7 @@ fn candidates_and_positions_agree_with_the_members() {
             roster = roster.with_health(WorkerId(index - 2), Health::Quarantined).unwrap();
         }
         if index % 7 == 6 {
-            roster = roster.without(WorkerId(index - 5)).unwrap();
+            roster = roster.without_worker(WorkerId(index - 5)).unwrap();
         }
     }
     let third = Some(Capability::intern("rosters-third").unwrap());

@@ -90,7 +90,7 @@ fn ends_that_are_told_together_tell_it_too() {
 fn a_task_is_left_to_whom_it_is_sooner_done_by() {
     let roster = Roster::builder().workers(1, WorkerSpec::general()).build().unwrap();
     let worker = &roster.members()[0].worker;
-    let sooner_than = |mean, now| worker.stats().is_sooner_than(mean, now);
+    let sooner_than = |mean, now| worker.stats().finishes_sooner_than(mean, now);
     assert!(!sooner_than(u64::MAX, 0), "nothing is known of it");
     let take = || Reservation::take_at(worker, 0, None, 1_000).unwrap();
     take().finish(Outcome::Completed, Duration::from_nanos(500));

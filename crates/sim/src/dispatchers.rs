@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use raddle_core::internal::RecorderInternals;
 use raddle_core::{Clock, Completion, Recorder, Reservation, Roster, RosterBuilder, TaskProfile};
 use raddle_strategies::{SelectError, Strategy, reserve};
 
@@ -165,7 +166,7 @@ impl<'s> Givers<'s> {
                     What::Given { task, .. } => admit(&giver.roster, *worker, task),
                     What::Started { at, size } => {
                         recorder.start(*at);
-                        recorder.run(*size);
+                        recorder.set_running(*size);
                     }
                     What::Ended(end) => recorder.end(end),
                     What::Resting { at } => recorder.mark_idle(*at),

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use fastrand::Rng;
+use raddle_core::internal::RecorderInternals;
 use raddle_core::{Clock, Completion, Outcome, Roster, TaskProfile, VirtualTime, nanos};
 use raddle_strategies::Strategy;
 
@@ -321,7 +322,7 @@ impl<'s> Engine<'s> {
         }
         server.start(task, self.now);
         server.recorder.start(self.now);
-        server.recorder.run(task.size);
+        server.recorder.set_running(task.size);
         self.givers.started(worker, self.now, task.size);
         self.plan_end(worker);
     }
@@ -391,7 +392,7 @@ impl<'s> Engine<'s> {
         };
         let sooner = |worker: usize| {
             let stats = self.truth.members()[worker].worker.stats();
-            stats.is_sooner_than(own_mean, self.now)
+            stats.finishes_sooner_than(own_mean, self.now)
         };
         let from = candidates
             .filter(|worker| *worker != thief && alike(*worker) && !sooner(*worker))

@@ -62,8 +62,7 @@ pub struct BoundedHash {
 )]
 pub struct BoundError(pub f64);
 
-/// The in-flight counts of closed workers begin here.
-const CLOSED: u64 = 1 << 63;
+const CLOSED: u64 = Signals::CLOSED;
 
 impl BoundedHash {
     /// By how much of its share a worker may be above it, by default. Less spreads better, more

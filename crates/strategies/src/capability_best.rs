@@ -29,7 +29,7 @@ impl CapabilityBest {
     /// The score of a candidate for the capability that was asked for; higher is better.
     #[inline]
     pub fn score(candidate: Signals<'_>) -> f32 {
-        let fit = if candidate.is_named() { 2.0 } else { 1.0 };
+        let fit = if candidate.names_capability() { 2.0 } else { 1.0 };
         let status = if candidate.in_flight() > 0 { 0.5 } else { 1.0 };
         fit * candidate.history() * status
     }
@@ -51,7 +51,7 @@ impl Strategy for CapabilityBest {
 #[inline]
 fn cost(candidate: Signals<'_>) -> u64 {
     const TWICE: u64 = 1 << (f32::MANTISSA_DIGITS - 1);
-    let named = u64::from(candidate.is_named()) * TWICE;
+    let named = u64::from(candidate.names_capability()) * TWICE;
     let busy = u64::from(candidate.in_flight() > 0) * TWICE;
     u64::from(u32::MAX) - named + busy - u64::from(candidate.history().to_bits())
 }

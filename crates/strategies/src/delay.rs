@@ -18,7 +18,7 @@ pub(crate) fn now(task: &TaskProfile, candidates: &Candidates<'_>) -> u64 {
 /// counts before anything was measured.
 #[inline]
 pub(crate) fn unknown(candidates: &Candidates<'_>) -> u64 {
-    candidates.roster().baseline().overall().map_or(1, |mean| mean as u64).max(1)
+    candidates.roster().baseline().mean().map_or(1, |mean| mean as u64).max(1)
 }
 
 /// The worker's mean, or what it is taken for.

@@ -394,7 +394,7 @@ impl OutlierDetector {
         let (mut judged, mut workers, mut aside) = (Vec::new(), 0, 0);
         for member in roster.members() {
             let (worker, stats) = (member.worker.id(), member.worker.stats());
-            let totals = Totals::new(stats.counts(), stats.busy());
+            let totals = Totals::new(stats.counts(), nanos(stats.busy_time()));
             let known = self.records.contains_key(&worker);
             let record = self.record(worker);
             let done = totals.since(std::mem::replace(&mut record.totals, totals));
@@ -751,7 +751,7 @@ mod tests {
         let mut scene = Scene::new(3, Ejection::default().times(2 * S, 2 * S));
         scene.bad(1, 10);
         scene.next_review();
-        scene.roster = scene.roster.without(WorkerId(0)).unwrap();
+        scene.roster = scene.roster.without_worker(WorkerId(0)).unwrap();
         scene.roster = scene.roster.with_workers(&[WorkerSpec::new("new")]).unwrap();
         scene.bad(2, 10);
         assert_eq!(scene.next_review(), [], "one who is new is looked at first");

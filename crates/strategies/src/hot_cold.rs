@@ -1,6 +1,6 @@
 use std::hint::select_unpredictable;
 
-use raddle_core::{Candidates, TaskProfile};
+use raddle_core::{Candidates, Signals, TaskProfile};
 
 use crate::quantile::CountQuantile;
 use crate::{ConfigError, Strategy, delay, sample};
@@ -37,8 +37,7 @@ pub struct HotCold {
 const LOOKS_AT: usize = 3;
 /// One selection in so many moves the estimate: a line that all selecting threads read.
 const LEARNS_ONE_IN: u32 = 32;
-/// More than any worker that is not closed has in flight.
-const CLOSED: u64 = 1 << 63;
+const CLOSED: u64 = Signals::CLOSED;
 
 impl HotCold {
     /// The quantile by default, Prequal's.

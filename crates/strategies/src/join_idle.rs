@@ -138,6 +138,7 @@ mod tests {
     use super::*;
     use crate::Balancer;
     use crate::testing::roster;
+    use raddle_core::internal::WorkerInternals;
     use raddle_core::{Clock, Completion, Health, Outcome, Reservation, Roster, WorkerSpec};
     use std::time::Duration;
 

@@ -47,7 +47,7 @@ impl Strategy for LeastWork {
         let roster = candidates.roster();
         let now = delay::now(task, candidates);
         // At least 1, so that the queue counts.
-        let mean = roster.baseline().overall().map(|mean| (mean as u64).max(1));
+        let mean = roster.baseline().mean().map(|mean| (mean as u64).max(1));
         lowest(candidates, |signals| {
             // A closed worker's work is the highest there is, and stays so.
             let penalty = if signals.is_failing() { signals.recent_mean() } else { 0 };
@@ -145,7 +145,7 @@ mod tests {
         for (position, recorder) in recorders.iter_mut().enumerate() {
             give(&roster, position, 100);
             recorder.start(1_000);
-            recorder.run(100);
+            recorder.set_running(100);
         }
         give(&roster, 0, 50);
         let at = |now| picks(&LeastWork, &sized(1).submitted_at(now), &roster, 3);
@@ -155,7 +155,7 @@ mod tests {
             .end(&Completion { expected_duration: 100, ..Completion::new(Outcome::Completed) });
         give(&roster, 1, 100);
         recorders[1].start(1_020);
-        recorders[1].run(100);
+        recorders[1].set_running(100);
         assert_eq!(at(1_069), [1; 3], "51 ahead, and 31 + 50");
         assert_eq!(at(1_100), [1; 3], "20, and 50");
         assert_eq!(at(1_165), [1; 3], "45 late, and 65 late with 50 behind it");
@@ -163,7 +163,7 @@ mod tests {
             .end(&Completion { expected_duration: 100, ..Completion::new(Outcome::Completed) });
         give(&roster, 1, 10_000);
         recorders[1].start(1_180);
-        recorders[1].run(10_000);
+        recorders[1].set_running(10_000);
         assert_eq!(at(1_200), [0; 3]);
         recorders[1].start(1_999_000);
         assert_eq!(at(2_000_000), [1; 3], "who hangs is worse than any queue in the end");

@@ -78,13 +78,8 @@ pub struct Percentiles {
 impl Percentiles {
     /// The percentiles of a histogram.
     pub fn of(histogram: &HistogramSnapshot) -> Self {
-        let at = |q| Duration::from_nanos(histogram.quantile(q).unwrap_or(0));
-        Self {
-            p50: at(0.5),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: Duration::from_nanos(histogram.maximum()),
-        }
+        let at = |q| histogram.quantile(q).unwrap_or_default();
+        Self { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: histogram.maximum() }
     }
 }
 
@@ -118,7 +113,7 @@ impl WorkerReport {
             success_rate: stats.success_rate(),
             history: history(worker),
             weight: None,
-            busy: Duration::from_nanos(stats.busy()),
+            busy: stats.busy_time(),
             wait: Percentiles::of(&stats.wait().snapshot()),
             service: Percentiles::of(&stats.service().snapshot()),
         }

@@ -1,11 +1,6 @@
 //! Distinct indices drawn at random.
 
-/// An index below `count` by 32 random bits, scaled instead of divided: Lemire, Fast Random Integer
-/// Generation in an Interval, 2019, without the part that makes it exact.
-#[inline]
-fn below(count: usize, random: u64) -> usize {
-    ((random * count as u64) >> 32) as usize
-}
+use raddle_core::random::below;
 
 /// Two distinct indices below `count`, each ordered pair as likely, but for what 32 random bits
 /// cannot tell apart; the same one twice where there is no other.
@@ -15,8 +10,8 @@ pub(crate) fn two(count: usize) -> (usize, usize) {
         return (0, 0);
     }
     let random = fastrand::u64(..);
-    let first = below(count, random >> 32);
-    let second = below(count - 1, random & u64::from(u32::MAX));
+    let first = below((random >> 32) as u32, count);
+    let second = below(random as u32, count - 1);
     (first, second + usize::from(second >= first))
 }
 
@@ -29,7 +24,7 @@ pub(crate) fn three(count: usize) -> ([usize; 3], u32) {
     if count < 3 {
         return ([first, second, 0], random as u32);
     }
-    let third = below(count - 2, random >> 32);
+    let third = below((random >> 32) as u32, count - 2);
     // Without a branch: it would be guessed wrong every other time.
     let third = third + usize::from(third >= first.min(second));
     let third = third + usize::from(third >= first.max(second));

@@ -113,7 +113,7 @@ impl Sums {
     fn add(&self, candidates: &Candidates<'_>, index: usize) {
         let in_flight = candidates.worker(index).stats().in_flight();
         let mean = match candidates.signals_at(index).map_or(0, |signals| signals.recent_mean()) {
-            0 => candidates.roster().baseline().overall().map_or(0, |mean| mean as u64),
+            0 => candidates.roster().baseline().mean().map_or(0, |mean| mean as u64),
             mean => mean,
         };
         let sojourn = mean.saturating_mul(in_flight.saturating_add(1)).min(LONGEST);

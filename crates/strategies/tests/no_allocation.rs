@@ -154,8 +154,9 @@ fn the_workers_own_recorder_allocates_nothing() {
     let roster = roster();
     let worker = &roster.members()[0].worker;
     let balancer = Balancer::new(StrategyName::RoundRobin.build());
-    let only = (1..8)
-        .fold(roster.clone(), |roster, id| roster.without(raddle_core::WorkerId(id)).unwrap());
+    let only = (1..8).fold(roster.clone(), |roster, id| {
+        roster.without_worker(raddle_core::WorkerId(id)).unwrap()
+    });
     let mut recorder = worker.recorder().unwrap();
     let record = || {
         let _ = balancer.select(&TaskProfile::default(), &only).unwrap().detach();

@@ -8,6 +8,8 @@
 //!
 //! The crate is an implementation detail of raddle: it has no stability guarantee of its own.
 
+#![forbid(unsafe_code)]
+
 pub mod channel;
 mod snapshot;
 
@@ -64,33 +66,4 @@ pub mod hint {
     pub use super::checker::hint::spin_loop;
     #[cfg(not(any(loom, shuttle)))]
     pub use std::hint::spin_loop;
-}
-
-/// Interior mutability that loom can watch.
-pub mod cell {
-    #[cfg(loom)]
-    pub use loom::cell::UnsafeCell;
-
-    /// `std`'s `UnsafeCell` behind the closure interface of loom's.
-    #[cfg(not(loom))]
-    #[derive(Debug, Default)]
-    pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
-
-    #[cfg(not(loom))]
-    impl<T> UnsafeCell<T> {
-        /// A cell that holds `value`.
-        pub const fn new(value: T) -> Self {
-            Self(std::cell::UnsafeCell::new(value))
-        }
-
-        /// Calls `read` with a pointer that may be read while nobody writes.
-        pub fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
-            read(self.0.get())
-        }
-
-        /// Calls `write` with a pointer that may be written while nobody else reads or writes.
-        pub fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
-            write(self.0.get())
-        }
-    }
 }

@@ -2,46 +2,46 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{PLACES, START, place};
+use super::history::{COLUMNS, START};
 use super::idle::IdleBits;
 use super::in_flight::{Admissions, Endings};
 use super::peak::PeakLatency;
 use super::work::Work;
-use crate::Capability;
 use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// What selections read of workers that were made together: each kind of word in an array of its
-/// own, by lane, so that a strategy which looks at all of them walks through memory in order.
+/// The statistics that selections read, of workers that were created together: a row per worker,
+/// and for the histories a column per capability. Each kind of word has an array of its own, so
+/// that a strategy that reads every worker traverses memory in order.
 ///
-/// Dispatchers write the admissions, a cache line each. The workers write the pulses, two to a
-/// line, and the histories, sixteen to a line, with plain stores that nobody waits for. A line a
-/// pulse would cost the scan of 1,024 workers a third more, all words of a worker on one line
+/// Dispatchers write the admissions, one to a cache line. Workers write the pulses, two to a line,
+/// and the histories, sixteen to a line, with plain stores that nobody waits for. One pulse per
+/// line would make the scan of 1,024 workers a third slower; all words of a worker on one line
 /// would make its dispatchers and its thread wait for each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
     admissions: Arc<[Admissions]>,
     pulses: Arc<[Pulse]>,
     trends: Arc<[Trend]>,
-    /// `f32` by place and lane.
+    /// `f32` by column, then row.
     histories: Arc<[AtomicU32]>,
     idle: IdleBits,
 }
 
-/// Written by the worker at the start and the end of a task.
+/// Written by the worker when a task starts and when it ends.
 #[derive(Debug)]
 #[repr(align(32))]
 pub(super) struct Pulse {
     pub(super) endings: Endings,
-    /// The clock when the worker, having tasks, last started or ended one; 0 when unknown.
+    /// The clock's time when the worker, having tasks, last started or ended one; 0 when unknown.
     busy_since: AtomicU64,
-    /// The clock when it last ended one and had no other; 0 when unknown.
+    /// The clock's time when it last ended its only task; 0 when unknown.
     idle_since: AtomicU64,
-    /// The top bits: [`FAILING`] and [`SLOW`]. The others: the mean of the last latencies, at least 1;
-    /// 0 while there is none.
+    /// Bit 63: [`FAILING`]. Bit 62: [`SLOW`]. Bits 0 to 61: the mean of the last latencies in
+    /// nanoseconds, at least 1; 0 before the first.
     recent: AtomicU64,
 }
 
-/// Written by the worker at the end of a task, like the pulse, and read by few strategies: two to a
+/// Written by the worker when a task ends, like the pulse, but read by few strategies. Two to a
 /// line.
 #[derive(Debug)]
 #[repr(align(32))]
@@ -50,143 +50,142 @@ pub(super) struct Trend {
     pub(super) peak: PeakLatency,
 }
 
-/// The bit of the recent word that says: fails more often than not.
+/// The worker fails more often than not.
 const FAILING: u64 = 1 << 63;
-/// The one that says: slower than its pool. A longer mean counts as the longest below, 146 years.
+/// The worker is slower than its pool. A mean that does not fit below counts as the longest that
+/// does, 146 years.
 const SLOW: u64 = 1 << 62;
 
-/// No open worker has so many tasks.
-const CLOSED_IN_FLIGHT: u64 = 1 << 62;
-
 impl Board {
-    /// A board of a lane for each of these weights.
+    /// Creates a board with a row for each of `weights`.
     pub(crate) fn new(weights: impl IntoIterator<Item = u32>, peak_decay: Duration) -> Self {
         let admissions: Arc<[_]> = weights.into_iter().map(Admissions::new).collect();
-        let lanes = admissions.len();
+        let rows = admissions.len();
         Self {
             admissions,
-            pulses: (0..lanes).map(|_| Pulse::new()).collect(),
-            trends: (0..lanes)
+            pulses: (0..rows).map(|_| Pulse::new()).collect(),
+            trends: (0..rows)
                 .map(|_| Trend { work: Work::new(), peak: PeakLatency::of(peak_decay) })
                 .collect(),
-            histories: (0..PLACES * lanes).map(|_| AtomicU32::new(START.to_bits())).collect(),
-            idle: IdleBits::new(lanes),
+            histories: (0..COLUMNS * rows).map(|_| AtomicU32::new(START.to_bits())).collect(),
+            idle: IdleBits::new(rows),
         }
     }
 
     #[inline]
-    pub(crate) fn admissions(&self, lane: usize) -> &Admissions {
-        &self.admissions[lane]
+    pub(crate) fn admissions(&self, row: usize) -> &Admissions {
+        &self.admissions[row]
     }
 
     #[inline]
-    pub(super) fn pulse(&self, lane: usize) -> &Pulse {
-        &self.pulses[lane]
+    pub(super) fn pulse(&self, row: usize) -> &Pulse {
+        &self.pulses[row]
     }
 
     #[inline]
-    pub(super) fn trend(&self, lane: usize) -> &Trend {
-        &self.trends[lane]
+    pub(super) fn trend(&self, row: usize) -> &Trend {
+        &self.trends[row]
     }
 
-    /// Publishes a history, which the worker keeps exactly.
+    /// Publishes a rounded copy of a history.
     #[inline]
-    pub(super) fn publish_history(&self, lane: usize, capability: Option<Capability>, h: f64) {
-        self.histories(place(capability))[lane].store((h as f32).to_bits(), Relaxed);
+    pub(super) fn publish_history(&self, row: usize, column: usize, history: f64) {
+        self.histories(column)[row].store((history as f32).to_bits(), Relaxed);
     }
 
     #[inline]
-    fn histories(&self, place: usize) -> &[AtomicU32] {
-        let lanes = self.pulses.len();
-        &self.histories[place * lanes..][..lanes]
+    fn histories(&self, column: usize) -> &[AtomicU32] {
+        let rows = self.pulses.len();
+        &self.histories[column * rows..][..rows]
     }
 
-    /// Which of the workers of this word are listed as idle. One that was given a task since may
-    /// be listed still; one that is idle is listed, or on the way to it.
+    /// Returns the bits of the workers of this word that are listed as idle. A worker that received a
+    /// task since may still be listed; an idle one is listed or about to be.
     #[inline]
     pub(crate) fn listed(&self, word: usize) -> u64 {
         self.idle.word(word)
     }
 
-    /// Whether the worker in this lane is listed as idle.
+    /// Whether the worker in this row is listed as idle.
     #[inline]
-    pub(super) fn is_listed(&self, lane: usize) -> bool {
-        self.idle.is_set(lane)
+    pub(super) fn is_listed(&self, row: usize) -> bool {
+        self.idle.is_set(row)
     }
 
-    /// Lists the worker in this lane as idle, whether it is or not.
-    pub(super) fn list_anyhow(&self, lane: usize) {
-        self.idle.set(lane);
+    /// Lists the worker in this row as idle, whether it is or not.
+    pub(super) fn list_always(&self, row: usize) {
+        self.idle.set(row);
     }
 
-    /// Takes a worker that was found to have something in flight off the list of the idle, unless
-    /// it is idle by now. Wait-free; by who picks. Whether one thread alone records the ends is
-    /// asked once the worker is off the list.
-    pub(super) fn unlist(&self, lane: usize, is_recorded_by_one: impl FnOnce() -> bool) {
-        if !self.idle.clear(lane) {
+    /// Removes a worker that was found busy from the idle list, unless it is idle by now. Wait-free;
+    /// called by selections. `has_recorder`, called once the bit is clear, tells whether a single
+    /// thread records all ends.
+    pub(super) fn unlist(&self, row: usize, has_recorder: impl FnOnce() -> bool) {
+        if !self.idle.clear(row) {
             return;
         }
-        self.admissions[lane].unlist();
-        // One's plain stores are seen by the look at the admissions, as that one looks there too.
-        if !is_recorded_by_one() {
-            self.pulses[lane].endings.look();
+        self.admissions[row].unlist();
+        // A recorder synchronizes by the admissions after its plain stores, so `list_if_idle` sees
+        // them or is seen.
+        if !has_recorder() {
+            self.pulses[row].endings.synchronize();
         }
-        self.list_if_idle(lane);
+        self.list_if_idle(row);
     }
 
-    /// Lists a worker as idle if it is and was not. Wait-free. To be called by whoever has ended a
-    /// task or withdrawn one, where that may have been the last in flight.
+    /// Lists a worker as idle if it is and is not listed. Wait-free. Called after ending or
+    /// withdrawing a task that may have been the last in flight.
     #[inline]
-    pub(crate) fn list_if_idle(&self, lane: usize) {
-        let admissions = &self.admissions[lane];
-        let admitted = admissions.look();
+    pub(crate) fn list_if_idle(&self, row: usize) {
+        let admissions = &self.admissions[row];
+        let admitted = admissions.synchronize();
         if admissions.is_unlisted() {
-            self.list(lane, admitted);
+            self.list(row, admitted);
         }
     }
 
     #[cold]
-    fn list(&self, lane: usize, admitted: u64) {
-        // More may have ended than were admitted at the look: then who ends the last looks later.
-        if self.pulses[lane].endings.count() == admitted && self.admissions[lane].list() {
-            self.idle.set(lane);
+    fn list(&self, row: usize, admitted: u64) {
+        // When more have ended than were admitted then, whoever ends the last one checks later.
+        if self.pulses[row].endings.count() == admitted && self.admissions[row].list() {
+            self.idle.set(row);
         }
     }
 
-    /// Whether both are of the same workers.
+    /// Whether both boards are the same.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pulses, &other.pulses)
     }
 
-    /// What a selection for a capability's place reads of the worker in this lane.
+    /// Returns the statistics in this row, for a selection by the capability of `column`.
     #[inline]
-    pub(crate) fn signals_at(&self, lane: usize, place: usize, named: bool) -> Signals<'_> {
+    pub(crate) fn signals_at(&self, row: usize, column: usize, named: bool) -> Signals<'_> {
         Signals {
-            admissions: &self.admissions[lane],
-            pulse: &self.pulses[lane],
+            admissions: &self.admissions[row],
+            pulse: &self.pulses[row],
             trends: &self.trends,
-            lane,
-            history: &self.histories[place * self.pulses.len() + lane],
+            row,
+            history: &self.histories[column * self.pulses.len() + row],
             named,
         }
     }
 
-    /// The same of the workers in these lanes.
+    /// Like [`signals_at`](Self::signals_at), for consecutive rows.
     #[inline]
     pub(crate) fn signals(
         &self,
-        lanes: Range<usize>,
-        place: usize,
+        rows: Range<usize>,
+        column: usize,
         named: bool,
     ) -> impl Iterator<Item = Signals<'_>> {
-        let words = self.admissions[lanes.clone()].iter().zip(&self.pulses[lanes.clone()]);
-        let first = lanes.start;
-        let words = words.zip(&self.histories(place)[lanes]).enumerate();
+        let words = self.admissions[rows.clone()].iter().zip(&self.pulses[rows.clone()]);
+        let first = rows.start;
+        let words = words.zip(&self.histories(column)[rows]).enumerate();
         words.map(move |(index, ((admissions, pulse), history))| Signals {
             admissions,
             pulse,
             trends: &self.trends,
-            lane: first + index,
+            row: first + index,
             history,
             named,
         })
@@ -212,7 +211,7 @@ impl Pulse {
         self.idle_since.store(now, Relaxed);
     }
 
-    /// Nanoseconds since the worker, having tasks, last made progress; 0 when unknown.
+    /// Returns the nanoseconds since the worker, having tasks, last made progress; 0 when unknown.
     #[inline]
     pub(super) fn stalled_for(&self, now: u64) -> u64 {
         since(&self.busy_since, now)
@@ -223,8 +222,8 @@ impl Pulse {
         self.recent.load(Relaxed) & !(FAILING | SLOW)
     }
 
-    /// Publishes how the last tasks went: the mean of their latencies, where there is one, whether
-    /// most of them failed, and whether they took longer than the pool's.
+    /// Publishes the mean of the last latencies, if there is one, whether most of the last tasks
+    /// failed, and whether they took longer than the pool's.
     #[inline]
     pub(super) fn publish_recent(&self, mean: Option<u64>, failing: bool, slow: bool) {
         let mean = mean.map_or(0, |mean| mean.clamp(1, SLOW - 1));
@@ -241,116 +240,128 @@ fn since(time: &AtomicU64, now: u64) -> u64 {
     }
 }
 
-/// What a selection reads of one candidate, word by word and wait-free.
+/// The statistics of one candidate that a selection reads, word by word and wait-free.
+///
+/// All times are in nanoseconds. The words are of different moments while others write them.
 #[derive(Clone, Copy, Debug)]
 pub struct Signals<'r> {
     admissions: &'r Admissions,
     pulse: &'r Pulse,
-    /// Looked up by who reads it: a further walk through memory costs also who does not.
+    /// Indexed on demand: one more array to traverse would slow down every scan.
     trends: &'r [Trend],
-    lane: usize,
+    row: usize,
     history: &'r AtomicU32,
     named: bool,
 }
 
 impl Signals<'_> {
-    /// Tasks in flight; more than any worker can have when the worker is closed.
+    /// [`in_flight`](Self::in_flight) is at least this if and only if the worker is closed.
+    pub const CLOSED: u64 = 1 << 63;
+
+    /// Returns the number of tasks in flight; at least [`CLOSED`](Self::CLOSED) when the worker is
+    /// closed, so that it loses every comparison.
     #[inline]
     pub fn in_flight(&self) -> u64 {
         self.pulse.endings.in_flight_or_closed(self.admissions)
     }
 
-    /// The mean of the worker's last latencies in nanoseconds, at least 1, as of a recent one;
-    /// 0 before the first.
+    /// Returns whether the worker accepts no more tasks. Compare [`in_flight`](Self::in_flight) with
+    /// [`CLOSED`](Self::CLOSED) to learn both from one load.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.admissions.is_closed()
+    }
+
+    /// Returns the mean of the worker's last latencies, at least 1, as of a recent end; 0 before the
+    /// first.
     #[inline]
     pub fn recent_mean(&self) -> u64 {
         self.pulse.recent_mean()
     }
 
-    /// As [`WorkerStats::peak_latency`](crate::WorkerStats::peak_latency).
+    /// Returns the [peak latency](crate::WorkerStats::peak_latency) at the clock's `now`.
     #[inline]
     pub fn peak_latency(&self, now: u64) -> Option<u64> {
-        self.trends[self.lane].peak.get(now)
+        self.trends[self.row].peak.get(now)
     }
 
-    /// Whether the worker fails more often than not, as
-    /// [`WorkerStats::is_failing`](crate::WorkerStats::is_failing); in the same word as the
-    /// [recent mean](Self::recent_mean).
+    /// Returns whether the worker [fails](crate::WorkerStats::is_failing) more often than not.
+    /// Reads the same word as [`recent_mean`](Self::recent_mean).
     #[inline]
     pub fn is_failing(&self) -> bool {
         self.pulse.recent.load(Relaxed) & FAILING != 0
     }
 
-    /// Whether the worker takes more than three times as long as its pool: the mean of its last
-    /// latencies and each of the last four, beside the mean of the pool's successes. In the same word
-    /// as the [recent mean](Self::recent_mean), and of the same moment.
+    /// Returns whether the worker is slow: the mean of its last latencies and each of the last four
+    /// exceed three times the mean of the pool's successes. Reads the same word as
+    /// [`recent_mean`](Self::recent_mean), of the same moment.
     #[inline]
     pub fn is_slow(&self) -> bool {
         self.pulse.recent.load(Relaxed) & SLOW != 0
     }
 
-    /// Whether the worker [fails](Self::is_failing) or [is slow](Self::is_slow), by one load.
+    /// Returns whether the worker [fails](Self::is_failing) or [is slow](Self::is_slow), by one load.
     #[inline]
     pub fn is_suspect(&self) -> bool {
         self.pulse.recent.load(Relaxed) & (FAILING | SLOW) != 0
     }
 
-    /// For how many nanoseconds a worker that has tasks has neither started nor ended one; 0 when
+    /// Returns for how long a worker that has tasks has neither started nor ended one; 0 when
     /// unknown.
     #[inline]
     pub fn stalled_for(&self, now: u64) -> u64 {
         self.pulse.stalled_for(now)
     }
 
-    /// For how many nanoseconds a worker without tasks has had none; 0 when unknown.
+    /// Returns for how long a worker without tasks has had none; 0 when unknown.
     #[inline]
     pub fn idle_for(&self, now: u64) -> u64 {
         since(&self.pulse.idle_since, now)
     }
 
-    /// The work ahead of the worker in nanoseconds, at the clock's `now`: how long a task that it
-    /// is given has to wait, as far as sizes tell; [`u64::MAX`] when the worker is closed.
+    /// Estimates the work ahead of the worker at the clock's `now`: how long the next task would
+    /// wait. [`u64::MAX`] when the worker is closed.
     ///
-    /// The sizes in flight, and `mean` for each task without one. Off go the nanoseconds for which
-    /// the running task has run, where the worker [tells its size](crate::Recorder::run) and it
-    /// has run no longer than that. Who runs longer is expected to take as long again: the overrun
-    /// counts, and grows. Where the running task's size is not told it is taken for the mean of
-    /// those in flight, and time only counts where it exceeds that. While there is no mean, a task
-    /// without a size counts as 1, and no time with it.
+    /// The estimate is the sum of the expected durations in flight, with `mean` for each task that
+    /// has none, adjusted for the running task:
     ///
-    /// Wait-free. Read while others admit and end tasks, the words are of different moments: the
-    /// answer may miss what was admitted while it was read, and may still count what was ended or
-    /// done meanwhile. It is never below what the words say is left of the running task, and exact
-    /// when nobody does.
+    /// - If the worker [notes](crate::Recorder::set_running) its expected duration, the time that it
+    ///   has run is subtracted, up to that duration. A longer run is expected to take as long
+    ///   again, so the overrun is added.
+    /// - Otherwise it is assumed to take the average of the tasks in flight, and only the time
+    ///   beyond that is added.
+    /// - Without a `mean`, a task without an expected duration counts as 1, and time is ignored.
+    ///
+    /// Wait-free. While others admit and end tasks, the estimate may miss a task admitted during the
+    /// call, and may still count what ended during it. It is never less than what remains of the
+    /// running task, and exact when nobody writes.
     #[inline]
     pub fn work_ahead(&self, now: u64, mean: Option<u64>) -> u64 {
         match self.in_flight() {
             0 => 0,
-            in_flight if in_flight >= CLOSED_IN_FLIGHT => u64::MAX,
+            Self::CLOSED.. => u64::MAX,
             in_flight => {
                 let elapsed = || self.stalled_for(now);
-                self.trends[self.lane].work.ahead(self.admissions, in_flight, elapsed, mean)
+                self.trends[self.row].work.ahead(self.admissions, in_flight, elapsed, mean)
             }
         }
     }
 
-    /// How well the worker has done with the capability that was asked for, as
-    /// [`WorkerStats::history`](crate::WorkerStats::history).
+    /// Returns the worker's [history](crate::WorkerStats::history) with the requested capability.
     #[inline]
     pub fn history(&self) -> f32 {
         f32::from_bits(self.history.load(Relaxed))
     }
 
-    /// The worker's share where weights count, as [`Worker::weight`](crate::Worker::weight) but
-    /// at least 1.
+    /// Returns the worker's [weight](crate::Worker::weight), at least 1.
     #[inline]
     pub fn weight(&self) -> u32 {
         self.admissions.weight()
     }
 
-    /// Whether the worker has the very capability that these are the candidates for.
+    /// Returns whether the worker names the requested capability, and is not just a generalist.
     #[inline]
-    pub fn is_named(&self) -> bool {
+    pub fn names_capability(&self) -> bool {
         self.named
     }
 }

@@ -1,24 +1,28 @@
+use std::time::Duration;
+
 use super::writer::Writer;
 use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// Latencies below this many nanoseconds are counted exactly: below 100 a bucket of two would be off
+/// Latencies below this many nanoseconds are counted exactly: below 100, a bucket of two would be off
 /// by more than 1 %.
 const EXACT: u64 = 128;
 const EXACT_BITS: u32 = EXACT.ilog2();
-/// Buckets in each power of two above: half a bucket, in whole nanoseconds, is 0.98 % of a latency in
-/// it at the most. Of one width in an octave it would take 52 of them.
+/// Buckets per power of two above: half a bucket, in whole nanoseconds, is at most 0.98 % of a latency
+/// in it. Buckets of equal width within an octave would take 52.
 const PER_OCTAVE: u64 = 41;
-/// How much an octave's lower half is drawn out, in 2^-16: `x + BEND x (1 - x)` is nearly `log2(1 + x)`.
+/// How much an octave's lower half is stretched, in units of 2^-16: `x + BEND x (1 - x)` approximates
+/// `log2(1 + x)`.
 const BEND: u64 = 22_000;
 /// Latencies from `1 << TOP_BITS` (34 seconds) on share the last bucket.
 const TOP_BITS: u32 = 35;
 const BUCKETS: usize = (EXACT + (TOP_BITS - EXACT_BITS) as u64 * PER_OCTAVE) as usize;
 
-/// How often each latency occurred, in nearly logarithmic buckets: quantiles within 1 % up to 34 seconds,
-/// the maximum exactly.
+/// A distribution of latencies in nearly logarithmic buckets: quantiles are within 1 % up to 34
+/// seconds, the maximum is exact.
 ///
-/// Recording is wait-free (a load and a store for the one worker thread) and reading is possible
-/// at any time. 5.1 KB. A bucket that would overflow halves all of them: the quantiles stay.
+/// Recording is wait-free (a load and a store for a worker's own thread), and any thread can read at
+/// any time. Takes 5.1 KB. A bucket that would overflow halves all buckets, which keeps the
+/// quantiles.
 #[derive(Debug)]
 pub struct Histogram {
     counts: Box<[AtomicU32]>,
@@ -59,7 +63,7 @@ impl Histogram {
         }
     }
 
-    /// A copy to read quantiles from. Allocates.
+    /// Copies the distribution, to read quantiles from. Allocates.
     pub fn snapshot(&self) -> HistogramSnapshot {
         let mut snapshot = HistogramSnapshot::default();
         for (copy, count) in snapshot.counts.iter_mut().zip(&self.counts) {
@@ -77,17 +81,17 @@ impl Default for HistogramSnapshot {
 }
 
 impl HistogramSnapshot {
-    /// The number of latencies counted.
+    /// Returns the number of latencies counted.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The longest latency in nanoseconds, exactly; 0 when there is none.
-    pub fn maximum(&self) -> u64 {
-        self.maximum
+    /// Returns the exact longest latency; zero when there is none.
+    pub fn maximum(&self) -> Duration {
+        Duration::from_nanos(self.maximum)
     }
 
-    /// Adds what another has counted.
+    /// Adds the latencies of another distribution.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
@@ -95,9 +99,13 @@ impl HistogramSnapshot {
         self.maximum = self.maximum.max(other.maximum);
     }
 
-    /// The latency that a share `q` (0 to 1) does not exceed, in nanoseconds within 1 %; `None`
-    /// when nothing was counted.
-    pub fn quantile(&self, q: f64) -> Option<u64> {
+    /// Returns the latency that a share `q` (0 to 1) does not exceed, within 1 %; `None` when nothing
+    /// was counted. A `q` beyond the bounds counts as the nearest one.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        self.quantile_nanos(q).map(Duration::from_nanos)
+    }
+
+    fn quantile_nanos(&self, q: f64) -> Option<u64> {
         let count = self.count();
         let rank = ((q.clamp(0.0, 1.0) * count as f64).ceil() as u64).max(1);
         if rank == count {
@@ -121,14 +129,14 @@ fn bucket(latency: u64) -> usize {
     if octave >= TOP_BITS {
         return BUCKETS - 1;
     }
-    // The part of the octave, in 2^-32.
+    // The position within the octave, in units of 2^-32.
     let x = (latency << (63 - octave) << 1) >> 32;
     let bent = x + ((x * ((1 << 32) - x)) >> 32) * BEND / (1 << 16);
     let part = (bent * PER_OCTAVE) >> 32;
     (EXACT + u64::from(octave - EXACT_BITS) * PER_OCTAVE + part) as usize
 }
 
-/// The smallest latency of a bucket: by halving, as this is for reports.
+/// Returns the smallest latency of a bucket, by bisection: only reports call it.
 fn lower_edge(index: usize) -> u64 {
     let (mut below, mut edge) = (0, 1 << TOP_BITS);
     while below < edge {
@@ -152,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_bucket_starts_where_the_last_ended() {
+    fn every_bucket_starts_where_the_one_before_ends() {
         for index in 0..BUCKETS - 1 {
             let edge = lower_edge(index);
             assert_eq!(bucket(edge), index, "edge {edge}");
@@ -162,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_bucket_is_one_percent_at_the_most() {
+    fn half_a_bucket_is_at_most_one_percent() {
         let worst = (0..BUCKETS - 1).map(|index| {
             let (low, high) = (lower_edge(index), lower_edge(index + 1) - 1);
             let (down, up) = (middle(index) - low, high - middle(index));
@@ -173,32 +181,35 @@ mod tests {
     }
 
     #[test]
-    fn a_full_bucket_halves_all_and_keeps_the_quantiles() {
+    fn a_full_bucket_halves_all_buckets_and_keeps_the_quantiles() {
         let histogram = Histogram::new(true);
         (0..6).for_each(|_| histogram.record::<Exclusive>(1_000));
         histogram.counts[bucket(10)].store(u32::MAX - 1, Relaxed);
         histogram.record::<Exclusive>(10);
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.count(), u64::from(u32::MAX / 2) + 3);
-        assert_eq!((snapshot.quantile(0.5), snapshot.quantile(1.0)), (Some(10), Some(1_000)));
+        assert_eq!(
+            (snapshot.quantile_nanos(0.5), snapshot.quantile_nanos(1.0)),
+            (Some(10), Some(1_000))
+        );
     }
 
     #[test]
-    fn the_longest_latencies_share_a_bucket_and_are_taken_for_the_longest() {
+    fn the_longest_latencies_share_a_bucket_that_counts_as_the_maximum() {
         let histogram = Histogram::new(true);
         let seconds = [1, 40, 50, 60].map(|seconds| seconds * 1_000_000_000);
         seconds.iter().for_each(|latency| histogram.record::<Exclusive>(*latency));
         let snapshot = histogram.snapshot();
-        assert_eq!([0.5, 0.75, 1.0].map(|q| snapshot.quantile(q)), [Some(seconds[3]); 3]);
-        assert!(snapshot.quantile(0.25).unwrap() < 2 * seconds[0]);
+        assert_eq!([0.5, 0.75, 1.0].map(|q| snapshot.quantile_nanos(q)), [Some(seconds[3]); 3]);
+        assert!(snapshot.quantile_nanos(0.25).unwrap() < 2 * seconds[0]);
     }
 
     #[test]
     fn an_empty_or_disabled_histogram_has_no_quantile() {
         let disabled = Histogram::new(false);
         disabled.record::<Shared>(7);
-        assert_eq!(disabled.snapshot().quantile(0.5), None);
-        assert_eq!(HistogramSnapshot::default().quantile(0.5), None);
+        assert_eq!(disabled.snapshot().quantile_nanos(0.5), None);
+        assert_eq!(HistogramSnapshot::default().quantile_nanos(0.5), None);
     }
 
     proptest! {
@@ -209,7 +220,7 @@ mod tests {
             q in 0.0f64..=1.0,
         ) {
             for (latency, exponent) in latencies.iter_mut().zip(exponents) {
-                *latency >>= exponent; // even over the octaves
+                *latency >>= exponent; // spread evenly over the octaves
             }
             let (left, right) = latencies.split_at(latencies.len() / 2);
             let (a, b) = (Histogram::new(true), Histogram::new(true));
@@ -220,9 +231,9 @@ mod tests {
             latencies.sort_unstable();
             let rank = ((q * latencies.len() as f64).ceil() as usize).max(1);
             let exact = latencies[rank - 1] as f64;
-            let found = merged.quantile(q).unwrap() as f64;
+            let found = merged.quantile_nanos(q).unwrap() as f64;
             prop_assert!((found - exact).abs() <= 0.01 * exact, "{found} for {exact}");
-            prop_assert_eq!(merged.maximum(), *latencies.last().unwrap());
+            prop_assert_eq!(merged.maximum, *latencies.last().unwrap());
             prop_assert_eq!(merged.count(), latencies.len() as u64);
         }
     }

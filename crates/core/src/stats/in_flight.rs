@@ -1,36 +1,37 @@
-use super::work::entry;
+use super::packed_work::entry;
 use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// The bit of the admission word that says: no more.
+/// The bit of the admission count that marks a closed worker.
 const CLOSED: u64 = 1 << 63;
 
-/// Tasks given to a worker so far, whether it takes more, and whether it must be woken for them.
-/// Written by dispatchers, so on a cache line of its own.
+/// The number of tasks admitted to a worker, whether it accepts more, and whether it must be woken
+/// for them. Written by dispatchers, so on a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Admissions {
     count: AtomicU64,
-    /// The sizes of these tasks, where they have one: a word of [`Work`](super::work::Work).
+    /// The expected durations of these tasks: a word of [`packed_work`](super::packed_work).
     work: AtomicU64,
-    /// Raised by the worker before it sleeps, lowered by whoever wakes it.
-    sleeping: AtomicBool,
-    /// Whether the worker's idle bit is clear: raised by who has cleared it, lowered by who is to
-    /// set it again.
+    /// Set by the worker before it sleeps, cleared by whoever wakes it.
+    parked: AtomicBool,
+    /// Whether the worker's idle bit is clear: set by whoever cleared the bit, cleared by whoever
+    /// will set the bit again.
     unlisted: AtomicBool,
-    /// The worker's own, at least 1. Here, as who reads it reads the count; in an array of their own
-    /// weights would make a scan that has no use for them a sixth slower at 16 workers.
+    /// At least 1. Here because its readers also read the count: in an array of its own it would
+    /// slow down scans that do not use it by a sixth at 16 workers.
     weight: u32,
 }
 
-/// Tasks that a worker has ended so far. Written by whoever records the end.
+/// The number of tasks that a worker has ended, as selections read it. Written by whoever records
+/// the end.
 #[derive(Debug)]
 pub(super) struct Endings(AtomicU64);
 
-// Their difference is what is in flight. Dispatchers write one and the worker the other, so that
-// neither waits for the other's cache line; why it never goes below zero: stats/README.md.
+// In flight = admissions - endings. Dispatchers write one word and the worker the other, so neither
+// waits for the other's cache line. stats/README.md says why the difference is never negative.
 
 impl Admissions {
     pub(super) fn new(weight: u32) -> Self {
@@ -38,49 +39,48 @@ impl Admissions {
             weight: weight.max(1),
             count: AtomicU64::new(0),
             work: AtomicU64::new(0),
-            sleeping: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
             unlisted: AtomicBool::new(false),
         }
     }
 
-    /// Counts one more task; refused once closed.
+    /// Counts one more task; `false` when the worker is closed.
     #[inline]
     pub(crate) fn admit(&self) -> bool {
-        // Acquire pairs with the AcqRel of `try_park`: who is counted after the worker looked
-        // sees that it sleeps.
+        // Acquire pairs with the AcqRel of `synchronize` in `try_park`: a task counted after the
+        // worker checked the count sees that it is parked.
         if self.count.fetch_add(1, Acquire) & CLOSED == 0 {
             return true;
         }
-        // Closed, it is never idle.
+        // A closed worker is never listed as idle.
         let _ = self.withdraw();
         false
     }
 
-    /// Counts one more task, closed or not: by the worker itself, which therefore is not gone.
+    /// Counts one more task even if closed. Called by the worker itself, which therefore still runs.
     pub(crate) fn adopt(&self) {
         self.count.fetch_add(1, Relaxed);
     }
 
-    /// Takes back an admission that led to nothing here; whether the worker may be idle now and is
-    /// not listed so.
+    /// Takes back an admission. Returns whether the worker may be idle now without being listed.
     #[inline]
-    #[must_use = "an idle worker is to be listed"]
+    #[must_use = "an idle worker must be listed"]
     pub(crate) fn withdraw(&self) -> bool {
         // Release pairs with the Acquire of `count`: what the withdrawing thread did before
-        // comes before the worker's end. Acquire pairs with the AcqRel of `look`: who withdraws
-        // after the look of one that cleared the idle bit sees that it is to be set.
+        // happens before the worker's end. Acquire pairs with the AcqRel of `synchronize`: a
+        // withdrawal after that of a thread that cleared the idle bit sees that it must be set.
         self.count.fetch_sub(1, AcqRel);
         self.is_unlisted()
     }
 
-    /// How many were admitted, the top bit set when closed: a read-modify-write, so that everyone
-    /// else's look, admission or withdrawal comes before it and is seen here, or after it and sees
-    /// what this thread did before.
-    pub(super) fn look(&self) -> u64 {
+    /// Returns the admission count, with the top bit set when closed, by a read-modify-write. Every
+    /// other admission, withdrawal or `synchronize` is either before this one and seen here, or
+    /// after it and sees what this thread did before.
+    pub(super) fn synchronize(&self) -> u64 {
         self.count.fetch_add(0, AcqRel)
     }
 
-    /// Whether the worker's idle bit is clear, as of the caller's last look or later.
+    /// Whether the worker's idle bit is clear, as of the caller's last `synchronize` or later.
     #[inline]
     pub(super) fn is_unlisted(&self) -> bool {
         self.unlisted.load(Relaxed)
@@ -88,33 +88,34 @@ impl Admissions {
 
     /// Notes that the caller has cleared the idle bit.
     pub(super) fn unlist(&self) {
-        // Release pairs with the Acquire of `list`: who sets the bit does so after it was cleared.
-        // No model needs this Release: loom has the bit cleared and set in the order in which it
-        // runs that.
+        // Release pairs with the Acquire of `list`: the bit is set again after it was cleared.
+        // No model needs this Release: loom clears and sets the bit in the order in which it runs
+        // the two steps.
         self.unlisted.store(true, Release);
     }
 
-    /// Whether the caller is the one to set the idle bit.
+    /// Whether the caller is the one that must set the idle bit.
     pub(super) fn list(&self) -> bool {
         // No model needs this Acquire: for the same reason as the Release of `unlist`.
         self.unlisted.compare_exchange(true, false, Acquire, Relaxed).is_ok()
     }
 
-    /// Adds the size of a task that was admitted, unless it has none.
+    /// Adds the expected duration of an admitted task; does nothing when it is 0.
     #[inline]
     pub(crate) fn admit_work(&self, expected_duration: u64) {
         if expected_duration != 0 {
-            // Relaxed: what hands the task over publishes it to who ends it.
+            // Relaxed: whatever hands the task over publishes this to whoever ends it.
             self.work.fetch_add(entry(expected_duration), Relaxed);
         }
     }
 
-    /// Takes such a size back; before the admission, so that who sees no task sees no work.
+    /// Takes back an expected duration. Call it before the admission is taken back, so that whoever
+    /// sees no task sees no work.
     #[inline]
     pub(crate) fn withdraw_work(&self, expected_duration: u64) {
         if expected_duration != 0 {
-            // Release pairs with the Acquire of `work`: who sees that a thief's victim has less
-            // sees that the thief has more.
+            // Release pairs with the Acquire of `work`: whoever sees that a thief's victim has less
+            // work sees that the thief has more.
             self.work.fetch_sub(entry(expected_duration), Release);
         }
     }
@@ -124,7 +125,7 @@ impl Admissions {
         self.work.load(Acquire)
     }
 
-    /// Refuses every admission from now on.
+    /// Refuses every later admission.
     pub(super) fn close(&self) {
         self.count.fetch_or(CLOSED, Relaxed);
     }
@@ -143,30 +144,30 @@ impl Admissions {
         self.weight
     }
 
-    /// Raises the sleeping flag, unless more than `expected` tasks were ever admitted or the
-    /// worker is closed: then whoever gives the next task, or closes, wakes it.
+    /// Parks the worker unless other than `expected` tasks were ever admitted or it is closed. Once
+    /// parked, whoever submits the next task, or closes the worker, wakes it.
     pub(super) fn try_park(&self, expected: u64) -> bool {
-        self.sleeping.store(true, Relaxed);
-        // A read-modify-write, so that each admission comes before it and is seen here, or after
-        // it and, acquiring what this releases, sees the flag.
-        if self.look() == expected {
+        self.parked.store(true, Relaxed);
+        // Each admission is either before this and seen here, or after it and, acquiring what this
+        // releases, sees the flag.
+        if self.synchronize() == expected {
             return true;
         }
-        self.sleeping.store(false, Relaxed);
+        self.parked.store(false, Relaxed);
         false
     }
 
-    /// Whether the worker sleeps and the caller is the one to wake it.
+    /// Whether the worker is parked and the caller is the one that must wake it.
     #[inline]
     pub(crate) fn must_wake(&self) -> bool {
-        // No write where the flag is down: only who lowers it wakes.
-        self.sleeping.load(Relaxed)
-            && self.sleeping.compare_exchange(true, false, Relaxed, Relaxed).is_ok()
+        // The load avoids a write when the worker is awake.
+        self.parked.load(Relaxed)
+            && self.parked.compare_exchange(true, false, Relaxed, Relaxed).is_ok()
     }
 
     #[inline]
     pub(super) fn is_parked(&self) -> bool {
-        self.sleeping.load(Relaxed)
+        self.parked.load(Relaxed)
     }
 }
 
@@ -175,29 +176,29 @@ impl Endings {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts so many more ends, by the one thread that does; how many there are then.
+    /// Counts `ends` more by the only thread that records; returns the new count.
     #[inline]
-    pub(super) fn end_exclusive(&self, more: u64) -> u64 {
-        let count = self.0.load(Relaxed) + more;
-        // Release pairs with the Acquire of `count`: who sees these ends sees their admissions, and
-        // their outcomes in the counters.
+    pub(super) fn end_exclusive(&self, ends: u64) -> u64 {
+        let count = self.0.load(Relaxed) + ends;
+        // Release pairs with the Acquire of `count`: whoever sees these ends sees their admissions,
+        // and their outcomes in the counters.
         self.0.store(count, Release);
         count
     }
 
-    /// Counts one more end, by any thread that holds a reservation.
+    /// Counts one more end, from any thread that holds a reservation.
     #[inline]
     pub(super) fn end_shared(&self) {
-        // Acquire pairs with the AcqRel of `look`: who ends a task after the look of one that
-        // cleared the idle bit sees that it is clear.
+        // Acquire pairs with the AcqRel of `synchronize`: an end after that of a thread that cleared
+        // the idle bit sees that the bit is clear.
         self.0.fetch_add(1, AcqRel);
     }
 
-    /// A read-modify-write that changes nothing: every end by [`end_shared`](Self::end_shared)
-    /// comes before it and is seen by this thread, or after it and sees what this thread did.
-    pub(super) fn look(&self) {
-        // No model needs this Acquire: loom has the admissions counted in the order in which it runs
-        // that, so that a look at them comes after that of each end which is seen here.
+    /// A read-modify-write that changes nothing: every [`end_shared`](Self::end_shared) is either
+    /// before it and seen by this thread, or after it and sees what this thread did.
+    pub(super) fn synchronize(&self) {
+        // No model needs this Acquire: loom counts the admissions in the order in which it runs
+        // them, so reading them here comes after that of each end seen here.
         self.0.fetch_add(0, AcqRel);
     }
 
@@ -206,42 +207,43 @@ impl Endings {
         self.0.load(Acquire)
     }
 
-    /// Tasks in flight; momentarily too many while others admit and end, never too few.
+    /// Returns the tasks in flight: possibly too many while others admit and end, never too few.
     #[inline]
-    pub(super) fn in_flight(&self, kept: &Kept, admissions: &Admissions) -> u64 {
-        // In this order: admissions only grow past what has ended.
-        let ended = self.count().max(kept.count());
+    pub(super) fn in_flight(&self, all: &AllEndings, admissions: &Admissions) -> u64 {
+        // In this order: admissions only grow beyond what has ended.
+        let ended = self.count().max(all.count());
         admissions.count().saturating_sub(ended)
     }
 
-    /// The same for selections: a closed worker has more than any other.
+    /// Like [`in_flight`](Self::in_flight) for selections: unpublished ends count as in flight, and
+    /// a closed worker has more than any other.
     #[inline]
     pub(super) fn in_flight_or_closed(&self, admissions: &Admissions) -> u64 {
         let ended = self.count();
-        // Relaxed: it comes after the Acquire of `count`, and whoever selects concludes nothing else.
+        // Relaxed: it comes after the Acquire of `count`, and a selection concludes nothing else.
         admissions.count.load(Relaxed).wrapping_sub(ended)
     }
 }
 
-/// Tasks that a worker had ended so far when it last kept an end from its [`Endings`]. By the one
-/// thread that records, on a line that selections do not read.
+/// The number of tasks that a worker has ended, as of its last unpublished end. Written by the
+/// one thread that records, on a line that selections do not read.
 ///
-/// Not the number of those that are pending: that is no longer so before, or after, the endings count
-/// them, and who reads both then would miss them or count them twice. Of two counts of the same ends
-/// the greater one is right.
+/// Not the number of unpublished ends: a reader of both words would miss them, or count them twice,
+/// around the moment at which the endings count them. Of two counts of the same ends the greater
+/// one is right.
 #[derive(Debug)]
-pub(super) struct Kept(AtomicU64);
+pub(super) struct AllEndings(AtomicU64);
 
-impl Kept {
+impl AllEndings {
     pub(super) fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// So many have ended by now, the last of which the endings do not count.
+    /// Sets the number of all ends, the last of which is not published.
     #[inline]
-    pub(super) fn keep(&self, ended: u64) {
-        // Release pairs with the Acquire of `count`: who sees this end sees its admission, and its
-        // outcome in the counters.
+    pub(super) fn set(&self, ended: u64) {
+        // Release pairs with the Acquire of `count`: whoever sees this end sees its admission, and
+        // its outcome in the counters.
         self.0.store(ended, Release);
     }
 
@@ -251,7 +253,7 @@ impl Kept {
     }
 }
 
-/// Tasks that were left to be ended by their worker's id.
+/// The number of tasks that will end by their worker's id.
 #[derive(Debug)]
 pub(super) struct Detached(AtomicU64);
 
@@ -261,15 +263,15 @@ impl Detached {
     }
 
     pub(super) fn add(&self) {
-        // Release pairs with the Acquire in `take`: who records the end comes after the admission.
+        // Release pairs with the Acquire in `take`: the end is recorded after the admission.
         self.0.fetch_add(1, Release);
     }
 
-    /// Takes one, if there is one. Lock-free, not wait-free: it asks again where the count has
-    /// changed meanwhile, by another's `add` or `take` that thereby succeeded.
+    /// Takes one, if there is one. Lock-free, not wait-free: it retries when another `add` or `take`
+    /// succeeded meanwhile.
     pub(super) fn take(&self) -> bool {
-        // Never below zero, not even for an instant: what is refused must not be seen by others,
-        // who would be refused for it. Acquire pairs with the Release in `add`.
+        // Never negative, not even for an instant: others would be refused for it. Acquire pairs
+        // with the Release in `add`.
         self.0.fetch_update(Acquire, Relaxed, |count| count.checked_sub(1)).is_ok()
     }
 }

@@ -134,7 +134,7 @@ impl LatencyRing {
 
     /// The last latencies, the very last first; `None` for each that there is not, or that is being
     /// written. No more than the ring holds.
-    pub(super) fn lasts(&self, count: usize) -> impl Iterator<Item = Option<u64>> {
+    pub(super) fn latest(&self, count: usize) -> impl Iterator<Item = Option<u64>> {
         let next = (self.cursor.load(Relaxed) as usize).checked_rem(self.slots.len()).unwrap_or(0);
         let (last, first) = self.slots.split_at(next);
         last.iter().rev().chain(first.iter().rev()).take(count).map(|slot| {
@@ -211,13 +211,13 @@ mod tests {
     #[test]
     fn the_last_ones_come_first_and_no_more_than_there_are() {
         let ring = LatencyRing::new(3).unwrap();
-        let lasts = |count| ring.lasts(count).collect::<Vec<_>>();
-        assert_eq!(lasts(2), [None, None]);
+        let latest = |count| ring.latest(count).collect::<Vec<_>>();
+        assert_eq!(latest(2), [None, None]);
         [7, 0].iter().for_each(|latency| ring.push_exclusive(*latency));
-        assert_eq!(lasts(4), [Some(0), Some(7), None]);
+        assert_eq!(latest(4), [Some(0), Some(7), None]);
         [9, 8].iter().for_each(|latency| ring.push_exclusive(*latency));
-        assert_eq!(lasts(2), [Some(8), Some(9)]);
-        assert_eq!(lasts(4), [Some(8), Some(9), Some(0)]);
+        assert_eq!(latest(2), [Some(8), Some(9)]);
+        assert_eq!(latest(4), [Some(8), Some(9), Some(0)]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is known of one worker, laid out by who writes it.
+//! The statistics of one worker, laid out by which thread writes them: see README.md.
 
 mod board;
 mod histogram;
@@ -6,12 +6,12 @@ pub(crate) mod history;
 pub(crate) mod idle;
 mod in_flight;
 mod latency_ring;
+mod packed_work;
 mod peak;
+mod publisher;
 mod recorder;
 mod work;
 mod writer;
-
-use serde::Serialize;
 
 pub(crate) use board::Board;
 pub use board::Signals;
@@ -21,21 +21,25 @@ pub use latency_ring::LatencyRing;
 pub use peak::PeakLatency;
 pub use recorder::Recorder;
 
+use std::time::Duration;
+
 use crate::baseline::Baseline;
-use crate::{Capability, Completion, Outcome, Tracking};
+use crate::{Capability, Completion, Counts, Outcome, Tracking};
 use board::Pulse;
-use history::History;
-use in_flight::{Detached, Kept};
+use history::{History, column};
+use in_flight::{AllEndings, Detached};
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 use work::Work;
 use writer::{Shared, Writer};
 
-/// The statistics of one worker. Readers see every figure at any time, wait-free.
+/// The statistics of one worker.
+///
+/// Any thread can read every figure at any time, wait-free.
 #[derive(Debug)]
 pub struct WorkerStats {
-    /// What selections read, beside that of the other workers.
+    /// Holds what selections read, in the row of this worker.
     board: Board,
-    lane: usize,
+    row: usize,
     detached: Detached,
     counters: Counters,
     latencies: LatencyRing,
@@ -44,12 +48,12 @@ pub struct WorkerStats {
     service: Histogram,
 }
 
-/// Written by the worker at the end of a task, read by reports; on lines of their own.
+/// Written by the worker when a task ends, read by reports. On cache lines of their own.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Counters {
-    kept: Kept,
-    outcomes: [AtomicU64; 5],
+    all_endings: AllEndings,
+    outcomes: [AtomicU64; Outcome::ALL.len()],
     busy: AtomicU64,
     waited: AtomicU64,
     /// Decayed share of successes, an `f64`.
@@ -58,60 +62,14 @@ struct Counters {
 
 /// The weight of one task in the success rate.
 const SUCCESS_GAIN: f64 = 1.0 / 16.0;
-/// Below this success rate a worker is failing: after 11 failures in a row that had none before,
-/// and no more after 11 successes in a row that had none before.
+/// A worker whose success rate is below this is failing. From a rate of 1 that takes 11 failures in
+/// a row, and from 0 it takes 11 successes in a row to recover.
 const FAILING_BELOW: f64 = 0.5;
-/// So many slow latencies in a row make a slow worker; or as many as are kept.
+/// The number of slow latencies in a row, or the whole window if shorter, that make a worker slow.
 const SLOW_AFTER: usize = 4;
 
-/// How a worker's admitted tasks ended so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Tasks that the worker was given.
-    pub admitted: u64,
-    /// Ended as [`Outcome::Completed`].
-    pub completed: u64,
-    /// Ended as [`Outcome::Failed`].
-    pub failed: u64,
-    /// Ended as [`Outcome::Panicked`].
-    pub panicked: u64,
-    /// Ended as [`Outcome::Expired`].
-    pub expired: u64,
-    /// Ended as [`Outcome::Cancelled`].
-    pub cancelled: u64,
-}
-
-impl Counts {
-    /// Tasks that have ended.
-    pub fn ended(&self) -> u64 {
-        self.completed + self.failed + self.panicked + self.expired + self.cancelled
-    }
-
-    /// Whether every admitted task has ended, and just once (law 1): true at any quiet moment.
-    pub fn is_balanced(&self) -> bool {
-        self.admitted == self.ended()
-    }
-
-    /// The same of workers that have left, which each did with nothing in flight: what was admitted
-    /// beyond what has ended is a dispatcher on its way to being refused.
-    pub fn settled(self) -> Self {
-        Self { admitted: self.ended(), ..self }
-    }
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.admitted += other.admitted;
-        self.completed += other.completed;
-        self.failed += other.failed;
-        self.panicked += other.panicked;
-        self.expired += other.expired;
-        self.cancelled += other.cancelled;
-    }
-}
-
 impl WorkerStats {
-    pub(crate) fn new(board: Board, lane: usize, tracking: &Tracking) -> Self {
+    pub(crate) fn new(board: Board, row: usize, tracking: &Tracking) -> Self {
         let enabled = tracking.enabled;
         let ring = match LatencyRing::new(tracking.window) {
             Ok(ring) if enabled => ring,
@@ -119,10 +77,10 @@ impl WorkerStats {
         };
         Self {
             board,
-            lane,
+            row,
             detached: Detached::new(),
             counters: Counters {
-                kept: Kept::new(),
+                all_endings: AllEndings::new(),
                 outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
                 busy: AtomicU64::new(0),
                 waited: AtomicU64::new(0),
@@ -135,212 +93,212 @@ impl WorkerStats {
         }
     }
 
-    /// Where selections read this worker's words.
-    pub(crate) fn place(&self) -> (&Board, usize) {
-        (&self.board, self.lane)
+    /// Returns where selections read the statistics of this worker.
+    pub(crate) fn row(&self) -> (&Board, usize) {
+        (&self.board, self.row)
     }
 
     #[inline]
     pub(crate) fn admissions(&self) -> &Admissions {
-        self.board.admissions(self.lane)
+        self.board.admissions(self.row)
     }
 
     #[inline]
     fn pulse(&self) -> &Pulse {
-        self.board.pulse(self.lane)
+        self.board.pulse(self.row)
     }
 
     #[inline]
     fn work(&self) -> &Work {
-        &self.board.trend(self.lane).work
+        &self.board.trend(self.row).work
     }
 
-    /// Tasks in the mailbox or the handler. Wait-free; may be too high for a moment while others
-    /// admit and end tasks, and is exact when nobody does.
+    /// Returns the number of tasks in flight: in the mailbox or in the handler. Wait-free; may be too
+    /// high while others admit and end tasks, and is exact when nobody does.
     #[inline]
     pub fn in_flight(&self) -> u64 {
-        self.pulse().endings.in_flight(&self.counters.kept, self.admissions())
+        self.pulse().endings.in_flight(&self.counters.all_endings, self.admissions())
     }
 
-    /// The sum of the [sizes](crate::TaskProfile::expected_duration) of the tasks in flight, in nanoseconds, run
-    /// or not. Wait-free; may be too high for a moment, and is exact, and 0 with nothing in flight,
-    /// when nobody admits or ends tasks.
+    /// Returns the sum of the [expected durations](crate::TaskProfile::expected_duration) of the
+    /// tasks in flight, started or not, in nanoseconds. Wait-free; may be too high while others admit
+    /// and end tasks. Exact, and 0 with nothing in flight, when nobody does.
     ///
-    /// Below 0 only where ends were recorded with other sizes than the tasks were admitted with,
-    /// and wrong above 39 hours.
+    /// Negative only if ends were recorded with other expected durations than the tasks were admitted
+    /// with; wrong above 39 hours.
     pub fn work_in_flight(&self) -> i64 {
         self.work().balance(self.admissions())
     }
 
-    /// For how many nanoseconds the worker has had tasks without ending or starting one, at the
-    /// clock's `now`: a lower bound of the age of its oldest task in flight. 0 when it has none,
-    /// or when nobody told the time of its last progress.
+    /// Returns for how many nanoseconds, at the clock's `now`, the worker has had tasks without
+    /// starting or ending one: a lower bound of the age of its oldest task in flight. 0 when it has
+    /// no task, or when the time of its last progress is unknown.
     #[inline]
     pub fn stalled_for(&self, now: u64) -> u64 {
         if self.in_flight() == 0 { 0 } else { self.pulse().stalled_for(now) }
     }
 
-    /// The mean of the [latencies](Self::latencies) in nanoseconds, at least 1, as of a recent one; 0
-    /// before the first. Where selections read it too: a look at the latencies themselves takes a
-    /// cache line from the worker.
+    /// Returns the mean of the [latencies](Self::latencies) in nanoseconds, at least 1, as of a recent
+    /// end; 0 before the first. Selections read this word too, so reading it takes no cache
+    /// line from the worker, as reading the latencies would.
     #[inline]
     pub fn recent_mean(&self) -> u64 {
         self.pulse().recent_mean()
     }
 
-    /// Whether the task that is next here would be done, at the clock's `now`, before another worker
-    /// with this [mean](Self::recent_mean) had done it, which is not to steal it then: by what is known,
-    /// a turn of its own and the rest of the one before, two means at the most. Not where either mean is
-    /// unknown. Wait-free.
+    /// Returns whether the next queued task is likely to end here, at the clock's `now`, before a
+    /// worker with the [mean](Self::recent_mean) `thief_mean` would end it, so that the thief should
+    /// not steal it.
+    ///
+    /// Estimates two turns of this worker's mean at most: the task's own, and the rest of the one
+    /// before it. `false` when either mean is unknown. Wait-free.
     #[inline]
-    pub fn is_sooner_than(&self, thiefs_mean: u64, now: u64) -> bool {
+    pub fn finishes_sooner_than(&self, thief_mean: u64, now: u64) -> bool {
         let mean = self.recent_mean();
-        mean != 0 && thiefs_mean > mean.saturating_add(mean.max(self.stalled_for(now)))
+        mean != 0 && thief_mean > mean.saturating_add(mean.max(self.stalled_for(now)))
     }
 
-    /// The last latencies: service times, with a penalty for failures.
+    /// Returns the window of the last latencies: service times, with a penalty for failures.
     #[inline]
     pub fn latencies(&self) -> &LatencyRing {
         &self.latencies
     }
 
-    /// The latency that rises at once and decays by [`Tracking::peak_decay`], in nanoseconds at
-    /// the clock's `now`, at least 1; a failure counts as in [`latencies`](Self::latencies). `None`
-    /// before the first end [at a known time](Completion::at), and where tracking is disabled.
-    /// Wait-free, changes nothing.
+    /// Returns the latency that rises at once and decays by [`Tracking::peak_decay`], in nanoseconds
+    /// at the clock's `now`, at least 1. A failure counts as in [`latencies`](Self::latencies).
+    /// `None` before the first end [at a known time](Completion::at), and when tracking is disabled.
+    /// Wait-free; changes nothing.
     #[inline]
     pub fn peak_latency(&self, now: u64) -> Option<u64> {
-        self.board.trend(self.lane).peak.get(now)
+        self.board.trend(self.row).peak.get(now)
     }
 
-    /// How well the worker has done with a capability, from 0.5 to 1.5; 1.0 at the start.
+    /// Returns the worker's record with a capability: from 0.5 to 1.5, and 1.0 at the start.
     #[inline]
     pub fn history(&self, capability: Option<Capability>) -> f64 {
-        self.history.get(capability)
+        self.history.get(column(capability))
     }
 
-    /// Decayed share of successes among the tasks that were run, 0 to 1; 1 at the start.
+    /// Returns the decayed share of successes among the tasks that ran: 0 to 1, and 1 at the start.
     pub fn success_rate(&self) -> f64 {
         f64::from_bits(self.counters.success_rate.load(Relaxed))
     }
 
-    /// Whether the [success rate](Self::success_rate) is below one half. Never where tracking is
-    /// disabled. Wait-free.
+    /// Returns whether the [success rate](Self::success_rate) is below one half. Always `false` when
+    /// tracking is disabled. Wait-free.
     pub fn is_failing(&self) -> bool {
         self.success_rate() < FAILING_BELOW
     }
 
-    /// How often each time in the mailbox occurred.
+    /// Returns the distribution of the times in the mailbox.
     pub fn wait(&self) -> &Histogram {
         &self.wait
     }
 
-    /// How often each time in the handler occurred.
+    /// Returns the distribution of the times in the handler.
     pub fn service(&self) -> &Histogram {
         &self.service
     }
 
-    /// Nanoseconds spent in the handler so far.
-    pub fn busy(&self) -> u64 {
-        self.counters.busy.load(Relaxed)
+    /// Returns the total time spent in the handler.
+    pub fn busy_time(&self) -> Duration {
+        Duration::from_nanos(self.counters.busy.load(Relaxed))
     }
 
-    /// Nanoseconds that tasks spent in the mailbox so far.
-    pub fn waited(&self) -> u64 {
-        self.counters.waited.load(Relaxed)
+    /// Returns the total time that tasks spent in the mailbox.
+    pub fn wait_time(&self) -> Duration {
+        Duration::from_nanos(self.counters.waited.load(Relaxed))
     }
 
-    /// Whether the worker takes no more tasks.
+    /// Returns whether the worker accepts no more tasks.
     pub fn is_closed(&self) -> bool {
         self.admissions().is_closed()
     }
 
-    /// Whether the worker's thread sleeps until it is woken.
+    /// Returns whether the worker's thread sleeps until it is woken.
     pub fn is_parked(&self) -> bool {
         self.admissions().is_parked()
     }
 
-    /// Falls asleep unless there is more in flight than the `held` tasks that cannot be run yet.
-    pub(crate) fn try_park(&self, held: u64) -> bool {
-        let ended = self.pulse().endings.count();
-        self.admissions().try_park(ended + held)
-    }
-
-    /// How the tasks ended so far. Consistent at a quiet moment.
+    /// Returns how the tasks ended so far. Consistent at a quiescent moment.
     pub fn counts(&self) -> Counts {
-        // The ends first: their Acquire makes visible what was counted before them.
+        // Ends before admissions: the Acquire of the ends makes visible what was counted before them.
         self.pulse().endings.count();
-        self.counters.kept.count();
-        let outcome = |outcome: Outcome| self.counters.outcomes[outcome as usize].load(Relaxed);
-        let mut counts = Counts {
-            admitted: 0,
-            completed: outcome(Outcome::Completed),
-            failed: outcome(Outcome::Failed),
-            panicked: outcome(Outcome::Panicked),
-            expired: outcome(Outcome::Expired),
-            cancelled: outcome(Outcome::Cancelled),
-        };
+        self.counters.all_endings.count();
+        let ended = |outcome: Outcome| self.counters.outcomes[outcome as usize].load(Relaxed);
+        let mut counts = Counts::new(0, ended);
         counts.admitted = self.admissions().count();
         counts
+    }
+
+    /// Parks the worker unless more than the `deferred` tasks, which cannot run yet, are in flight.
+    pub(crate) fn try_park(&self, deferred: u64) -> bool {
+        let ended = self.pulse().endings.count();
+        self.admissions().try_park(ended + deferred)
+    }
+
+    /// See [`Work::take_running`].
+    pub(crate) fn take_running(&self) -> u64 {
+        self.work().take_running()
     }
 
     pub(crate) fn close(&self) {
         self.admissions().close();
     }
 
-    /// Notes that the worker has a task on which it makes progress from now on; 0 takes it back.
+    /// Notes that the worker has a task and made progress at `now`; 0 means that it has none.
     #[inline]
     pub(crate) fn set_busy_since(&self, now: u64) {
         self.pulse().set_busy_since(now);
     }
 
-    /// Notes that the worker has no task any more.
+    /// Notes that the worker has had no task since `now`.
     #[inline]
     pub(crate) fn set_idle_since(&self, now: u64) {
         self.pulse().set_idle_since(now);
     }
 
-    /// Whether anybody has noted when the worker was busy.
+    /// Whether any thread has noted when the worker was busy.
     pub(crate) fn notes_time(&self) -> bool {
         self.pulse().stalled_for(u64::MAX) != 0
     }
 
-    /// Records the end of a task that a reservation vouches for. Wait-free, any thread.
+    /// Records the end of a task for which the caller holds a reservation. Wait-free, any thread.
     pub(crate) fn end_shared(&self, end: &Completion, tracking: &Tracking, baseline: &Baseline) {
         self.record::<Shared>(end, tracking, baseline, true);
         if end.expected_duration != 0 {
             self.work().end_shared(end.expected_duration);
         }
         self.pulse().endings.end_shared();
-        // A load where it is listed: who takes it off the list looks at the endings.
-        if !self.board.is_listed(self.lane) {
+        // A load suffices if it is listed: whoever unlists it synchronizes by the endings.
+        if !self.board.is_listed(self.row) {
             self.list_if_idle();
         }
     }
 
-    /// Takes the worker off the list of the idle: see [`Board::unlist`].
-    pub(crate) fn unlist(&self, is_recorded_by_one: impl FnOnce() -> bool) {
-        self.board.unlist(self.lane, is_recorded_by_one);
+    /// See [`Board::unlist`].
+    pub(crate) fn unlist(&self, has_recorder: impl FnOnce() -> bool) {
+        self.board.unlist(self.row, has_recorder);
     }
 
-    /// Lists the worker as idle, whether it is or not.
-    pub(crate) fn list_anyhow(&self) {
-        self.board.list_anyhow(self.lane);
+    /// See [`Board::list_always`].
+    pub(crate) fn list_always(&self) {
+        self.board.list_always(self.row);
     }
 
-    /// Lists the worker as idle if it is: see [`Board::list_if_idle`].
+    /// See [`Board::list_if_idle`].
     pub(crate) fn list_if_idle(&self) {
-        self.board.list_if_idle(self.lane);
+        self.board.list_if_idle(self.row);
     }
 
-    /// Takes back an admission that led to nothing here.
+    /// Takes back an admission whose task will not end here.
     pub(crate) fn withdraw(&self) {
         if self.admissions().withdraw() {
             self.list_if_idle();
         }
     }
 
-    /// Lets selections hear of so many ends that are pending; how many they have heard of then.
+    /// Publishes `pending` ends; returns the number of ends published so far.
     #[cold]
     fn publish(&self, pending: u64, baseline: &Baseline) -> u64 {
         self.publish_recent(self.latencies.mean(), baseline);
@@ -350,31 +308,31 @@ impl WorkerStats {
     #[inline]
     fn publish_recent(&self, mean: Option<u64>, baseline: &Baseline) {
         let slow =
-            mean.is_some_and(|mean| baseline.is_exceeded_by(mean) && self.lately_slow(baseline));
+            mean.is_some_and(|mean| baseline.is_exceeded_by(mean) && self.is_lately_slow(baseline));
         self.pulse().publish_recent(mean, self.is_failing(), slow);
     }
 
-    /// Whether each of the last latencies says what their mean says: one long task among few makes a
-    /// long mean, and a worker that has recovered has one for long.
+    /// Whether each of the last latencies is slow too: a single long task can make a long mean, and
+    /// a worker that has recovered still has one for a while.
     #[cold]
-    fn lately_slow(&self, baseline: &Baseline) -> bool {
+    fn is_lately_slow(&self, baseline: &Baseline) -> bool {
         self.latencies
-            .lasts(SLOW_AFTER)
+            .latest(SLOW_AFTER)
             .all(|latency| latency.is_some_and(|l| baseline.is_exceeded_by(l)))
     }
 
     #[inline]
-    fn publish_history(&self, capability: Option<Capability>) {
-        self.board.publish_history(self.lane, capability, self.history(capability));
+    fn publish_history(&self, column: usize) {
+        self.board.publish_history(self.row, column, self.history.get(column));
     }
 
-    /// Leaves a task to be ended by [`try_end`](Self::try_end).
+    /// Leaves a task to [`try_end`](Self::try_end).
     pub(crate) fn detach(&self) {
         self.detached.add();
     }
 
-    /// Records the end of a detached task if there is one. Any thread; wait-free but for taking
-    /// the task, which is lock-free.
+    /// Records the end of a detached task if there is one, from any thread. Taking the task is
+    /// lock-free, the rest is wait-free.
     pub(crate) fn try_end(
         &self,
         end: &Completion,
@@ -415,27 +373,28 @@ impl WorkerStats {
         let mut latency = end.service;
         let mut fast = false;
         if success {
-            fast = tracking.is_fast(end.service, || baseline.of(end.capability));
+            fast = tracking.is_fast(end.service, || baseline.mean_for(end.capability));
             if publish && baseline.wants(counter.load(Relaxed), end.capability) {
                 baseline.record(end.capability, end.service);
             }
         } else {
-            // At least the worker's own mean, so that no failure makes it look better.
-            latency = latency.max(tracking.penalty(baseline.overall()));
+            // At least the worker's own mean, so that no failure improves it.
+            latency = latency.max(tracking.penalty(baseline.mean()));
             latency = latency.max(self.latencies().mean().unwrap_or(0));
         }
-        self.board.trend(self.lane).peak.record::<W>(latency, end.at);
+        self.board.trend(self.row).peak.record::<W>(latency, end.at);
         let total = W::push(&self.latencies, latency);
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
-        self.history.record::<W>(end.capability, success, fast, tracking);
+        let column = column(end.capability);
+        self.history.record::<W>(column, success, fast, tracking);
         if publish {
             let mean = match total {
                 Some(total) => self.latencies.mean_of(total),
                 None => self.latencies.mean(),
             };
             self.publish_recent(mean, baseline);
-            self.publish_history(end.capability);
+            self.publish_history(column);
         }
     }
 }

@@ -1,104 +1,86 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::history::column;
+use super::publisher::Publisher;
 use super::writer::Exclusive;
-use crate::{Capability, Completion, Worker, nanos};
+use crate::{Completion, Worker, nanos};
 
-/// The one writer of a worker's statistics: its thread.
+/// The exclusive right to write a worker's statistics, for the thread that runs its tasks.
 ///
-/// Made by [`Worker::recorder`], one at a time. Recording is wait-free, and ending a task uses no
-/// read-modify-write instruction.
+/// Created by [`Worker::recorder`], one at a time. Recording is wait-free, and ending a task uses no
+/// read-modify-write instruction. Dropping the recorder returns the right.
 #[derive(Debug)]
 pub struct Recorder {
     worker: Arc<Worker>,
-    disowned: bool,
-    /// For how many nanoseconds selections may not hear of an end.
-    delay: u64,
-    /// The clock at the last end that selections could hear of; 0 when the worker rests.
-    published_at: u64,
-    /// Ends that selections could hear of.
-    published: u64,
-    /// Those since.
-    pending: u64,
-    /// The capability whose history has changed since selections have heard of it.
-    untold: Option<Option<Capability>>,
+    publisher: Publisher,
+    /// Whether the right to record belongs to another recorder by now.
+    pub(crate) disowned: bool,
+}
+
+impl Worker {
+    /// Returns the exclusive right to write this worker's statistics, for its thread; `None` while
+    /// another thread has it.
+    pub fn recorder(self: &Arc<Self>) -> Option<Recorder> {
+        self.take_recorder().then(|| Recorder::new(Arc::clone(self)))
+    }
 }
 
 impl Recorder {
     pub(crate) fn new(worker: Arc<Worker>) -> Self {
-        let stats = worker.stats();
-        let published = stats.pulse().endings.count();
-        // Those of a thread whose place this one takes.
-        let pending = stats.counters.kept.count().saturating_sub(published);
-        Self {
-            worker,
-            disowned: false,
-            delay: 0,
-            published_at: 0,
-            published,
-            pending,
-            untold: None,
-        }
+        Self { publisher: Publisher::new(worker.stats()), worker, disowned: false }
     }
 
-    /// The worker whose statistics this writes.
+    /// Returns the worker whose statistics this recorder writes.
     pub fn worker(&self) -> &Arc<Worker> {
         &self.worker
     }
 
-    /// Lets selections hear of the ends of tasks that come within `delay` of each other together: what
-    /// they read is on cache lines that they take from the worker each time it has written them.
+    /// Allows ends that follow each other within `delay` to be published together. No delay by
+    /// default.
     ///
-    /// Until the next end after that time, the next [`rest`](Self::mark_idle), or
-    /// [`publish`](Self::publish), [`Signals`](crate::Signals) count too many in flight and tell of
-    /// times and latencies before. [`WorkerStats`](crate::WorkerStats) are exact. No delay at first.
+    /// What selections read is on cache lines that they take from the worker each time it has
+    /// written them. With a delay, [`Signals`](crate::Signals) count too many tasks in flight, and
+    /// show older times and latencies, until the next end after that time, the next
+    /// [`mark_idle`](Self::mark_idle), or [`publish`](Self::publish).
+    /// [`WorkerStats`](crate::WorkerStats) remain exact.
     pub fn publish_within(&mut self, delay: Duration) {
-        self.delay = nanos(delay);
+        self.publisher.set_delay(nanos(delay));
     }
 
-    /// Lets selections hear of all ends now.
+    /// Publishes all ends to selections now.
     #[inline]
     pub fn publish(&mut self) {
-        if self.pending != 0 {
-            let Worker { stats, baseline, .. } = &*self.worker;
-            self.published = stats.publish(self.pending, baseline);
-            self.pending = 0;
-            self.tell(None);
-        }
+        let Worker { stats, baseline, .. } = &*self.worker;
+        self.publisher.flush(stats, baseline);
     }
 
-    /// Notes that a task was started at the clock's `now`.
+    /// Notes that a task started at the clock's `now`.
     #[inline]
     pub fn start(&mut self, now: u64) {
-        if self.is_due(now) {
+        if self.publisher.is_due(now) {
             self.worker.stats().set_busy_since(now);
         }
     }
 
-    /// Whether selections are to hear of what is so at this time; always where it is unknown.
+    /// Notes the expected duration, in nanoseconds, of the task that was [started](Self::start), so
+    /// that selections know what remains of it; does nothing when it is 0. Valid until the task
+    /// [ends](Self::end), with the same expected duration.
     #[inline]
-    fn is_due(&self, now: u64) -> bool {
-        // Also where the clock went back.
-        now.wrapping_sub(self.published_at) >= self.delay || now == 0
-    }
-
-    /// Notes the size of the task that was [started](Self::start), where it has one: selections then
-    /// know what is left of it. Until it [ends](Self::end), with that same size.
-    #[inline]
-    pub fn run(&mut self, expected_duration: u64) {
+    pub fn set_running(&mut self, expected_duration: u64) {
         if expected_duration != 0 {
-            self.worker.stats().work().run(expected_duration);
+            self.worker.stats().work().set_running(expected_duration);
         }
     }
 
-    /// Notes that the worker has nothing to do from the clock's `now` on.
+    /// Notes that the worker has no task from the clock's `now` on.
     ///
-    /// To be called after the last task that there was: until then, or until the recorder is
-    /// dropped, strategies that look for idle workers may not find this one.
+    /// Call it after the last task: until then, or until the recorder is dropped, strategies that
+    /// search for idle workers may not find this one.
     #[inline]
     pub fn mark_idle(&mut self, now: u64) {
         self.publish();
-        self.published_at = 0;
+        self.publisher.reset_delay();
         let stats = self.worker.stats();
         stats.set_busy_since(0);
         stats.set_idle_since(now);
@@ -108,7 +90,7 @@ impl Recorder {
     /// Records the end of one of the worker's admitted tasks.
     #[inline]
     pub fn end(&mut self, end: &Completion) {
-        let publish = self.is_due(end.at);
+        let publish = self.publisher.is_due(end.at);
         let Worker { stats, tracking, baseline, .. } = &*self.worker;
         stats.record::<Exclusive>(end, tracking, baseline, publish);
         if end.expected_duration != 0 {
@@ -116,70 +98,26 @@ impl Recorder {
         }
         if publish {
             if end.at != 0 {
-                // The start of the next, which is not due.
+                // Also the start of the next task, which is not due then.
                 stats.set_busy_since(end.at);
             }
-            self.published = stats.pulse().endings.end_exclusive(self.pending + 1);
-            (self.pending, self.published_at) = (0, end.at);
-            self.tell(None);
+            self.publisher.end(stats, end.at);
         } else {
-            self.pending += 1;
-            stats.counters.kept.keep(self.published + self.pending);
-            self.tell(Some(end.capability));
+            self.publisher.defer(stats, column(end.capability));
         }
     }
 
-    /// Lets selections hear of the history that is untold, unless it is that which is now.
-    #[inline]
-    fn tell(&mut self, untold: Option<Option<Capability>>) {
-        if self.untold == untold {
-            return;
-        }
-        if let Some(capability) = std::mem::replace(&mut self.untold, untold) {
-            self.worker.stats().publish_history(capability);
-        }
-    }
-}
-
-impl Recorder {
-    /// Ends this right without giving it back: its worker's thread is no longer the one that
-    /// records, as another [took its place](Worker::replace_recorder).
-    pub fn disown(mut self) {
-        self.disowned = true;
-    }
-
-    /// Notes that the thread is about to sleep, which it may when this is `true`: then no more
-    /// than the `held` tasks, which cannot be run yet, are in flight, the worker is not closed,
-    /// and whoever gives it the next task is told to wake it.
-    pub fn try_park(&mut self, held: u64) -> bool {
+    /// Notes that the thread is about to sleep. It may do so if this returns `true`: then only the
+    /// `deferred` tasks, which cannot run yet, are in flight, the worker is not closed, and whoever
+    /// submits the next task learns that the worker must be woken.
+    pub fn try_park(&mut self, deferred: u64) -> bool {
         self.publish();
-        self.worker.stats().try_park(held)
+        self.worker.stats().try_park(deferred)
     }
 
     /// Notes that the thread is awake.
     pub fn unpark(&mut self) {
         self.worker.stats().admissions().must_wake();
-    }
-
-    /// Counts the size of a task that was `from`'s as this worker's. To be called before
-    /// [`adopt`](Self::adopt).
-    pub fn adopt_work(&mut self, from: &Worker, expected_duration: u64) {
-        self.worker.stats().admissions().admit_work(expected_duration);
-        from.withdraw_work_of(expected_duration);
-    }
-
-    /// Takes the size of the running task off the work ahead of this worker: that task's thread was
-    /// given up. To be called before [`Worker::give_up`].
-    pub fn withdraw_running(&mut self) {
-        let stats = self.worker.stats();
-        let expected_duration = stats.work().take_running();
-        stats.admissions().withdraw_work(expected_duration);
-    }
-
-    /// Counts a task that was `from`'s as this worker's. In flight is never too low meanwhile.
-    pub fn adopt(&mut self, from: &Worker) {
-        self.worker.stats().admissions().adopt();
-        from.withdraw();
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
         for strategy in [WeightedRoundRobin::fixed(), WeightedRoundRobin::new()] {
             assert_eq!(picks(&strategy, &task, &roster, 7), [0, 0, 1, 0, 2, 0, 0], "aabacaa");
         }
-        let fewer = roster.without(roster.members()[0].worker.id()).unwrap();
+        let fewer = roster.without_worker(roster.members()[0].worker.id()).unwrap();
         assert_eq!(picks(&WeightedRoundRobin::fixed(), &task, &fewer, 4), [0, 1, 0, 1]);
     }
 
@@ -175,7 +175,7 @@ mod tests {
         // Until its rate, over its mean, is less than the least of numbers.
         finish_on(&roster, 1, Outcome::Failed, 1, 12_000);
         // What a failure is taken for is known from one who has left.
-        let roster = roster.without(roster.members()[0].worker.id()).unwrap();
+        let roster = roster.without_worker(roster.members()[0].worker.id()).unwrap();
         assert!(roster.members()[0].worker.stats().latencies().mean().is_some());
         assert_eq!(WeightedRoundRobin::new().weights(&roster), Some(vec![1.0]));
     }

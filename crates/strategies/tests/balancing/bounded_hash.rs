@@ -230,7 +230,7 @@ fn a_closed_worker_has_no_room_and_does_not_count() {
     let roster = alike(4);
     let balancer = bounded();
     roster.members()[1].worker.close();
-    let open = roster.without(WorkerId(1)).unwrap();
+    let open = roster.without_worker(WorkerId(1)).unwrap();
     assert_eq!(homes(&roster), homes(&open));
     let held: Vec<_> = (0..300).map(|key| balancer.select(&task(key), &roster).unwrap()).collect();
     let counts = in_flight(&roster);
@@ -316,7 +316,7 @@ proptest! {
     ) {
         let roster = weighted(&weights);
         let leaver = WorkerId(leaves.index(weights.len()) as u32);
-        let rest = roster.without(leaver).unwrap();
+        let rest = roster.without_worker(leaver).unwrap();
         let (before, after) = (homes(&roster), homes(&rest));
         let moved = before.iter().zip(&after).filter(|(before, after)| before != after);
         prop_assert!(moved.clone().all(|(before, _)| *before == leaver));

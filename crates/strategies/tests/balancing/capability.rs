@@ -64,7 +64,7 @@ fn a_record_by_id_is_one_of_the_tasks_capability_and_size() {
     let stats = roster.members()[position].worker.stats();
     assert_eq!(stats.work_in_flight(), 7_000);
     balancer.record(&roster, worker, &task, Outcome::Failed, 3 * MS).unwrap();
-    assert_eq!((stats.work_in_flight(), stats.busy()), (0, 3_000_000));
+    assert_eq!((stats.work_in_flight(), stats.busy_time()), (0, Duration::from_millis(3)));
     let history = |capability| (stats.history(capability) - 0.95).abs() < 1e-6;
     assert!(history(task.capability) && !history(None), "a tenth of the way from 1 to 0.5");
 }
@@ -108,7 +108,7 @@ fn scores_are_the_numbers_of_the_rule_by_the_pools_mean() {
         ],
     );
     let (roster, task) = &pair;
-    assert_eq!(roster.baseline().of(task.capability), Some(1e7));
+    assert_eq!(roster.baseline().mean_for(task.capability), Some(1e7));
 }
 
 #[test]

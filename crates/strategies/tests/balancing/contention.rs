@@ -180,7 +180,7 @@ fn counts_survive_changes_of_membership_under_load() {
     for name in StrategyName::ALL {
         let first = alike(4);
         let second = first.with_workers(&[WorkerSpec::new("fifth")]).unwrap();
-        let third = second.without(first.members()[0].worker.id()).unwrap();
+        let third = second.without_worker(first.members()[0].worker.id()).unwrap();
         let rosters = [&first, &second, &third];
         let balancer = balancer(name);
         let task = TaskProfile::default();

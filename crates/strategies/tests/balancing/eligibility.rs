@@ -37,7 +37,7 @@ fn one_healthy_worker_among_a_thousand_is_found() {
     let mut removed = roster.clone();
     for id in 0..20 {
         roster = roster.with_health(WorkerId(id), Health::Ejected).unwrap();
-        removed = removed.without(WorkerId(id)).unwrap();
+        removed = removed.without_worker(WorkerId(id)).unwrap();
     }
     assert_eq!(roster.candidates(None).len(), 980);
     for name in StrategyName::ALL {

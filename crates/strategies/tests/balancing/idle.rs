@@ -232,7 +232,7 @@ fn membership_may_change_under_load() {
     for balancer in both() {
         let first = alike(4);
         let second = first.with_workers(&[WorkerSpec::new("fifth")]).unwrap();
-        let third = second.without(WorkerId(0)).unwrap();
+        let third = second.without_worker(WorkerId(0)).unwrap();
         let rosters = [&first, &second, &third];
         thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -391,7 +391,8 @@ fn means_are_as_the_tables_say() {
         let gap = MS.div_f64(16.0 * 0.7);
         let balancer = Balancer::new(strategy);
         pool.run(&balancer, Load::Every(gap), 60_000, |_| (Outcome::Completed, service()));
-        let took = |member: &raddle_core::Member| member.worker.stats().busy() as f64;
+        let took =
+            |member: &raddle_core::Member| member.worker.stats().busy_time().as_nanos() as f64;
         pool.roster.members().iter().map(took).sum::<f64>() / 60_000.0 / 1e6
     };
     let least = mean(Box::new(LeastLoaded::new()));

@@ -68,7 +68,7 @@ impl Server {
         match self.waiting.pop_front() {
             Some(index) => {
                 self.recorder.start(now);
-                self.recorder.run(trace[index].size);
+                self.recorder.set_running(trace[index].size);
                 starts[index] = now;
                 self.running = Some((index, now + trace[index].size));
             }

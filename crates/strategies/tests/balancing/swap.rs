@@ -69,7 +69,7 @@ fn rosters_share_nothing() {
     let (left, right) = (alike(2), alike(2));
     finish_on(&left, 0, Outcome::Completed, MS);
     let held = balancer(StrategyName::Random).select(&TaskProfile::default(), &left).unwrap();
-    assert_eq!(right.baseline().overall(), None);
+    assert_eq!(right.baseline().mean(), None);
     assert_eq!(in_flight(&right), [0, 0]);
     assert!(right.members()[0].worker.stats().latencies().mean().is_none());
     drop(held);

@@ -1,0 +1,84 @@
+use super::WorkerStats;
+use crate::baseline::Baseline;
+
+/// Decides when selections learn of the ends that a recorder records: at once, or several together.
+///
+/// What selections read is on cache lines that they take from the worker each time it has written
+/// them. stats/README.md says why readers of both words miss no end.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    /// For how many nanoseconds an end may remain unpublished.
+    delay: u64,
+    /// The clock's time at the last published end; 0 when the next one is due at once.
+    published_at: u64,
+    /// Ends published so far.
+    published: u64,
+    /// Ends recorded since.
+    pending: u64,
+    /// The column of the history that has changed since it was published.
+    stale_history: Option<usize>,
+}
+
+impl Publisher {
+    /// Creates a publisher without a delay that also publishes what an earlier recorder, whose
+    /// thread was given up, left pending.
+    pub(super) fn new(stats: &WorkerStats) -> Self {
+        let published = stats.pulse().endings.count();
+        let pending = stats.counters.all_endings.count().saturating_sub(published);
+        Self { delay: 0, published_at: 0, published, pending, stale_history: None }
+    }
+
+    pub(super) fn set_delay(&mut self, delay: u64) {
+        self.delay = delay;
+    }
+
+    /// Whether selections must learn of an event at `now`; always when the time is unknown.
+    #[inline]
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        // Also when the clock went back.
+        now.wrapping_sub(self.published_at) >= self.delay || now == 0
+    }
+
+    /// Counts an end at the clock's `now`, and publishes all pending ends with it.
+    #[inline]
+    pub(super) fn end(&mut self, stats: &WorkerStats, now: u64) {
+        self.published = stats.pulse().endings.end_exclusive(self.pending + 1);
+        (self.pending, self.published_at) = (0, now);
+        self.publish_stale_history(stats, None);
+    }
+
+    /// Counts an end that changed the history in `column`, and leaves it pending.
+    #[inline]
+    pub(super) fn defer(&mut self, stats: &WorkerStats, column: usize) {
+        self.pending += 1;
+        stats.counters.all_endings.set(self.published + self.pending);
+        self.publish_stale_history(stats, Some(column));
+    }
+
+    /// Publishes all pending ends.
+    #[inline]
+    pub(super) fn flush(&mut self, stats: &WorkerStats, baseline: &Baseline) {
+        if self.pending != 0 {
+            self.published = stats.publish(self.pending, baseline);
+            self.pending = 0;
+            self.publish_stale_history(stats, None);
+        }
+    }
+
+    /// Makes the next event due at once.
+    #[inline]
+    pub(super) fn reset_delay(&mut self) {
+        self.published_at = 0;
+    }
+
+    /// Publishes the history that is stale, unless it is the one in column `now_stale`.
+    #[inline]
+    fn publish_stale_history(&mut self, stats: &WorkerStats, now_stale: Option<usize>) {
+        if self.stale_history == now_stale {
+            return;
+        }
+        if let Some(column) = std::mem::replace(&mut self.stale_history, now_stale) {
+            stats.publish_history(column);
+        }
+    }
+}
