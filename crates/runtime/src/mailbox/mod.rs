@@ -26,6 +26,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use raddle_core::internal::WorkerInternals;
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use raddle_sync::channel::{self, Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError};

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use raddle_core::internal::WorkerInternals;
 use raddle_core::{Capability, Health, Reservation, Roster, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{SelectError, Strategy, reserve, reserve_other};
 use raddle_sync::thread;

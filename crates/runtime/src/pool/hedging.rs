@@ -78,7 +78,7 @@ impl Hedges {
                     self.measure(roster);
                 }
                 let times = self.times.load();
-                Some(times.wait.quantile(quantile)? + times.service.quantile(quantile)?)
+                Some(nanos(times.wait.quantile(quantile)? + times.service.quantile(quantile)?))
             }
         }
     }

@@ -228,7 +228,7 @@ impl<A: Actor> Shared<A> {
         }
         let routing = self.routing.load();
         let all = routing.mailboxes.iter().cloned().chain(mailboxes).collect();
-        self.publish(&mut membership, routing.roster.joined_by(&grown), all);
+        self.publish(&mut membership, routing.roster.with_new_members_of(&grown), all);
         drop((membership, growing));
         for member in added {
             self.tell_of(&member.worker, EventKind::Added);
@@ -342,7 +342,7 @@ impl<A: Actor> Shared<A> {
         // Not by its id: where it was never added, that is given again.
         let is_it = |member: &Member| Arc::ptr_eq(&member.worker, worker);
         let Some(position) = routing.roster.members().iter().position(is_it) else { return false };
-        let Ok(roster) = routing.roster.without(worker.id()) else { return false };
+        let Ok(roster) = routing.roster.without_worker(worker.id()) else { return false };
         let others = routing.mailboxes.iter().enumerate().filter(|(at, _)| *at != position);
         let mailboxes = others.map(|(_, mailbox)| mailbox.clone()).collect();
         self.publish(&mut membership, roster, mailboxes);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Health, Member, Worker, nanos};
 
 use super::membership::{Membership, Tenure};

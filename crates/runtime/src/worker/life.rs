@@ -1,5 +1,6 @@
 //! How a worker's actor begins, ends and is made anew.
 
+use raddle_core::internal::RecorderInternals;
 use std::sync::Arc;
 use std::time::Duration;
 

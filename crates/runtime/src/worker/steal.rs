@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use raddle_core::internal::RecorderInternals;
 use raddle_core::{Health, Worker};
 
 use super::WorkerThread;
@@ -39,7 +40,7 @@ impl<A: Actor> WorkerThread<A> {
             let sibling = mailbox.worker();
             if sibling.id() == self.worker.id()
                 || !(self.inbox.is_eager() || is_worth_taking(sibling, now))
-                || sibling.stats().is_sooner_than(own_mean, now)
+                || sibling.stats().finishes_sooner_than(own_mean, now)
                 || !mailbox.has_free()
                 || sibling.capabilities() != self.worker.capabilities()
             {

@@ -1,5 +1,6 @@
 //! How a worker brings a task to its end.
 
+use raddle_core::internal::WorkerInternals;
 use raddle_core::{Completion, Outcome};
 
 use super::WorkerThread;
@@ -52,7 +53,7 @@ impl<A: Actor> WorkerThread<A> {
             self.refuse(envelope, refusal, start);
             return Ended::At(start);
         }
-        self.recorder.run(expected_duration);
+        self.recorder.set_running(expected_duration);
         let asker = reply.as_ref().map(|reply| reply as &dyn Asker);
         let cancelling = &self.shared.cancelling;
         let mut context = Context::new(&self.worker, deadline, asker, cancelling, &self.lease);
