@@ -4,21 +4,21 @@ use raddle_sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// The last N latencies of a worker, with their mean at hand.
+/// The last N latencies of a worker, with their mean available in one load.
 ///
-/// The sum and the number of the latencies in the ring are one atomic word, so that a mean is
-/// never torn: it always is the mean of latencies which were in the ring together, and exact
-/// (in whole nanoseconds, rounded down) when nobody writes.
+/// The sum and the number of the latencies in the ring share one atomic word, so a mean is never
+/// torn: it is always the mean of latencies that were in the ring together, rounded down to whole
+/// nanoseconds, and exact when nobody writes.
 ///
 /// # Cost
 /// [`mean`](Self::mean) is one load and a division. [`push`](Self::push), for several writers, is
-/// wait-free: three read-modify-write instructions and a store. For the one thread that
-/// writes, [`push_exclusive`](Self::push_exclusive) is plain loads and stores. Nothing
-/// allocates but [`new`](Self::new) and [`quantile`](Self::quantile).
+/// wait-free: three read-modify-write instructions and a store. [`push_exclusive`](Self::push_exclusive),
+/// for a single writer, uses plain loads and stores. Only [`new`](Self::new) and
+/// [`quantile`](Self::quantile) allocate.
 ///
 /// # Bounds
 /// The word holds `64 - bits(N)` bits of sum, so a latency above [`ceiling`](Self::ceiling) counts
-/// as that: 16 days at N = 100, 2.1 s at N = 65,536.
+/// as the ceiling: 16 days at N = 100, 2.1 s at N = 65,536.
 ///
 /// ```
 /// use raddle_core::LatencyRing;
@@ -30,15 +30,15 @@ use raddle_sync::atomic::{
 /// assert_eq!(ring.mean(), Some(20)); // of the last three
 /// # Ok::<(), raddle_core::TrackingError>(())
 /// ```
-// Who writes what, and why a mean is never torn: stats/README.md.
+// The protocol, and why a mean is never torn: stats/README.md.
 #[derive(Debug)]
 pub struct LatencyRing {
     /// `sum << count_bits | count` over the latencies in the ring.
     total: AtomicU64,
-    /// Latencies pushed so far; the next goes to `cursor % N`.
+    /// The number of latencies pushed so far. The next one goes to `cursor % N`.
     cursor: AtomicU64,
-    /// Each [`EMPTY`], [`BUSY`], or a latency plus one.
-    slots: Box<[AtomicU64]>,
+    /// Each entry is [`EMPTY`], [`BUSY`], or a latency plus one.
+    entries: Box<[AtomicU64]>,
     ceiling: u64,
     count_bits: u32,
 }
@@ -47,105 +47,108 @@ const EMPTY: u64 = 0;
 const BUSY: u64 = u64::MAX;
 
 impl LatencyRing {
-    /// A ring of the last `window` latencies.
+    /// Creates a ring of the last `window` latencies.
     ///
     /// # Errors
     /// When `window` is 0 or above 65,536.
     pub fn new(window: usize) -> Result<Self, TrackingError> {
         Tracking { window, ..Tracking::default() }.validate()?;
-        Ok(Self::with_slots(window))
+        Ok(Self::with_window(window))
     }
 
-    /// A ring that keeps nothing, for a worker whose latencies are not tracked.
+    /// Creates a ring that keeps nothing, for a worker whose latencies are not tracked.
     pub(crate) fn disabled() -> Self {
-        Self::with_slots(0)
+        Self::with_window(0)
     }
 
-    fn with_slots(window: usize) -> Self {
+    fn with_window(window: usize) -> Self {
         let count_bits = usize::BITS - window.leading_zeros();
         Self {
             total: AtomicU64::new(0),
             cursor: AtomicU64::new(0),
-            slots: (0..window).map(|_| AtomicU64::new(EMPTY)).collect(),
+            entries: (0..window).map(|_| AtomicU64::new(EMPTY)).collect(),
             ceiling: (u64::MAX >> count_bits) / (window as u64).max(1),
             count_bits,
         }
     }
 
-    /// The number of latencies that the ring can hold.
+    /// Returns the number of latencies that the ring can hold.
     pub fn window(&self) -> usize {
-        self.slots.len()
+        self.entries.len()
     }
 
-    /// The longest latency that is told apart from longer ones, in nanoseconds.
+    /// Returns the latency, in nanoseconds, as which every longer one counts.
     pub fn ceiling(&self) -> u64 {
         self.ceiling
     }
 
     /// Adds a latency in nanoseconds. Wait-free; any thread may call it at any time.
     ///
-    /// A latency is dropped when its slot is still being written by a thread that was suspended
-    /// there while the others went once around the ring.
+    /// The latency is dropped when its entry is still being written by a thread that was suspended
+    /// there while others filled the whole ring.
     pub fn push(&self, latency: u64) {
         self.push_shared(latency);
     }
 
-    /// [`push`](Self::push), and the total that came of it; `None` when the latency was dropped.
+    /// Like [`push`](Self::push), and returns the resulting total; `None` when the latency was
+    /// dropped.
     pub(super) fn push_shared(&self, latency: u64) -> Option<u64> {
-        let window = self.slots.len() as u64;
+        let window = self.entries.len() as u64;
         if window == 0 {
             return None;
         }
-        let slot = &self.slots[(self.cursor.fetch_add(1, Relaxed) % window) as usize];
+        let entry = &self.entries[(self.cursor.fetch_add(1, Relaxed) % window) as usize];
         let new = latency.min(self.ceiling) + 1;
-        // BUSY makes this thread the slot's only writer. Acquire pairs with the Release below:
-        // the total of the slot's last writer comes before ours, so no sum goes below zero.
-        // No model needs this Acquire: loom has the total added to in the order in which it runs that.
-        let old = slot.swap(BUSY, Acquire);
+        // BUSY makes this thread the entry's only writer. Acquire pairs with the Release below: the
+        // entry's last writer has added to the total before we subtract, so no sum is negative.
+        // No model needs this Acquire: loom adds to the total in the order in which it runs the two
+        // steps.
+        let old = entry.swap(BUSY, Acquire);
         if old == BUSY {
             return None;
         }
         let delta = self.delta(old, new);
         let total = self.total.fetch_add(delta, Relaxed).wrapping_add(delta);
         // No model needs this Release: for the same reason as the Acquire of the swap.
-        slot.store(new, Release);
+        entry.store(new, Release);
         Some(total)
     }
 
-    /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without any
-    /// read-modify-write instruction. Latencies are lost, and nothing worse, when other threads
-    /// push all the same.
+    /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without a
+    /// read-modify-write instruction. If other threads push nevertheless, latencies are lost, and
+    /// nothing worse happens.
     #[inline]
     pub fn push_exclusive(&self, latency: u64) {
-        let window = self.slots.len();
+        let window = self.entries.len();
         if window == 0 {
             return;
         }
         let cursor = self.cursor.load(Relaxed) as usize;
-        // Once around the ring there is one division, not one a latency.
+        // Divides once per lap, not once per latency.
         let index = if cursor < window { cursor } else { cursor % window };
         self.cursor.store(index as u64 + 1, Relaxed);
-        let slot = &self.slots[index];
+        let entry = &self.entries[index];
         let new = latency.min(self.ceiling) + 1;
-        let old = slot.load(Relaxed);
-        slot.store(new, Relaxed);
+        let old = entry.load(Relaxed);
+        entry.store(new, Relaxed);
         self.total.store(self.total.load(Relaxed).wrapping_add(self.delta(old, new)), Relaxed);
     }
 
-    /// The last latencies, the very last first; `None` for each that there is not, or that is being
-    /// written. No more than the ring holds.
+    /// Returns up to `count` latencies, no more than the window, newest first; `None` for each that is
+    /// missing or being written.
     pub(super) fn latest(&self, count: usize) -> impl Iterator<Item = Option<u64>> {
-        let next = (self.cursor.load(Relaxed) as usize).checked_rem(self.slots.len()).unwrap_or(0);
-        let (last, first) = self.slots.split_at(next);
-        last.iter().rev().chain(first.iter().rev()).take(count).map(|slot| {
-            match slot.load(Relaxed) {
+        let next =
+            (self.cursor.load(Relaxed) as usize).checked_rem(self.entries.len()).unwrap_or(0);
+        let (last, first) = self.entries.split_at(next);
+        last.iter().rev().chain(first.iter().rev()).take(count).map(|entry| {
+            match entry.load(Relaxed) {
                 EMPTY | BUSY => None,
                 value => Some(value - 1),
             }
         })
     }
 
-    /// What replacing `old` by `new` adds to the total.
+    /// Returns what replacing `old` with `new` adds to the total.
     #[inline]
     fn delta(&self, old: u64, new: u64) -> u64 {
         match old {
@@ -154,12 +157,12 @@ impl LatencyRing {
         }
     }
 
-    /// The sum of the latencies in the ring and their number, as of one instant.
+    /// Returns the sum in nanoseconds and the number of the latencies in the ring, as of one instant.
     pub fn sum_and_count(&self) -> (u64, u64) {
         self.split(self.total.load(Relaxed))
     }
 
-    /// The mean of the latencies in the ring in nanoseconds; `None` while it is empty.
+    /// Returns the mean of the latencies in the ring, in nanoseconds; `None` while it is empty.
     #[inline]
     pub fn mean(&self) -> Option<u64> {
         self.mean_of(self.total.load(Relaxed))
@@ -171,18 +174,19 @@ impl LatencyRing {
         sum.checked_div(count)
     }
 
-    /// A total's sum and count.
+    /// Splits a total into sum and count.
     fn split(&self, total: u64) -> (u64, u64) {
         (total >> self.count_bits, total & !(u64::MAX << self.count_bits))
     }
 
-    /// The latency that a share `q` (0 to 1) of those in the ring does not exceed, in
-    /// nanoseconds. For reports: copies and sorts the ring.
+    /// Returns the latency, in nanoseconds, that a share `q` (0 to 1) of those in the ring does not
+    /// exceed; `None` while it is empty. A `q` beyond the bounds counts as the nearest one. For
+    /// reports: copies and partly sorts the ring.
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let mut latencies: Vec<u64> = self
-            .slots
+            .entries
             .iter()
-            .map(|slot| slot.load(Relaxed))
+            .map(|entry| entry.load(Relaxed))
             .filter(|value| !matches!(*value, EMPTY | BUSY))
             .map(|value| value - 1)
             .collect();
@@ -202,14 +206,14 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn windows_out_of_bounds_are_refused() {
+    fn windows_out_of_bounds_are_rejected() {
         assert!(LatencyRing::new(0).is_err());
         assert!(LatencyRing::new(65_537).is_err());
         assert_eq!(LatencyRing::new(65_536).unwrap().window(), 65_536);
     }
 
     #[test]
-    fn the_last_ones_come_first_and_no_more_than_there_are() {
+    fn latest_returns_the_newest_first_and_at_most_the_window() {
         let ring = LatencyRing::new(3).unwrap();
         let latest = |count| ring.latest(count).collect::<Vec<_>>();
         assert_eq!(latest(2), [None, None]);
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_latency_is_a_latency() {
+    fn a_latency_of_zero_counts() {
         let ring = LatencyRing::new(4).unwrap();
         assert_eq!(ring.mean(), None);
         ring.push(0);
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_latencies_count_as_the_ceiling() {
+    fn latencies_above_the_ceiling_count_as_the_ceiling() {
         for window in [1, 100, 65_536] {
             let ring = LatencyRing::new(window).unwrap();
             for _ in 0..2 * window {
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn several_writers_lose_nothing_that_was_not_overrun() {
+    fn several_writers_keep_sum_and_entries_consistent() {
         let ring = Arc::new(LatencyRing::new(64).unwrap());
         std::thread::scope(|scope| {
             for writer in 0..4u64 {
@@ -259,17 +263,17 @@ mod tests {
             }
         });
         let (sum, count) = ring.sum_and_count();
-        let slots: u64 = ring.slots.iter().map(|slot| slot.load(Relaxed) - 1).sum();
-        assert_eq!((sum, count), (slots, 64));
+        let entries: u64 = ring.entries.iter().map(|entry| entry.load(Relaxed) - 1).sum();
+        assert_eq!((sum, count), (entries, 64));
     }
 
     proptest! {
         #[test]
-        fn the_mean_is_that_of_the_last_n(
+        fn the_mean_is_the_mean_of_the_window(
             window in 1usize..40,
             latencies in prop::collection::vec((0u64..1 << 40, any::<bool>()), 0..200),
         ) {
-            // Either way of pushing, but one at a time: the cursor is theirs in common.
+            // Either way of pushing, but not mixed: they share the cursor.
             let exclusive = latencies.first().is_some_and(|(_, exclusive)| *exclusive);
             let ring = LatencyRing::new(window).unwrap();
             let mut model = std::collections::VecDeque::new();

@@ -5,32 +5,36 @@ use super::writer::{Exclusive, Shared, Writer};
 use crate::{Tracking, TrackingError, nanos};
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A latency that rises at once and falls slowly: a decaying average, sensitive to peaks.
+/// A latency that rises at once and falls slowly: a decaying average that is sensitive to peaks.
 ///
-/// With `d` the value so far, decayed by the time since the latency before, a latency `x` makes it
-/// `x` where it is above `d`, else `d + (x - d) (1 - w)`, where `w` is the decay over that time.
-/// Reading decays too, and changes nothing: a value that is read a million times is what it would
-/// be when read once. The rule is that of Finagle's `P2CPeakEwma`, but for two things: there every
-/// reading is written back, and what comes of a latency depends on how often one has read before
-/// it; and there a latency just below the value raises it, here a longer latency always makes
-/// a value as high or higher.
+/// Let `d` be the current value, decayed by the time since the last latency, and `w` the decay over
+/// that time. A latency `x` above `d` becomes the new value; otherwise the new value is
+/// `d + (x - d) (1 - w)`. Reading decays the value too, but writes nothing, so the number of
+/// reads does not matter.
+///
+/// The rule is that of Finagle's `P2CPeakEwma`, with two differences. There every read is written
+/// back, so the effect of a latency depends on how often the value was read before it. And there a
+/// latency just below the value raises it; here a longer latency always results in a value that is
+/// as high or higher.
 ///
 /// # Decay
-/// By half each `tau ln 2`, which is `e^-(t / tau)`, and linear within a half: exact at whole
-/// halves, never below the true decay and at most 6.2 % above it. Two exact operations on floats
-/// and no call to a mathematical library, so that every machine has the same values.
+/// The value halves every `tau ln 2`, as `e^-(t / tau)` does, and falls linearly in between: exact
+/// after whole half-lives, never below the true decay and at most 6.2 % above it. It takes two exact
+/// floating-point operations and no call to a math library, so every machine computes the same
+/// values.
 ///
 /// # Cost
-/// Value and time are one atomic word, so no reading is torn. [`push`](Self::push), for several
+/// Value and time share one atomic word, so no read is torn. [`push`](Self::push), for several
 /// writers, is wait-free: at most eight compare-exchanges, then the latency is dropped.
 /// [`push_exclusive`](Self::push_exclusive) is a load and a store, [`get`](Self::get) a load.
 /// Nothing allocates.
 ///
 /// # Bounds
-/// The value is an `f32`: seven digits. The time is kept modulo 2^32 parts of a 1,024th of a half:
-/// a value that was not written for 4 million halves (34 days where tau is 1 s) minus 65,536 (13
-/// hours) reads, until they are over, as if it had just been written. A clock that goes back by up
-/// to as many halves does not decay; by more, and the value counts as old until the next latency.
+/// The value is an `f32`: seven digits. The time is kept in ticks of 1/1,024 of a half-life, modulo
+/// 2^32. A value that was not written for 4 million half-lives (34 days if tau is 1 s) minus 65,536
+/// (13 hours) reads as if it had just been written, until those 65,536 are over. A clock that goes
+/// back by up to 65,536 half-lives causes no decay; if it goes back further, the value counts as old
+/// until the next latency.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,48 +51,48 @@ use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// ```
 #[derive(Debug)]
 pub struct PeakLatency {
-    /// The value's bits, at least those of 1.0, above the time of the last latency in ticks; 0
-    /// while there is none.
+    /// Bits 32 to 63: the value as an `f32`, at least 1.0. Bits 0 to 31: the time of the last latency
+    /// in ticks. 0 before the first.
     word: AtomicU64,
-    /// Ticks a nanosecond, in 2^-64.
+    /// Ticks per nanosecond, in units of 2^-64.
     rate: u64,
 }
 
-/// Ticks until a value is half of what it was.
+/// Ticks per half-life.
 const HALF: u32 = 1 << HALF_BITS;
 const HALF_BITS: u32 = 10;
-/// Ticks by which a clock may have gone back.
+/// The most ticks by which a clock may have gone back.
 const BACK: u32 = 1 << (16 + HALF_BITS);
-/// After so many halves nothing is left of the longest latency.
+/// The number of half-lives after which nothing is left of the longest latency.
 const MOST_HALVES: u32 = 64;
 
 impl PeakLatency {
-    /// One that falls to `1/e` in `decay`.
+    /// Creates a latency that falls to `1/e` in `decay`.
     ///
     /// # Errors
-    /// When `decay` is not within [the bounds](Tracking::peak_decay).
+    /// When `decay` is out of [its bounds](Tracking::peak_decay).
     pub fn new(decay: Duration) -> Result<Self, TrackingError> {
         Tracking { peak_decay: decay, ..Tracking::default() }.validate()?;
         Ok(Self::of(decay))
     }
 
-    /// The same where the bounds have been checked.
+    /// Like [`new`](Self::new), for a `decay` that has been checked.
     pub(super) fn of(decay: Duration) -> Self {
         let half = nanos(decay) as f64 * LN_2;
         let rate = 2f64.powi(64) * f64::from(HALF) / half;
         Self { word: AtomicU64::new(0), rate: rate as u64 }
     }
 
-    /// Adds a latency in nanoseconds that ended at the clock's `at`; nothing where that is 0, as
-    /// it is unknown. Wait-free; any thread may call it at any time. A latency that meets others
-    /// eight times is dropped.
+    /// Adds a latency in nanoseconds that ended at the clock's `at`; does nothing when that is 0, for
+    /// unknown. Wait-free; any thread may call it at any time. A latency that collides with eight
+    /// others is dropped.
     pub fn push(&self, latency: u64, at: u64) {
         self.record::<Shared>(latency, at);
     }
 
-    /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without any
-    /// read-modify-write instruction. Latencies are lost, and nothing worse, when other threads
-    /// push all the same.
+    /// Adds a latency in nanoseconds while no other thread pushes. Wait-free, without a
+    /// read-modify-write instruction. If other threads push nevertheless, latencies are lost, and
+    /// nothing worse happens.
     #[inline]
     pub fn push_exclusive(&self, latency: u64, at: u64) {
         self.record::<Exclusive>(latency, at);
@@ -102,34 +106,35 @@ impl PeakLatency {
         }
     }
 
-    /// The value in nanoseconds at the clock's `now`, at least 1; `None` before the first latency.
+    /// Returns the value in nanoseconds at the clock's `now`, at least 1; `None` before the first
+    /// latency.
     #[inline]
     pub fn get(&self, now: u64) -> Option<u64> {
         let (value, since) = unpacked(self.word.load(Relaxed))?;
         let left = value * decay(elapsed(since, self.tick(now)));
-        // By way of an `i64`, to which a float is converted in half the time.
+        // A conversion by way of `i64` takes half the time.
         Some((left as i64).max(1) as u64)
     }
 
-    /// A time in ticks, modulo 2^32.
+    /// Converts a time to ticks, modulo 2^32.
     #[inline]
     fn tick(&self, at: u64) -> u32 {
-        // A multiplication: a division by the tick's length takes longer than all the rest.
+        // Multiplies, because a division by the tick's length takes longer than all the rest.
         ((u128::from(at) * u128::from(self.rate)) >> 64) as u32
     }
 }
 
-/// What a latency makes of the word.
+/// Returns the word after a latency.
 #[inline]
 fn after(word: u64, latency: f32, tick: u32) -> u64 {
     let value = match unpacked(word) {
         None => latency,
-        // Most latencies: no time has passed, as far as ticks tell.
+        // Most latencies arrive within the tick of the last one.
         Some((value, since)) if since == tick => latency.max(value),
         Some((value, since)) => {
             let left = decay(elapsed(since, tick));
             let old = value * left;
-            // At least the latency, whatever the rounding.
+            // At least the latency in spite of rounding.
             latency.max(latency + (old - latency) * left)
         }
     };
@@ -141,19 +146,19 @@ fn unpacked(word: u64) -> Option<(f32, u32)> {
     (word != 0).then(|| (f32::from_bits((word >> 32) as u32), word as u32))
 }
 
-/// Ticks from one to the other; 0 where the clock went back.
+/// Returns the ticks from `since` to `now`; 0 if the clock went back.
 #[inline]
 fn elapsed(since: u32, now: u32) -> u32 {
     let ticks = now.wrapping_sub(since);
     if ticks > u32::MAX - BACK { 0 } else { ticks }
 }
 
-/// What is left of 1 after so many ticks. Exact: 11 bits times a power of two.
+/// Returns what is left of 1 after `ticks`. Exact: 11 bits times a power of two.
 #[inline]
 fn decay(ticks: u32) -> f32 {
     let halves = (ticks >> HALF_BITS).min(MOST_HALVES);
     let part = (2 * HALF - ticks % HALF) as f32;
-    // 2^-halves, over the 2 HALF that `part` is too large by.
+    // Multiplies by 2^-halves and divides by the 2 HALF by which `part` is scaled.
     part * f32::from_bits((127 - halves - HALF_BITS - 1) << (f32::MANTISSA_DIGITS - 1))
 }
 
@@ -164,7 +169,7 @@ mod tests {
     use std::sync::Arc;
 
     const TAU: Duration = Duration::from_secs(1);
-    /// A half of it in nanoseconds.
+    /// The half-life in nanoseconds.
     const HALF_LIFE: u64 = 693_147_181;
     /// Nanoseconds, a little more than a tick.
     const TICK: u64 = 680_000;
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_decay_is_never_below_the_true_one_and_at_most_6_2_percent_above() {
+    fn the_decay_is_at_most_6_2_percent_above_the_true_one_and_never_below() {
         let mut last = f32::INFINITY;
         let mut most = 0f64;
         for ticks in 0..40 * HALF {
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_of_nothing_and_of_for_ever_are_latencies() {
+    fn the_shortest_and_the_longest_latency_count() {
         let peak = peak();
         peak.push(0, START);
         assert_eq!(peak.get(START), Some(1));
@@ -221,17 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_does_not_decay() {
+    fn a_clock_that_goes_back_causes_no_decay() {
         let peak = peak();
         peak.push(1_000, START);
         assert_eq!(peak.get(START - 10 * HALF_LIFE), Some(1_000));
         peak.push(100, START - 10 * HALF_LIFE);
         assert_eq!(peak.get(START - 10 * HALF_LIFE), Some(1_000), "no time has passed");
-        assert_eq!(peak.get(START - 9 * HALF_LIFE), Some(500), "it goes on from there");
+        assert_eq!(peak.get(START - 9 * HALF_LIFE), Some(500), "it decays from there");
     }
 
     #[test]
-    fn the_wrap_of_the_time_is_where_the_documentation_says() {
+    fn the_time_wraps_where_the_documentation_says() {
         let peak = peak();
         peak.push(1_000, START);
         let after = |halves: u64| peak.get(START + halves * HALF_LIFE);
@@ -240,7 +245,7 @@ mod tests {
         assert_eq!(after(wrap - 65_536 + 1), Some(1_000));
         assert_eq!(after(wrap - 1), Some(1_000));
         assert_eq!(after(wrap + 20), Some(1));
-        // Across the wrap of the ticks themselves nothing is to be seen.
+        // The wrap of the tick counter itself is invisible.
         let edge = wrap * HALF_LIFE;
         peak.push(1_000, edge - HALF_LIFE);
         let across = peak.get(edge + HALF_LIFE).unwrap();
@@ -248,14 +253,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_a_whole_turn_is_taken_for_a_clock_that_went_back() {
+    fn nearly_a_whole_wrap_counts_as_a_clock_that_went_back() {
         let longest = u32::MAX - BACK;
         assert_eq!([longest, longest + 1].map(|now| elapsed(0, now)), [longest, 0]);
         assert_eq!([0, 1].map(|now| elapsed(BACK, now)), [0, 0]);
     }
 
     #[test]
-    fn an_end_at_an_unknown_time_does_not_enter() {
+    fn a_latency_at_an_unknown_time_is_ignored() {
         let peak = peak();
         peak.push(1_000, 0);
         peak.push_exclusive(1_000, 0);
@@ -263,18 +268,18 @@ mod tests {
     }
 
     #[test]
-    fn a_million_reads_change_nothing() {
+    fn a_million_reads_write_nothing() {
         let peak = peak();
         peak.push(1_000_000, START);
         let word = peak.word.load(Relaxed);
         let reads = (0..1_000_000).map(|i| peak.get(START + i * TICK)).collect::<Vec<_>>();
-        assert!(reads.is_sorted_by(|a, b| a >= b), "read in the order of time it only falls");
+        assert!(reads.is_sorted_by(|a, b| a >= b), "it only falls over time");
         assert_eq!(peak.word.load(Relaxed), word);
         assert_eq!(peak.get(START), Some(1_000_000));
     }
 
     #[test]
-    fn several_writers_lose_no_peak_that_did_not_meet_eight_others() {
+    fn several_writers_lose_no_peak_without_eight_collisions() {
         let peak = Arc::new(peak());
         std::thread::scope(|scope| {
             for writer in 0..2u64 {
@@ -282,15 +287,15 @@ mod tests {
                 scope.spawn(move || (0..10_000).for_each(|i| peak.push(2 * i + writer, START)));
             }
         });
-        // The last of each writer come when the other has ended, or meet one other at a time.
+        // The last push of each writer comes after the other has ended, or collides with one at a time.
         assert!(peak.get(START).unwrap() >= 19_998);
     }
 
     proptest! {
-        /// Law 6: a longer latency, a longer one before it and an earlier reading never make the
-        /// value lower, and it is never below the last latency at the time of that.
+        /// Law 6: neither a longer latency, nor a longer one before it, nor an earlier read lowers the
+        /// value, which is never below the last latency at its own time.
         #[test]
-        fn slower_is_never_better(
+        fn a_longer_latency_never_lowers_the_value(
             pushes in prop::collection::vec((0u64..1 << 40, 0u64..3 * HALF_LIFE), 1..30),
             which in any::<prop::sample::Index>(),
             by in 1u64..1 << 40,
@@ -310,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn both_ways_of_pushing_are_the_same(
+        fn both_ways_of_pushing_agree(
             pushes in prop::collection::vec((any::<u64>(), 0u64..HALF_LIFE), 1..30),
         ) {
             let (shared, exclusive) = (peak(), peak());

@@ -1,27 +1,27 @@
 use super::LatencyRing;
 use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// Who may write a worker's statistics at the moment: decided by type, so that the one worker
-/// thread pays for no read-modify-write instruction.
+/// How a worker's statistics are written: chosen by type, so that a worker's own thread needs no
+/// read-modify-write instruction.
 pub(crate) trait Writer {
-    /// Raises a counter.
+    /// Increases a counter.
     fn add(counter: &AtomicU64, by: u64);
-    /// Raises a small counter and returns what it was.
+    /// Increments a counter and returns its previous value.
     fn increment(counter: &AtomicU32) -> u32;
     /// Raises `maximum` to at least `value`.
     fn maximum(maximum: &AtomicU64, value: u64);
-    /// Replaces a word by a function of it.
+    /// Replaces a word with a function of it.
     fn replace(word: &AtomicU64, next: impl Fn(u64) -> u64);
-    /// Replaces an `f64` kept as bits by a function of it.
+    /// Replaces an `f64`, stored as bits, with a function of it.
     #[inline]
     fn update(average: &AtomicU64, next: impl Fn(f64) -> f64) {
         Self::replace(average, |bits| next(f64::from_bits(bits)).to_bits());
     }
-    /// Adds a latency to a ring, and returns the total that came of it, if it is known.
+    /// Adds a latency to a ring, and returns the resulting total if it is known.
     fn push(ring: &LatencyRing, latency: u64) -> Option<u64>;
 }
 
-/// This thread is the only writer: plain loads and stores.
+/// The calling thread is the only writer: plain loads and stores.
 pub(crate) struct Exclusive;
 
 /// Any thread may write: read-modify-write instructions.
@@ -59,7 +59,7 @@ impl Writer for Exclusive {
     }
 }
 
-/// Attempts of [`Shared::replace`] before the sample is dropped: the bound that keeps it wait-free.
+/// Attempts of [`Shared::replace`] before it drops the sample, which keeps it wait-free.
 const ATTEMPTS: usize = 8;
 
 impl Writer for Shared {
