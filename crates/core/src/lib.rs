@@ -45,7 +45,7 @@
 //!   read-modify-writes.
 //! - **Memory is laid out by writer.** What dispatchers write and what workers write never share a
 //!   cache line, and each kind of figure is contiguous across workers, so scans are fast. The price is
-//!   about 17 KB per worker, most of it two histograms of 5.1 KB each.
+//!   13 KB per worker, most of it two histograms of 5.1 KB each.
 //! - **Rosters are cheap to read and costly to change**: each change copies the member list.
 //!   Capabilities are limited to [`Capability::MAX`] names per process.
 //!

@@ -1,4 +1,4 @@
-//! The limit of capability names, in a process of its own: names are never forgotten.
+//! The limit of capability names, in a separate process because names are never removed.
 #![cfg(not(loom))]
 
 use std::collections::HashSet;
@@ -8,13 +8,13 @@ use std::thread;
 
 use raddle_core::{Candidates, Capability, CapabilityError, CapabilitySet, Roster, WorkerSpec};
 
-/// The only names that are known to this process, so that its tests may run in any order.
+/// The only names in this process, so that its tests may run in any order.
 fn names() -> Vec<String> {
     (0..Capability::MAX).map(|number| format!("name-{number}")).collect()
 }
 
 #[test]
-fn the_129th_name_is_refused_and_the_128_stay_known() {
+fn the_129th_name_is_refused_and_the_128_remain_known() {
     assert_eq!(Capability::MAX, 128);
     let known: Vec<Capability> =
         names().iter().map(|name| Capability::intern(name).unwrap()).collect();
@@ -39,7 +39,7 @@ fn the_129th_name_is_refused_and_the_128_stay_known() {
 
     let all: CapabilitySet = known.iter().copied().collect();
     assert_eq!(all.iter().count(), 128);
-    // A group for each, one for tasks without and one for those whose capability nobody names.
+    // A group each, one for tasks without a capability, one for those whose capability nobody names.
     let workers = known.iter().map(|known| WorkerSpec::new(known.name()).capability(known.name()));
     let roster = workers.fold(Roster::builder(), |builder, spec| builder.worker(spec)).build();
     assert_eq!(roster.unwrap().groups().count(), Candidates::MAX_GROUPS);
@@ -62,10 +62,10 @@ fn threads_that_intern_the_same_names_get_the_same_values() {
                     let names = names();
                     let mut table = vec![None; names.len()];
                     barrier.wait();
-                    // Each from another place, so that every name is first somewhere.
+                    // Each thread starts elsewhere, so that every name is first for some thread.
                     for step in 0..names.len() {
-                        let at = (step + thread * 16) % names.len();
-                        table[at] = Some(Capability::intern(&names[at]).unwrap());
+                        let index = (step + thread * 16) % names.len();
+                        table[index] = Some(Capability::intern(&names[index]).unwrap());
                     }
                     table.into_iter().flatten().collect()
                 })

@@ -1,4 +1,4 @@
-//! Statistics read while they are written, and the account at the end.
+//! Reads statistics while they are written, and checks the account at the end.
 #![cfg(not(loom))]
 
 use std::sync::{Arc, Barrier, mpsc};
@@ -17,17 +17,17 @@ const LONGEST: u64 = 2_000;
 const OUTCOMES: [Outcome; 4] =
     [Outcome::Completed, Outcome::Failed, Outcome::Panicked, Outcome::Cancelled];
 
-/// Reads all there is to read until told to stop; what it saw must be possible.
+/// Reads every figure until stopped, and checks that each value is possible.
 fn read_until(stop: &AtomicBool, worker: &Worker) -> usize {
     let mut rounds = 0;
-    // Once at least, however late this thread begins.
+    // At least once, however late this thread starts.
     while rounds == 0 || !stop.load(Ordering::Relaxed) {
         let stats = worker.stats();
-        assert!(stats.in_flight() <= ALL_TASKS, "in flight went below zero");
+        assert!(stats.in_flight() <= ALL_TASKS, "in flight became negative");
         let counts = stats.counts();
         assert!(counts.ended() <= ALL_TASKS && counts.admitted <= ALL_TASKS, "{counts:?}");
         if let Some(mean) = stats.latencies().mean() {
-            // No failure is penalised with more than LONGEST: see `roster`.
+            // `roster` sets no penalty, so no failure counts as more than LONGEST.
             assert!((SHORTEST..=LONGEST).contains(&mean), "torn mean: {mean}");
         }
         assert!((0.0..=1.0).contains(&stats.success_rate()));
@@ -53,18 +53,12 @@ fn service_of(task: usize) -> u64 {
     SHORTEST + task as u64 * 7 % (LONGEST - SHORTEST + 1)
 }
 
-/// The counts that the tasks numbered `0..TASKS` of all dispatchers lead to, each third of them
-/// withdrawn.
+/// The counts after the tasks `0..TASKS` of all dispatchers, of which every third is withdrawn.
 fn expected() -> Counts {
     let mut counts = Counts::default();
     for task in (0..TASKS).filter(|task| task % 3 != 0) {
         counts.admitted += 1;
-        match OUTCOMES[task % 4] {
-            Outcome::Completed => counts.completed += 1,
-            Outcome::Failed => counts.failed += 1,
-            Outcome::Panicked => counts.panicked += 1,
-            _ => counts.cancelled += 1,
-        }
+        counts.add(OUTCOMES[task % 4], 1);
     }
     let mut all = Counts::default();
     (0..DISPATCHERS).for_each(|_| all += counts);
@@ -122,7 +116,7 @@ fn a_recorder_writes_while_others_reserve_and_read() {
 }
 
 #[test]
-fn callers_record_for_themselves_while_others_read() {
+fn callers_record_their_own_tasks_while_others_read() {
     let roster = roster();
     let worker = &roster.members()[0].worker;
     let stop = AtomicBool::new(false);
@@ -159,7 +153,7 @@ fn callers_record_for_themselves_while_others_read() {
 }
 
 #[test]
-fn of_many_threads_one_gets_the_recorder() {
+fn only_one_of_many_threads_gets_the_recorder() {
     let roster = roster();
     let worker = &roster.members()[0].worker;
     let barrier = Barrier::new(4);
@@ -182,7 +176,7 @@ fn of_many_threads_one_gets_the_recorder() {
 }
 
 #[test]
-fn closing_under_traffic_leaves_nothing_behind() {
+fn closing_under_traffic_leaves_nothing_in_flight() {
     for _ in 0..50 {
         let roster = roster();
         let worker: &Arc<Worker> = &roster.members()[0].worker;

@@ -1,4 +1,4 @@
-//! Whether a worker fails more often than not, as it is known and as selections read it.
+//! Whether a worker is failing, in its statistics and as selections read it.
 #![cfg(not(loom))]
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use raddle_core::{Completion, Outcome, Reservation, Roster, Tracking, Worker, Wo
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Failures in a row, from a success rate of 1, until it is below one half.
+/// The number of failures in a row that take the success rate from 1 to below one half.
 const FEW: usize = 11;
 
 fn roster(tracking: Tracking) -> Roster {
@@ -24,7 +24,7 @@ fn finish(roster: &Roster, outcome: Outcome, took: Duration) {
     Reservation::take(worker(roster), 0, None).unwrap().finish(outcome, took);
 }
 
-/// What selections read; the worker must say the same.
+/// What selections read, which must agree with the worker's own statistics.
 fn is_failing(roster: &Roster) -> bool {
     let published = roster.candidates(None).signals_at(0).unwrap().is_failing();
     assert_eq!(published, worker(roster).stats().is_failing());
@@ -33,18 +33,18 @@ fn is_failing(roster: &Roster) -> bool {
 
 fn recent_mean(roster: &Roster) -> u64 {
     let mean = roster.candidates(None).signals_at(0).unwrap().recent_mean();
-    assert_eq!(roster.members()[0].worker.stats().recent_mean(), mean, "it is the worker's too");
+    assert_eq!(roster.members()[0].worker.stats().recent_mean(), mean, "the worker agrees");
     mean
 }
 
 #[test]
-fn who_fails_at_once_is_failing_after_a_few() {
+fn a_worker_is_failing_after_eleven_failures() {
     for outcome in [Outcome::Failed, Outcome::Panicked] {
         let roster = roster(Tracking::default());
-        assert!(!is_failing(&roster), "nothing is known");
+        assert!(!is_failing(&roster), "nothing is known yet");
         for _ in 1..FEW {
             finish(&roster, outcome, Duration::ZERO);
-            assert!(!is_failing(&roster), "not for a single failure, nor for some");
+            assert!(!is_failing(&roster), "a few failures are not enough");
         }
         finish(&roster, outcome, Duration::ZERO);
         assert!(is_failing(&roster));
@@ -52,19 +52,19 @@ fn who_fails_at_once_is_failing_after_a_few() {
 }
 
 #[test]
-fn who_recovers_is_not_failing_any_more() {
+fn a_worker_recovers_after_eleven_successes() {
     let roster = roster(Tracking::default());
     (0..1_000).for_each(|_| finish(&roster, Outcome::Failed, Duration::ZERO));
     for _ in 1..FEW {
         finish(&roster, Outcome::Completed, MS);
-        assert!(is_failing(&roster), "not for a single success, nor for some");
+        assert!(is_failing(&roster), "a few successes are not enough");
     }
     finish(&roster, Outcome::Completed, MS);
     assert!(!is_failing(&roster));
 }
 
 #[test]
-fn tasks_that_were_not_run_say_nothing() {
+fn tasks_that_did_not_run_are_ignored() {
     let roster = roster(Tracking::default());
     for outcome in [Outcome::Expired, Outcome::Cancelled] {
         (0..100).for_each(|_| finish(&roster, outcome, MS));
@@ -73,7 +73,7 @@ fn tasks_that_were_not_run_say_nothing() {
 }
 
 #[test]
-fn without_tracking_nobody_is_failing() {
+fn without_tracking_no_worker_is_failing() {
     let roster = roster(Tracking { enabled: false, ..Tracking::default() });
     (0..1_000).for_each(|_| finish(&roster, Outcome::Failed, Duration::ZERO));
     assert!(!is_failing(&roster));
@@ -81,13 +81,13 @@ fn without_tracking_nobody_is_failing() {
 }
 
 #[test]
-fn it_is_published_where_the_mean_stays_the_same() {
+fn failing_is_published_while_the_mean_stays_the_same() {
     let roster = roster(Tracking { failure_penalty: 0.0, ..Tracking::default() });
     let recorder = &mut worker(&roster).recorder().unwrap();
     let mut end = |outcome| {
         let _ = Reservation::take(worker(&roster), 0, None).unwrap().hand_over();
         recorder.end(&Completion { service: 1_000, ..Completion::new(outcome) });
-        assert_eq!(recent_mean(&roster), 1_000, "the mean is the mean alone");
+        assert_eq!(recent_mean(&roster), 1_000, "the flag is not part of the mean");
         is_failing(&roster)
     };
     assert!(!end(Outcome::Completed));
@@ -96,7 +96,7 @@ fn it_is_published_where_the_mean_stays_the_same() {
 }
 
 #[test]
-fn the_longest_mean_is_not_taken_for_a_failing_worker() {
+fn the_longest_mean_does_not_set_the_failing_flag() {
     let roster = roster(Tracking { window: 1, ..Tracking::default() });
     finish(&roster, Outcome::Completed, Duration::MAX);
     assert!(!is_failing(&roster));
@@ -107,7 +107,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_is_whether_the_success_rate_is_below_one_half(
+    fn failing_means_a_success_rate_below_one_half(
         outcomes in prop::collection::vec((any::<bool>(), 0u64..5_000), 0..200),
     ) {
         let roster = roster(Tracking::default());

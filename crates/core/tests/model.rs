@@ -11,11 +11,8 @@ use raddle_core::{
 };
 
 const WORKERS: usize = 3;
-/// What a larger size counts as.
-const LARGEST: u64 = (1 << 44) - 1;
-
-const OUTCOMES: [Outcome; 5] =
-    [Outcome::Completed, Outcome::Failed, Outcome::Panicked, Outcome::Expired, Outcome::Cancelled];
+/// A larger expected duration counts as this.
+const MAX_EXPECTED: u64 = (1 << 44) - 1;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -46,15 +43,15 @@ enum Step {
     ReturnRecorder {
         worker: usize,
     },
-    /// Another thread takes the recorder's place, as where the first one hangs.
+    /// Another thread replaces the recorder, as if the first one hung.
     ReplaceRecorder {
         worker: usize,
     },
-    /// A task that waits for a worker's own thread is dropped.
+    /// A task that waits for a worker's own thread is shed.
     Shed {
         worker: usize,
     },
-    /// It becomes another worker's: it was stolen, or its worker leaves.
+    /// A task moves to another worker: it was stolen, or its worker leaves.
     Move {
         from: usize,
         to: usize,
@@ -64,22 +61,22 @@ enum Step {
     },
 }
 
-/// What is left out of a step.
+/// A bug planted into a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Planted {
     /// A task that is shed stays on the account of its worker.
     ShedStaysAdmitted,
-    /// A task that moves leaves its size behind.
+    /// A task that moves leaves its expected duration behind.
     MoveLeavesWork,
-    /// A task that moves is not admitted where it goes to.
+    /// A task that moves is not admitted at its new worker.
     MoveIsNotAdmitted,
-    /// The old thread of a worker that was taken over gives back what is not its own any more.
+    /// The old thread of a worker returns a recorder that was replaced.
     OldThreadOwns,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (worker, which, outcome) = (0..WORKERS, 0usize..100, 0usize..OUTCOMES.len());
-    // Without one, a usual one, one that is cut.
+    let (worker, which, outcome) = (0..WORKERS, 0usize..100, 0usize..Outcome::ALL.len());
+    // None, a typical one, one that is too long.
     let expected_duration = prop_oneof![Just(0), 1u64..1 << 30, Just(u64::MAX)];
     prop_oneof![
         8 => (worker.clone(), expected_duration)
@@ -100,15 +97,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What one worker's figures should be.
+/// The expected figures of one worker.
 #[derive(Clone, Debug, Default)]
 struct Model {
-    held: Vec<u64>,
-    /// The sizes of those left to be ended by id.
+    /// The expected durations of the reserved tasks.
+    reserved: Vec<u64>,
+    /// Those of the tasks to be ended by id.
     detached: Vec<u64>,
-    /// The sizes of those left to be ended by the recorder.
+    /// Those of the tasks to be ended by the recorder.
     handed_over: Vec<u64>,
-    ended: [u64; 5],
+    ended: Counts,
     waited: u64,
     busy: u64,
     closed: bool,
@@ -116,41 +114,40 @@ struct Model {
 
 impl Model {
     fn end(&mut self, outcome: usize, waited: u64, service: u64) {
-        self.ended[outcome] += 1;
+        self.ended.add(Outcome::ALL[outcome], 1);
         self.waited += waited;
-        if OUTCOMES[outcome].ran() {
+        if Outcome::ALL[outcome].ran() {
             self.busy += service;
         }
     }
 
     fn in_flight(&self) -> u64 {
-        (self.held.len() + self.detached.len() + self.handed_over.len()) as u64
+        (self.reserved.len() + self.detached.len() + self.handed_over.len()) as u64
     }
 
     fn work(&self) -> i64 {
-        let sizes = self.held.iter().chain(&self.detached).chain(&self.handed_over);
-        // A sum of 48 bits, of which one tells what is below zero.
-        let sum: u64 = sizes.map(|expected_duration| expected_duration.min(&LARGEST)).sum();
+        let sizes = self.reserved.iter().chain(&self.detached).chain(&self.handed_over);
+        // A sum of 48 bits, one of which is the sign.
+        let sum: u64 = sizes.map(|expected_duration| expected_duration.min(&MAX_EXPECTED)).sum();
         (sum << 16).cast_signed() >> 16
     }
 
-    /// A reservation is not held any more.
-    fn let_go(&mut self, expected_duration: u64) {
-        let index = self.held.iter().position(|held| *held == expected_duration).unwrap();
-        self.held.swap_remove(index);
+    /// A reservation ends.
+    fn release(&mut self, expected_duration: u64) {
+        let index =
+            self.reserved.iter().position(|reserved| *reserved == expected_duration).unwrap();
+        self.reserved.swap_remove(index);
     }
 
     fn counts(&self) -> Counts {
-        let [completed, failed, panicked, expired, cancelled] = self.ended;
-        let admitted = self.in_flight() + self.ended.iter().sum::<u64>();
-        Counts { admitted, completed, failed, panicked, expired, cancelled }
+        Counts { admitted: self.in_flight() + self.ended.ended(), ..self.ended }
     }
 }
 
 fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError> {
     let roster = Roster::builder().workers(WORKERS, WorkerSpec::general()).build().unwrap();
     let mut models = vec![Model::default(); WORKERS];
-    let mut held: Vec<(Reservation<'_>, u64)> = Vec::new();
+    let mut reservations: Vec<(Reservation<'_>, u64)> = Vec::new();
     let mut recorders: [Option<Recorder>; WORKERS] = [const { None }; WORKERS];
     for (number, step) in (1u64..).zip(steps.iter().copied()) {
         let worker_at = |position: usize| &roster.members()[position].worker;
@@ -158,39 +155,43 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
             Step::Reserve { worker, expected_duration } => {
                 let reservation = Reservation::take(worker_at(worker), worker, None);
                 prop_assert_eq!(reservation.is_none(), models[worker].closed);
-                models[worker].held.extend(reservation.is_some().then_some(expected_duration));
-                held.extend(reservation.map(|reservation| {
+                models[worker].reserved.extend(reservation.is_some().then_some(expected_duration));
+                reservations.extend(reservation.map(|reservation| {
                     (reservation.expecting(expected_duration), expected_duration)
                 }));
             }
-            Step::Drop { which } if !held.is_empty() => {
-                let (reservation, expected_duration) = held.swap_remove(which % held.len());
-                models[reservation.position()].let_go(expected_duration);
+            Step::Drop { which } if !reservations.is_empty() => {
+                let (reservation, expected_duration) =
+                    reservations.swap_remove(which % reservations.len());
+                models[reservation.position()].release(expected_duration);
             }
-            Step::Own { which } if !held.is_empty() => {
-                let (reservation, expected_duration) = held.swap_remove(which % held.len());
-                models[reservation.position()].let_go(expected_duration);
+            Step::Own { which } if !reservations.is_empty() => {
+                let (reservation, expected_duration) =
+                    reservations.swap_remove(which % reservations.len());
+                models[reservation.position()].release(expected_duration);
                 drop(reservation.into_owned());
             }
-            Step::Finish { which, outcome } if !held.is_empty() => {
-                let (reservation, expected_duration) = held.swap_remove(which % held.len());
-                // Where a recorder is out, its thread ends the tasks.
+            Step::Finish { which, outcome } if !reservations.is_empty() => {
+                let (reservation, expected_duration) =
+                    reservations.swap_remove(which % reservations.len());
+                // The tasks of a worker with a recorder are ended by its thread.
                 if recorders[reservation.position()].is_some() {
-                    held.push((reservation, expected_duration));
+                    reservations.push((reservation, expected_duration));
                     continue;
                 }
                 let model = &mut models[reservation.position()];
-                model.let_go(expected_duration);
+                model.release(expected_duration);
                 model.end(outcome, 0, number);
-                reservation.finish(OUTCOMES[outcome], Duration::from_nanos(number));
+                reservation.finish(Outcome::ALL[outcome], Duration::from_nanos(number));
             }
-            Step::Detach { which } if !held.is_empty() => {
-                let (reservation, expected_duration) = held.swap_remove(which % held.len());
+            Step::Detach { which } if !reservations.is_empty() => {
+                let (reservation, expected_duration) =
+                    reservations.swap_remove(which % reservations.len());
                 let position = reservation.position();
-                models[position].let_go(expected_duration);
+                models[position].release(expected_duration);
                 if recorders[position].is_some() {
                     models[position].handed_over.push(expected_duration);
-                    assert!(!reservation.hand_over(), "nobody sleeps");
+                    assert!(!reservation.hand_over(), "the worker is awake");
                 } else {
                     models[position].detached.push(expected_duration);
                     prop_assert_eq!(reservation.detach(), worker_at(position).id());
@@ -200,7 +201,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                 let (model, id) = (&mut models[worker], worker_at(worker).id());
                 let by_recorder = recorders[worker].is_some();
                 let ends = if by_recorder { &mut model.handed_over } else { &mut model.detached };
-                let (next, outcome_is) = (ends.pop(), OUTCOMES[outcome]);
+                let (next, outcome_is) = (ends.pop(), Outcome::ALL[outcome]);
                 let expected_duration = next.unwrap_or(7);
                 let end = Completion {
                     wait: number % 7,
@@ -257,7 +258,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                 let expected_duration = *models[from].handed_over.last().unwrap();
                 let (old, new) = (worker_at(from), worker_at(to));
                 match &mut recorders[to] {
-                    // Its thread takes the task, which a closed one may too.
+                    // Its thread adopts the task, even if it is closed.
                     Some(thief) => {
                         if planted != Some(Planted::MoveLeavesWork) {
                             thief.adopt_work(old, expected_duration);
@@ -268,7 +269,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
                         }
                         models[to].handed_over.push(expected_duration);
                     }
-                    // It is given the task by another thread.
+                    // Another thread submits the task to it.
                     None => {
                         let reservation = Reservation::take(new, to, None);
                         prop_assert_eq!(reservation.is_none(), models[to].closed);
@@ -299,7 +300,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
         }
     }
     drop(recorders);
-    held.clear();
+    reservations.clear();
     for (member, model) in roster.members().iter().zip(&models) {
         let end = |expected_duration: &u64| Completion {
             expected_duration: *expected_duration,
@@ -353,7 +354,7 @@ fn planted_bugs_are_found() {
 }
 
 #[test]
-fn counts_are_added_each_to_its_own() {
+fn counts_are_added_field_by_field() {
     let counts = |first: u64, factor: u64| {
         let nth = |n: u32| first * factor.pow(n);
         Counts {

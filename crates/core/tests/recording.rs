@@ -1,4 +1,4 @@
-//! Who may record the end of a task, and that each is recorded once.
+//! Which thread may record the end of a task, and that each end is recorded once.
 #![cfg(not(loom))]
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn ended(outcome: Outcome, service: u64) -> Completion {
 }
 
 #[test]
-fn there_is_one_recorder_at_a_time_and_nobody_records_beside_it() {
+fn there_is_one_recorder_at_a_time_and_no_other_thread_records() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
     let id = worker.id();
@@ -46,7 +46,7 @@ fn there_is_one_recorder_at_a_time_and_nobody_records_beside_it() {
 
     drop(recorder);
     let again = worker.recorder();
-    assert!(again.is_some(), "it came back with the drop");
+    assert!(again.is_some(), "dropping it returned the right");
     drop(again);
     let _ = Reservation::take(worker, 0, None).unwrap().detach();
     roster.record(id, &end).unwrap();
@@ -74,26 +74,19 @@ fn recording_twice_is_refused_and_changes_nothing() {
     assert_eq!(worker.stats().latencies().sum_and_count(), (100, 1));
     assert_eq!(worker.stats().success_rate(), 1.0);
 
-    let held = Reservation::take(worker, 1, None).unwrap();
-    assert_eq!(worker.stats().in_flight(), 1, "the refusals left no debt behind");
-    drop(held);
+    let reserved = Reservation::take(worker, 1, None).unwrap();
+    assert_eq!(worker.stats().in_flight(), 1, "the refusals changed no count");
+    drop(reserved);
 
     let error = roster.record(WorkerId(9), &ended(Outcome::Completed, 1)).unwrap_err();
     assert_eq!(error.to_string(), "worker #9 is not in the roster");
 }
 
 #[test]
-fn each_outcome_is_counted_as_what_it_is_and_only_runs_are_timed() {
+fn each_outcome_is_counted_and_only_tasks_that_ran_are_timed() {
     let roster = roster(1);
     let stats = worker(&roster, 0).stats();
-    let outcomes = [
-        (Outcome::Completed, 5),
-        (Outcome::Failed, 4),
-        (Outcome::Panicked, 3),
-        (Outcome::Expired, 2),
-        (Outcome::Cancelled, 1),
-    ];
-    for (outcome, times) in outcomes {
+    for (outcome, times) in Outcome::ALL.into_iter().zip([5, 4, 3, 2, 1]) {
         for _ in 0..times {
             Reservation::take(worker(&roster, 0), 0, None).unwrap().finish(outcome, MS);
         }
@@ -105,15 +98,15 @@ fn each_outcome_is_counted_as_what_it_is_and_only_runs_are_timed() {
     assert_eq!(stats.busy_time(), 12 * MS);
     assert_eq!(stats.latencies().sum_and_count().1, 12);
     assert_eq!(stats.service().snapshot().count(), 12);
-    assert_eq!(stats.wait().snapshot().count(), 15, "every task has waited");
+    assert_eq!(stats.wait().snapshot().count(), 15, "every task waited");
 }
 
 #[test]
-fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
+fn statistics_survive_changes_of_the_roster() {
     let roster = roster(3);
     let id = worker(&roster, 1).id();
     Reservation::take(worker(&roster, 1), 1, None).unwrap().finish(Outcome::Completed, 3 * MS);
-    let held = Reservation::take(worker(&roster, 1), 1, None).unwrap();
+    let reserved = Reservation::take(worker(&roster, 1), 1, None).unwrap();
     let later = Reservation::take(worker(&roster, 1), 1, None).unwrap().detach();
 
     let changed = roster
@@ -128,7 +121,7 @@ fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
     assert_eq!(same.stats().latencies().mean(), Some(3_000_000));
 
     changed.record(later, &ended(Outcome::Completed, 5_000_000)).unwrap();
-    held.finish(Outcome::Failed, MS);
+    reserved.finish(Outcome::Failed, MS);
     let counts = Counts { admitted: 3, completed: 2, failed: 1, ..Counts::default() };
     assert_eq!((same.stats().in_flight(), same.stats().counts()), (0, counts));
 
@@ -140,7 +133,7 @@ fn what_is_known_of_a_worker_survives_changes_of_its_roster() {
 
 #[test]
 fn every_latency_is_reported_within_one_percent() {
-    // From 34 s on, which is 1 << 35, they share a bucket with the one before it.
+    // Latencies from 1 << 35, 34 s, share a bucket.
     for latency in (0..1_500).chain((11..35).flat_map(|bit| [(1 << bit) - 1, 1 << bit])) {
         let roster = roster(1);
         for service in [latency, 1 << 40] {
@@ -160,7 +153,7 @@ fn every_latency_is_reported_within_one_percent() {
 }
 
 #[test]
-fn a_reservation_outlives_its_roster_when_it_is_owned() {
+fn an_owned_reservation_outlives_its_roster() {
     let roster = roster(1);
     let kept = Arc::clone(worker(&roster, 0));
     let reservation = Reservation::take(&roster.members()[0].worker, 0, None).unwrap().into_owned();
@@ -168,25 +161,25 @@ fn a_reservation_outlives_its_roster_when_it_is_owned() {
     assert_eq!(kept.stats().in_flight(), 1);
     std::thread::spawn(move || drop(reservation)).join().unwrap();
     assert_eq!(kept.stats().in_flight(), 0);
-    assert_eq!(kept.stats().counts(), Counts::default(), "it never counted as admitted");
+    assert_eq!(kept.stats().counts(), Counts::default(), "a released task was never admitted");
 }
 
 #[test]
-fn a_closed_worker_takes_nothing_and_ends_what_it_has() {
+fn a_closed_worker_accepts_nothing_and_ends_its_tasks() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
-    let held = Reservation::take(worker, 0, None).unwrap();
+    let reserved = Reservation::take(worker, 0, None).unwrap();
     worker.close();
     assert!(worker.stats().is_closed());
     assert!((0..1000).all(|_| Reservation::take(worker, 0, None).is_none()));
     assert_eq!((worker.stats().in_flight(), worker.stats().counts().admitted), (1, 1));
-    held.finish(Outcome::Completed, MS);
+    reserved.finish(Outcome::Completed, MS);
     assert_eq!(worker.stats().in_flight(), 0);
     assert!(worker.stats().counts().is_balanced());
 }
 
 #[test]
-fn the_age_of_what_is_in_flight_counts_from_the_last_progress_and_never_below_zero() {
+fn stalled_time_counts_from_the_last_progress_and_is_never_negative() {
     let (clock, time) = Clock::simulated();
     let roster = Roster::builder().workers(1, WorkerSpec::general()).clock(clock).build().unwrap();
     let (worker, clock) = (worker(&roster, 0), roster.clock());
@@ -196,27 +189,27 @@ fn the_age_of_what_is_in_flight_counts_from_the_last_progress_and_never_below_ze
     let first = take();
     time.set(1_400);
     let second = take();
-    assert_eq!(worker.stats().stalled_for(clock.now()), 400, "of the oldest, not of the last");
+    assert_eq!(worker.stats().stalled_for(clock.now()), 400, "since the oldest task, not the last");
     time.set(2_000);
     first.finish(Outcome::Completed, Duration::from_nanos(1_000));
     assert_eq!(worker.stats().stalled_for(clock.now()), 0, "an end is progress");
     time.set(1_500);
-    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "nor when the clock went back");
+    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "the clock went back");
     time.set(9_000);
     assert_eq!(worker.stats().stalled_for(clock.now()), 7_000);
     drop(second);
-    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "nothing in flight has no age");
+    assert_eq!(worker.stats().stalled_for(clock.now()), 0, "nothing is in flight");
 }
 
 #[test]
-fn a_worker_whose_ends_are_published_together_makes_progress_all_the_same() {
+fn a_worker_with_deferred_publication_still_shows_progress() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
     let signals = || roster.candidates(None).signals().next().unwrap();
-    let held = Reservation::take(worker, 0, None).unwrap();
+    let reserved = Reservation::take(worker, 0, None).unwrap();
     let mut recorder = worker.recorder().unwrap();
     recorder.publish_within(Duration::from_nanos(1_000));
-    // Each begins when the one before has ended.
+    // Each task starts when the one before has ended.
     for (start, end) in [(10_000, 50_000), (50_000, 90_000), (90_000, 90_400), (90_400, 91_300)] {
         let _ = Reservation::take(worker, 0, None).unwrap().detach();
         recorder.start(start);
@@ -230,21 +223,21 @@ fn a_worker_whose_ends_are_published_together_makes_progress_all_the_same() {
         let pending = u64::from(end == 90_400);
         assert_eq!((signals().in_flight(), worker.stats().in_flight()), (1 + pending, 1));
     }
-    drop(held);
+    drop(reserved);
     recorder.mark_idle(91_000);
     assert_eq!((signals().in_flight(), signals().stalled_for(99_000)), (0, 0));
 }
 
 #[test]
-fn what_is_pending_is_published_before_anybody_relies_on_it() {
+fn pending_ends_are_published_before_anyone_relies_on_them() {
     type Then = fn(&Arc<Worker>, raddle_core::Recorder);
     let ways: [Then; 5] = [
         |_, mut recorder| recorder.publish(),
         |_, mut recorder| recorder.mark_idle(10_500),
-        |_, mut recorder| assert!(recorder.try_park(0), "it sleeps in spite of what it has kept"),
+        |_, mut recorder| assert!(recorder.try_park(0), "pending ends do not prevent parking"),
         |_, recorder| drop(recorder),
         |worker, recorder| {
-            // By a thread that takes the place of one which hangs.
+            // A thread that replaces one that hangs.
             let next = worker.replace_recorder();
             recorder.disown();
             std::mem::forget(next);
@@ -267,28 +260,31 @@ fn what_is_pending_is_published_before_anybody_relies_on_it() {
     }
 }
 
-/// Who forgets to detach, and records by id, must not leave the worker with a debt that hides
-/// the next task.
+/// Recording by id without detaching must not hide the next task.
 #[test]
-fn a_record_by_id_does_not_end_what_a_reservation_holds() {
+fn a_record_by_id_does_not_end_a_reserved_task() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
-    let held = Reservation::take(worker, 0, None).unwrap();
+    let reserved = Reservation::take(worker, 0, None).unwrap();
     let recorded = roster.record(worker.id(), &ended(Outcome::Completed, 1));
-    drop(held);
+    drop(reserved);
     let next = Reservation::take(worker, 0, None).unwrap();
-    assert_eq!(worker.stats().in_flight(), 1, "the next task is seen; record said {recorded:?}");
+    assert_eq!(
+        worker.stats().in_flight(),
+        1,
+        "the next task is counted; record returned {recorded:?}"
+    );
     drop(next);
     assert!(worker.stats().counts().is_balanced());
 }
 
-/// What [`WorkerStats::peak_latency`](raddle_core::WorkerStats::peak_latency) is at that time.
+/// The [peak latency](raddle_core::WorkerStats::peak_latency) at `now`.
 fn peak(roster: &Roster, now: u64) -> Option<u64> {
     worker(roster, 0).stats().peak_latency(now)
 }
 
 #[test]
-fn ends_enter_the_peak_latency_by_the_time_of_their_end() {
+fn ends_enter_the_peak_latency_at_their_own_time() {
     const SECOND: u64 = 1_000_000_000;
     let roster = roster(1);
     let worker = worker(&roster, 0);
@@ -298,10 +294,10 @@ fn ends_enter_the_peak_latency_by_the_time_of_their_end() {
         recorder.end(&end);
     };
     end(ended(Outcome::Completed, 3_000));
-    assert_eq!(peak(&roster, SECOND), None, "its time is unknown");
+    assert_eq!(peak(&roster, SECOND), None, "the time of the end is unknown");
     end(Completion { at: SECOND, ..ended(Outcome::Completed, 2_000) });
     end(Completion { at: SECOND, ..ended(Outcome::Expired, 9_000) });
-    assert_eq!(peak(&roster, SECOND), Some(2_000), "it was not run");
+    assert_eq!(peak(&roster, SECOND), Some(2_000), "an expired task did not run");
     end(Completion { at: SECOND, ..ended(Outcome::Panicked, 1) });
     let mean = roster.baseline().mean().unwrap();
     assert_eq!(peak(&roster, SECOND), Some((10.0 * mean) as u64), "as in the latency ring");
@@ -309,37 +305,37 @@ fn ends_enter_the_peak_latency_by_the_time_of_their_end() {
 }
 
 #[test]
-fn the_clock_is_read_for_an_end_where_selections_note_the_time() {
+fn the_clock_is_read_for_an_end_if_selections_note_the_time() {
     let (clock, time) = Clock::simulated();
     let tracking = Tracking { peak_decay: Duration::from_secs(60), ..Tracking::default() };
     let builder = Roster::builder().workers(1, WorkerSpec::general());
     let roster = builder.tracking(tracking).clock(clock).build().unwrap();
     let worker = worker(&roster, 0);
     Reservation::take(worker, 0, None).unwrap().finish(Outcome::Completed, MS);
-    assert_eq!(peak(&roster, 1), None, "nobody notes the time");
+    assert_eq!(peak(&roster, 1), None, "no selection notes the time");
     time.set(1 << 40);
     Reservation::take_at(worker, 0, None, 1 << 40).unwrap().finish(Outcome::Completed, MS);
     assert_eq!(peak(&roster, 1 << 40), Some(1_000_000));
-    // An end that tells its time is taken at its word: a half-life ago.
+    // An end with a time uses that time: a half-life ago.
     let ago = (1 << 40) - 41_588_830_834;
     let id = Reservation::take(worker, 0, None).unwrap().detach();
     worker.record(&Completion { at: ago, ..ended(Outcome::Completed, 8_000_000) }).unwrap();
     assert_eq!(worker.id(), id);
     assert!(peak(&roster, 1 << 40).unwrap().abs_diff(4_000_000) < 4_000);
-    // One that does not is taken to be now.
+    // An end without a time happens now.
     Reservation::take(worker, 0, None).unwrap().detach();
     worker.record(&ended(Outcome::Completed, 9_000_000)).unwrap();
     assert_eq!(peak(&roster, 1 << 40), Some(9_000_000));
 }
 
 #[test]
-fn settled_counts_have_only_what_has_ended() {
+fn settled_counts_contain_only_ended_tasks() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
     let take = || Reservation::take(worker, 0, None).unwrap();
     take().finish(Outcome::Completed, MS);
     take().finish(Outcome::Expired, MS);
-    let _on_its_way = take();
+    let _in_flight = take();
     let counts = worker.stats().counts();
     let settled = counts.settled();
     assert_eq!((counts.admitted, counts.is_balanced()), (3, false));
@@ -348,35 +344,31 @@ fn settled_counts_have_only_what_has_ended() {
 }
 
 #[test]
-fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() {
+fn the_running_task_counts_by_what_remains_of_it() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
     let mut recorder = worker.recorder().unwrap();
     let ahead = |now| roster.candidates(None).signals_at(0).unwrap().work_ahead(now, None);
-    let sizes = [30, 50, 20];
-    for expected_duration in sizes {
+    let durations = [30, 50, 20];
+    for expected_duration in durations {
         assert!(
             !Reservation::take(worker, 0, None).unwrap().expecting(expected_duration).hand_over()
         );
     }
     recorder.start(1);
-    assert_eq!(
-        ahead(11),
-        100,
-        "its expected_duration is not told: no longer than the mean of the three"
-    );
-    recorder.set_running(sizes[0]);
-    assert_eq!((ahead(1), ahead(11), ahead(41)), (100, 90, 80), "the overrun counts");
+    assert_eq!(ahead(11), 100, "not noted as running: no longer than the average of the three");
+    recorder.set_running(durations[0]);
+    assert_eq!((ahead(1), ahead(11), ahead(41)), (100, 90, 80), "the overrun is added");
     recorder.end(&Completion {
         at: 41,
-        expected_duration: sizes[0],
+        expected_duration: durations[0],
         ..Completion::new(Outcome::Completed)
     });
     assert_eq!(ahead(41), 70);
     recorder.start(41);
     recorder.set_running(0);
-    assert_eq!(ahead(51), 70, "no expected_duration is none that runs");
-    recorder.set_running(sizes[1]);
+    assert_eq!(ahead(51), 70, "0 notes no duration");
+    recorder.set_running(durations[1]);
     assert_eq!(ahead(51), 60);
     recorder.withdraw_running();
     worker.withdraw();
@@ -386,19 +378,19 @@ fn the_running_task_counts_by_what_is_left_of_it_until_it_ends_or_is_given_up() 
 }
 
 #[test]
-fn the_work_ahead_is_what_the_sizes_say_until_the_worker_is_closed() {
+fn work_ahead_sums_expected_durations_and_is_highest_when_closed() {
     let roster = roster(1);
     let ahead = || roster.candidates(None).signals_at(0).unwrap().work_ahead(1, Some(100));
     assert_eq!(ahead(), 0);
     let take = || Reservation::take(worker(&roster, 0), 0, None).unwrap();
-    let _held = [take().expecting(7), take().expecting(50)];
+    let _reserved = [take().expecting(7), take().expecting(50)];
     assert_eq!(ahead(), 57);
     worker(&roster, 0).close();
     assert_eq!(ahead(), u64::MAX);
 }
 
 #[test]
-fn nothing_enters_the_peak_latency_where_tracking_is_disabled() {
+fn without_tracking_there_is_no_peak_latency() {
     let tracking = Tracking { enabled: false, ..Tracking::default() };
     let builder = Roster::builder().workers(1, WorkerSpec::general());
     let roster = builder.tracking(tracking).build().unwrap();
@@ -407,13 +399,13 @@ fn nothing_enters_the_peak_latency_where_tracking_is_disabled() {
 }
 
 #[test]
-fn selections_hear_of_a_history_with_the_ends_that_made_it() {
+fn a_history_is_published_with_the_ends_that_changed_it() {
     let roster = roster(3);
     let capability = Some(Capability::intern("recording-history").unwrap());
-    let heard = || roster.candidates(capability).signals_at(2).unwrap().history();
-    let known = || worker(&roster, 2).stats().history(capability) as f32;
-    let before = heard();
-    assert_eq!(before, known());
+    let published = || roster.candidates(capability).signals_at(2).unwrap().history();
+    let exact = || worker(&roster, 2).stats().history(capability) as f32;
+    let before = published();
+    assert_eq!(before, exact());
     let mut recorder = worker(&roster, 2).recorder().unwrap();
     recorder.publish_within(Duration::from_secs(1));
     let end = |at, capability| Completion { at, capability, ..Completion::new(Outcome::Failed) };
@@ -421,17 +413,17 @@ fn selections_hear_of_a_history_with_the_ends_that_made_it() {
         let _ = Reservation::take(worker(&roster, 2), 2, capability).unwrap().hand_over();
         recorder.end(&end(at, capability));
     }
-    assert!(known() < heard() && heard() < before, "of the first, as none was before");
+    assert!(exact() < published() && published() < before, "only the first end was published");
     recorder.publish();
-    assert_eq!(heard(), known());
-    let kept = heard();
+    assert_eq!(published(), exact());
+    let last = published();
     let _ = Reservation::take(worker(&roster, 2), 2, None).unwrap().hand_over();
     recorder.end(&end(9_000_000_000, None));
-    assert_eq!((heard(), known()), (kept, kept), "that of another capability");
+    assert_eq!((published(), exact()), (last, last), "the end named no capability");
 }
 
 #[test]
-fn a_worker_counts_how_often_its_actor_was_made_anew() {
+fn a_worker_counts_the_restarts_of_its_actor() {
     let roster = roster(1);
     let worker = worker(&roster, 0);
     assert_eq!(worker.generation(), 0);

@@ -1,4 +1,4 @@
-//! The latency ring beside a queue of the last latencies.
+//! Checks the latency ring against a queue of the last latencies.
 #![cfg(not(loom))]
 
 use std::collections::VecDeque;
@@ -14,13 +14,13 @@ enum Step {
     Quantile(f64),
 }
 
-/// A window, mostly so small that steps go around it several times.
+/// A window, mostly so small that the steps fill it several times.
 fn window() -> impl Strategy<Value = usize> {
     prop_oneof![9 => 1usize..12, 3 => 12usize..70, 1 => Just(65_536)]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // None, one of a few so that some are equal, usual ones, and beyond every ceiling.
+    // Zero, a few values so that some are equal, typical ones, and above every ceiling.
     let latency = prop_oneof![Just(0), 0u64..4, 0u64..1 << 40, Just(u64::MAX)];
     let step = prop_oneof![
         3 => latency.clone().prop_map(Step::Push),
@@ -31,7 +31,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..150)
 }
 
-/// What is asked of a ring, so that one with a bug can be asked too.
+/// The operations of a ring, so that a ring with a planted bug can be tested too.
 trait Ring {
     fn push(&mut self, latency: u64);
     fn push_exclusive(&mut self, latency: u64);
@@ -81,7 +81,7 @@ impl Model {
         self.sum().checked_div(self.last.len() as u128)
     }
 
-    /// The least of them that a share `q` of them does not exceed, as the words have it.
+    /// The smallest latency that a share `q` of them does not exceed, by definition.
     fn quantile(&self, q: f64) -> Option<u64> {
         let share = q.clamp(0.0, 1.0) * self.last.len() as f64;
         let enough = |latency: &&u64| {
@@ -115,12 +115,12 @@ fn runner() -> TestRunner {
     TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })
 }
 
-/// A new ring and its model; a ring of this window is asked for its bounds.
+/// Creates a ring and its model, and checks the bounds of the ring.
 fn pair(window: usize) -> Result<(LatencyRing, Model), TestCaseError> {
     let ring = LatencyRing::new(window).unwrap();
     prop_assert_eq!(ring.window(), window);
     let ceiling = ring.ceiling();
-    // As high as it can be: the sum of a ring of ceilings fits into what the count leaves.
+    // As high as possible: the sum of a ring of ceilings fits into the bits beside the count.
     let room = u128::from(u64::MAX >> (usize::BITS - window.leading_zeros()));
     prop_assert!(u128::from(ceiling) * window as u128 <= room, "the ceiling is too high");
     prop_assert!((u128::from(ceiling) + 1) * window as u128 > room, "the ceiling is too low");
@@ -128,7 +128,7 @@ fn pair(window: usize) -> Result<(LatencyRing, Model), TestCaseError> {
 }
 
 #[test]
-fn a_ring_is_the_queue_of_its_last_latencies() {
+fn the_ring_equals_the_queue_of_the_last_latencies() {
     let followed = runner().run(&(window(), steps()), |(window, steps)| {
         let (ring, model) = pair(window)?;
         follow(ring, model, &steps)
@@ -136,14 +136,14 @@ fn a_ring_is_the_queue_of_its_last_latencies() {
     followed.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// A bug planted over a right ring.
+/// A bug planted on top of a correct ring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Planted {
-    /// The two ways to push have a place to write of their own each.
-    CursorOfItsOwn,
+    /// The two ways to push have separate cursors.
+    SeparateCursors,
     /// Half of the latencies are below the median, not at most half of them above it.
     QuantileAbove,
-    /// A latency of 0 is taken for an empty slot.
+    /// A latency of 0 counts as an empty entry.
     ZeroIsNone,
 }
 
@@ -154,7 +154,7 @@ struct Twin {
 }
 
 impl Twin {
-    /// Both rings together, as one sum.
+    /// The sum over both rings.
     fn both(&self) -> (u64, u64) {
         let (one, other) = (self.ring.sum_and_count(), self.exclusive.sum_and_count());
         (one.0 + other.0, one.1 + other.1)
@@ -169,7 +169,7 @@ impl Ring for Twin {
     }
     fn push_exclusive(&mut self, latency: u64) {
         match self.planted {
-            Planted::CursorOfItsOwn => self.exclusive.push_exclusive(latency),
+            Planted::SeparateCursors => self.exclusive.push_exclusive(latency),
             _ => self.push(latency),
         }
     }
@@ -189,7 +189,7 @@ impl Ring for Twin {
 #[test]
 fn planted_bugs_are_found() {
     let found = [
-        (Planted::CursorOfItsOwn, "sum"),
+        (Planted::SeparateCursors, "sum"),
         (Planted::QuantileAbove, "quantile"),
         (Planted::ZeroIsNone, "sum"),
     ];
@@ -197,9 +197,9 @@ fn planted_bugs_are_found() {
         let followed = runner().run(&(1usize..12, steps()), |(window, steps)| {
             let (ring, model) = pair(window)?;
             let (exclusive, _) = pair(window)?;
-            // Only asked for the quantiles of a ring that is alone.
+            // The model has quantiles for a single ring only.
             let steps: Vec<_> = match planted {
-                Planted::CursorOfItsOwn => {
+                Planted::SeparateCursors => {
                     steps.into_iter().filter(|step| !matches!(step, Step::Quantile(_))).collect()
                 }
                 _ => steps,

@@ -1,4 +1,4 @@
-//! Rosters beside a list of workers that is searched from its beginning for every question.
+//! Checks rosters against a plain list of workers that is searched linearly.
 #![cfg(not(loom))]
 
 use std::collections::HashSet;
@@ -9,14 +9,14 @@ use raddle_core::{
     Candidates, Capability, Health, Roster, RosterError, Tracking, WorkerId, WorkerSpec,
 };
 
-/// Those that workers of this test may have.
+/// The capabilities that workers of this test may have.
 const CAPABILITIES: [&str; 4] =
     ["roster-model-a", "roster-model-b", "roster-model-c", "roster-model-d"];
 
-/// One worker to be.
+/// The description of a worker.
 #[derive(Clone, Copy, Debug)]
 struct Spec {
-    /// A bit each of [`CAPABILITIES`].
+    /// One bit for each of [`CAPABILITIES`].
     capabilities: u8,
     general: bool,
     weight: u32,
@@ -25,14 +25,14 @@ struct Spec {
 #[derive(Clone, Debug)]
 enum Step {
     Add(Vec<Spec>),
-    /// Workers are made, and another change is published before they join.
+    /// Workers are created, and another change is published before they join.
     Join(Vec<Spec>, Change),
-    /// A worker that has the name of a member.
+    /// A worker with the name of a member.
     AddNamesake(usize),
     Change(Change),
 }
 
-/// What changes a member, by its place; or, beyond the last, one that is not there.
+/// A change to the member at a position; beyond the last position, to an unknown worker.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Remove(usize),
@@ -51,7 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     );
     let change = prop_oneof![
         2 => (0usize..12).prop_map(Change::Remove),
-        5 => (0usize..12, health).prop_map(|(place, health)| Change::Health(place, health)),
+        5 => (0usize..12, health).prop_map(|(position, health)| Change::Health(position, health)),
     ];
     let step = prop_oneof![
         3 => specs.clone().prop_map(Step::Add),
@@ -92,7 +92,7 @@ impl Member {
     }
 }
 
-/// The members in order, and how many there ever were.
+/// The members in order, and how many there have ever been.
 #[derive(Clone, Debug, Default)]
 struct Model {
     members: Vec<Member>,
@@ -109,20 +109,20 @@ impl Model {
         self.members[first..].iter().map(Member::to_spec).collect()
     }
 
-    /// The id at this place, or one that nobody has.
-    fn id_at(&self, place: usize) -> WorkerId {
-        WorkerId(self.members.get(place).map_or(self.ever, |member| member.id))
+    /// The id at this position, or one that nobody has.
+    fn id_at(&self, position: usize) -> WorkerId {
+        WorkerId(self.members.get(position).map_or(self.ever, |member| member.id))
     }
 
-    /// The places of those who may serve it: the active ones, and where there are none, those that
-    /// were set aside.
+    /// The positions of the workers that may serve a capability: the active ones, or if there are
+    /// none, those that were set aside.
     fn candidates(&self, capability: Option<usize>) -> Vec<usize> {
         let with = |right: fn(Health) -> bool| -> Vec<usize> {
-            let places = 0..self.members.len();
-            let is_one = |place: &usize| {
-                self.members[*place].serves(capability) && right(self.members[*place].health)
+            let positions = 0..self.members.len();
+            let serves = |position: &usize| {
+                self.members[*position].serves(capability) && right(self.members[*position].health)
             };
-            places.filter(is_one).collect()
+            positions.filter(serves).collect()
         };
         let active = with(|health| health == Health::Active);
         if !active.is_empty() {
@@ -132,7 +132,7 @@ impl Model {
     }
 }
 
-/// A way to apply a step's changes, so that one with a bug can be followed too.
+/// How the changes of a step are applied, so that planted bugs can be tested too.
 trait Subject {
     fn changed(roster: &Roster, change: Change, id: WorkerId) -> Result<Roster, RosterError> {
         match change {
@@ -161,16 +161,16 @@ fn change<S: Subject>(
     model: &mut Model,
     change: Change,
 ) -> Result<Roster, TestCaseError> {
-    let (Change::Remove(place) | Change::Health(place, _)) = change;
-    let id = model.id_at(place);
+    let (Change::Remove(position) | Change::Health(position, _)) = change;
+    let id = model.id_at(position);
     let changed = S::changed(roster, change, id);
-    if place >= model.members.len() {
+    if position >= model.members.len() {
         prop_assert_eq!(changed.err(), Some(RosterError::UnknownWorker(id)));
         return Ok(roster.clone());
     }
     match change {
-        Change::Remove(_) => _ = model.members.remove(place),
-        Change::Health(_, health) => model.members[place].health = health,
+        Change::Remove(_) => _ = model.members.remove(position),
+        Change::Health(_, health) => model.members[position].health = health,
     }
     changed.map_err(|error| TestCaseError::fail(error.to_string()))
 }
@@ -193,8 +193,8 @@ fn follow<S: Subject>(steps: &[Step]) -> Result<(), TestCaseError> {
                 model.add(specs);
                 S::joined(&changed, &grown)
             }
-            Step::AddNamesake(place) => {
-                let Some(member) = model.members.get(*place) else { continue };
+            Step::AddNamesake(position) => {
+                let Some(member) = model.members.get(*position) else { continue };
                 let newcomers = [WorkerSpec::new("newcomer"), WorkerSpec::new(member.name())];
                 let error = roster.with_workers(&newcomers).err();
                 prop_assert_eq!(error, Some(RosterError::DuplicateName(member.name())));
@@ -203,10 +203,10 @@ fn follow<S: Subject>(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Change(one) => change::<S>(&roster, &mut model, *one)?,
         };
         if roster.version() != before.version() {
-            prop_assert!(versions.insert(roster.version()), "a version of its own");
+            prop_assert!(versions.insert(roster.version()), "every roster has a unique version");
         }
         check::<S>(&roster, &model)?;
-        // Who still holds the roster from before sees nothing of it.
+        // The earlier roster is unchanged.
         check::<S>(&before, &model_before)?;
     }
     Ok(())
@@ -230,7 +230,7 @@ fn check<S: Subject>(roster: &Roster, model: &Model) -> Result<(), TestCaseError
         let capability = number.map(|number| Capability::intern(CAPABILITIES[number]).unwrap());
         let expected = model.candidates(number);
         prop_assert_eq!(S::candidates(roster, capability), expected.clone(), "candidates");
-        let members: Vec<_> = expected.iter().map(|place| &model.members[*place]).collect();
+        let members: Vec<_> = expected.iter().map(|position| &model.members[*position]).collect();
         check_candidates(roster.candidates(capability), &members, number)?;
     }
     Ok(())
@@ -247,33 +247,33 @@ fn check_candidates(
         candidates.iter().map(|worker| worker.id().0).collect()
     };
     let expected: Vec<_> = members.iter().map(|member| member.id).collect();
-    prop_assert_eq!(ids(candidates), expected.clone(), "the workers at their positions");
+    prop_assert_eq!(ids(candidates), expected.clone(), "the candidates, by index");
     let group = candidates.roster().groups().nth(candidates.group()).unwrap();
     prop_assert_eq!(ids(group), expected, "the group has the same workers");
     let weights: Vec<_> = candidates.weights().iter().map(|(id, weight)| (id.0, *weight)).collect();
     let expected: Vec<_> = members.iter().map(|member| (member.id, member.spec.weight)).collect();
     prop_assert_eq!(weights, expected, "their weights");
-    // Each is given another number of tasks, so that a signal read at a wrong place shows.
-    let given = |index: usize| (index * 7 + 3) % 5;
-    let mut held = Vec::new();
+    // Each gets a different number of tasks, so that a signal read from a wrong row shows.
+    let tasks = |index: usize| (index * 7 + 3) % 5;
+    let mut reservations = Vec::new();
     for (index, member) in members.iter().enumerate() {
-        for _ in 0..given(index) {
+        for _ in 0..tasks(index) {
             let reservation = candidates.take(index, None).unwrap();
             prop_assert_eq!(reservation.worker().id().0, member.id, "the worker that is taken");
             prop_assert_eq!(reservation.position(), candidates.position(index));
-            held.push(reservation);
+            reservations.push(reservation);
         }
     }
     for (index, signals) in candidates.signals().enumerate() {
-        prop_assert_eq!(signals.in_flight(), given(index) as u64, "in flight, in a scan");
+        prop_assert_eq!(signals.in_flight(), tasks(index) as u64, "in flight, in a scan");
         prop_assert_eq!(signals.weight(), members[index].spec.weight.max(1));
         let there = candidates.signals_at(index).unwrap();
-        prop_assert_eq!(there.in_flight(), given(index) as u64, "in flight, looked up");
+        prop_assert_eq!(there.in_flight(), tasks(index) as u64, "in flight, looked up");
         let named = members[index].names(capability);
         prop_assert_eq!(
             [signals.names_capability(), there.names_capability()],
             [named; 2],
-            "names it"
+            "names the capability"
         );
     }
     prop_assert_eq!(candidates.signals().count(), members.len());
@@ -286,15 +286,15 @@ fn runner() -> TestRunner {
 }
 
 #[test]
-fn a_roster_is_the_list_of_its_workers() {
+fn a_roster_behaves_like_the_list_of_its_workers() {
     let followed = runner().run(&steps(), |steps| follow::<Real>(&steps));
     followed.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Sets aside a worker that is to leave.
-struct LeavesNobodyOut;
+/// Drains a worker that should leave.
+struct RemovesNobody;
 
-impl Subject for LeavesNobodyOut {
+impl Subject for RemovesNobody {
     fn changed(roster: &Roster, change: Change, id: WorkerId) -> Result<Roster, RosterError> {
         match change {
             Change::Remove(_) => roster.with_health(id, Health::Draining),
@@ -303,24 +303,26 @@ impl Subject for LeavesNobodyOut {
     }
 }
 
-/// Where nobody is active, gives tasks to who drains too.
-struct DrainingIsAside;
+/// When no worker is active, draining workers are candidates too.
+struct DrainingIsCandidate;
 
-impl Subject for DrainingIsAside {
+impl Subject for DrainingIsCandidate {
     fn candidates(roster: &Roster, capability: Option<Capability>) -> Vec<usize> {
         match Real::candidates(roster, capability) {
             none if none.is_empty() => (0..roster.members().len())
-                .filter(|place| roster.members()[*place].worker.capabilities().serves(capability))
+                .filter(|position| {
+                    roster.members()[*position].worker.capabilities().serves(capability)
+                })
                 .collect(),
             some => some,
         }
     }
 }
 
-/// Publishes what was grown as it is: what changed meanwhile is lost.
-struct LosesWhatChanged;
+/// Publishes the grown roster as it is, losing the change in between.
+struct LosesTheChange;
 
-impl Subject for LosesWhatChanged {
+impl Subject for LosesTheChange {
     fn joined(_: &Roster, grown: &Roster) -> Roster {
         grown.clone()
     }
@@ -335,7 +337,7 @@ fn assert_found<S: Subject>(reason: &str) {
 
 #[test]
 fn planted_bugs_are_found() {
-    assert_found::<LeavesNobodyOut>("members");
-    assert_found::<DrainingIsAside>("candidates");
-    assert_found::<LosesWhatChanged>("members");
+    assert_found::<RemovesNobody>("members");
+    assert_found::<DrainingIsCandidate>("candidates");
+    assert_found::<LosesTheChange>("members");
 }

@@ -25,7 +25,7 @@ fn one_capable_worker_among_a_thousand_is_the_only_candidate() {
     assert!(roster.candidates(nobody).is_empty());
 
     let ejected = roster.with_health(WorkerId(617), Health::Ejected).unwrap();
-    assert_eq!(ejected.candidates(rare).len(), 1, "panic mode, by capability");
+    assert_eq!(ejected.candidates(rare).len(), 1, "panic mode applies per capability");
     assert_eq!(ejected.candidates(None).len(), 999);
     let draining = roster.with_health(WorkerId(617), Health::Draining).unwrap();
     assert!(draining.candidates(rare).is_empty());
@@ -33,7 +33,7 @@ fn one_capable_worker_among_a_thousand_is_the_only_candidate() {
     assert!(gone.candidates(rare).is_empty());
     assert_eq!(gone.candidates(plain).len(), 617);
     let last = gone.candidates(None);
-    assert_eq!(last.position(last.len() - 1), 998, "positions are those of the new roster");
+    assert_eq!(last.position(last.len() - 1), 998, "positions refer to the new roster");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn candidates_and_positions_agree_with_the_members() {
 }
 
 #[test]
-fn a_roster_is_not_changed_by_those_made_from_it() {
+fn a_roster_is_not_changed_by_rosters_derived_from_it() {
     let roster = Roster::builder().workers(2, WorkerSpec::general()).build().unwrap();
     let version = roster.version();
     let drained = roster.with_health(WorkerId(0), Health::Draining).unwrap();
@@ -85,7 +85,7 @@ fn a_roster_is_not_changed_by_those_made_from_it() {
 }
 
 #[test]
-fn mistakes_name_the_worker_and_leave_the_roster_as_it_was() {
+fn errors_name_the_worker_and_leave_the_roster_unchanged() {
     let roster = Roster::builder().workers(2, WorkerSpec::general()).build().unwrap();
     let error = roster.with_workers(&[WorkerSpec::new("general-1")]).unwrap_err();
     assert_eq!(
