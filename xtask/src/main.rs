@@ -2,6 +2,7 @@
 
 mod document;
 mod fuzz;
+mod imports;
 mod instructions;
 mod loom;
 mod mutants;
@@ -28,6 +29,9 @@ enum Chore {
     Test,
     /// Formatting, clippy and documentation, warnings as errors.
     Lint,
+    /// Import cycles between the files of a crate, and dependencies between crates that point the wrong
+    /// way. Part of `lint`.
+    Imports,
     /// The loom models alone, in a table with the executions of each.
     Loom {
         /// The slow one too, and all others with three preemptions an execution.
@@ -112,6 +116,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
     match chore {
         Chore::Test => test(&shell)?,
         Chore::Lint => lint(&shell)?,
+        Chore::Imports => imports::check(&shell)?,
         Chore::Loom { deep, update } => loom::run(&shell, deep, update)?,
         Chore::Shuttle => shuttle(&shell)?,
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
