@@ -1,6 +1,6 @@
-//! The document that chores write their tables to.
+//! Replaces the tables of chores in a document.
 
-/// What is checked and how, with a table of each chore that has one.
+/// The document that describes what is checked, with the tables of the chores.
 pub(crate) const PATH: &str = "docs/verification.md";
 
 const END: &str = "<!-- end -->\n";
@@ -9,7 +9,7 @@ fn begin(chore: &str) -> String {
     format!("<!-- by `cargo xtask {chore} --update` -->\n")
 }
 
-/// The document with this table of the chore's in place of the one that it has, if it has one.
+/// Returns the document with the chore's table replaced, or `None` if it has no such table.
 pub(crate) fn replaced(document: &str, chore: &str, table: &str) -> Option<String> {
     let begin = begin(chore);
     let (before, after) = document.split_once(&begin)?;
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_takes_the_place_of_the_one_before() {
+    fn only_the_table_of_the_chore_is_replaced() {
         let [begin, other] = ["chore", "other"].map(begin);
         let others = format!("{other}\nother\n{END}");
         let document = format!("{others}before\n{begin}\nold\n\n{END}after\n{others}");

@@ -1,6 +1,7 @@
-//! Fuzzing whatever reads text of users, on the stable compiler: libFuzzer's counters are plain
-//! options of code generation; only its sanitizers would need another compiler, and there is no
-//! `unsafe` for them to look at.
+//! Fuzzes everything that parses user input.
+//!
+//! The stable compiler is enough: libFuzzer's counters are ordinary options of code generation. Its
+//! sanitizers would need a nightly compiler, but there is no `unsafe` code for them to check.
 
 use std::error::Error;
 
@@ -8,7 +9,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::tools;
 
-/// Each target, and where its first texts are.
+/// Each target and its seed corpus.
 const TARGETS: [(&str, &str); 4] = [
     ("trace", "fuzz/seeds/trace"),
     ("config", "fuzz/seeds/config"),
@@ -16,14 +17,17 @@ const TARGETS: [(&str, &str); 4] = [
     ("scenario", "docs/scenarios"),
 ];
 
-/// The targets that have a planted bug, and what is said when it is found.
+/// Targets with a planted bug, and a part of the message that reports it.
 const PLANTED: [(&str, &str); 2] = [("trace", "not there: "), ("workers", "as it is shown")];
 
-/// Tries each target for so many seconds, having found the planted bugs.
-pub fn run(shell: &Shell, seconds: u64) -> Result<(), Box<dyn Error>> {
-    tools::need(shell, "fuzz")?;
-    for (target, words) in PLANTED {
-        // The corpus of the real target would have to be searched for it; the seeds are enough.
+/// Runs each target for `seconds`, after the planted bugs have been found.
+///
+/// # Errors
+/// When a planted bug is not found, or a target has a finding.
+pub(crate) fn run(shell: &Shell, seconds: u64) -> Result<(), Box<dyn Error>> {
+    tools::install(shell, "fuzz")?;
+    for (target, message) in PLANTED {
+        // The seeds are enough to find it; the real target's corpus would only take longer.
         let corpus = shell.create_temp_dir()?;
         let found = fuzz(shell, target, &["--features", "planted"])
             .args([corpus.path(), format!("fuzz/seeds/{target}").as_ref()])
@@ -31,29 +35,29 @@ pub fn run(shell: &Shell, seconds: u64) -> Result<(), Box<dyn Error>> {
             .arg(format!("-artifact_prefix={}/", corpus.path().display()))
             .ignore_status()
             .output()?;
-        let said = String::from_utf8_lossy(&found.stderr);
-        let line = said.lines().find(|line| line.contains(words));
+        let output = String::from_utf8_lossy(&found.stderr);
+        let line = output.lines().find(|line| line.contains(message));
         let line =
-            line.ok_or_else(|| format!("the bug planted in {target} was not found: {said}"))?;
-        println!("{target}: the planted bug is found ({})", line.trim());
+            line.ok_or_else(|| format!("the bug planted in {target} was not found: {output}"))?;
+        println!("{target}: found the planted bug ({})", line.trim());
     }
     for (target, seeds) in TARGETS {
         let corpus = format!("fuzz/corpus/{target}");
         shell.create_dir(&corpus)?;
-        let tried = fuzz(shell, target, &[])
+        let result = fuzz(shell, target, &[])
             .args([&corpus, seeds])
             .args(["--", "-max_len=4000", "-print_final_stats=1"])
             .arg(format!("-max_total_time={seconds}"))
             .ignore_status()
             .output()?;
-        let said = String::from_utf8_lossy(&tried.stderr);
-        if !tried.status.success() {
-            return Err(format!("{said}\n{target} has a finding").into());
+        let output = String::from_utf8_lossy(&result.stderr);
+        if !result.status.success() {
+            return Err(format!("{output}\n{target} has a finding").into());
         }
         let count =
-            said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-        let count = count.ok_or("the fuzzer does not say how many texts it tried")?;
-        println!("{target}: {} texts in {seconds} s and no finding", count.trim());
+            output.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+        let count = count.ok_or("the fuzzer does not print the number of inputs")?;
+        println!("{target}: {} inputs in {seconds} s, no finding", count.trim());
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! The project's own chores: `cargo xtask <chore>`.
+//! The project's chores: `cargo xtask <chore>`.
 
+mod checker;
 mod document;
 mod fuzz;
 mod imports;
@@ -7,6 +8,7 @@ mod instructions;
 mod loom;
 mod mutants;
 mod mutate_orderings;
+mod test_run;
 mod tools;
 mod tsan;
 
@@ -14,10 +16,12 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
+
+use checker::{with_loom, with_shuttle};
 
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask", about = "The project's own chores")]
+#[command(bin_name = "cargo xtask", about = "The project's chores")]
 struct Arguments {
     #[command(subcommand)]
     chore: Chore,
@@ -25,76 +29,77 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Every test: unit, property, documentation, example, command line, bench, soak, shuttle and loom.
+    /// Runs every test: unit, property, documentation, example, command line, bench, soak, shuttle
+    /// and loom. Lists what was skipped at the end.
     Test,
-    /// Formatting, clippy and documentation, warnings as errors.
+    /// Checks formatting, clippy, documentation, dependencies and imports. Warnings are errors.
     Lint,
-    /// Import cycles between the files of a crate, and dependencies between crates that point the wrong
-    /// way. Part of `lint`.
+    /// Finds import cycles between the files of a crate, and dependencies between crates that point
+    /// the wrong way.
     Imports,
-    /// The loom models alone, in a table with the executions of each.
+    /// Runs the loom models and prints how many executions each has.
     Loom {
-        /// The slow one too, and all others with three preemptions an execution.
+        /// Runs the slow model too, and all others with three preemptions per execution.
         #[arg(long)]
         deep: bool,
-        /// Commits the executions instead of checking them.
+        /// Writes the numbers of executions to the committed file instead of checking them.
         #[arg(long)]
         update: bool,
     },
-    /// The protocols with sixteen threads alone, in schedules drawn by shuttle.
+    /// Runs the protocols with sixteen threads, in random schedules of shuttle.
     Shuttle,
-    /// The fault harness alone: a pool under every fault at once, held to its account.
+    /// Runs a pool under every fault at once and checks its account.
     Soak {
-        /// For how long.
+        /// Duration of the run.
         #[arg(long, default_value_t = 120)]
         seconds: u64,
-        /// What faults and plans are drawn from; drawn itself, and printed, when not given.
+        /// Seed of all faults and plans. The default is random and is printed.
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// ThreadSanitizer over the runtime's integration tests, the promises of `tsan-tests` and the
-    /// soak, after the planted races were reported.
+    /// Runs the runtime's integration tests, `tsan-tests` and the soak under ThreadSanitizer, after
+    /// it has reported the planted races.
     Tsan {
-        /// The planted races and the promises alone, for which there is always time.
+        /// Runs the planted races and `tsan-tests` only.
         #[arg(long)]
         quick: bool,
-        /// How often.
+        /// Number of runs.
         #[arg(long, default_value_t = 1)]
         runs: u32,
-        /// How long each soak is.
+        /// Duration of each soak.
         #[arg(long, default_value_t = 25)]
         seconds: u64,
     },
-    /// The instructions of select, record, tell and ask, counted by callgrind and held against
+    /// Counts the instructions of select, record, tell and ask with callgrind, and compares them with
     /// `benches/instructions/baseline.csv`.
     Instructions {
         /// Makes the counts the baseline.
         #[arg(long)]
         update: bool,
     },
-    /// Each ordering of the atomics, weakened until a loom model fails: a few minutes.
+    /// Weakens each ordering of the atomics until a loom model fails. Takes a few minutes.
     MutateOrderings(mutate_orderings::Options),
-    /// raddle beside its peers, in a table: some ten minutes on a machine with nothing else to do.
+    /// Compares raddle with its peers in a table. Takes some ten minutes on an idle machine.
     Peers {
-        /// What `raddle-peers compare --help` tells: `--rounds`, `--only`, `--quick`, `--json` and more.
+        /// Options of `raddle-peers compare`, such as `--rounds`, `--only`, `--quick` and `--json`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Latencies of raddle and its peers under a load that arrives on schedule: some ten minutes.
+    /// Measures latencies of raddle and its peers with an open-loop load. Takes some ten minutes.
     Openloop {
-        /// What `raddle-peers openloop --help` tells: `--seconds`, `--seed`, `--out` and more.
+        /// Options of `raddle-peers openloop`, such as `--seconds`, `--seed` and `--out`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Fuzzes what reads text of users: traces, configuration, workers, scenarios.
+    /// Fuzzes everything that parses user input: traces, configuration, workers and scenarios.
     Fuzz {
-        /// For how long each.
+        /// Duration for each target.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Mutants of core and strategies, by cargo-mutants: two hours in all.
+    /// Runs cargo-mutants on core and strategies. Takes two hours.
     Mutants {
-        /// What `cargo mutants --help` tells: `--file`, `--shard`, `--jobs` and more.
+        /// Options of `cargo mutants`, such as `--file`, `--shard` and `--jobs`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
@@ -117,8 +122,8 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Test => test(&shell)?,
         Chore::Lint => lint(&shell)?,
         Chore::Imports => imports::check(&shell)?,
-        Chore::Loom { deep, update } => loom::run(&shell, deep, update)?,
-        Chore::Shuttle => shuttle(&shell)?,
+        Chore::Loom { deep, update } => print_skipped(&loom::run(&shell, deep, update)?),
+        Chore::Shuttle => print_skipped(&shuttle(&shell)?),
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,
         Chore::Tsan { quick, runs, seconds } => tsan::run(&shell, quick, runs, seconds)?,
         Chore::Instructions { update } => instructions::run(&shell, update)?,
@@ -131,18 +136,32 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The examples of crate `raddle`, which a test run is to run.
-const EXAMPLES: [&str; 3] = ["quickstart", "balancer", "tokio_pool"];
-
 fn test(shell: &Shell) -> Result<(), Box<dyn Error>> {
-    cmd!(shell, "cargo test --workspace --all-targets").run()?;
-    cmd!(shell, "cargo test --workspace --doc").run()?;
-    for example in EXAMPLES {
+    let mut skipped = test_run::run(cmd!(shell, "cargo test --workspace --all-targets"))?;
+    skipped.extend(test_run::run(cmd!(shell, "cargo test --workspace --doc"))?);
+    let examples = examples(shell)?;
+    for example in &examples {
         cmd!(shell, "cargo run --quiet --package raddle --example {example}").run()?;
     }
     soak(shell, 20, None)?;
-    shuttle(shell)?;
-    loom::run(shell, false, false)
+    skipped.extend(shuttle(shell)?);
+    skipped.extend(loom::run(shell, false, false)?);
+    println!("\nEvery test passed, {} examples among them.", examples.len());
+    print_skipped(&skipped);
+    Ok(())
+}
+
+fn print_skipped(skipped: &[String]) {
+    println!("{} tests skipped", skipped.len());
+    skipped.iter().for_each(|test| println!("  {test}"));
+}
+
+/// The examples of crate `raddle`.
+fn examples(shell: &Shell) -> Result<Vec<String>, Box<dyn Error>> {
+    let files = shell.read_dir("crates/raddle/examples")?;
+    let names = files.iter().filter_map(|file| file.file_stem()?.to_str().map(str::to_owned));
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { Err("crate raddle has no examples".into()) } else { Ok(names) }
 }
 
 fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
@@ -151,62 +170,38 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
     cmd!(shell, "cargo run --release -p raddle-soak -- --seconds {seconds} {seed...}").run()
 }
 
-fn lint(shell: &Shell) -> xshell::Result<()> {
+fn lint(shell: &Shell) -> Result<(), Box<dyn Error>> {
+    tools::require(shell, "deny")?;
+    cmd!(shell, "cargo deny check licenses bans sources").run()?;
     cmd!(shell, "cargo fmt --all --check").run()?;
     cmd!(shell, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     let features = "raddle-benches/profile,raddle-tsan-tests/planted";
     cmd!(shell, "cargo clippy --workspace --all-targets --features {features} -- --deny warnings")
         .run()?;
-    // Only in a loom build are the facade's atomics other types than those of std.
+    // Only in a loom build do the facade's atomics differ from those of std.
     let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
-    let packages = [
-        "-p",
-        "raddle-sync",
-        "-p",
-        "raddle-core",
-        "-p",
-        "raddle-strategies",
-        "-p",
-        "raddle-runtime",
-    ];
+    let packages =
+        ["sync", "core", "strategies", "runtime"].map(|name| format!("--package=raddle-{name}"));
     with_loom(cmd!(shell, "cargo clippy --lib {packages...} -- {facade...}")).run()?;
     with_loom(cmd!(shell, "cargo clippy -p raddle-loom-tests --all-targets -- --deny warnings"))
         .run()?;
     let tests =
         cmd!(shell, "cargo clippy -p raddle-shuttle-tests --all-targets -- --deny warnings");
     with_shuttle(tests).run()?;
-    cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings").run()
+    cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings").run()?;
+    Ok(())
 }
 
-fn shuttle(shell: &Shell) -> xshell::Result<()> {
-    let test = cmd!(shell, "cargo test --profile loom -p raddle-shuttle-tests");
-    with_shuttle(test).run()
+fn shuttle(shell: &Shell) -> Result<Vec<String>, Box<dyn Error>> {
+    test_run::run(with_shuttle(cmd!(shell, "cargo test --profile loom -p raddle-shuttle-tests")))
 }
 
-/// pingora among them, where there is the cmake that its compression library is built with.
+/// Includes pingora if there is cmake, which its compression library is built with.
 fn peers(shell: &Shell, command: &str, options: &[String]) -> xshell::Result<()> {
     let cmake = cmd!(shell, "cmake --version").quiet().ignore_stdout().ignore_stderr();
     let features = cmake.run().is_ok().then_some("--features=pingora");
     if features.is_none() {
-        eprintln!("xtask: there is no cmake, so pingora is left out");
+        eprintln!("xtask: pingora is skipped because cmake is missing");
     }
     cmd!(shell, "cargo run --release -p raddle-peers {features...} -- {command} {options...}").run()
-}
-
-/// Over loom's types, which the slot of a reply is given by a flag of its crate's.
-fn with_loom(command: Cmd<'_>) -> Cmd<'_> {
-    with_checker(command, "loom", "--cfg loom --cfg oneshot_loom")
-}
-
-fn with_shuttle(command: Cmd<'_>) -> Cmd<'_> {
-    with_checker(command, "shuttle", "--cfg shuttle")
-}
-
-/// The command with the types of loom or shuttle behind the facade, in a target folder of its own so
-/// that the usual build is kept.
-fn with_checker<'s>(command: Cmd<'s>, checker: &str, flags: &str) -> Cmd<'s> {
-    let others = std::env::var("RUSTFLAGS").unwrap_or_default();
-    command
-        .env("RUSTFLAGS", format!("{others} {flags}").trim())
-        .env("CARGO_TARGET_DIR", format!("target/{checker}"))
 }

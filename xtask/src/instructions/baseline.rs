@@ -1,4 +1,4 @@
-//! The committed counts.
+//! The committed counts of instructions.
 
 use std::error::Error;
 use std::fmt;
@@ -6,28 +6,28 @@ use std::str::FromStr;
 
 use super::Count;
 
-/// What each step took when somebody last said that it may.
+/// The accepted count of each step.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Baseline {
-    /// Whose counts they are.
+    /// The compiler and target that the counts are of.
     pub(crate) compiler: String,
     steps: Vec<Count>,
 }
 
 impl Baseline {
-    /// Where it is, from the workspace's root.
+    /// The path from the root of the workspace.
     pub(crate) const PATH: &str = "benches/instructions/baseline.csv";
 
     pub(crate) fn new(compiler: String, counts: &[Count]) -> Self {
         Self { compiler, steps: counts.to_vec() }
     }
 
-    /// The instructions of a step, if it was there.
+    /// Returns the instructions of a step, or `None` if it is new.
     pub(crate) fn of(&self, step: &str) -> Option<u64> {
         self.steps.iter().find(|count| count.step == step).map(|count| count.instructions)
     }
 
-    /// The names of its steps.
+    /// Iterates over the names of the steps.
     pub(crate) fn steps(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|count| count.step.as_str())
     }
@@ -44,7 +44,7 @@ impl FromStr for Baseline {
     type Err = Box<dyn Error>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |line| format!("{}: `{line}` is no step and count", Self::PATH);
+        let wrong = |line| format!("{}: `{line}` is not a step and its count", Self::PATH);
         let mut lines = text.lines();
         let head = lines.next().unwrap_or_default();
         let compiler = head.strip_prefix("step,").ok_or_else(|| wrong(head))?.to_owned();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_what_it_wrote() {
+    fn a_baseline_survives_a_round_trip() {
         let counts = [
             Count { step: "tell/caller".into(), instructions: 546 },
             Count { step: "select/random/16".into(), instructions: 150 },
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named() {
+    fn a_malformed_line_is_named_in_the_error() {
         let error = "step,rustc\ntell,many\n".parse::<Baseline>().unwrap_err();
         assert!(error.to_string().contains("`tell,many`"), "{error}");
         assert!("".parse::<Baseline>().is_err());

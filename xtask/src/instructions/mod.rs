@@ -1,8 +1,8 @@
-//! The instructions of each step of a task's way, counted by callgrind and held against a baseline
-//! that is committed.
+//! Counts the instructions of each step of a task's path with callgrind, and compares them with a
+//! committed baseline.
 //!
-//! Times vary by half between runs on a shared machine, counts do not. They say what the compiler
-//! made of the code and nothing of caches, branches and waiting: for those there are the benches.
+//! On a shared machine times vary by half between runs, but counts do not. They show what the compiler
+//! generated, and nothing about caches, branches and waiting, which the benches measure.
 
 mod baseline;
 mod callgrind;
@@ -16,10 +16,11 @@ use baseline::Baseline;
 use callgrind::Count;
 use verdict::Verdict;
 
-/// Counts, and prints each step beside its baseline; or makes the counts the baseline.
+/// Prints the count of each step beside its baseline, or makes the counts the baseline.
 ///
 /// # Errors
-/// When valgrind is missing, a step takes more than it did, or the steps are not the baseline's.
+/// When valgrind is missing, a step takes more instructions than its baseline, or a step is new or
+/// missing.
 pub(crate) fn run(shell: &Shell, update: bool) -> Result<(), Box<dyn Error>> {
     let compiler = compiler(shell)?;
     let counts = callgrind::count(shell)?;
@@ -35,21 +36,21 @@ pub(crate) fn run(shell: &Shell, update: bool) -> Result<(), Box<dyn Error>> {
     let wrong: Vec<_> = verdicts.iter().filter(|verdict| verdict.is_wrong()).collect();
     if baseline.compiler != compiler {
         println!(
-            "\nThe baseline is of {}, this is {compiler}: counts differ between compilers, so that \
-             nothing fails. `cargo xtask instructions --update` takes a baseline here.",
+            "\nNothing was checked: the baseline is of {}, this is {compiler}, and counts differ \
+             between compilers. `cargo xtask instructions --update` makes these the baseline.",
             baseline.compiler
         );
         return Ok(());
     }
     if verdicts.iter().any(Verdict::is_better) {
-        println!("\nSome steps take less than the baseline: `cargo xtask instructions --update`.");
+        println!("\nSome steps take fewer instructions: `cargo xtask instructions --update`.");
     }
     if wrong.is_empty() {
         return Ok(());
     }
     let names: Vec<_> = wrong.iter().map(|verdict| verdict.step.as_str()).collect();
     Err(format!(
-        "not as in {}: {}; where that is meant, `cargo xtask instructions --update`",
+        "differs from {}: {}. If this is intended: `cargo xtask instructions --update`",
         Baseline::PATH,
         names.join(", ")
     )
@@ -57,13 +58,13 @@ pub(crate) fn run(shell: &Shell, update: bool) -> Result<(), Box<dyn Error>> {
 }
 
 fn print_table(verdicts: &[Verdict]) {
-    println!("{:<32} {:>8} {:>8} {:>7}", "instructions a step", "count", "baseline", "change");
+    println!("{:<32} {:>8} {:>8} {:>7}", "instructions per step", "count", "baseline", "change");
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
 }
 
-/// The compiler's version and target.
+/// Returns the compiler's version and target.
 fn compiler(shell: &Shell) -> xshell::Result<String> {
-    let told = cmd!(shell, "rustc --version --verbose").quiet().read()?;
-    let of = |field| told.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("?").trim();
+    let output = cmd!(shell, "rustc --version --verbose").quiet().read()?;
+    let of = |field| output.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("?").trim();
     Ok(format!("rustc {} {}", of("release:"), of("host:")))
 }

@@ -1,10 +1,11 @@
-//! What a count says beside its baseline.
+//! Compares counts with their baseline.
 
 use std::fmt;
 
-use super::{Baseline, Count};
+use super::baseline::Baseline;
+use super::callgrind::Count;
 
-/// A step as it was and as it is; one of the two may be missing.
+/// The count and baseline of a step, one of which may be missing.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) step: String,
@@ -12,30 +13,30 @@ pub(crate) struct Verdict {
     baseline: Option<u64>,
 }
 
-/// Of the counts and then of what only the baseline has.
+/// Returns the verdicts of all counts, followed by the steps that only the baseline has.
 pub(crate) fn of_all(counts: &[Count], baseline: &Baseline) -> Vec<Verdict> {
     let counted = counts.iter().map(|Count { step, instructions }| Verdict {
         step: step.clone(),
         count: Some(*instructions),
         baseline: baseline.of(step),
     });
-    let gone = baseline.steps().filter(|step| counts.iter().all(|count| count.step != *step));
-    let gone = gone.map(|step| Verdict {
+    let missing = baseline.steps().filter(|step| counts.iter().all(|count| count.step != *step));
+    let missing = missing.map(|step| Verdict {
         step: step.to_owned(),
         count: None,
         baseline: baseline.of(step),
     });
-    counted.chain(gone).collect()
+    counted.chain(missing).collect()
 }
 
-/// By how many instructions a step may differ from this: 2 %, and 3 at the least, as the worker's
-/// side of a task goes by times that no two runs share.
+/// Returns how much a count may differ from the baseline: 2 %, but at least 3 instructions, because the
+/// worker's side of a task depends on times that differ between runs.
 fn tolerance(baseline: u64) -> u64 {
     (baseline / 50).max(3)
 }
 
 impl Verdict {
-    /// Whether it takes more than it did, is new or gone.
+    /// Returns whether the step takes more than its baseline, is new or is missing.
     pub(crate) fn is_wrong(&self) -> bool {
         match (self.count, self.baseline) {
             (Some(count), Some(baseline)) => count > baseline + tolerance(baseline),
@@ -43,7 +44,7 @@ impl Verdict {
         }
     }
 
-    /// Whether it takes so much less that the baseline should be lowered.
+    /// Returns whether the step takes so much less that the baseline should be lowered.
     pub(crate) fn is_better(&self) -> bool {
         matches!((self.count, self.baseline), (Some(count), Some(baseline))
             if count + tolerance(baseline) < baseline)
@@ -59,7 +60,7 @@ impl fmt::Display for Verdict {
         }
         match (self.count, self.baseline) {
             (Some(_), None) => write!(f, "         new"),
-            (None, _) => write!(f, "         gone"),
+            (None, _) => write!(f, "         missing"),
             _ if self.is_wrong() => write!(f, "  MORE"),
             _ if self.is_better() => write!(f, "  less"),
             _ => Ok(()),
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_tolerance_is_wrong_and_less_is_told() {
+    fn more_than_the_tolerance_is_wrong_and_less_is_better() {
         assert_eq!([verdict(103, 100), verdict(97, 100)], [(false, false); 2]);
         assert_eq!([verdict(510, 500), verdict(490, 500)], [(false, false); 2]);
         assert_eq!([verdict(104, 100), verdict(511, 500)], [(true, false); 2]);
@@ -85,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn new_steps_and_gone_ones_are_wrong() {
+    fn new_and_missing_steps_are_wrong() {
         let count = |step: &str| Count { step: step.into(), instructions: 7 };
         let baseline = Baseline::new("rustc".into(), &[count("old"), count("kept")]);
         let verdicts = of_all(&[count("kept"), count("new")], &baseline);
         let wrong: Vec<_> =
             verdicts.iter().map(|one| (one.step.as_str(), one.is_wrong())).collect();
         assert_eq!(wrong, [("kept", false), ("new", true), ("old", true)]);
-        assert!(verdicts[2].to_string().contains("gone"));
+        assert!(verdicts[2].to_string().contains("missing"));
     }
 }

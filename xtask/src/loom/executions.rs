@@ -1,4 +1,4 @@
-//! The committed counts.
+//! The committed numbers of executions.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use super::report::Model;
 
-/// How many executions each model has, by its file, name and bound. They are the same in each run and
-/// build of the same code. How soon a twin fails is not of interest.
+/// The number of executions of each model, by file, name and bound. It is the same in each run and
+/// build of the same code. Twins are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Executions(BTreeMap<String, u64>);
 
@@ -24,7 +24,7 @@ impl Executions {
         Self(models.map(row).collect())
     }
 
-    /// What is otherwise in a run.
+    /// Describes each model whose number differs in `run`, or that only one of the two has.
     pub(super) fn differences(&self, run: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for (model, expected) in &self.0 {
@@ -33,12 +33,11 @@ impl Executions {
                 Some(executions) => {
                     differences.push(format!("{model}: {executions} executions, not {expected}"));
                 }
-                None => differences.push(format!("{model}: was not explored")),
+                None => differences.push(format!("{model}: was not run")),
             }
         }
         let new = run.0.iter().filter(|(model, _)| !self.0.contains_key(*model));
-        differences
-            .extend(new.map(|(model, count)| format!("{model}: is new, {count} executions")));
+        differences.extend(new.map(|(model, count)| format!("{model}: new, {count} executions")));
         differences
     }
 }
@@ -62,8 +61,15 @@ impl FromStr for Executions {
             let (model, executions) = line.rsplit_once(',')?;
             Some((model.to_owned(), executions.parse().ok()?))
         };
-        let rows = lines.map(|line| row(line).ok_or(format!("`{line}` is no model and count")));
-        Ok(Self(rows.collect::<Result<_, _>>()?))
+        let mut rows = BTreeMap::new();
+        for line in lines {
+            let (model, executions) =
+                row(line).ok_or_else(|| format!("`{line}` is not a model and a number"))?;
+            if rows.insert(model, executions).is_some() {
+                return Err(format!("`{line}`: the model is listed twice").into());
+            }
+        }
+        Ok(Self(rows))
     }
 }
 
@@ -81,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_what_it_wrote_and_leaves_twins_out() {
+    fn executions_survive_a_round_trip_without_twins() {
         let executions = executions();
         let text = executions.to_string();
         let rows = "a_ring,\"ring\",3,7\na_ring,\"ring, [true, false]\",2,863\n";
@@ -91,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_collapses_is_gone_or_is_new_is_told() {
+    fn changed_missing_and_new_models_are_reported() {
         let mut run = executions();
         run.0.insert("a_ring,\"ring\",3".into(), 1);
         run.0.remove("a_ring,\"ring, [true, false]\",2");
@@ -100,14 +106,16 @@ mod tests {
             executions().differences(&run),
             [
                 "a_ring,\"ring\",3: 1 executions, not 7",
-                "a_ring,\"ring, [true, false]\",2: was not explored",
-                "a_ring,\"other\",2: is new, 5 executions",
+                "a_ring,\"ring, [true, false]\",2: was not run",
+                "a_ring,\"other\",2: new, 5 executions",
             ]
         );
     }
 
     #[test]
-    fn what_are_no_counts_is_refused() {
+    fn malformed_and_duplicate_rows_are_refused() {
+        let twice = format!("{}\na_ring,\"ring\",3,7\na_ring,\"ring\",3,7\n", Executions::HEAD);
+        assert!(twice.parse::<Executions>().unwrap_err().to_string().contains("twice"));
         assert!("file,model\n".parse::<Executions>().is_err());
         assert!(format!("{}\na_ring,many\n", Executions::HEAD).parse::<Executions>().is_err());
     }

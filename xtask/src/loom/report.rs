@@ -1,21 +1,21 @@
-//! What the models tell while they are run: a line each, from `loom-tests/src/model.rs`.
+//! The report that the models write, one line each, by `loom-tests/src/model.rs`.
 
 use std::error::Error;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What one model, or one twin, reported.
+/// The report of one model or twin. A twin is a model with a planted bug, which must fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Model {
-    /// The name of its file.
+    /// The file's name without its extension.
     pub(super) file: String,
     pub(super) name: String,
-    /// Preemptions an execution.
+    /// The maximum number of preemptions per execution.
     pub(super) bound: u32,
-    /// Explored, or until the twin failed.
+    /// For a twin, those until it failed.
     pub(super) executions: u64,
     pub(super) took: Duration,
-    /// Why a twin failed.
+    /// The reason why a twin failed.
     pub(super) failed_with: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl FromStr for Model {
     fn from_str(line: &str) -> Result<Self, Self::Err> {
         let fields: Vec<_> = line.split('\t').collect();
         let [file, name, bound, executions, millis, failed_with] = fields[..] else {
-            return Err(format!("`{line}` is no report of a model").into());
+            return Err(format!("`{line}` is not the report of a model").into());
         };
         Ok(Self {
             file: file.into(),
@@ -44,14 +44,21 @@ impl FromStr for Model {
     }
 }
 
-/// The models of a report by file and name, and the twins of each file after its models.
+/// Returns the models sorted by file and name, with the twins of each file after its models.
 ///
 /// # Errors
-/// When a line is none of a model.
+/// When a line is malformed, or two models have the same file, name and bound.
 pub(super) fn read(report: &str) -> Result<Vec<Model>, Box<dyn Error>> {
     let mut models = report.lines().map(str::parse).collect::<Result<Vec<Model>, _>>()?;
-    models.sort_by_cached_key(|model| (model.file.clone(), model.is_twin(), model.name.clone()));
-    Ok(models)
+    let key =
+        |model: &Model| (model.file.clone(), model.is_twin(), model.name.clone(), model.bound);
+    models.sort_by_cached_key(key);
+    match models.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+        Some([Model { file, name, .. }, ..]) => {
+            Err(format!("{file}: two models are called `{name}`").into())
+        }
+        _ => Ok(models),
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +76,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused() {
+    fn two_models_of_one_name_are_refused() {
+        let twice = "a\tring\t2\t863\t20\t\na\tring\t2\t863\t21\t\n";
+        let error = read(twice).unwrap_err();
+        assert_eq!(error.to_string(), "a: two models are called `ring`");
+        // Another bound, or a planted bug, is another model.
+        assert!(
+            read("a\tring\t2\t863\t20\t\na\tring\t3\t9\t20\t\na\tring\t2\t9\t1\ttorn\n").is_ok()
+        );
+    }
+
+    #[test]
+    fn malformed_reports_are_refused() {
         assert!(read("a_ring\tring\t2\n").is_err());
         assert!(read("a_ring\tring\ttwo\t863\t20\t\n").is_err());
     }

@@ -1,4 +1,4 @@
-//! What was explored, for a terminal and for the document.
+//! The table of all models, for a terminal and for the document.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -21,20 +21,22 @@ pub(super) fn print(models: &[Model]) {
         }
     }
     let took: Duration = models.iter().map(|model| model.took).sum();
-    println!("{}; {:.0} seconds of all models together", sum(models), took.as_secs_f64());
+    println!("{}; {:.0} seconds in total", sum(models), took.as_secs_f64());
 }
 
 fn sum(models: &[Model]) -> String {
     let (twins, models): (Vec<_>, Vec<_>) = models.iter().partition(|model| model.is_twin());
     let executions: u64 = models.iter().map(|model| model.executions).sum();
     let (models, twins) = (models.len(), twins.len());
-    format!("{models} models, {executions} executions; {twins} twins, each failed as it was to")
+    format!(
+        "{models} models, {executions} executions; {twins} twins, each of which failed as expected"
+    )
 }
 
-/// These models as a table of the document.
+/// Returns the table of the document.
 pub(super) fn of(models: &[Model]) -> String {
     let mut table = String::from(
-        "| file | models (bound): executions | planted bugs: what the model says of them |\n|---|---|---|\n",
+        "| file | models (bound): executions | planted bugs: how the model fails |\n|---|---|---|\n",
     );
     for file in models.chunk_by(|one, next| one.file == next.file) {
         let (mut explored, mut planted) = (Vec::new(), Vec::new());
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_a_row() {
+    fn each_file_is_a_row() {
         let models = report::read("a\tring\t2\t863\t20\t\na\tearly\t2\t66\t3\ttorn: \n").unwrap();
         let table = of(&models);
         assert!(table.contains("\n| `a` | ring (2): 863 | early: *torn:* |\n"), "{table}");

@@ -1,35 +1,36 @@
+//! Comments that explain why no model needs an ordering.
+
 use std::error::Error;
 
 use super::sites::{Ordering, Site};
 
-/// What begins the comment that explains why an ordering stays which no model needs, such as
-/// `No model needs this Release: ...`. It stands directly above the line of that ordering, and goes
-/// on to the end of the comment or to the next one that begins so.
+/// The start of an explanation, such as `No model needs this Release: ...`. It is directly above the
+/// line of the ordering and ends with the comment or where the next explanation starts.
 const FORM: &str = "No model needs this ";
 
-/// A comment which says why a weakened ordering may survive.
+/// A comment that says why a weakened ordering may survive.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Explanation {
     pub(super) file: String,
-    /// The line of the ordering, from 1.
+    /// The line of the ordering, counted from 1.
     line: usize,
-    /// What no model needs of it.
+    /// The part of the ordering that no model needs.
     without: Ordering,
     pub(super) reason: String,
 }
 
 impl Explanation {
-    /// Whether it is of this mutant.
+    /// Returns whether this explains the mutant.
     pub(super) fn is_of(&self, site: &Site, weaker: Ordering) -> bool {
-        let place = (&self.file, self.line, self.without);
-        place == (&site.file, site.line, site.ordering.without(weaker))
+        let key = (&self.file, self.line, self.without);
+        key == (&site.file, site.line, site.ordering.without(weaker))
     }
 }
 
-/// The explanations of a source.
+/// Returns the explanations in a source.
 ///
 /// # Errors
-/// When one does not name an ordering, or gives no reason.
+/// When one does not name an ordering or has no reason.
 pub(super) fn find(file: &str, source: &str) -> Result<Vec<Explanation>, Box<dyn Error>> {
     let (mut all, mut above) = (Vec::new(), Vec::<Explanation>::new());
     for (line, text) in (1..).zip(source.lines()) {
@@ -38,9 +39,9 @@ pub(super) fn find(file: &str, source: &str) -> Result<Vec<Explanation>, Box<dyn
             continue;
         };
         if let Some((_, of)) = comment.split_once(FORM) {
-            let told = of.split_once(": ");
-            let told = told.and_then(|(name, reason)| Some((Ordering::named(name)?, reason)));
-            let (without, reason) = told.ok_or_else(|| {
+            let parts = of.split_once(": ");
+            let parts = parts.and_then(|(name, reason)| Some((Ordering::named(name)?, reason)));
+            let (without, reason) = parts.ok_or_else(|| {
                 format!("{file}:{line}: not in the form `{FORM}<ordering>: <reason>`")
             })?;
             let (file, reason) = (file.to_owned(), reason.to_owned());
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_explanation_is_of_the_line_below() {
+    fn an_explanation_belongs_to_the_line_below() {
         let source = "
             // Pairs with that. No model needs this Release: they are all
             // read-modify-writes.
@@ -65,13 +66,13 @@ mod tests {
             count.fetch_add(1, AcqRel);
             count.load(Relaxed);
         ";
-        let told: Vec<_> = find("a.rs", source).unwrap();
+        let found: Vec<_> = find("a.rs", source).unwrap();
         let explanation = |without, reason: &str| {
             let (file, reason) = ("a.rs".to_owned(), reason.to_owned());
             Explanation { file, line: 5, without, reason }
         };
         assert_eq!(
-            told,
+            found,
             [
                 explanation(Ordering::Release, "they are all read-modify-writes."),
                 explanation(Ordering::Acquire, "either."),
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_names_an_ordering_and_a_reason() {
+    fn an_explanation_without_an_ordering_or_a_reason_is_refused() {
         assert!(find("a.rs", "// No model needs this ordering: really.").is_err());
         assert!(find("a.rs", "// No model needs this Release.").is_err());
     }

@@ -1,12 +1,13 @@
-//! Each ordering of the library, weakened until a loom model fails. What no model needs is to be
-//! `Relaxed`, to get a model, or to be explained in the source where loom cannot see it.
+//! Weakens each ordering of the library until a loom model fails. An ordering that no model needs must
+//! become `Relaxed`, get a model, or be explained in the source if loom cannot check it.
 //!
-//! All mutants are in one build: a copy of the workspace asks for each ordering by its number, and
-//! the environment of a test says which one is weakened. A test without such an environment tells
-//! what it reaches, so that a mutant is met by the tests which it concerns.
+//! All mutants are in one build: a copy of the workspace requests each ordering by its number, and an
+//! environment variable selects the one to weaken. A first run of each test shows which orderings it
+//! reaches, so that a mutant is run with these tests only.
 
 mod explanations;
 mod models;
+mod mutant;
 mod sites;
 mod table;
 mod tree;
@@ -21,18 +22,19 @@ use xshell::{Shell, cmd};
 use crate::document;
 use explanations::Explanation;
 use models::{Ending, Model, Test};
-use sites::{Ordering, Site};
+use mutant::{Mutant, Verdict};
+use sites::Site;
 use table::Known;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only the orderings of sources whose path has this in it.
+    /// Selects the sources whose path contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Lists the mutants and runs none.
+    /// Lists the mutants without running them.
     #[arg(long)]
     list: bool,
-    /// Tests at a time.
+    /// Number of tests that run at a time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
     /// Writes the table to docs/verification.md.
@@ -40,46 +42,28 @@ pub(crate) struct Options {
     update: bool,
 }
 
-/// One ordering, weakened.
-struct Mutant<'s> {
-    number: usize,
-    site: &'s Site,
-    weaker: Ordering,
-    explanation: Option<&'s Explanation>,
-}
-
-enum Verdict {
-    Killed {
-        test: String,
-        /// Unless by one of the test's own checks.
-        how: Option<&'static str>,
-    },
-    Survives {
-        /// So many models reach it.
-        models: usize,
-        /// Those of them that were stopped.
-        stopped: Vec<String>,
-    },
-}
-
-/// Weakens them one by one, and prints the table of what fails then.
+/// Runs the mutants and prints the table of tests that kill them.
 ///
 /// # Errors
-/// When a mutant survives that is not explained, or one is explained that does not survive.
+/// When a mutant survives without an explanation, one is killed despite an explanation, or none is
+/// selected.
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<(), Box<dyn Error>> {
-    let (mut all, mut explained) = (Vec::new(), Vec::new());
+    let (mut all, mut explanations) = (Vec::new(), Vec::new());
     let crates = ["core", "strategies", "runtime"];
     let sources = crates.map(|name| format!("crates/{name}/src/**.rs"));
     for file in cmd!(shell, "git ls-files {sources...}").quiet().read()?.lines() {
         let source = shell.read_file(file)?;
         all.extend(sites::find(file, &source)?);
-        explained.extend(explanations::find(file, &source)?);
+        explanations.extend(explanations::find(file, &source)?);
     }
-    let mutants = mutants(&all, &explained)?;
+    let mutants = mutants(&all, &explanations)?;
     let chosen = |mutant: &Mutant<'_>| mutant.site.file.contains(&options.only);
     let mutants: Vec<_> = mutants.into_iter().filter(chosen).collect();
+    if mutants.is_empty() {
+        return Err(format!("no source with an ordering has `{}` in its path", options.only).into());
+    }
     if options.list {
-        mutants.iter().for_each(|mutant| println!("{}", told(mutant)));
+        mutants.iter().for_each(|mutant| println!("{}", describe(mutant)));
         println!("{} orderings, {} mutants", all.len(), mutants.len());
         return Ok(());
     }
@@ -89,34 +73,35 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<(), Box<dyn Error>
     for program in &tree::build(shell)? {
         tests.extend(Test::of(program)?);
     }
-    eprintln!("xtask: {} tests, with nothing weakened", tests.len());
+    eprintln!("xtask: running {} tests with nothing weakened", tests.len());
     let models = in_parallel(options.jobs, tests, |test| test.run_unweakened());
     let models = models.into_iter().collect::<Result<Vec<_>, _>>()?;
     let models: Vec<_> = models.into_iter().flatten().collect();
-    eprintln!("xtask: {} of them explore the real code", models.len());
+    eprintln!("xtask: {} of them have a model of the real code", models.len());
 
     let document = shell.read_file(document::PATH)?;
     let known = Known::of(&document);
     let verdicts = in_parallel(options.jobs, mutants, |mutant| {
         let verdict = verdict(&mutant, &models, &known)?;
-        println!("{}: {}", told(&mutant), outcome(&verdict));
+        println!("{}: {verdict}", describe(&mutant));
         Ok::<_, std::io::Error>((mutant, verdict))
     });
     let verdicts = verdicts.into_iter().collect::<Result<Vec<_>, _>>()?;
     let table = table::of(&verdicts);
     if options.update {
         let document = document::replaced(&document, "mutate-orderings", &table);
-        shell.write_file(document::PATH, document.ok_or("there is no table to replace")?)?;
+        shell
+            .write_file(document::PATH, document.ok_or("the document has no table to replace")?)?;
     } else {
         println!("\n{table}");
     }
     judge(&verdicts)
 }
 
-/// The mutants of all sites.
+/// Returns the mutants of all sites.
 ///
 /// # Errors
-/// When an explanation is of none.
+/// When an explanation belongs to no mutant.
 fn mutants<'s>(
     sites: &'s [Site],
     explanations: &'s [Explanation],
@@ -133,14 +118,14 @@ fn mutants<'s>(
     };
     match explanations.iter().find(|explanation| !is_used(explanation)) {
         Some(Explanation { file, reason, .. }) => {
-            Err(format!("{file}: an explanation of no ordering: {reason}").into())
+            Err(format!("{file}: no ordering belongs to the explanation: {reason}").into())
         }
         None => Ok(mutants),
     }
 }
 
-/// Runs the models that reach it until one fails: first the one that failed the last time, then
-/// the short ones.
+/// Runs the models that reach the mutant until one fails: first the one that failed the last time, then
+/// the others, shortest first.
 fn verdict(mutant: &Mutant<'_>, models: &[Model], known: &Known) -> std::io::Result<Verdict> {
     let mut models: Vec<_> =
         models.iter().filter(|model| model.reaches.contains(&mutant.number)).collect();
@@ -157,7 +142,7 @@ fn verdict(mutant: &Mutant<'_>, models: &[Model], known: &Known) -> std::io::Res
     Ok(Verdict::Survives { models: models.len(), stopped })
 }
 
-/// Does it with each, so many at a time; the results in the order of the items.
+/// Runs the job on each item, `jobs` at a time, and returns the results in the order of the items.
 fn in_parallel<T: Send, R: Send>(
     jobs: usize,
     items: Vec<T>,
@@ -180,24 +165,10 @@ fn in_parallel<T: Send, R: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn told(mutant: &Mutant<'_>) -> String {
+fn describe(mutant: &Mutant<'_>) -> String {
     let Site { file, line, function, .. } = mutant.site;
     let explained = if mutant.explanation.is_some() { " (explained)" } else { "" };
     format!("{file}:{line} {function}: {}{explained}", mutant.site.weakened(mutant.weaker))
-}
-
-fn outcome(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Killed { test, how } => {
-            format!("killed by {test}{}", how.map(|how| format!(", {how}")).unwrap_or_default())
-        }
-        Verdict::Survives { models, stopped } if stopped.is_empty() => {
-            format!("SURVIVES {models} models")
-        }
-        Verdict::Survives { models, stopped } => {
-            format!("SURVIVES {models} models, of which took too long: {}", stopped.join(", "))
-        }
-    }
 }
 
 fn judge(verdicts: &[(Mutant<'_>, Verdict)]) -> Result<(), Box<dyn Error>> {
@@ -208,13 +179,13 @@ fn judge(verdicts: &[(Mutant<'_>, Verdict)]) -> Result<(), Box<dyn Error>> {
         killed += usize::from(is_killed);
         if is_killed == mutant.explanation.is_some() {
             let what = if is_killed { "explained, but" } else { "not explained," };
-            wrong.push_str(&format!("\n  {}: {what} {}", told(mutant), outcome(verdict)));
+            wrong.push_str(&format!("\n  {}: {what} {verdict}", describe(mutant)));
         }
     }
     println!("{} mutants, {killed} killed", verdicts.len());
     match wrong.is_empty() {
         true => Ok(()),
-        false => Err(format!("orderings and models do not fit:{wrong}").into()),
+        false => Err(format!("orderings and models do not match:{wrong}").into()),
     }
 }
 
@@ -222,7 +193,7 @@ fn judge(verdicts: &[(Mutant<'_>, Verdict)]) -> Result<(), Box<dyn Error>> {
 mod tests {
     use super::*;
 
-    /// What is judged of the one mutant of this source, when it is killed and when it survives.
+    /// Returns whether the only mutant of this source is accepted when killed and when it survives.
     fn judged(source: &str) -> Result<[bool; 2], Box<dyn Error>> {
         let (sites, explained) =
             (sites::find("a.rs", source)?, explanations::find("a.rs", source)?);
@@ -236,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mutant_is_to_be_killed_or_explained_and_not_both() {
+    fn a_mutant_must_be_either_killed_or_explained() {
         let code = "fn f() {\n    a.load(Acquire);\n}";
         assert_eq!(judged(code).unwrap(), [true, false]);
         let comment = "    // No model needs this Acquire: it is a test.\n    a.load";
@@ -244,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_is_of_some_ordering() {
+    fn an_explanation_without_an_ordering_is_refused() {
         let comment = "// No model needs this Release: it is a test.\n";
         assert!(judged(&format!("{comment}fn f() {{ a.load(Acquire); }}")).is_err());
     }
 
     #[test]
-    fn results_are_in_the_order_of_the_items() {
+    fn parallel_results_are_in_the_order_of_the_items() {
         let squares = in_parallel(3, (0..100).collect(), |number: u32| number * number);
         assert_eq!(squares, (0..100).map(|number| number * number).collect::<Vec<_>>());
     }

@@ -1,3 +1,5 @@
+//! The loom tests, as programs that run with one ordering weakened.
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, Read};
@@ -9,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::sites::Ordering;
 
-/// A test of `loom-tests`, in the program that its file was built to.
+/// A test of `loom-tests`, and the program built from its file.
 #[derive(Debug)]
 pub(super) struct Test {
     program: PathBuf,
-    /// The file's name, and the test's within it.
+    /// The name of its file without the extension.
     file: String,
     name: String,
 }
@@ -22,26 +24,25 @@ pub(super) struct Test {
 #[derive(Debug)]
 pub(super) struct Model {
     test: Test,
-    /// The sites that it reaches.
+    /// The numbers of the sites that it reaches.
     pub(super) reaches: BTreeSet<usize>,
-    /// What it takes when nothing is weakened.
+    /// Its duration with nothing weakened.
     pub(super) takes: Duration,
 }
 
 /// How a test ended.
 pub(super) enum Ending {
     Passed,
-    /// Failed, and how if not by one of its own checks.
+    /// How it failed, unless by one of its own checks.
     Failed(Option<&'static str>),
-    /// It was stopped.
     TookTooLong,
 }
 
-/// No model takes that long, not even on a machine that does something else.
+/// No model takes this long, even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(1_800);
 
 impl Test {
-    /// The tests of a program.
+    /// Returns the tests of a program.
     pub(super) fn of((file, program): &(String, PathBuf)) -> Result<Vec<Self>, Box<dyn Error>> {
         let listed = Command::new(program).args(["--list", "--format=terse"]).output()?;
         let listed = String::from_utf8(listed.stdout)?;
@@ -53,14 +54,14 @@ impl Test {
         Ok(names.map(test).collect())
     }
 
-    /// Runs it with nothing weakened: what it then is of a model; none where it is of a twin alone,
-    /// which fails as it should.
+    /// Runs the test with nothing weakened. Returns `None` if it has only a twin, which fails as
+    /// expected, and no model.
     ///
     /// # Errors
-    /// When it fails.
+    /// When the test fails.
     pub(super) fn run_unweakened(self) -> Result<Option<Model>, String> {
         let start = Instant::now();
-        let run = self.run("RADDLE_TELL_REACHED", "1", LONGEST);
+        let run = self.run("RADDLE_PRINT_REACHED", "1", LONGEST);
         let (ending, output) = run.map_err(|error| format!("{}: {error}", self.path()))?;
         let takes = start.elapsed();
         if !matches!(ending, Ending::Passed) {
@@ -68,7 +69,7 @@ impl Test {
         }
         let numbers = output.lines().filter_map(|line| line.strip_prefix("reached "));
         let reaches = numbers.filter_map(|line| line.strip_suffix('.')?.parse().ok()).collect();
-        // What `explore` tells in the end.
+        // Printed by `explore` when a model has passed.
         let explores = output.lines().any(|line| line.ends_with(" executions"));
         Ok(explores.then_some(Model { test: self, reaches, takes }))
     }
@@ -78,12 +79,12 @@ impl Test {
     }
 
     fn run(&self, variable: &str, value: &str, limit: Duration) -> io::Result<(Ending, String)> {
-        let (mut output, told) = io::pipe()?;
+        let (mut output, writer) = io::pipe()?;
         let mut command = Command::new(&self.program);
         command.args(["--exact", &self.name, "--nocapture", "--test-threads=1"]);
-        command.env(variable, value).stdout(told.try_clone()?).stderr(told);
+        command.env(variable, value).stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn()?;
-        // Its ends of the pipe, so that the child's are the only ones.
+        // Closes this process's writers, so that the pipe ends with the child.
         drop(command);
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
@@ -109,14 +110,14 @@ impl Test {
 }
 
 impl Model {
-    /// Its file and name.
+    /// Returns its file and name.
     pub(super) fn path(&self) -> String {
         self.test.path()
     }
 
-    /// Runs it with the ordering of a site weakened.
+    /// Runs the test with the ordering of a site weakened.
     pub(super) fn run(&self, site: usize, weaker: Ordering) -> io::Result<Ending> {
-        // Weaker orderings allow for more executions, and other work on the machine for fewer.
+        // Weaker orderings allow more executions, and the machine may be busy.
         let limit = Duration::from_secs(900) + 20 * self.takes;
         let weakened = format!("{site}={weaker}");
         Ok(self.test.run("RADDLE_WEAKENED", &weakened, limit)?.0)

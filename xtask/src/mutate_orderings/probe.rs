@@ -1,5 +1,5 @@
-//! What the copied sources ask for each ordering: by the environment one of them is weakened, and
-//! those which are reached are told on the error output. Copied into `raddle-sync`.
+//! Returns each ordering to the copied sources. Environment variables select one to weaken, and make the
+//! program print those that it reaches. Copied into `raddle-sync`.
 #![allow(missing_docs, clippy::disallowed_types)]
 
 use std::io::Write;
@@ -8,23 +8,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `site=ordering`.
 static WEAKENED: LazyLock<Option<(usize, Ordering)>> = LazyLock::new(|| {
-    let told = std::env::var("RADDLE_WEAKENED").ok()?;
-    let (site, ordering) = told.split_once('=').expect("site=ordering");
+    let weakened = std::env::var("RADDLE_WEAKENED").ok()?;
+    let (site, ordering) = weakened.split_once('=').expect("site=ordering");
     let ordering = match ordering {
         "Relaxed" => Ordering::Relaxed,
         "Acquire" => Ordering::Acquire,
         "Release" => Ordering::Release,
-        other => panic!("no weaker ordering: {other}"),
+        other => panic!("not a weaker ordering: {other}"),
     };
     Some((site.parse().expect("a number"), ordering))
 });
 
-static TELLS: LazyLock<bool> = LazyLock::new(|| std::env::var_os("RADDLE_TELL_REACHED").is_some());
+static PRINTS: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("RADDLE_PRINT_REACHED").is_some());
 static REACHED: [AtomicBool; SITES] = [const { AtomicBool::new(false) }; SITES];
 
 pub fn ordering(site: usize, ordering: Ordering) -> Ordering {
-    if *TELLS && !REACHED[site].swap(true, Ordering::Relaxed) {
-        // In one piece, and past the capture of a test's output.
+    if *PRINTS && !REACHED[site].swap(true, Ordering::Relaxed) {
+        // One write, so that lines are not mixed, and not captured as a test's output is.
         let _ = std::io::stderr().write_all(format!("\nreached {site}.\n").as_bytes());
     }
     match *WEAKENED {

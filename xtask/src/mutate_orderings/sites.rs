@@ -1,32 +1,34 @@
+//! Finds the orderings in a source.
+
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// An ordering stronger than `Relaxed`, at a place of a source file.
+/// An ordering stronger than `Relaxed` in a source file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Site {
-    /// The source, from the root of the workspace.
+    /// The path from the root of the workspace.
     pub(super) file: String,
     /// `Type::function`.
     pub(super) function: String,
     /// The operation with its orderings, such as `count.fetch_add(AcqRel)`.
     operation: String,
-    /// Where in the text of `operation` the ordering is.
-    place: Range<usize>,
+    /// The bytes of the ordering in `operation`.
+    range: Range<usize>,
     pub(super) ordering: Ordering,
     /// The bytes of the ordering's name in the file.
     pub(super) bytes: Range<usize>,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub(super) line: usize,
 }
 
 impl Site {
-    /// The operation as it is when its ordering is weakened to `weaker`.
+    /// Describes the operation with its ordering weakened to `weaker`.
     pub(super) fn weakened(&self, weaker: Ordering) -> String {
         let mut operation = self.operation.clone();
-        operation.replace_range(self.place.clone(), &format!("{} → {weaker}", self.ordering));
+        operation.replace_range(self.range.clone(), &format!("{} → {weaker}", self.ordering));
         operation
     }
 }
@@ -46,7 +48,8 @@ impl Ordering {
         all.into_iter().find(|ordering| ordering.to_string() == name)
     }
 
-    /// The weaker ones to try. loom treats `SeqCst` as `AcqRel`, so there is nothing between.
+    /// Returns the weaker orderings to try. loom treats `SeqCst` as `AcqRel`, so that only `Relaxed` is
+    /// weaker.
     pub(super) fn weaker(self) -> &'static [Self] {
         match self {
             Self::Relaxed => &[],
@@ -55,7 +58,7 @@ impl Ordering {
         }
     }
 
-    /// What is lost when it is weakened.
+    /// Returns the part that is lost when it is weakened to `weaker`.
     pub(super) fn without(self, weaker: Self) -> Self {
         match (self, weaker) {
             (Self::AcqRel, Self::Acquire) => Self::Release,
@@ -71,11 +74,11 @@ impl fmt::Display for Ordering {
     }
 }
 
-/// The orderings of a source, other than those of `use` and of tests.
+/// Returns the orderings in a source, without those in imports and tests.
 ///
 /// # Errors
-/// When the source is not Rust, names an ordering elsewhere than in a call, or has a fence: that would
-/// have to be dropped rather than weakened, and there has been none.
+/// When the source is not Rust, names an ordering outside of a call, or has a fence, which would have to
+/// be removed rather than weakened.
 pub(super) fn find(file: &str, source: &str) -> Result<Vec<Site>, Box<dyn Error>> {
     let tokens: TokenStream = source.parse().map_err(|error| format!("{file}: {error}"))?;
     let mut finder = Finder { file, sites: Vec::new(), named: 0 };
@@ -90,16 +93,16 @@ pub(super) fn find(file: &str, source: &str) -> Result<Vec<Site>, Box<dyn Error>
     Ok(sites)
 }
 
-/// Goes through the tokens, and so into macros, too.
+/// Visits the tokens, so that macros are included.
 struct Finder<'f> {
     file: &'f str,
     sites: Vec<Site>,
-    /// How often an ordering is named.
+    /// The number of orderings that are named, in calls or elsewhere.
     named: usize,
 }
 
 impl Finder<'_> {
-    /// What is within `function`, or, where that is empty, within an `impl` of `owner`.
+    /// Visits the tokens of `function` or, if that is empty, of an `impl` of `owner`.
     fn items(&mut self, tokens: TokenStream, owner: &str, function: &str) {
         let tokens: Vec<_> = tokens.into_iter().collect();
         let mut rest = &tokens[..];
@@ -114,7 +117,7 @@ impl Finder<'_> {
                         rest = if is_of_tests(attribute) { after_item(item) } else { item };
                     }
                 }
-                // And not the bounds of an opaque type, which are `use<..>`.
+                // The bounds of an opaque type, `use<..>`, are not an import.
                 TokenTree::Ident(word) if word == "use" && !is_punct(after.first(), '<') => {
                     rest = after_item(after);
                 }
@@ -148,7 +151,7 @@ impl Finder<'_> {
         }
     }
 
-    /// The orderings among the arguments of a call.
+    /// Adds the orderings among the arguments of a call.
     fn call(&mut self, before: &[TokenTree], arguments: &Group, function: &str) {
         let mut operation = format!("{}(", callee(before));
         let first = self.sites.len();
@@ -157,7 +160,7 @@ impl Finder<'_> {
             let TokenTree::Ident(word) = token else { continue };
             let Some(ordering) = Ordering::named(&word.to_string()) else { continue };
             operation.push_str(separator);
-            let place = operation.len()..operation.len() + ordering.to_string().len();
+            let range = operation.len()..operation.len() + ordering.to_string().len();
             operation.push_str(&ordering.to_string());
             separator = ", ";
             if ordering != Ordering::Relaxed {
@@ -165,7 +168,7 @@ impl Finder<'_> {
                     file: self.file.to_owned(),
                     function: function.to_owned(),
                     operation: String::new(),
-                    place,
+                    range,
                     ordering,
                     bytes: word.span().byte_range(),
                     line: word.span().start().line,
@@ -181,24 +184,24 @@ fn is_punct(token: Option<&TokenTree>, mark: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == mark)
 }
 
-/// `#[cfg(test)]`, or `all` of that and more.
+/// Returns whether this is `#[cfg(test)]` or `#[cfg(all(test, ..))]`.
 fn is_of_tests(attribute: &Group) -> bool {
     let text = attribute.stream().to_string().replace(' ', "");
     text.starts_with("cfg(test") || text.starts_with("cfg(all(test")
 }
 
-/// What follows an item, which ends with a semicolon or a block.
+/// Returns the tokens after an item, which ends with a semicolon or a block.
 fn after_item(tokens: &[TokenTree]) -> &[TokenTree] {
     let is_end = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
         token => is_punct(Some(token), ';'),
     };
-    // `use` has braces before its semicolon: what is left of it, has no ordering.
+    // `use` can have braces before its semicolon, but no ordering after them.
     let end = tokens.iter().position(is_end).map_or(tokens.len(), |end| end + 1);
     &tokens[end..]
 }
 
-/// The name of the type that an `impl` is of: the last one outside of angle brackets.
+/// Returns the type of an `impl`: the last name outside of angle brackets.
 fn implementor(tokens: &[TokenTree]) -> String {
     let (mut name, mut depth) = (String::new(), 0);
     for token in tokens {
@@ -214,11 +217,11 @@ fn implementor(tokens: &[TokenTree]) -> String {
     name
 }
 
-/// What is called, and on which field: `count.fetch_add` of `self.count.fetch_add`.
+/// Returns the method and its receiver: `count.fetch_add` for `self.count.fetch_add`.
 fn callee(before: &[TokenTree]) -> String {
     match before {
         [.., receiver, dot, TokenTree::Ident(method)] if is_punct(Some(dot), '.') => {
-            // Of a method's value, or of an element of an array, what it is of.
+            // For the result of a call or an element of an array, the name before the brackets.
             let of = before.len() - if matches!(receiver, TokenTree::Group(_)) { 3 } else { 2 };
             let receiver = match &before[..of] {
                 // `self.0`
@@ -254,10 +257,10 @@ mod tests {
     ";
 
     #[test]
-    fn every_ordering_of_the_code_is_found_and_no_other() {
-        let told: Vec<_> = find("a.rs", SOURCE).unwrap().iter().map(told).collect();
+    fn orderings_outside_of_imports_comments_and_tests_are_found() {
+        let found: Vec<_> = find("a.rs", SOURCE).unwrap().iter().map(describe).collect();
         assert_eq!(
-            told,
+            found,
             [
                 "5 Flag::drop: self.0.load(Acquire → Relaxed)",
                 "5 Flag::drop: words.store(Release → Relaxed)",
@@ -269,13 +272,13 @@ mod tests {
         );
     }
 
-    fn told(site: &Site) -> String {
+    fn describe(site: &Site) -> String {
         assert_eq!(SOURCE[site.bytes.clone()], site.ordering.to_string());
         format!("{} {}: {}", site.line, site.function, site.weakened(Ordering::Relaxed))
     }
 
     #[test]
-    fn what_cannot_be_weakened_is_refused() {
+    fn fences_and_orderings_outside_of_calls_are_refused() {
         assert!(find("a.rs", "fn f() { fence(Acquire); }").is_err());
         assert!(find("a.rs", "const STRONG: Ordering = Acquire;").is_err());
         assert!(find("a.rs", "pub use std::sync::atomic::fence;").is_ok());

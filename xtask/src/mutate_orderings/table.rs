@@ -1,9 +1,11 @@
+//! The table of verdicts in the document.
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Mutant, Verdict};
+use super::mutant::{Mutant, Verdict};
 
-/// The verdicts as a table a file.
+/// Returns the verdicts, as one table per file.
 pub(super) fn of(verdicts: &[(Mutant<'_>, Verdict)]) -> String {
     let (mut table, mut file) = (String::new(), "");
     for (mutant, verdict) in verdicts {
@@ -11,13 +13,13 @@ pub(super) fn of(verdicts: &[(Mutant<'_>, Verdict)]) -> String {
             file = &mutant.site.file;
             let _ = writeln!(table, "\n`{file}`\n\n| function | weakened | fails |\n|---|---|---|");
         }
-        let _ = writeln!(table, "{}{} |", begin_of_row(mutant), outcome(mutant, verdict));
+        let _ = writeln!(table, "{}{} |", start_of_row(mutant), outcome(mutant, verdict));
     }
     table.trim_start().to_owned()
 }
 
-/// What tells a mutant's row from others of its file.
-fn begin_of_row(mutant: &Mutant<'_>) -> String {
+/// Returns the start of a mutant's row, which is unique in its file.
+fn start_of_row(mutant: &Mutant<'_>) -> String {
     format!("| `{}` | `{}` | ", mutant.site.function, mutant.site.weakened(mutant.weaker))
 }
 
@@ -30,7 +32,7 @@ fn outcome(mutant: &Mutant<'_>, verdict: &Verdict) -> String {
     }
 }
 
-/// The tests that the table of a document names, by file and row.
+/// The tests that the document's table names, by file and start of the row.
 pub(super) struct Known(BTreeMap<(String, String), String>);
 
 impl Known {
@@ -46,26 +48,27 @@ impl Known {
         Self(known)
     }
 
-    /// The test that killed it the last time.
+    /// Returns the test that killed the mutant the last time.
     pub(super) fn test_of(&self, mutant: &Mutant<'_>) -> Option<&str> {
-        let row = (mutant.site.file.clone(), begin_of_row(mutant));
+        let row = (mutant.site.file.clone(), start_of_row(mutant));
         self.0.get(&row).map(String::as_str)
     }
 }
 
-/// The begin of a row, and the test that it names.
+/// Returns the start of a row and the test that it names.
 fn split_row(line: &str) -> Option<(&str, &str)> {
-    let (begin, test) = line.strip_suffix(" |")?.rsplit_once("| ")?;
+    let (start, test) = line.strip_suffix(" |")?.rsplit_once("| ")?;
     let test = test.strip_prefix('`')?.split('`').next()?;
-    Some((&line[..begin.len() + 2], test))
+    Some((&line[..start.len() + 2], test))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sites;
     use super::*;
 
     #[test]
-    fn the_document_of_orderings_names_tests_that_the_table_has() {
+    fn tests_named_in_the_document_of_orderings_kill_a_mutant() {
         let table = include_str!("../../../docs/verification.md");
         let document = include_str!("../../../docs/memory-ordering.md");
         let is_killing = |name: &str| table.contains(&format!("::{name}`"));
@@ -88,10 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn the_test_that_a_row_names_is_known() {
-        let sites = crate::mutate_orderings::sites::find("a.rs", "fn f() { a.load(Acquire); }");
+    fn the_test_named_in_a_row_is_found() {
+        let sites = sites::find("a.rs", "fn f() { a.load(Acquire); }");
         let site = &sites.unwrap()[0];
-        let weaker = crate::mutate_orderings::sites::Ordering::Relaxed;
+        let weaker = sites::Ordering::Relaxed;
         let mutant = Mutant { number: 0, site, weaker, explanation: None };
         let killed = Verdict::Killed { test: "file::test".to_owned(), how: Some("deadlock") };
         let verdicts = [(mutant, killed)];

@@ -1,3 +1,5 @@
+//! A copy of the workspace in which any ordering can be weakened at run time.
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -5,26 +7,27 @@ use std::{fs, io};
 use xshell::{Shell, cmd};
 
 use super::sites::Site;
+use crate::checker::with_loom;
 
-/// A copy of the workspace in which each ordering is asked for by the number of its site, so that
-/// one build has all the mutants.
+/// The copy, in which each ordering is replaced by a call with the number of its site, so that one
+/// build has all mutants.
 const TREE: &str = "target/orderings/tree";
-/// What was copied the last time, one path a line.
+/// The paths that were copied the last time, one per line.
 const COPIED: &str = "target/orderings/copied";
-/// Where the copy is built.
+/// The target folder of the copy.
 const BUILD: &str = "target/orderings/build";
 
 const SYNC: &str = "crates/sync/";
 const PROBE: &str = "crates/sync/src/ordering_probe.rs";
 
-/// Copies the workspace as it lies there, committed or not.
+/// Copies the workspace, including uncommitted changes.
 pub(super) fn copy(shell: &Shell, sites: &[Site]) -> Result<(), Box<dyn Error>> {
     let root = shell.current_dir();
     let tree = root.join(TREE);
     let listed = cmd!(shell, "git ls-files --cached --others --exclude-standard").quiet().read()?;
-    for gone in fs::read_to_string(root.join(COPIED)).unwrap_or_default().lines() {
-        if !listed.lines().any(|path| path == gone) || !root.join(gone).exists() {
-            let _ = fs::remove_file(tree.join(gone));
+    for old in fs::read_to_string(root.join(COPIED)).unwrap_or_default().lines() {
+        if !listed.lines().any(|path| path == old) || !root.join(old).exists() {
+            let _ = fs::remove_file(tree.join(old));
         }
     }
     for path in listed.lines() {
@@ -40,13 +43,13 @@ pub(super) fn copy(shell: &Shell, sites: &[Site]) -> Result<(), Box<dyn Error>> 
     Ok(())
 }
 
-/// The content of a source with its orderings asked for.
+/// Returns the content of a source with its orderings replaced by calls.
 fn probed(path: &str, mut content: Vec<u8>, sites: &[Site]) -> Vec<u8> {
     let krate = if path.starts_with(SYNC) { "crate" } else { "raddle_sync" };
-    // From the last, so that the places of those before stay.
+    // In reverse, so that the positions of those before stay valid.
     for (number, site) in sites.iter().enumerate().rev().filter(|(_, site)| site.file == path) {
-        let asked = format!("{krate}::ordering_probe::ordering({number}, {})", site.ordering);
-        content.splice(site.bytes.clone(), asked.into_bytes());
+        let call = format!("{krate}::ordering_probe::ordering({number}, {})", site.ordering);
+        content.splice(site.bytes.clone(), call.into_bytes());
     }
     if path == "crates/sync/src/lib.rs" {
         content.extend_from_slice(b"\n#[doc(hidden)]\npub mod ordering_probe;\n");
@@ -54,7 +57,7 @@ fn probed(path: &str, mut content: Vec<u8>, sites: &[Site]) -> Vec<u8> {
     content
 }
 
-/// Writes what is not there already, so that what is unchanged is not built again.
+/// Writes a file unless it is unchanged, so that it is not built again.
 fn write(path: &Path, content: Vec<u8>) -> io::Result<()> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
@@ -65,19 +68,19 @@ fn write(path: &Path, content: Vec<u8>) -> io::Result<()> {
     fs::write(path, content)
 }
 
-/// Builds the models of the copy: the programs, each with the name of its file.
+/// Builds the models of the copy and returns their programs, each with the name of its file.
 pub(super) fn build(shell: &Shell) -> Result<Vec<(String, PathBuf)>, Box<dyn Error>> {
     let build = shell.current_dir().join(BUILD);
     let _folder = shell.push_dir(TREE);
     let package = "--package=raddle-loom-tests";
     let command = cmd!(shell, "cargo test --profile loom {package} --no-run --message-format=json");
-    let messages = crate::with_loom(command).env("CARGO_TARGET_DIR", build).quiet().read()?;
+    let messages = with_loom(command).env("CARGO_TARGET_DIR", build).quiet().read()?;
     let mut programs = Vec::new();
     for message in messages.lines() {
         let message: serde_json::Value = serde_json::from_str(message)?;
         let is_model = message["target"]["kind"][0] == "test";
         if let (true, Some(program)) = (is_model, message["executable"].as_str()) {
-            let name = message["target"]["name"].as_str().ok_or("a program without a name")?;
+            let name = message["target"]["name"].as_str().ok_or("a test program without a name")?;
             programs.push((name.to_owned(), PathBuf::from(program)));
         }
     }

@@ -1,8 +1,8 @@
-//! ThreadSanitizer over what runs raddle with real threads.
+//! Runs tests with real threads under ThreadSanitizer.
 //!
-//! On the stable compiler: `RUSTC_BOOTSTRAP` lets it take the flag, and the standard library is built
-//! from its source with the sanitizer too, so that nothing of it needs to be passed over. One thing
-//! is not as it ships: see [`oneshot`].
+//! This works on the stable compiler: `RUSTC_BOOTSTRAP` makes it accept the flag, and the standard
+//! library is built from source with the sanitizer, so that no report needs to be suppressed. One
+//! dependency is not tested as it ships: see [`oneshot`].
 
 mod oneshot;
 
@@ -10,24 +10,26 @@ use std::error::Error;
 
 use xshell::{Cmd, Shell, cmd};
 
+use crate::test_run;
+
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// The target folder: the usual build is kept.
+/// A separate target folder, so that the usual build is kept.
 const FOLDER: &str = "target/tsan";
-/// What a process that has reported a race ends with.
+/// The exit code of a process that has reported a race.
 const RACE: i32 = 66;
 
-/// A race in `tsan-tests/src/bin/planted-race.rs`, and a function that its report names.
+/// Each race in `tsan-tests/src/bin/planted-race.rs`, and a function that its report must name.
 const PLANTED: [(&str, &str); 3] = [
     ("two-workers", "planted_race::two_workers"),
     ("a-hand-kept", "planted_race::a_hand_kept"),
     ("a-relaxed-flag", "planted_race::a_relaxed_flag"),
 ];
 
-/// Looks for races, so often, each time after the planted ones were reported: in the promises and,
-/// unless it is to be `quick`, in the runtime's tests and a soak of so many seconds.
+/// Checks, in each run, that the planted races are reported, and then that `tsan-tests` and, unless
+/// `quick`, the runtime's tests and a soak of `seconds` have no race.
 ///
 /// # Errors
-/// When a race is reported that nobody planted, or a planted one is not.
+/// When a planted race is not reported, or another one is.
 pub(crate) fn run(
     shell: &Shell,
     quick: bool,
@@ -35,7 +37,7 @@ pub(crate) fn run(
     seconds: u64,
 ) -> Result<(), Box<dyn Error>> {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")) {
-        return Err(format!("the sanitizer is run on {TARGET} alone").into());
+        return Err(format!("ThreadSanitizer runs on {TARGET} only").into());
     }
     install_source(shell)?;
     let sanitizer = Sanitizer { shell, oneshot: oneshot::prepare(shell, FOLDER)? };
@@ -47,18 +49,21 @@ pub(crate) fn run(
         for (race, function) in PLANTED {
             sanitizer.finds(race, function)?;
         }
-        sanitizer.cargo(&["test", "-p", promises, "--test", "promises"]).run()?;
+        test_run::run(sanitizer.cargo(&["test", "-p", promises, "--test", "promises"]))?;
         if quick {
             continue;
         }
-        sanitizer.cargo(&["test", "-p", runtime, "--tests", "--no-fail-fast"]).run()?;
+        test_run::run(sanitizer.cargo(&["test", "-p", runtime, "--tests", "--no-fail-fast"]))?;
         sanitizer.cargo(&["run", "-p", soak, "--", "--seconds", &seconds]).run()?;
     }
-    println!("ThreadSanitizer: {runs} runs, each planted race reported, and no other");
+    if quick {
+        println!("skipped: the runtime's tests and the soak");
+    }
+    println!("ThreadSanitizer: {runs} runs reported each planted race and no other");
     Ok(())
 }
 
-/// The source of the standard library, which a fresh machine has not.
+/// Installs the source of the standard library if it is missing.
 fn install_source(shell: &Shell) -> Result<(), Box<dyn Error>> {
     let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
     if !shell.path_exists(format!("{sysroot}/lib/rustlib/src/rust/library/Cargo.lock")) {
@@ -69,12 +74,12 @@ fn install_source(shell: &Shell) -> Result<(), Box<dyn Error>> {
 
 struct Sanitizer<'s> {
     shell: &'s Shell,
-    /// Where the copy of oneshot is.
+    /// The folder of the modified copy of oneshot.
     oneshot: String,
 }
 
 impl Sanitizer<'_> {
-    /// A cargo command whose programs are built with the sanitizer.
+    /// Returns a cargo command that builds with the sanitizer.
     fn cargo(&self, arguments: &[&str]) -> Cmd<'_> {
         let (verb, arguments) = arguments.split_first().expect("a command");
         let paths = format!("paths=[{:?}]", self.oneshot);
@@ -87,7 +92,10 @@ impl Sanitizer<'_> {
             .env("TSAN_OPTIONS", format!("exitcode={RACE} history_size=4"))
     }
 
-    /// Whether a planted race is reported, by this function's name.
+    /// Runs a planted race, whose report must name the function.
+    ///
+    /// # Errors
+    /// When it is not reported.
     fn finds(&self, race: &str, function: &str) -> Result<(), Box<dyn Error>> {
         let package = ["-p", "raddle-tsan-tests", "--features", "planted"];
         let command = [&["run"], &package[..], &["--bin", "planted-race", "--", race]].concat();

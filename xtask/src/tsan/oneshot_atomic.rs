@@ -1,13 +1,13 @@
-//! In place of oneshot's own: see `xtask/src/tsan/oneshot.rs`.
+//! Replaces oneshot's own file: see `xtask/src/tsan/oneshot.rs`.
 
 pub use core::sync::atomic::Ordering;
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Every load acquires, alone or within a read-modify-write. What is released stays as it was.
+/// Every load is Acquire, alone or in a read-modify-write. Stores are unchanged.
 pub struct AtomicU8(core::sync::atomic::AtomicU8);
 
-/// The ordering and Acquire.
+/// Returns the ordering with Acquire added.
 fn acquiring(ordering: Ordering) -> Ordering {
     match ordering {
         Relaxed => Acquire,
@@ -52,7 +52,7 @@ impl AtomicU8 {
     }
 }
 
-/// The load before it has acquired.
+/// Does nothing: the load before it is Acquire already.
 pub fn fence(ordering: Ordering) {
-    assert_eq!(ordering, Acquire, "only such a fence is made up for");
+    assert_eq!(ordering, Acquire, "only an Acquire fence can be left out");
 }
