@@ -1,7 +1,7 @@
-//! How a pool fares with a hung worker, a failing one, tasks of very unequal length and overload.
+//! A pool with a hung worker, with a failing one, with tasks of very unequal duration, and overloaded.
 //!
-//! `cargo bench -p raddle-benches --bench faults -- hung` (or `failing`, `sizes`, `overload`; none
-//! for all). Each prints its figures; what is compared is measured in one run.
+//! `cargo bench -p raddle-benches --bench faults -- hung` runs one of `hung`, `failing`, `sizes` and
+//! `overload`; without a name all are run. Figures that are compared are measured in one run.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,23 +15,16 @@ const MS: Duration = Duration::from_millis(1);
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Without `--bench` this is `cargo test`, which is to see that it runs.
+    // Without `--bench` this is `cargo test`, which only checks that it runs.
     let is_bench = arguments.iter().any(|argument| argument == "--bench");
     arguments.retain(|argument| !argument.starts_with("--"));
     let seconds = if is_bench { 10.0 } else { 0.4 };
     let time = Duration::from_secs_f64(seconds);
+    let hung: fn(Duration) = hung;
+    let cases = [("hung", hung), ("failing", failing), ("sizes", sizes), ("overload", overload)];
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
-    if wanted("hung") {
-        hung(time);
-    }
-    if wanted("failing") {
-        failing(time);
-    }
-    if wanted("sizes") {
-        sizes(time);
-    }
-    if wanted("overload") {
-        overload(time);
+    for (_, run) in cases.iter().filter(|(name, _)| wanted(name)) {
+        run(time);
     }
 }
 
@@ -54,15 +47,15 @@ fn print(what: &str, figures: &Figures) {
     );
 }
 
-/// One worker of ten hangs for good, at 70 % load.
+/// One of ten workers hangs for good, at 70 % load.
 fn hung(time: Duration) {
     println!(
         "hung: 10 workers, 5 ms tasks, 70 % load; one hangs for good after a fifth of the time"
     );
     let interval = (5 * MS).div_f64(7.0);
     let run = |watchdog: Option<Watchdog>, hangs: bool| {
-        let held = Arc::new(Mutex::new(()));
-        let hold = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mutex = Arc::new(Mutex::new(()));
+        let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
         let from = Instant::now() + time / 5;
         let mut builder = pool(10);
         if let Some(watchdog) = watchdog {
@@ -70,14 +63,14 @@ fn hung(time: Duration) {
         }
         let pool = builder
             .spawn({
-                let held = Arc::clone(&held);
+                let mutex = Arc::clone(&mutex);
                 move |worker| {
                     let is_it = hangs && worker.id().0 == 0 && worker.generation() == 0;
-                    let fault = || Fault::HangsFrom(from, Arc::clone(&held));
+                    let fault = || Fault::HangsFrom(from, Arc::clone(&mutex));
                     Sleeper { fault: if is_it { fault() } else { Fault::None } }
                 }
             })
-            .expect("the description has no mistakes");
+            .expect("the settings are valid");
         let mut events = pool.subscribe();
         let observed = pool.clone();
         let observer = std::thread::spawn(move || {
@@ -95,7 +88,7 @@ fn hung(time: Duration) {
         drive(&pool, &seen, time, interval, None, |_| 5 * MS);
         let figures = seen.figures();
         let reached = observer.join().ok().flatten();
-        drop(hold);
+        drop(guard);
         let _ = pool.shutdown(Drain::within(Duration::from_secs(5)));
         (figures, reached)
     };
@@ -110,7 +103,7 @@ fn hung(time: Duration) {
         let (figures, reached) = run(Some(watchdog), true);
         print(name, &figures);
         println!(
-            "  {:<34} tasks that reached it before its quarantine {}, p99 {:.2} of healthy",
+            "  {:<34} tasks sent to it before its quarantine {}, p99 {:.2} of healthy",
             "",
             reached.map_or("?".into(), |reached| reached.to_string()),
             figures.quantile_ms(0.99) / base.quantile_ms(0.99),
@@ -118,9 +111,9 @@ fn hung(time: Duration) {
     }
 }
 
-/// One worker of ten fails at once, at 70 % load.
+/// One of ten workers fails immediately, at 70 % load.
 fn failing(time: Duration) {
-    println!("failing: 10 workers, 5 ms tasks, 70 % load; one fails at once; fair share 10 %");
+    println!("failing: 10 workers, 5 ms tasks, 70 % load; one fails immediately; fair share 10 %");
     let interval = (5 * MS).div_f64(7.0);
     for name in StrategyName::ALL {
         let pool = pool(10)
@@ -128,7 +121,7 @@ fn failing(time: Duration) {
             .spawn(|worker| Sleeper {
                 fault: if worker.id().0 == 0 { Fault::Fails } else { Fault::None },
             })
-            .expect("the description has no mistakes");
+            .expect("the settings are valid");
         let seen = Seen::new();
         drive(&pool, &seen, time / 2, interval, None, |_| 5 * MS);
         let stats = pool.stats();
@@ -139,9 +132,9 @@ fn failing(time: Duration) {
     }
 }
 
-/// Tasks of 10 to 1 in length, round robin, without and with stealing.
+/// Tasks of which one in ten takes ten times as long, with and without stealing.
 fn sizes(time: Duration) {
-    println!("sizes: 8 workers, nine tasks of 1 ms to one of 10 ms, 70 % load, round robin");
+    println!("sizes: 8 workers, nine tasks of 1 ms for each of 10 ms, 70 % load, round robin");
     let mean = MS.mul_f64(0.9 + 0.1 * 10.0);
     let interval = mean.div_f64(8.0 * 0.7);
     let run =
@@ -150,7 +143,7 @@ fn sizes(time: Duration) {
                 .strategy(strategy)
                 .stealing(stealing)
                 .spawn(healthy())
-                .expect("the description has no mistakes");
+                .expect("the settings are valid");
             let seen = Seen::new();
             drive(&pool, &seen, time, interval, None, |random| {
                 if random.u8(..10) == 0 { 10 * MS } else { MS }
@@ -174,12 +167,12 @@ fn sizes(time: Duration) {
     print("latency based", &run(Box::new(LatencyBased::new()), false));
 }
 
-/// Twice what the pool can do, with deadlines.
+/// Twice the load that the pool can serve, with deadlines.
 fn overload(time: Duration) {
     const WORKERS: u32 = 4;
-    let deadline = 50 * MS;
+    let timeout = 50 * MS;
     println!("overload: 4 workers, 5 ms tasks, 200 % load, deadline 50 ms, mailboxes of 1024");
-    // What a sleep of 5 ms takes on this machine.
+    // The real duration of a 5 ms sleep on this machine.
     let begin = Instant::now();
     (0..20).for_each(|_| std::thread::sleep(5 * MS));
     let service = begin.elapsed() / 20;
@@ -190,21 +183,21 @@ fn overload(time: Duration) {
         if let Some(codel) = shedding {
             builder = builder.codel(codel);
         }
-        let pool = builder.spawn(healthy()).expect("the description has no mistakes");
+        let pool = builder.spawn(healthy()).expect("the settings are valid");
         let seen = Seen::new();
         let before = resident_kib();
-        let given = drive(&pool, &seen, time, interval, Some(deadline), |_| 5 * MS);
+        let submitted = drive(&pool, &seen, time, interval, Some(timeout), |_| 5 * MS);
         let (after, figures) = (resident_kib(), seen.figures());
         let account = pool.account();
         let capacity = f64::from(WORKERS) * time.as_secs_f64() / service.as_secs_f64();
         print(what, &figures);
         println!(
-            "  {:<34} given {given}, in time {} ({:.1} % of capacity), begun after the deadline {}, \
+            "  {:<34} submitted {submitted}, in time {} ({:.1} % of capacity), started after the deadline {}, \
              expired {}, shed {}, rejected {}, memory {before} to {after} KiB",
             "",
             figures.in_time,
             100.0 * figures.in_time as f64 / capacity,
-            figures.began_late,
+            figures.started_late,
             account.counts.expired,
             account.shed,
             account.rejected,
@@ -213,7 +206,7 @@ fn overload(time: Duration) {
     }
 }
 
-/// The process's resident memory, where the operating system tells.
+/// Returns the process's resident memory, or 0 if the operating system has no `/proc`.
 fn resident_kib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());

@@ -1,5 +1,4 @@
-//! How much of a core a pool takes that has nothing to do: `cargo bench -p raddle-benches --bench
-//! idle`.
+//! The processor time of an idle pool: `cargo bench -p raddle-benches --bench idle`.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use raddle_strategies::StrategyName;
 const WORKERS: usize = 64;
 
 fn main() {
-    // Without `--bench` this is `cargo test`, which is to see that it runs.
+    // Without `--bench` this is `cargo test`, which only checks that it runs.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let time = Duration::from_secs_f64(if is_bench { 10.0 } else { 0.2 });
     for strategy in [StrategyName::JoinIdle, StrategyName::RoundRobin, StrategyName::LeastWork] {

@@ -1,5 +1,4 @@
-//! A task through a pool: giving it, and giving it and waiting for its answer, beside the bare
-//! channel.
+//! A task through a pool, without and with a reply, compared with the channel alone.
 
 use std::hint::black_box;
 
@@ -18,22 +17,22 @@ fn main() {
     criterion.final_summary();
 }
 
-/// In a steady stream: what is measured is the slower of the two sides.
+/// Measures a steady stream, and so the slower of the two sides.
 fn tell(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tell");
     group.bench_function("crossbeam", |bencher| {
         let (sender, receiver) = channel::bounded::<u64>(MAILBOX);
         let worker = std::thread::spawn(move || receiver.iter().fold(0, u64::wrapping_add));
-        bencher.iter(|| sender.send(black_box(7)).expect("the receiver is there"));
+        bencher.iter(|| sender.send(black_box(7)).expect("the receiver exists"));
         drop(sender);
         black_box(worker.join().expect("adding does not panic"));
     });
     for workers in [1, 4] {
         for name in StrategyName::ALL {
             let pool = sum_pool(workers, name, MAILBOX);
-            let mut handle = pool.local();
+            let mut local = pool.local();
             group.bench_function(format!("{name}/{workers}"), |bencher| {
-                bencher.iter(|| handle.tell(black_box(7)).expect("the pool is open"));
+                bencher.iter(|| local.tell(black_box(7)).expect("the pool is open"));
             });
             let account = pool.shutdown(Drain::all()).expect("there is no limit");
             assert!(account.is_balanced());
@@ -46,24 +45,24 @@ fn tell(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Back to back, from one thread.
+/// Measures consecutive asks of one thread.
 fn ask(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ask");
     group.bench_function("crossbeam", |bencher| {
         let (sender, receiver) = channel::bounded::<u64>(MAILBOX);
-        let (answer, answers) = channel::bounded::<u64>(1);
-        let worker = std::thread::spawn(move || receiver.iter().try_for_each(|n| answer.send(n)));
+        let (reply, replies) = channel::bounded::<u64>(1);
+        let worker = std::thread::spawn(move || receiver.iter().try_for_each(|n| reply.send(n)));
         bencher.iter(|| {
-            sender.send(black_box(7)).expect("the receiver is there");
-            answers.recv().expect("the worker answers")
+            sender.send(black_box(7)).expect("the receiver exists");
+            replies.recv().expect("the worker replies")
         });
         drop(sender);
-        worker.join().expect("sending does not panic").expect("the asker is there");
+        worker.join().expect("sending does not panic").expect("the caller exists");
     });
     let pool = sum_pool(1, StrategyName::RoundRobin, MAILBOX);
-    let mut handle = pool.local();
+    let mut local = pool.local();
     group.bench_function("round_robin/1", |bencher| {
-        bencher.iter(|| handle.ask(black_box(7)).expect("the pool is open").wait());
+        bencher.iter(|| local.ask(black_box(7)).expect("the pool is open").wait());
     });
     group.finish();
 }

@@ -1,4 +1,4 @@
-//! What is read: the routing, by every dispatch, and the statistics, by who wants a report.
+//! Reading the routing, as every dispatch does, and the statistics, as reports do.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,17 +16,18 @@ fn main() {
     criterion.final_summary();
 }
 
-/// The snapshot that a pool keeps its roster in: loaded anew, as by `Pool::tell`, and kept at hand, as
-/// by a `LocalPool`; alone, and while another thread loads it too.
+/// Measures the snapshot of a pool's roster: loaded each time, as by `Pool::tell`, and cached, as by a
+/// `LocalPool`; alone, and while another thread loads it too.
 fn routing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/routing");
     let snapshot = Snapshot::new(Arc::new(warm_roster(4)));
-    let mut kept = snapshot.reader();
+    let mut cached = snapshot.reader();
     group.bench_function("noop", |bencher| bencher.iter(|| black_box(&snapshot)));
     group.bench_function("load", |bencher| {
         bencher.iter(|| black_box(&snapshot).load().version());
     });
-    group.bench_function("kept", |bencher| bencher.iter(|| black_box(&mut kept).load().version()));
+    group
+        .bench_function("kept", |bencher| bencher.iter(|| black_box(&mut cached).load().version()));
     beside(
         || snapshot.load().version(),
         || {
@@ -35,19 +36,19 @@ fn routing(criterion: &mut Criterion) {
             });
         },
     );
-    let mut of_other = snapshot.reader();
+    let mut others = snapshot.reader();
     beside(
-        move || of_other.load().version(),
+        move || others.load().version(),
         || {
             group.bench_function("kept/two", |bencher| {
-                bencher.iter(|| black_box(&mut kept).load().version());
+                bencher.iter(|| black_box(&mut cached).load().version());
             });
         },
     );
     group.finish();
 }
 
-/// Of one worker.
+/// Measures the statistics of one worker.
 fn statistics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/statistics");
     let roster = warm_roster(1);
@@ -60,7 +61,7 @@ fn statistics(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Of all workers: what a report costs the thread that asks for it.
+/// Measures reports on all workers.
 fn reports(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/report");
     let balancer = Balancer::new(RoundRobin::new());

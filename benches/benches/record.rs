@@ -1,4 +1,4 @@
-//! Recording the end of a task, whole and by its parts.
+//! Recording the end of a task, as a whole and in parts.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn base(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A task from its reservation to its end.
+/// Measures a task from its reservation to its end.
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     let roster = warm_roster(1);
@@ -74,7 +74,7 @@ fn whole(criterion: &mut Criterion) {
             recorder.end(black_box(&END));
         });
     });
-    // Without the peak latency, which goes by the time of the end.
+    // Without the peak latency, which needs the time of the end.
     let undated = Completion { at: 0, ..END };
     group.bench_function("take_start_end_undated", |bencher| {
         bencher.iter(|| {
@@ -91,7 +91,7 @@ fn whole(criterion: &mut Criterion) {
             recorder.end(black_box(&failed));
         });
     });
-    // Everything but the ring and the service histogram: what an expired task costs.
+    // An expired task updates everything but the ring and the service histogram.
     let expired = Completion { outcome: Outcome::Expired, ..END };
     group.bench_function("take_end_expired", |bencher| {
         bencher.iter(|| {

@@ -1,7 +1,7 @@
-//! What a task costs with many workers and many dispatching threads: from the first that is given to the
-//! end of the last, through pools whose workers sleep when they have nothing.
+//! The cost of a task with many workers and many dispatching threads, measured from the first
+//! submission to the end of the last task. Idle workers park.
 //!
-//! `cargo bench -p raddle-benches --bench scale -- scale/join_idle/64/` is one pool with each number
+//! `cargo bench -p raddle-benches --bench scale -- scale/join_idle/64/` runs one pool with each number
 //! of dispatchers.
 
 use std::hint::black_box;
@@ -17,16 +17,16 @@ use raddle_strategies::StrategyName::{JoinIdle, PowerOfTwo, RoundRobin};
 
 const WORKERS: [usize; 5] = [4, 16, 64, 256, 1024];
 const DISPATCHERS: [u64; 4] = [1, 2, 8, 32];
-/// Small, so that what is measured is no mere filling of mailboxes.
+/// Small, so that filling mailboxes is a small part of the time.
 const MAILBOX: usize = 64;
 
 fn main() {
-    // Longer than the other benches: whether a worker sleeps when a task comes decides its cost, and
-    // goes by chance.
+    // Longer than the other benches: the cost of a task depends on whether its worker is parked, which
+    // is a matter of chance.
     let mut criterion = criterion().measurement_time(Duration::from_secs(2));
     let mut group = criterion.benchmark_group("scale");
     group.throughput(Throughput::Elements(1));
-    // Runs of one length, as the end of each, when the last workers fall asleep, is in the figure.
+    // Equally long runs, because the end of each, when the last workers park, is measured too.
     group.sampling_mode(SamplingMode::Flat);
     for strategy in [JoinIdle, RoundRobin, PowerOfTwo] {
         for workers in WORKERS {
@@ -54,18 +54,18 @@ fn bench(
     });
 }
 
-/// How long so many tasks take from so many threads.
+/// Returns the time that the tasks take when submitted by `dispatchers` threads.
 fn time_of(pool: &Pool<Sum>, tasks: u64, dispatchers: u64) -> Duration {
     let target = pool.account().counts.completed + tasks;
     let start = Barrier::new(dispatchers as usize + 1);
     thread::scope(|scope| {
         for dispatcher in 0..dispatchers {
             let share = tasks / dispatchers + u64::from(dispatcher < tasks % dispatchers);
-            let (mut handle, start) = (pool.local(), &start);
+            let (mut local, start) = (pool.local(), &start);
             scope.spawn(move || {
                 start.wait();
                 for _ in 0..share {
-                    handle.tell(black_box(7)).expect("the pool is open");
+                    local.tell(black_box(7)).expect("the pool is open");
                 }
             });
         }

@@ -1,5 +1,5 @@
-//! Simulated tasks a second of wall time, on one thread: by strategy at 16 workers, and by number
-//! of workers. The making of the workers is in every figure.
+//! Simulated tasks per second of wall time on one thread, by strategy with 16 workers and by number of
+//! workers. Creating the workers is included.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What the benches of raddle share: their settings, and pools to measure on.
+//! Settings and pools that the benches share.
 //!
-//! `cargo bench -p raddle-benches` runs all; `-- select/hot/random` those whose names contain it.
-//! With `--features profile`, `-- --profile-time 5 tell/round_robin/1` draws a flame graph of a bench.
+//! `cargo bench -p raddle-benches` runs all benches, `-- select/hot/random` those whose names contain
+//! it. With `--features profile`, `-- --profile-time 5 tell/round_robin/1` draws a flame graph.
 
 pub mod open_loop;
 #[cfg(feature = "profile")]
@@ -18,7 +18,7 @@ use raddle_core::{Outcome, Reservation, Roster, WorkerSpec};
 
 pub use sum::{Sum, sum_pool};
 
-/// Short runs, so that all benches take minutes together.
+/// Returns settings for short runs, so that all benches together take minutes.
 pub fn criterion() -> Criterion {
     let criterion = Criterion::default();
     #[cfg(feature = "profile")]
@@ -30,12 +30,12 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// A roster of generalists, each with some latencies of about a millisecond behind it.
+/// Returns a roster of generalists, each with some recorded latencies of about a millisecond.
 pub fn warm_roster(workers: usize) -> Roster {
     let roster = Roster::builder()
         .workers(workers, WorkerSpec::general())
         .build()
-        .expect("a roster of generalists has no mistakes");
+        .expect("a roster of generalists is valid");
     for (position, member) in roster.members().iter().enumerate() {
         for round in 0..20 {
             let took = Duration::from_nanos(1_000_000 + (position * 7 + round) as u64 * 1_000);
@@ -47,8 +47,7 @@ pub fn warm_roster(workers: usize) -> Roster {
     roster
 }
 
-/// Runs `measured` while another thread writes the lines of all workers of `roster`, one after
-/// the other.
+/// Runs `measured` while another thread writes the cache lines of the roster's workers in turn.
 pub fn while_written<T>(roster: &Roster, measured: impl FnOnce() -> T) -> T {
     let write_all = || {
         for (position, member) in roster.members().iter().enumerate() {
@@ -60,7 +59,7 @@ pub fn while_written<T>(roster: &Roster, measured: impl FnOnce() -> T) -> T {
     beside(write_all, measured)
 }
 
-/// Runs `measured` while another thread does `other` again and again.
+/// Runs `measured` while another thread calls `other` in a loop.
 pub fn beside<R, T>(mut other: impl FnMut() -> R + Send, measured: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

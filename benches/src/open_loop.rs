@@ -1,5 +1,5 @@
-//! Tasks that arrive on schedule whatever the pool does, and how long each took from when it was
-//! due.
+//! An open-loop load: tasks arrive on schedule whatever the pool does, and latency is measured from
+//! the time when each was due.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -8,41 +8,41 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use raddle_runtime::{Actor, Context, Pool};
 
-/// A task that a [`Sleeper`] serves.
+/// A message to a [`Sleeper`].
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// When it was due.
+    /// The time when it was due.
     pub due: Instant,
-    /// How long it takes.
+    /// The duration of its handler.
     pub service: Duration,
-    /// Where its end is told.
+    /// Where its end is recorded.
     pub seen: Arc<Seen>,
 }
 
-/// What became of the jobs of a run.
+/// Records the jobs of a run.
 #[derive(Debug)]
 pub struct Seen(Mutex<Figures>);
 
 /// Figures of a run.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// Microseconds from when a job was due to its end.
+    /// Microseconds from the time when a job was due to its end.
     pub latency: Histogram<u64>,
-    /// Jobs that ended within their deadline.
+    /// Number of jobs that ended within their deadline.
     pub in_time: u64,
-    /// Jobs whose handler began after their deadline.
-    pub began_late: u64,
+    /// Number of jobs whose handler started after their deadline.
+    pub started_late: u64,
 }
 
 impl Seen {
-    /// Nothing yet.
+    /// Creates an empty record.
     pub fn new() -> Arc<Self> {
         let latency = Histogram::new_with_bounds(1, 600_000_000, 3)
             .expect("microseconds up to ten minutes, to three digits, are allowed");
-        Arc::new(Self(Mutex::new(Figures { latency, in_time: 0, began_late: 0 })))
+        Arc::new(Self(Mutex::new(Figures { latency, in_time: 0, started_late: 0 })))
     }
 
-    /// The figures so far.
+    /// Returns the figures so far.
     pub fn figures(&self) -> Figures {
         self.figures_mut().clone()
     }
@@ -53,27 +53,27 @@ impl Seen {
 }
 
 impl Figures {
-    /// A quantile of the latency in milliseconds.
+    /// Returns a quantile of the latency in milliseconds.
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1e3
     }
 }
 
-/// What is wrong with a worker.
+/// A fault of a worker.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// From this time on its handler returns no more until the test lets go.
+    /// From this time on, its handler does not return until the mutex is unlocked.
     HangsFrom(Instant, Arc<Mutex<()>>),
-    /// It fails at once.
+    /// Its handler fails immediately.
     Fails,
 }
 
-/// Serves a job by sleeping, so that a machine of two cores has as many workers as it likes.
+/// Serves a job by sleeping, so that a machine with two cores can run many workers.
 #[derive(Debug)]
 pub struct Sleeper {
-    /// What is wrong with it.
+    /// Its fault.
     pub fault: Fault,
 }
 
@@ -84,8 +84,8 @@ impl Actor for Sleeper {
 
     fn handle(&mut self, job: Job, cx: &mut Context<'_>) -> Result<(), &'static str> {
         match &self.fault {
-            Fault::HangsFrom(from, held) if Instant::now() >= *from => {
-                drop(held.lock());
+            Fault::HangsFrom(from, mutex) if Instant::now() >= *from => {
+                drop(mutex.lock());
                 return Ok(());
             }
             Fault::Fails => return Err("always"),
@@ -98,38 +98,38 @@ impl Actor for Sleeper {
         let mut figures = job.seen.figures_mut();
         figures.latency.saturating_record(latency);
         figures.in_time += u64::from(in_time);
-        figures.began_late += u64::from(late);
+        figures.started_late += u64::from(late);
         Ok(())
     }
 }
 
-/// Gives jobs to the pool for a time, at random intervals of this mean (a Poisson process, by the
-/// seed), each with a service time that `service` draws, and returns how many.
+/// Submits jobs to the pool for `time`, at random intervals of mean `interval` (a Poisson process with
+/// a fixed seed), each with a service time drawn by `service`. Returns the number of jobs.
 pub fn drive(
     pool: &Pool<Sleeper>,
     seen: &Arc<Seen>,
     time: Duration,
     interval: Duration,
-    deadline: Option<Duration>,
+    timeout: Option<Duration>,
     service: impl Fn(&mut fastrand::Rng) -> Duration,
 ) -> u64 {
     let mut random = fastrand::Rng::with_seed(7);
     let begin = Instant::now();
     let mut due = begin;
-    let mut given = 0;
+    let mut submitted = 0;
     loop {
         due += interval.mul_f64(-(1.0 - random.f64()).ln());
         if due >= begin + time {
-            return given;
+            return submitted;
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let job = Job { due, service: service(&mut random), seen: Arc::clone(seen) };
         let task = pool.task(job);
-        // What is refused or shed is the pool's to count.
-        let _ = match deadline {
-            Some(within) => task.timeout(within).tell(),
+        // The pool counts what it rejects and sheds.
+        let _ = match timeout {
+            Some(timeout) => task.timeout(timeout).tell(),
             None => task.tell(),
         };
-        given += 1;
+        submitted += 1;
     }
 }

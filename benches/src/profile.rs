@@ -1,6 +1,6 @@
-//! Flame graphs of benches: what `--profile-time` runs is sampled, on every thread of the process.
+//! Draws flame graphs of the benches that `--profile-time` runs, on every thread of the process.
 //!
-//! `pprof` has such a profiler for criterion too, of another version than ours.
+//! `pprof` has such a profiler too, but for another version of criterion.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,7 +9,8 @@ use criterion::profiler::Profiler;
 use pprof::flamegraph::Options;
 use pprof::{ProfilerGuard, ProfilerGuardBuilder};
 
-/// Samples a second and thread that runs; no round number, as nothing else is to beat with it.
+/// Samples per second and running thread. Not a round number, so that it does not keep step with
+/// periodic work.
 const FREQUENCY: i32 = 997;
 
 /// Writes `profile/flamegraph.svg` into the bench's folder below `target/criterion`.
@@ -22,7 +23,7 @@ impl Profiler for FlameGraphs {
             .frequency(FREQUENCY)
             // The unwinder takes locks that a thread interrupted in these may hold.
             .blocklist(&["libc", "libgcc", "pthread", "vdso"]);
-        self.0 = Some(builder.build().expect("one profiler at a time may have the signal"));
+        self.0 = Some(builder.build().expect("no other profiler is running"));
     }
 
     fn stop_profiling(&mut self, bench: &str, folder: &Path) {
@@ -30,7 +31,7 @@ impl Profiler for FlameGraphs {
         let report = guard.report().build().expect("samples were taken");
         std::fs::create_dir_all(folder).expect("the folder is below target/");
         let path = folder.join("flamegraph.svg");
-        let file = File::create(&path).expect("the folder is there");
+        let file = File::create(&path).expect("the folder exists");
         let mut options = Options::default();
         options.title = bench.to_owned();
         report.flamegraph_with_options(file, &mut options).expect("a graph can be written");

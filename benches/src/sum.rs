@@ -1,10 +1,10 @@
-//! A pool whose tasks are empty but for an addition.
+//! A pool whose handler does nothing but an addition.
 
 use raddle_core::WorkerSpec;
 use raddle_runtime::{Actor, Context, Overflow, Pool};
 use raddle_strategies::StrategyName;
 
-/// Adds what it is told.
+/// Adds the numbers that it receives.
 #[derive(Debug, Default)]
 pub struct Sum(u64);
 
@@ -19,12 +19,12 @@ impl Actor for Sum {
     }
 }
 
-/// A pool of generalists that add, with room for so many tasks each.
+/// Creates a pool of generalists that add numbers, each with a mailbox for `mailbox` tasks.
 pub fn sum_pool(workers: usize, strategy: StrategyName, mailbox: usize) -> Pool<Sum> {
     Pool::builder("bench")
         .workers(workers, WorkerSpec::general())
         .strategy(strategy.build())
         .mailbox(mailbox, Overflow::Block)
         .spawn(|_| Sum::default())
-        .expect("the description has no mistakes")
+        .expect("the settings are valid")
 }

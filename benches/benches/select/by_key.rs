@@ -1,4 +1,4 @@
-//! Bounded hash by key.
+//! Bounded hash with a key.
 
 use std::hint::black_box;
 
@@ -8,8 +8,7 @@ use raddle_benches::warm_roster;
 use raddle_core::{Reservation, TaskProfile};
 use raddle_strategies::{Balancer, BoundedHash};
 
-/// Where the key's worker is idle, where it is busy and has room, and where it
-/// has none.
+/// Measures a key whose worker is idle, is busy but below its bound, and is at its bound.
 pub(crate) fn by_key(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize) {
     let roster = warm_roster(workers);
     let balancer = Balancer::new(BoundedHash::new());

@@ -1,7 +1,10 @@
-//! A selection with its reservation given back, by strategy and number of workers: on lines that
-//! nobody else writes (`hot`), while another thread writes them (`dirty`), and while another thread
-//! selects from the same roster by the same strategy (`two`); by key (`key`); and what slow start adds
-//! to one (`slow_start`).
+//! A selection whose reservation is released, by strategy and number of workers:
+//!
+//! - `hot`: no other thread writes the cache lines of the statistics;
+//! - `dirty`: another thread writes them;
+//! - `two`: another thread selects from the same roster by the same strategy;
+//! - `key`: the task has a key;
+//! - `slow_start`: with slow start.
 
 mod by_key;
 mod slow_start;
@@ -39,8 +42,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// What is in every figure: the loop alone, and the reservation of a worker that needs no
-/// selection.
+/// Measures what all figures include: the loop, and a reservation without selection.
 fn base(criterion: &mut Criterion) {
     let roster = warm_roster(4);
     let task = TaskProfile::default();
@@ -55,13 +57,13 @@ fn base(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// For each strategy and number of workers, a balancer and a roster that it has been refreshed with.
+/// Calls `measure` for each strategy and number of workers, with a refreshed balancer.
 fn each(mut measure: impl FnMut(&Balancer, &Roster)) {
     for name in StrategyName::ALL {
         for workers in WORKERS {
             let roster = warm_roster(workers);
             if name == StrategyName::LeastWork {
-                give_sizes(&roster);
+                add_work(&roster);
             }
             let balancer = Balancer::new(name.build());
             balancer.refresh(&roster);
@@ -70,22 +72,22 @@ fn each(mut measure: impl FnMut(&Balancer, &Roster)) {
     }
 }
 
-/// Lets each worker have two tasks with sizes, and run the first.
-fn give_sizes(roster: &Roster) {
+/// Adds two tasks with expected durations to each worker, which runs the first.
+fn add_work(roster: &Roster) {
     for (position, member) in roster.members().iter().enumerate() {
-        let size = 1_000_000 + position as u64;
+        let expected = 1_000_000 + position as u64;
         for _ in 0..2 {
-            let place = Reservation::take(&member.worker, position, None);
-            let _ = place.map(|place| place.expecting(size).hand_over());
+            let reservation = Reservation::take(&member.worker, position, None);
+            let _ = reservation.map(|reservation| reservation.expecting(expected).hand_over());
         }
         if let Some(mut recorder) = member.worker.recorder() {
             recorder.start(roster.clock().now());
-            recorder.set_running(size);
+            recorder.set_running(expected);
         }
     }
 }
 
-/// Used, then given back. As a whole it is not put into a black box: its way through memory takes
+/// Selects and releases. The reservation as a whole is not passed to `black_box`: storing it takes
 /// longer than the selection.
 #[inline]
 fn select_once(balancer: &Balancer, task: &TaskProfile, roster: &Roster) -> Option<usize> {

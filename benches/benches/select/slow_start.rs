@@ -1,4 +1,4 @@
-//! What slow start adds to a selection: where nobody is new and where all are.
+//! The cost that slow start adds to a selection when no worker is new and when all are.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use raddle_benches::warm_roster;
 use raddle_core::TaskProfile;
 use raddle_strategies::{Balancer, Random, SlowStart};
 
-/// Over random among 16 workers.
+/// Measures random selection among 16 workers.
 pub(crate) fn slow_start(criterion: &mut Criterion) {
     const HOUR: Duration = Duration::from_secs(3_600);
     let roster = warm_roster(16);

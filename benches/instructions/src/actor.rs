@@ -1,4 +1,4 @@
-//! A pool of one worker that can be held, so that what it is given waits.
+//! A pool with one worker that can be paused, so that tasks queue up.
 
 use std::sync::{Arc, Barrier};
 
@@ -6,16 +6,15 @@ use raddle_core::WorkerSpec;
 use raddle_runtime::{Actor, Context, Drain, Overflow, Pool};
 use raddle_strategies::RoundRobin;
 
-use crate::TIMES;
-use crate::marks::{instructions_begin, instructions_end};
+use crate::marks::{TIMES, instructions_begin, instructions_end};
 
-/// Numbers to add from here on are not.
+/// Messages from here on are commands, not numbers to add.
 const COMMANDS: u64 = u64::MAX - 2;
-const HOLD: u64 = COMMANDS;
+const PAUSE: u64 = COMMANDS;
 const BEGIN: u64 = COMMANDS + 1;
 const END: u64 = COMMANDS + 2;
 
-/// Adds what it is told, and does what it is commanded.
+/// Adds numbers and obeys commands.
 pub(crate) struct Sum {
     sum: u64,
     gate: Arc<Barrier>,
@@ -40,7 +39,7 @@ impl Sum {
     #[cold]
     fn obey(&self, command: u64) {
         match command {
-            HOLD => {
+            PAUSE => {
                 self.gate.wait();
                 self.gate.wait();
             }
@@ -50,46 +49,46 @@ impl Sum {
     }
 }
 
-/// The pool, its worker and the gate that holds it.
-pub(crate) struct Held {
+/// The pool, and the gate that its paused worker waits at.
+pub(crate) struct PausablePool {
     pub(crate) pool: Pool<Sum>,
     gate: Arc<Barrier>,
 }
 
-impl Held {
-    /// A pool with room for everything a step gives.
+impl PausablePool {
+    /// Creates a pool with room for all tasks of a step.
     pub(crate) fn new() -> Self {
         let gate = Arc::new(Barrier::new(2));
-        let of_actor = Arc::clone(&gate);
+        let actors_gate = Arc::clone(&gate);
         let pool = Pool::builder("counted")
             .workers(1, WorkerSpec::general())
             .strategy(RoundRobin::new())
             .mailbox(TIMES + 8, Overflow::Block)
-            .spawn(move |_| Sum { sum: 0, gate: Arc::clone(&of_actor) })
-            .expect("the description has no mistakes");
+            .spawn(move |_| Sum { sum: 0, gate: Arc::clone(&actors_gate) })
+            .expect("the settings are valid");
         Self { pool, gate }
     }
 
-    /// Returns when the worker has run everything before, and is in a handler.
-    pub(crate) fn hold(&self) {
-        self.command(HOLD);
+    /// Pauses the worker, and returns when it has run all tasks before.
+    pub(crate) fn pause(&self) {
+        self.command(PAUSE);
         self.gate.wait();
     }
 
-    /// Puts before what is given next that counting begins.
+    /// Makes the worker start counting before it runs the next task.
     pub(crate) fn begin(&self) {
         self.command(BEGIN);
     }
 
-    /// Lets the worker run what waits.
-    pub(crate) fn release(&self) {
+    /// Lets the worker run the queued tasks.
+    pub(crate) fn resume(&self) {
         self.gate.wait();
     }
 
-    /// Lets the worker run what waits, and end counting after it.
+    /// Lets the worker run the queued tasks and then stop counting.
     pub(crate) fn count(&self, name: &str) {
         let end = self.pool.ask(END).expect("there is room");
-        self.release();
+        self.resume();
         end.wait().expect("adding does not fail");
         println!("{name}");
     }
@@ -98,7 +97,7 @@ impl Held {
         self.pool.tell(command).expect("there is room");
     }
 
-    /// Ends the pool, all of whose tasks must have completed.
+    /// Shuts the pool down. All its tasks must have completed.
     pub(crate) fn close(self) {
         let account = self.pool.shutdown(Drain::all()).expect("there is no limit");
         assert_eq!(account.counts.completed, account.counts.admitted);

@@ -1,47 +1,46 @@
-//! A task with an answer: giving it, answering it, and taking an answer that is there.
+//! A task with a reply: submitting it, replying, and taking a reply that has arrived.
 
 use std::hint::black_box;
 
 use raddle_runtime::{LocalPool, Reply};
 
-use crate::TIMES;
-use crate::actor::{Held, Sum};
-use crate::marks::{count_each, instructions_begin, instructions_end};
+use crate::actor::{PausablePool, Sum};
+use crate::marks::{TIMES, count_each, instructions_begin, instructions_end};
 
 type Answer = Reply<u64, std::convert::Infallible>;
 
-/// The three in turn, and an asker that has to wait in none of them.
+/// Counts all three. The caller never has to wait.
 pub(crate) fn all() {
-    let held = Held::new();
-    let mut handle = held.pool.local();
+    let pausable = PausablePool::new();
+    let mut local = pausable.pool.local();
     let mut replies = Vec::with_capacity(TIMES);
-    // The allocator is to have the slots at hand, as it has where tasks come and go.
-    held.hold();
-    give(&mut handle, &mut replies);
-    held.release();
+    // Fills the allocator's cache with reply slots, as in a program whose tasks come and go.
+    pausable.pause();
+    submit(&mut local, &mut replies);
+    pausable.resume();
     replies.drain(..).for_each(take);
 
-    held.hold();
+    pausable.pause();
     instructions_begin();
-    give(&mut handle, &mut replies);
+    submit(&mut local, &mut replies);
     instructions_end();
     println!("ask/caller/give");
-    held.release();
-    // Answered after all of them.
-    held.pool.ask(0).expect("there is room").wait().expect("adding does not fail");
+    pausable.resume();
+    // Its reply comes after all others.
+    pausable.pool.ask(0).expect("there is room").wait().expect("adding does not fail");
     count_each("ask/caller/take", replies.drain(..), take);
 
-    held.hold();
-    held.begin();
-    give(&mut handle, &mut replies);
-    held.count("ask/worker");
-    drop((handle, replies));
-    held.close();
+    pausable.pause();
+    pausable.begin();
+    submit(&mut local, &mut replies);
+    pausable.count("ask/worker");
+    drop((local, replies));
+    pausable.close();
 }
 
-fn give(handle: &mut LocalPool<Sum>, replies: &mut Vec<Answer>) {
+fn submit(local: &mut LocalPool<Sum>, replies: &mut Vec<Answer>) {
     for _ in 0..TIMES {
-        replies.push(handle.ask(black_box(7)).expect("there is room"));
+        replies.push(local.ask(black_box(7)).expect("there is room"));
     }
 }
 

@@ -1,11 +1,11 @@
-//! Recording the end of a task.
+//! Recording the start and end of a task.
 
 use std::hint::black_box;
 
 use raddle_core::{Completion, Outcome, Reservation};
 
-use crate::marks::count;
-use crate::{TIMES, rosters};
+use crate::marks::{TIMES, count};
+use crate::rosters;
 
 const END: Completion = Completion {
     wait: 20_000,
@@ -14,7 +14,7 @@ const END: Completion = Completion {
     ..Completion::new(Outcome::Completed)
 };
 
-/// By the worker's own thread, start and end.
+/// Counts what the worker's own thread records.
 pub(crate) fn all() {
     let roster = rosters::warm(1);
     let worker = &roster.members()[0].worker;
@@ -25,8 +25,8 @@ pub(crate) fn all() {
         ("record/expired", Outcome::Expired),
     ] {
         for _ in 0..=TIMES {
-            let place = Reservation::take(worker, 0, None).expect("nobody closes it");
-            let _nobody_sleeps = place.hand_over();
+            let reservation = Reservation::take(worker, 0, None).expect("nobody closes it");
+            let _nobody_is_parked = reservation.hand_over();
         }
         let end = Completion { outcome, ..END };
         count(name, || {

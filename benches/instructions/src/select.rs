@@ -1,4 +1,4 @@
-//! Selecting a worker, and what is in every selection.
+//! Selecting a worker, and the parts that all selections share.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use raddle_sync::Snapshot;
 use crate::marks::count;
 use crate::rosters;
 
-/// The loop alone, a clock reading, the reservation of a worker that needs no selection, and loading
-/// what a selection reads.
+/// Counts an empty loop, a clock reading, a reservation without selection, and loading the snapshot that a
+/// selection reads.
 pub(crate) fn base() {
     count("base/noop", || {
         black_box(7);
@@ -23,21 +23,21 @@ pub(crate) fn base() {
     let roster = rosters::warm(1);
     let worker = &roster.members()[0].worker;
     count("reserve_release", || {
-        let place = Reservation::take(black_box(worker), 0, None);
-        black_box(place.map(|place| place.position()));
+        let reservation = Reservation::take(black_box(worker), 0, None);
+        black_box(reservation.map(|reservation| reservation.position()));
     });
     let snapshot = Snapshot::new(Arc::new(roster));
     count("routing/load", || {
         black_box(&snapshot.load());
     });
-    let mut kept = snapshot.reader();
+    let mut reader = snapshot.reader();
     count("routing/kept", || {
-        black_box(kept.load());
+        black_box(reader.load());
     });
 }
 
-/// As a pool selects: by a strategy that is known at run time alone, for a task that tells its time.
-/// The reservation is given back.
+/// Counts selections as a pool makes them: by a strategy known only at run time, for a task with a
+/// submission time. The reservation is released.
 pub(crate) fn by_strategy() {
     use StrategyName::{JoinIdle, LeastWork, RoundRobin};
     for name in StrategyName::ALL {
@@ -48,7 +48,7 @@ pub(crate) fn by_strategy() {
         one(name, &rosters::warm(1024), TaskProfile::default(), "");
     }
     one(StrategyName::BoundedHash, &rosters::warm(16), TaskProfile::default().key(7), "/key");
-    of_a_balancer();
+    by_balancer();
 }
 
 fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
@@ -61,7 +61,7 @@ fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
     });
 }
 
-fn of_a_balancer() {
+fn by_balancer() {
     let (roster, balancer) = (rosters::warm(16), Balancer::new(RoundRobin::new()));
     let task = TaskProfile::default();
     count("select/balancer/round_robin/16", || {

@@ -1,29 +1,28 @@
-//! A task without an answer: the caller's side and the worker's.
+//! A task without a reply: the caller's side and the worker's.
 
 use std::hint::black_box;
 
-use crate::TIMES;
-use crate::actor::Held;
-use crate::marks::count;
+use crate::actor::PausablePool;
+use crate::marks::{TIMES, count};
 
-/// By a handle, by the pool itself, and what the worker does of it.
+/// Counts submitting by a `LocalPool` and by the pool itself, and the worker's part.
 pub(crate) fn all() {
-    let held = Held::new();
-    held.hold();
-    let mut handle = held.pool.local();
-    count("tell/caller", || handle.tell(black_box(7)).expect("there is room"));
-    held.release();
+    let pausable = PausablePool::new();
+    pausable.pause();
+    let mut local = pausable.pool.local();
+    count("tell/caller", || local.tell(black_box(7)).expect("there is room"));
+    pausable.resume();
 
-    held.hold();
+    pausable.pause();
     count("tell/caller/without_handle", || {
-        held.pool.tell(black_box(7)).expect("there is room");
+        pausable.pool.tell(black_box(7)).expect("there is room");
     });
-    held.release();
+    pausable.resume();
 
-    held.hold();
-    held.begin();
-    (0..TIMES).for_each(|_| handle.tell(7).expect("there is room"));
-    held.count("tell/worker");
-    drop(handle);
-    held.close();
+    pausable.pause();
+    pausable.begin();
+    (0..TIMES).for_each(|_| local.tell(7).expect("there is room"));
+    pausable.count("tell/worker");
+    drop(local);
+    pausable.close();
 }
