@@ -8,7 +8,9 @@ mod instructions;
 mod loom;
 mod mutants;
 mod mutate_orderings;
+mod size;
 mod test_run;
+mod tokens;
 mod tools;
 mod tsan;
 
@@ -37,6 +39,8 @@ enum Chore {
     /// Finds import cycles between the files of a crate, and dependencies between crates that point
     /// the wrong way.
     Imports,
+    /// Prints the lines of code and the public items of each crate.
+    Size,
     /// Runs the loom models and prints how many executions each has.
     Loom {
         /// Runs the slow model too, and all others with three preemptions per execution.
@@ -122,6 +126,7 @@ fn run(chore: Chore) -> Result<(), Box<dyn Error>> {
         Chore::Test => test(&shell)?,
         Chore::Lint => lint(&shell)?,
         Chore::Imports => imports::check(&shell)?,
+        Chore::Size => size::run(&shell)?,
         Chore::Loom { deep, update } => print_skipped(&loom::run(&shell, deep, update)?),
         Chore::Shuttle => print_skipped(&shuttle(&shell)?),
         Chore::Soak { seconds, seed } => soak(&shell, seconds, seed)?,

@@ -14,7 +14,7 @@ use std::path::Path;
 use xshell::{Shell, cmd};
 
 use graph::Graph;
-use modules::Modules;
+pub(crate) use modules::Modules;
 
 /// Checks every crate of the workspace.
 ///

@@ -12,9 +12,9 @@ use syn::{Attribute, Ident, Item, ItemMod, ItemUse, UseTree, Visibility};
 
 /// The modules of a crate, its root first.
 #[derive(Debug, Default)]
-pub(super) struct Modules {
+pub(crate) struct Modules {
     pub(super) all: Vec<Module>,
-    pub(super) files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Modules {
     ///
     /// # Errors
     /// When a file is missing or is not Rust.
-    pub(super) fn read(root: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn read(root: &Path) -> Result<Self, Box<dyn Error>> {
         let mut modules = Self::default();
         let folder = root.parent().unwrap_or(Path::new("")).to_owned();
         modules.file(root, &folder, None)?;

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
+use crate::tokens::{after_item, is_of_tests, is_punct};
+
 /// An ordering stronger than `Relaxed` in a source file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Site {
@@ -178,27 +180,6 @@ impl Finder<'_> {
         operation.push(')');
         self.sites[first..].iter_mut().for_each(|site| site.operation.clone_from(&operation));
     }
-}
-
-fn is_punct(token: Option<&TokenTree>, mark: char) -> bool {
-    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == mark)
-}
-
-/// Returns whether this is `#[cfg(test)]` or `#[cfg(all(test, ..))]`.
-fn is_of_tests(attribute: &Group) -> bool {
-    let text = attribute.stream().to_string().replace(' ', "");
-    text.starts_with("cfg(test") || text.starts_with("cfg(all(test")
-}
-
-/// Returns the tokens after an item, which ends with a semicolon or a block.
-fn after_item(tokens: &[TokenTree]) -> &[TokenTree] {
-    let is_end = |token: &TokenTree| match token {
-        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-        token => is_punct(Some(token), ';'),
-    };
-    // `use` can have braces before its semicolon, but no ordering after them.
-    let end = tokens.iter().position(is_end).map_or(tokens.len(), |end| end + 1);
-    &tokens[end..]
 }
 
 /// Returns the type of an `impl`: the last name outside of angle brackets.
