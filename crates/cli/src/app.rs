@@ -1,89 +1,27 @@
-//! From the command line to the report.
+//! Runs the commands of the command line.
 
-use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Parser;
-use raddle::sim::{SimError, Workers};
-use thiserror::Error;
+use raddle::sim::Workers;
 
 use crate::args::{Cli, Command, CompareArgs, ModeName, ReplayArgs, RunArgs};
+use crate::failure::{End, Failure};
+use crate::print::print;
 use crate::progress::Progress;
-use crate::report::file::{FileError, OutputFile};
+use crate::report::file::OutputFile;
 use crate::report::{self, Report, StrategyReport, WorkloadReport, table};
 use crate::run::{self, Mode, Plan, RunError};
 use crate::simulation;
 use crate::stop::Stop;
-use crate::trace::{self, Reading, TokenCost, TraceError};
-use crate::workload::{self, NotServed, Workload};
+use crate::trace::{self, Reading};
+use crate::workload::{self, Workload};
 
-/// A replay without `--speedup` is sped up so that a strategy is at work about so long at most.
+/// Without `--speedup`, a replay is sped up so that no strategy takes longer than this.
 const LONGEST_REPLAY: Duration = Duration::from_secs(8);
 
-/// How a run ended that did not fail.
-pub enum End {
-    /// All of it was measured.
-    Whole,
-    /// Ctrl-C.
-    Interrupted,
-}
-
-/// Why there is no report.
-#[derive(Debug, Error)]
-pub enum Failure {
-    /// The trace is not one.
-    #[error(transparent)]
-    Trace(#[from] TraceError),
-    /// A report cannot be written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The scenario is not one.
-    #[error(transparent)]
-    Scenario(#[from] raddle::sim::FileError),
-    /// Two reports would be the same file.
-    #[error("{one} and {other} name the same file {file}: expected two files")]
-    SameFile {
-        /// An option.
-        one: String,
-        /// Another.
-        other: String,
-        /// What both name.
-        file: String,
-    },
-    /// A load that arrivals cannot be scaled to.
-    #[error(
-        "--load {load} cannot be had: the tasks come all at once or take no time, so that there is \
-         no load to scale (expected a trace or scenario with both)"
-    )]
-    NoLoad {
-        /// What was asked for.
-        load: f64,
-    },
-    /// Too many capability names.
-    #[error(transparent)]
-    Capability(#[from] raddle::core::CapabilityError),
-    /// It cannot be simulated.
-    #[error("cannot simulate: {0}")]
-    Simulation(#[from] SimError),
-    /// The two contradict each other.
-    #[error("--concurrency is for the closed loop: leave it out or say --mode closed")]
-    OpenConcurrency,
-    /// Nobody could do some of the tasks.
-    #[error(transparent)]
-    NotServed(#[from] NotServed),
-    /// Ctrl-C could not be listened to.
-    #[error("cannot listen for Ctrl-C: {0}")]
-    CtrlC(#[from] ctrlc::Error),
-    /// A strategy could not be measured.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The table could not be printed.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
-/// Does what the command line says.
+/// Runs the command.
 pub fn run(cli: Cli) -> Result<End, Failure> {
     match cli.command {
         Some(Command::Replay(args)) => replay(args),
@@ -104,10 +42,8 @@ fn compare(args: CompareArgs) -> Result<End, Failure> {
 }
 
 fn replay(args: ReplayArgs) -> Result<End, Failure> {
-    let cost =
-        TokenCost { context_ms: args.context_token_ms, generated_ms: args.generated_token_ms };
     let limit = args.run.limit.map_or(usize::MAX, NonZeroUsize::get);
-    let workload = trace::load(&args.trace, Reading { cost, limit })?;
+    let workload = trace::load(&args.trace, Reading { cost: args.tokens.cost(), limit })?;
     let (speedup, chosen) = match args.speedup {
         Some(speedup) => (speedup, ""),
         None => {
@@ -118,7 +54,7 @@ fn replay(args: ReplayArgs) -> Result<End, Failure> {
     measure(workload.speed_up(speedup), args.workers, speedup, chosen, args.run)
 }
 
-/// The speed-up by which neither the arrivals nor the work take longer than [`LONGEST_REPLAY`].
+/// The speedup by which neither the arrivals nor the work take longer than [`LONGEST_REPLAY`].
 fn fitting_speedup(workload: &Workload, workers: &Workers, mode: Mode) -> f64 {
     let work = Duration::from_secs_f64(workload.work_s() / workers.capacity());
     let busiest = if mode == Mode::Open { work.max(workload.span()) } else { work };
@@ -145,7 +81,7 @@ fn measure(
 ) -> Result<End, Failure> {
     let mode = mode(&args, &workers)?;
     workload.check_served_by(&workers)?;
-    let outputs = Outputs::check(&args)?;
+    let [json, csv] = OutputFile::check_all([("--json", &args.json), ("--csv", &args.csv)])?;
     let plan = Plan {
         workload,
         workers,
@@ -159,12 +95,17 @@ fn measure(
     let strategies = strategies(&args, &plan, &stop)?;
     let report = Report { workload: describe(&plan, speedup, stop.is_set()), strategies };
     // Files first: a closed pipe must not lose them.
-    outputs.write(&report)?;
+    if let Some(file) = json {
+        file.write(|out| report::json::write(&report, out))?;
+    }
+    if let Some(file) = csv {
+        file.write(|out| report::csv::write(&report, out))?;
+    }
     print(&tables(&report))?;
-    Ok(if report.workload.interrupted { End::Interrupted } else { End::Whole })
+    Ok(if report.workload.interrupted { End::Interrupted } else { End::Complete })
 }
 
-/// Runs the strategies one after the other, until all are measured or it is to stop.
+/// Runs the strategies one after the other, until all are measured or Ctrl-C stops them.
 fn strategies(args: &RunArgs, plan: &Plan, stop: &Stop) -> Result<Vec<StrategyReport>, RunError> {
     let names = &args.strategy.0;
     let tasks = plan.workload.requests.len();
@@ -180,35 +121,6 @@ fn strategies(args: &RunArgs, plan: &Plan, stop: &Stop) -> Result<Vec<StrategyRe
     }
     progress.clear();
     Ok(reports)
-}
-
-/// The files that were asked for.
-struct Outputs {
-    json: Option<OutputFile>,
-    csv: Option<OutputFile>,
-}
-
-impl Outputs {
-    fn check(args: &RunArgs) -> Result<Self, Failure> {
-        if let (Some(json), Some(csv)) = (&args.json, &args.csv)
-            && json == csv
-        {
-            let (one, other) = ("--json".to_owned(), "--csv".to_owned());
-            return Err(Failure::SameFile { one, other, file: json.display().to_string() });
-        }
-        let check = |path: &Option<_>| path.as_deref().map(OutputFile::check).transpose();
-        Ok(Self { json: check(&args.json)?, csv: check(&args.csv)? })
-    }
-
-    fn write(&self, report: &Report) -> Result<(), FileError> {
-        if let Some(file) = &self.json {
-            file.write(|out| report::json::write(report, out))?;
-        }
-        if let Some(file) = &self.csv {
-            file.write(|out| report::csv::write(report, out))?;
-        }
-        Ok(())
-    }
 }
 
 fn describe(plan: &Plan, speedup: f64, interrupted: bool) -> WorkloadReport {
@@ -249,7 +161,7 @@ fn heading(plan: &Plan, speedup: f64, chosen: &str) -> String {
 fn tables(report: &Report) -> String {
     let mut text = String::new();
     if report.workload.interrupted {
-        text += "\nInterrupted: what was measured until then.\n";
+        text += "\nInterrupted: only what was measured before.\n";
     }
     if !report.strategies.is_empty() {
         let (figures, shares) = (table::figures(report), table::shares(&report.strategies));
@@ -257,13 +169,4 @@ fn tables(report: &Report) -> String {
             &format!("\n{figures}\n{}\n\nshare of completed tasks\n{shares}\n", table::legend());
     }
     text
-}
-
-/// Prints; that nobody reads on is no failure.
-pub fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
 }

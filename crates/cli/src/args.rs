@@ -11,48 +11,51 @@ use serde::Serialize;
 
 use crate::trace::TokenCost;
 
-/// Spreads tasks over workers by each strategy in turn and compares what came of it.
+/// Compares load-balancing strategies on the same tasks and the same workers.
 ///
-/// Without a command it compares on the embedded workload.
+/// Without a command, it runs `compare`.
 #[derive(Debug, Parser)]
 #[command(name = "raddle", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Compare the strategies on an embedded workload: bursts, mixed sizes, two capabilities.
+    /// Compare the strategies on an embedded workload, on real threads.
+    ///
+    /// The workload has bursts, varying service times and two capabilities.
     Compare(CompareArgs),
-    /// Compare the strategies on a trace of your own.
+    /// Compare the strategies on a trace of your own, on real threads.
     ///
-    /// A trace is a CSV file, told apart by its header: `arrival_us,capability,service_us` with an
-    /// optional fourth column `key`, or that of the Azure LLM inference traces,
-    /// `TIMESTAMP,ContextTokens,GeneratedTokens`. Lines are in order of arrival.
+    /// A trace is a CSV file in one of two formats, recognised by the header:
+    /// `arrival_us,capability,service_us` with an optional fourth column `key` (ignored by this
+    /// command), or that of the Azure LLM inference traces,
+    /// `TIMESTAMP,ContextTokens,GeneratedTokens`. Lines must be in order of arrival.
     Replay(ReplayArgs),
-    /// Simulate the strategies on a virtual clock, with any number of workers.
+    /// Simulate the strategies on a virtual clock, with up to 100,000 workers.
     ///
-    /// FILE is a scenario (its name ends in .toml; the examples in docs/scenarios tell every key)
-    /// or a trace as `replay` takes it.
+    /// FILE is a scenario (if its name ends in .toml) or a trace as for `replay`. docs/scenarios
+    /// has example scenarios; the documentation of `Scenario::from_toml` lists every key.
     Simulate(SimulateArgs),
-    /// Say which strategy is best for a trace or a scenario, how surely, and why.
+    /// Recommend a strategy for a trace or a scenario, with the reasons.
     ///
-    /// Each strategy is simulated with several seeds. Those that cannot be told from the best
-    /// with a confidence of 95 % are said to tie.
+    /// Each strategy is simulated with several seeds. A strategy ties with the best if their
+    /// difference is not significant at 95 % confidence.
     Advise(AdviseArgs),
 }
 
 /// Arguments of `raddle compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
-    /// a worker serves everything.
+    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], separated by commas; without a
+    /// capability a worker serves every task.
     #[arg(long, value_name = "SPEC", value_parser = threads, default_value = "2x1.5:code,2x1.0:chat,2x1.0,2x0.5")]
     pub workers: Workers,
-    /// What both commands share.
+    /// Options of both commands on real threads.
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -62,32 +65,47 @@ pub struct CompareArgs {
 pub struct ReplayArgs {
     /// The trace.
     pub trace: PathBuf,
-    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
-    /// a worker serves everything.
+    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], separated by commas; without a
+    /// capability a worker serves every task.
     #[arg(long, value_name = "SPEC", value_parser = threads, default_value = "4x1.0,4x0.5")]
     pub workers: Workers,
-    /// Divide arrival and service times alike by this; chosen so that a strategy takes about 8 s
-    /// if not given.
+    /// Divide arrival and service times by X [default: as needed for at most about 8 s per
+    /// strategy].
     #[arg(long, value_name = "X", value_parser = speedup)]
     pub speedup: Option<f64>,
-    /// Azure traces: milliseconds of service a context token.
-    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().context_ms)]
-    pub context_token_ms: f64,
-    /// Azure traces: milliseconds of service a generated token.
-    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().generated_ms)]
-    pub generated_token_ms: f64,
-    /// What both commands share.
+    /// The service time of tokens, for Azure traces.
+    #[command(flatten)]
+    pub tokens: TokenArgs,
+    /// Options of both commands on real threads.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// The service time of tokens, for Azure traces.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Azure traces: milliseconds of service per context token.
+    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().context_ms)]
+    context_token_ms: f64,
+    /// Azure traces: milliseconds of service per generated token.
+    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().generated_ms)]
+    generated_token_ms: f64,
+}
+
+impl TokenArgs {
+    /// Returns the cost of tokens.
+    pub fn cost(&self) -> TokenCost {
+        TokenCost { context_ms: self.context_token_ms, generated_ms: self.generated_token_ms }
+    }
 }
 
 /// Arguments of `raddle simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// What both commands that simulate share.
+    /// Options of both simulating commands.
     #[command(flatten)]
-    pub asked: AskedArgs,
-    /// Write the figures as CSV, one line a strategy.
+    pub simulation: SimulationArgs,
+    /// Write the figures as CSV, one line per strategy.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 }
@@ -95,57 +113,55 @@ pub struct SimulateArgs {
 /// Arguments of `raddle advise`.
 #[derive(Debug, Args)]
 pub struct AdviseArgs {
-    /// What both commands that simulate share.
+    /// Options of both simulating commands.
     #[command(flatten)]
-    pub asked: AskedArgs,
-    /// What is to be best.
+    pub simulation: SimulationArgs,
+    /// The figure to optimise.
     #[arg(long, value_enum, default_value_t = ObjectiveName::P99)]
     pub objective: ObjectiveName,
-    /// How many runs each strategy makes. A trace is the same in all, and only the strategies'
-    /// random choices differ; a scenario's load is drawn anew in each.
+    /// The number of runs per strategy. All replay the same trace and differ in the strategies'
+    /// random choices; of a scenario, each generates new tasks.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1_000), default_value_t = 5)]
     pub seeds: u16,
 }
 
-/// What both commands that simulate share.
+/// Options of both simulating commands.
 #[derive(Debug, Args)]
-pub struct AskedArgs {
+pub struct SimulationArgs {
     /// The scenario (*.toml) or the trace.
     pub file: PathBuf,
-    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], joined by commas; without a capability
-    /// a worker serves everything [default: the scenario's own; 4x1.0,4x0.5 for a trace].
+    /// The workers: COUNTxSPEED[:CAPABILITY[+CAPABILITY]], separated by commas; without a
+    /// capability a worker serves every task [default: those of the scenario; 4x1.0,4x0.5 for a
+    /// trace].
     #[arg(long, value_name = "SPEC")]
     pub workers: Option<Workers>,
-    /// A strategy by name, or all of them.
+    /// A strategy, or all of them.
     #[arg(long, value_name = "NAME", default_value = "all")]
     pub strategy: Strategies,
-    /// So many tasks: of a trace the first, of a scenario instead of its own number.
+    /// The number of tasks: the first N of a trace [default: all of a trace; the number in the
+    /// scenario].
     #[arg(long, value_name = "N")]
     pub tasks: Option<NonZeroU64>,
-    /// Seed of whatever is random [default: the scenario's own; 1 for a trace].
+    /// The seed of all random choices [default: that of the scenario; 1 for a trace].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Let tasks come so much faster or slower that this share of the workers' capacity is asked
-    /// for.
+    /// Scale the times between arrivals so that the offered work is X times the workers' capacity.
     #[arg(long, value_name = "X", value_parser = load, conflicts_with = "speedup")]
     pub load: Option<f64>,
-    /// Let tasks come X times as fast; how long they take stays.
+    /// Divide the times between arrivals by X; service times stay the same.
     #[arg(long, value_name = "X", value_parser = speedup)]
     pub speedup: Option<f64>,
-    /// Traces: tasks do not tell beforehand how long they take.
+    /// Traces: hide the duration of a task from the strategies.
     #[arg(long)]
-    pub sizes_unknown: bool,
-    /// Azure traces: milliseconds of service a context token.
-    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().context_ms)]
-    pub context_token_ms: f64,
-    /// Azure traces: milliseconds of service a generated token.
-    #[arg(long, value_name = "MS", value_parser = cost, default_value_t = TokenCost::default().generated_ms)]
-    pub generated_token_ms: f64,
-    /// Write a page with charts, for a browser.
+    pub durations_unknown: bool,
+    /// The service time of tokens, for Azure traces.
+    #[command(flatten)]
+    pub tokens: TokenArgs,
+    /// Write an HTML page with charts.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write each chart of lines as a picture of its own into this folder: percentiles.svg, and of
-    /// `advise` load-mean.svg and load-p99.svg.
+    /// Write each line chart as an SVG picture into this folder: percentiles.svg, and with `advise`
+    /// also load-mean.svg and load-p99.svg.
     #[arg(long, value_name = "DIR")]
     pub svg: Option<PathBuf>,
     /// Write the figures as JSON.
@@ -153,14 +169,14 @@ pub struct AskedArgs {
     pub json: Option<PathBuf>,
 }
 
-/// What is to be best.
+/// The figure to optimise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ObjectiveName {
     /// The 99th percentile of latency.
     P99,
     /// The mean latency.
     Mean,
-    /// Completed tasks a second.
+    /// Completed tasks per second.
     Throughput,
 }
 
@@ -174,55 +190,54 @@ impl From<ObjectiveName> for Objective {
     }
 }
 
-/// What both commands share.
+/// Options of both commands on real threads.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// A strategy by name, or all of them.
+    /// A strategy, or all of them.
     #[arg(long, value_name = "NAME", default_value = "all")]
     pub strategy: Strategies,
-    /// What a worker does for the time of a task.
+    /// What a worker does for the service time of a task.
     #[arg(long, value_enum, default_value_t = Service::Sleep)]
     pub service: Service,
-    /// When tasks come: at their own times, or each when another is done [default: open, or
-    /// closed with --concurrency].
+    /// When tasks are submitted [default: open; closed with --concurrency].
     #[arg(long, value_enum)]
     pub mode: Option<ModeName>,
-    /// Closed loop: so many tasks are in flight at any time [default: one per worker].
+    /// Closed loop: the number of tasks in flight [default: one per worker].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub concurrency: Option<u16>,
-    /// Reject tasks when a worker has so many waiting [default: there is room for all].
+    /// The capacity of a worker's mailbox, which rejects more [default: unlimited].
     #[arg(long, value_name = "N")]
     pub mailbox: Option<NonZeroUsize>,
-    /// Take the first N tasks only.
+    /// Use only the first N tasks.
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
-    /// Seed of the embedded workload and of random choices.
+    /// The seed of the embedded workload and of random choices.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the figures as CSV, one line a strategy.
+    /// Write the figures as CSV, one line per strategy.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 }
 
-/// What a worker does for the time of a task.
+/// What a worker does for the service time of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
-    /// Sleeps: any number of workers on any machine.
+    /// Sleep: works with any number of workers on any machine.
     Sleep,
-    /// Computes: as true as the machine has cores.
+    /// Spin: realistic only with a core per worker.
     Spin,
 }
 
-/// When tasks come.
+/// When tasks are submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ModeName {
-    /// At their own times, however long the queues; latency counts from then.
+    /// Each at its own time, however long the queues are; latency counts from that time.
     Open,
-    /// Each when another is done.
+    /// Each when another has ended.
     Closed,
 }
 
@@ -243,7 +258,7 @@ impl FromStr for Strategies {
     }
 }
 
-/// The most workers of a real run: each is a thread.
+/// The maximum number of workers on real threads.
 const MOST_THREADS: usize = 1_024;
 
 fn threads(text: &str) -> Result<Workers, String> {
@@ -251,8 +266,8 @@ fn threads(text: &str) -> Result<Workers, String> {
     match workers.count() {
         ..=MOST_THREADS => Ok(workers),
         count => Err(format!(
-            "{count} workers are too many: expected at most {MOST_THREADS}, each is a thread \
-             (`raddle simulate` has room for more)"
+            "{count} workers are too many: expected at most {MOST_THREADS}, as each is a thread \
+             (`raddle simulate` allows more)"
         )),
     }
 }
@@ -267,7 +282,7 @@ fn speedup(text: &str) -> Result<f64, String> {
 }
 
 fn load(text: &str) -> Result<f64, String> {
-    let expected = "a share of what the workers can do, a number from 0.001 to 100";
+    let expected = "a fraction of the workers' capacity, a number from 0.001 to 100";
     number(text, expected, |x| (1e-3..=100.0).contains(&x))
 }
 
@@ -287,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strategy_has_a_name_or_all_of_them_run() {
+    fn a_strategy_is_a_name_or_all() {
         assert_eq!("all".parse(), Ok(Strategies(StrategyName::ALL.to_vec())));
         assert_eq!("random".parse(), Ok(Strategies(vec![StrategyName::Random])));
         let names = StrategyName::ALL.map(StrategyName::as_str).join(", ");
@@ -296,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn speedups_and_costs_are_numbers_that_can_be() {
+    fn speedups_and_costs_outside_their_range_are_errors() {
         assert_eq!((speedup("2.5"), cost("0")), (Ok(2.5), Ok(0.0)));
         for wrong in ["0", "-1", "NaN", "inf", "fast", ""] {
             assert_eq!(speedup(wrong).unwrap_err(), "expected a number from 0.001 to 1000000000");

@@ -1,9 +1,11 @@
-//! The program `raddle`: runs the strategies on the real runtime or on a virtual clock, and
-//! compares what came of it.
+//! The program `raddle`: compares strategies on the real runtime or on a virtual clock.
+#![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod app;
 mod args;
+mod failure;
+mod print;
 mod progress;
 mod report;
 mod run;
@@ -12,31 +14,41 @@ mod stop;
 mod trace;
 mod workload;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use app::{End, Failure};
 use clap::Parser;
-use raddle::sim::SimError;
 
-/// Something went wrong in the run itself.
+use failure::{End, Failure};
+use stop::INTERRUPTED;
+
+/// The exit code after an error of the run itself.
 const FAILED: u8 = 1;
-/// What was asked for cannot be; as clap ends.
-const WRONG: u8 = 2;
-/// Ctrl-C, as shells report it.
-const INTERRUPTED: u8 = 130;
+/// The exit code after an error of the command line or of a file that it names; clap's own.
+const INVALID: u8 = 2;
 
 fn main() -> ExitCode {
     match app::run(args::Cli::parse()) {
-        Ok(End::Whole) => ExitCode::SUCCESS,
+        Ok(End::Complete) => ExitCode::SUCCESS,
         Ok(End::Interrupted) => INTERRUPTED.into(),
         Err(failure) => {
-            eprintln!("error: {failure}");
-            match failure {
-                Failure::Run(_) | Failure::CtrlC(_) | Failure::Simulation(SimError::Astray(_)) => {
-                    FAILED.into()
-                }
-                _ => WRONG.into(),
-            }
+            eprintln!("error: {}", with_sources(&failure));
+            if failure.is_of_the_run() { FAILED.into() } else { INVALID.into() }
         }
     }
+}
+
+/// The message of an error and those of its sources.
+fn with_sources(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut source = failure.source();
+    while let Some(error) = source {
+        let message = error.to_string();
+        // Some libraries repeat the source in the message of an error.
+        if !text.ends_with(&message) {
+            text += &format!(": {message}");
+        }
+        source = error.source();
+    }
+    text
 }

@@ -1,4 +1,4 @@
-//! The progress bar; not shown where standard error is no terminal.
+//! A progress bar on standard error, hidden if that is not a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// Starts with this many tasks ahead.
+    /// Creates a bar for this many tasks.
     pub fn new(tasks: usize) -> Self {
         let bar = ProgressBar::new(tasks as u64);
         let style = "{msg:22} [{bar:40}] {percent:>3} %, {eta} left";
@@ -16,17 +16,17 @@ impl Progress {
         Self(bar)
     }
 
-    /// Says what is running.
+    /// Shows what is running.
     pub fn start(&self, strategy: &str) {
         self.0.set_message(strategy.to_owned());
     }
 
-    /// This many tasks are done.
+    /// Shows that this many tasks are done.
     pub fn set(&self, tasks: usize) {
         self.0.set_position(tasks as u64);
     }
 
-    /// Leaves the terminal as it was.
+    /// Removes the bar.
     pub fn clear(&self) {
         self.0.finish_and_clear();
     }

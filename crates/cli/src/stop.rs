@@ -1,39 +1,42 @@
-//! Ctrl-C as something that threads can wait for.
+//! Ctrl-C as an event that threads can wait for.
 
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
-/// Tells whether, and wakes when, the run is to stop. Nothing is ever sent: what wakes every
-/// holder for good is that the other end goes.
+/// The exit code after Ctrl-C, as shells report it.
+pub const INTERRUPTED: u8 = 130;
+
+/// Signals that the run must stop. Nothing is ever sent: dropping the other end of the channel
+/// wakes every holder, and stays visible.
 #[derive(Clone, Debug)]
 pub struct Stop(Receiver<()>);
 
 impl Stop {
-    /// Stops when the returned end is dropped.
+    /// Creates a signal that is set when the returned sender is dropped.
     pub fn new() -> (Sender<()>, Self) {
         let (end, stop) = bounded(1);
         (end, Self(stop))
     }
 
-    /// Stops at the first Ctrl-C; a second one ends the process at once.
+    /// Creates a signal that the first Ctrl-C sets; a second one ends the process at once.
     pub fn on_ctrl_c() -> Result<Self, ctrlc::Error> {
         let (end, stop) = Self::new();
         let mut end = Some(end);
         ctrlc::set_handler(move || {
             if end.take().is_none() {
-                std::process::exit(crate::INTERRUPTED.into());
+                std::process::exit(INTERRUPTED.into());
             }
         })?;
         Ok(stop)
     }
 
-    /// Whether the run is to stop.
+    /// Returns whether the run must stop.
     pub fn is_set(&self) -> bool {
         self.0.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    /// Sleeps until `then`; returns false when it was to stop before.
+    /// Sleeps until `then`; returns false if the signal was set before.
     pub fn sleep_until(&self, then: Instant) -> bool {
         if then <= Instant::now() {
             return !self.is_set();
@@ -49,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_wakes_a_sleeper_for_good() {
+    fn a_stop_wakes_sleepers_and_stays_set() {
         let (end, stop) = Stop::new();
         assert!(!stop.is_set());
         assert!(stop.sleep_until(Instant::now() + Duration::from_millis(1)));

@@ -1,4 +1,4 @@
-//! The program as its user meets it.
+//! Runs `raddle compare` and `raddle replay`.
 
 mod common;
 
@@ -26,7 +26,7 @@ const STRATEGIES: [&str; 13] = [
     "bounded_hash",
 ];
 
-/// Fifty small tasks of two capabilities and none, 200 us apart.
+/// Fifty small tasks, 200 us apart, of two capabilities or none.
 fn small_trace() -> String {
     let capability = |n: usize| ["code", "chat", ""][n % 3];
     let line = |n: usize| format!("{},{},{}\n", n * 200, capability(n), 100 + n * 10);
@@ -52,7 +52,7 @@ fn assert_whole(strategy: &Value, tasks: u64) {
 }
 
 #[test]
-fn help_tells_of_commands_and_options() {
+fn help_lists_commands_and_options() {
     let help = text(&raddle(&["--help"]).stdout);
     assert!(help.contains("compare") && help.contains("replay"), "{help}");
     let help = text(&raddle(&["replay", "--help"]).stdout);
@@ -75,7 +75,7 @@ fn help_tells_of_commands_and_options() {
 }
 
 #[test]
-fn a_small_trace_goes_through_all_strategies_and_every_task_is_accounted_for() {
+fn every_strategy_runs_a_small_trace_and_accounts_for_every_task() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &small_trace());
     let (json_path, csv_path) = (folder.path().join("r.json"), folder.path().join("r.csv"));
@@ -124,11 +124,11 @@ fn a_small_trace_goes_through_all_strategies_and_every_task_is_accounted_for() {
         assert_eq!(number("latency_us_p99"), strategy["latency_us"]["p99"].as_f64().unwrap());
         assert_eq!(number("share_any-3"), strategy["share"]["any-3"].as_f64().unwrap());
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is left beside");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary file is left");
 }
 
 #[test]
-fn a_closed_loop_keeps_its_concurrency_and_spins_when_told() {
+fn a_closed_loop_keeps_its_concurrency_and_can_spin() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("r.json");
     let output = raddle(&[
@@ -153,7 +153,7 @@ fn a_closed_loop_keeps_its_concurrency_and_spins_when_told() {
 }
 
 #[test]
-fn full_mailboxes_reject_and_the_rejected_are_counted() {
+fn full_mailboxes_reject_tasks_and_these_are_counted() {
     let folder = TempDir::new().unwrap();
     let all_at_once = HEADER.to_owned() + &"0,,2000\n".repeat(40);
     let trace = trace(&folder, &all_at_once);
@@ -174,7 +174,7 @@ fn full_mailboxes_reject_and_the_rejected_are_counted() {
 }
 
 #[test]
-fn malformed_traces_are_refused_with_file_line_column_and_what_was_expected() {
+fn errors_of_traces_name_file_line_column_and_what_is_allowed() {
     let folder = TempDir::new().unwrap();
     for (content, expected) in [
         ("", "the trace is empty: expected a header"),
@@ -191,12 +191,15 @@ fn malformed_traces_are_refused_with_file_line_column_and_what_was_expected() {
     ] {
         let path = trace(&folder, content);
         let error = refused(&["replay", path.to_str().unwrap()]);
-        assert!(error.contains(&format!("error: {}: {expected}", path.display())), "{error}");
+        assert!(
+            error.contains(&format!("error: invalid trace {}: {expected}", path.display())),
+            "{error}"
+        );
     }
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_what_could() {
+fn invalid_options_are_errors_that_say_what_is_allowed() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &small_trace());
     let trace = trace.to_str().unwrap();
@@ -225,12 +228,12 @@ fn what_cannot_be_is_refused_with_what_could() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_it_with_130_and_loses_no_file() {
+fn ctrl_c_exits_with_130_and_writes_the_report() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
     let folder = TempDir::new().unwrap();
-    // One task that is soon done, and one for which nobody would wait.
+    // A short task, and one for which nobody would wait.
     let trace = trace(&folder, &format!("{HEADER}0,,1\n0,,3600000000\n"));
     let path = folder.path().join("r.json");
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("raddle"))
@@ -259,11 +262,11 @@ fn ctrl_c_ends_it_with_130_and_loses_no_file() {
 }
 
 #[test]
-fn the_azure_trace_is_read_from_its_first_line_on() {
+fn the_azure_trace_is_replayed() {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/azure-llm-code-2023.csv");
     if !path.exists() {
-        // Written past the test harness, which would keep a `println!` to itself.
+        // Written directly: the harness hides what a passing test prints.
         writeln!(std::io::stderr(), "SKIPPED: {} is not there", path.display()).unwrap();
         return;
     }

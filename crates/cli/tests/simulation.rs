@@ -1,4 +1,4 @@
-//! `raddle simulate` and `raddle advise` as their user meets them.
+//! Runs `raddle simulate` and `raddle advise`.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{HEADER, json, raddle, refused, text, trace};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Workers of which half are four times as slow, and sizes that vary: who does not look loses.
+/// Half of the workers are four times as slow, and durations vary: blind strategies do badly.
 const SCENARIO: &str = r#"
 workers = "4x1.0,4x0.25"
 tasks = 5_000
@@ -29,7 +29,7 @@ fn scenario(folder: &TempDir, content: &str) -> PathBuf {
     path
 }
 
-/// Two hundred tasks of two capabilities and none, with keys.
+/// Two hundred tasks with keys, of two capabilities or none.
 fn keyed_trace() -> String {
     let capability = |n: usize| ["code", "chat", ""][n % 3];
     let line =
@@ -41,7 +41,7 @@ fn strategies() -> Vec<&'static str> {
     raddle::strategies::StrategyName::ALL.map(|name| name.as_str()).to_vec()
 }
 
-/// Runs it twice with these arguments and `--json`, and returns the report and what was printed.
+/// Runs the program twice with `--json`, and returns the report and the output, which must be equal.
 fn reproducible(folder: &TempDir, arguments: &[&str]) -> (Value, String) {
     let run = |name: &str| {
         let path = folder.path().join(name);
@@ -70,12 +70,20 @@ fn assert_whole(strategy: &Value, tasks: u64) {
 }
 
 #[test]
-fn help_tells_of_the_options() {
+fn help_lists_the_options() {
     for (command, options) in [
         ("simulate", &["--strategy", "--workers", "--tasks", "--csv", "--load", "--speedup"][..]),
         (
             "advise",
-            &["--objective", "--seeds", "--load", "--report", "--svg", "--json", "--sizes-unknown"],
+            &[
+                "--objective",
+                "--seeds",
+                "--load",
+                "--report",
+                "--svg",
+                "--json",
+                "--durations-unknown",
+            ],
         ),
     ] {
         let help = text(&raddle(&[command, "--help"]).stdout);
@@ -86,7 +94,7 @@ fn help_tells_of_the_options() {
 }
 
 #[test]
-fn a_scenario_is_simulated_under_every_strategy_and_again_with_the_same_figures() {
+fn a_simulation_runs_every_strategy_and_is_reproducible() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     let (csv_path, page) = (folder.path().join("r.csv"), folder.path().join("r.html"));
@@ -107,7 +115,7 @@ fn a_scenario_is_simulated_under_every_strategy_and_again_with_the_same_figures(
     assert_eq!((&workload["tasks"], &workload["warm_up"]), (&5_000.into(), &500.into()));
     assert!((workload["load"].as_f64().unwrap() - 0.7).abs() < 1e-9);
     assert_eq!(
-        (&workload["interrupted"], &workload["sizes_known"]),
+        (&workload["interrupted"], &workload["durations_known"]),
         (&false.into(), &false.into())
     );
     let all = report["strategies"].as_array().unwrap();
@@ -128,7 +136,7 @@ fn a_scenario_is_simulated_under_every_strategy_and_again_with_the_same_figures(
 }
 
 #[test]
-fn options_change_what_they_say() {
+fn options_override_the_scenario() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     let (report, table) = reproducible(
@@ -161,19 +169,19 @@ fn a_trace_is_simulated_with_its_capabilities() {
         &folder,
         &["simulate", trace.to_str().unwrap(), "--workers=1x1.0:code,1x1.0:chat,2x1.0"],
     );
-    assert!(table.contains("sizes known"), "{table}");
+    assert!(table.contains("durations known"), "{table}");
     for strategy in report["strategies"].as_array().unwrap() {
         assert_whole(strategy, 200);
         assert_eq!(strategy["completed"], 200);
     }
-    let limited = ["simulate", trace.to_str().unwrap(), "--tasks=20", "--sizes-unknown"];
+    let limited = ["simulate", trace.to_str().unwrap(), "--tasks=20", "--durations-unknown"];
     let (report, table) = reproducible(&folder, &limited);
     assert_eq!(report["workload"]["tasks"], 20);
-    assert!(table.contains("sizes unknown"), "{table}");
+    assert!(table.contains("durations unknown"), "{table}");
 }
 
 #[test]
-fn advice_ranks_says_why_and_is_reproducible() {
+fn advice_ranks_gives_reasons_and_is_reproducible() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     let page = folder.path().join("a.html");
@@ -186,11 +194,11 @@ fn advice_ranks_says_why_and_is_reproducible() {
     assert_eq!((&report["objective"], &report["seeds"]), (&"p99".into(), &5.into()));
     let ranking = report["ranking"].as_array().unwrap();
     assert_eq!(ranking.len(), strategies().len());
-    let place = |name: &str| ranking.iter().position(|one| one["strategy"] == name).unwrap();
-    assert!(place("least_loaded") < place("round_robin"), "{printed}");
-    assert!(place("least_loaded") < place("random"), "{printed}");
+    let rank = |name: &str| ranking.iter().position(|one| one["strategy"] == name).unwrap();
+    assert!(rank("least_loaded") < rank("round_robin"), "{printed}");
+    assert!(rank("least_loaded") < rank("random"), "{printed}");
     assert_eq!(ranking[0]["behind"]["mean"], 0.0);
-    assert_eq!(ranking[place("random")]["ties"], false);
+    assert_eq!(ranking[rank("random")]["ties"], false);
     let mut means = Vec::new();
     for ranked in ranking {
         let figure = |end: &str| ranked["objective"][end].as_f64().unwrap();
@@ -202,9 +210,12 @@ fn advice_ranks_says_why_and_is_reproducible() {
     assert!(means.is_sorted(), "{printed}");
     let advice = report["advice"].as_array().unwrap();
     let first = advice[0].as_str().unwrap();
-    assert!(first.starts_with(&format!("Take {}", ranking[0]["strategy"].as_str().unwrap())));
+    assert!(first.starts_with(&format!("Use {}", ranking[0]["strategy"].as_str().unwrap())));
     assert!(printed.contains(first), "{printed}");
-    assert!(printed.contains("sizes vary much (squared coefficient of variation 3."), "{printed}");
+    assert!(
+        printed.contains("durations vary a lot (squared coefficient of variation 3."),
+        "{printed}"
+    );
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("Which strategy for") && page.contains("p99 latency"), "{page}");
     for (picture, title) in [
@@ -219,7 +230,7 @@ fn advice_ranks_says_why_and_is_reproducible() {
 }
 
 #[test]
-fn pictures_need_no_page() {
+fn pictures_do_not_need_a_page() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     let pictures = folder.path().join("made/of/it");
@@ -233,7 +244,7 @@ fn pictures_need_no_page() {
 }
 
 #[test]
-fn the_objective_is_what_it_ranks_by() {
+fn strategies_are_ranked_by_the_objective() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     for (objective, figure) in [("mean", "mean latency"), ("throughput", "throughput")] {
@@ -253,7 +264,7 @@ fn the_objective_is_what_it_ranks_by() {
 }
 
 #[test]
-fn a_load_scales_a_traces_arrivals() {
+fn load_scales_the_arrivals_of_a_trace() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &keyed_trace());
     let arguments =
@@ -264,7 +275,7 @@ fn a_load_scales_a_traces_arrivals() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_what_could() {
+fn invalid_options_are_errors_that_say_what_is_allowed() {
     let folder = TempDir::new().unwrap();
     let file = scenario(&folder, SCENARIO);
     let file = file.to_str().unwrap();
@@ -283,18 +294,21 @@ fn what_cannot_be_is_refused_with_what_could() {
         (&["simulate"], "<FILE>"),
         (&["simulate", "/no/such.toml"], "cannot read the scenario /no/such.toml: "),
         (&["simulate", "/no/such.csv"], "cannot read the trace /no/such.csv: "),
-        (&["simulate", wrong], "line 6: arrivals.load is `0`, allowed is a share of what the"),
-        (&["simulate", unknown], "line 7: service.long_share is missing, allowed is a share from"),
+        (&["simulate", wrong], "line 6: arrivals.load is `0`, allowed is "),
+        (&["simulate", unknown], "line 7: service.long_share is missing, allowed is "),
         (&["simulate", file, "--strategy=best"], "expected all or one of round_robin"),
         (&["simulate", file, "--tasks=0"], "'--tasks <N>'"),
         (&["simulate", file, "--workers=0x1"], "is not a number of workers: expected 1 to 100000"),
-        (&["simulate", file, "--load=0"], "expected a share of what the workers can do"),
+        (&["simulate", file, "--load=0"], "expected a fraction of the workers' capacity"),
         (&["simulate", file, "--load=1", "--speedup=2"], "cannot be used with"),
         (&["simulate", file, "--csv=r", "--report=r"], "--csv and --report name the same file r"),
-        (&["simulate", trace, "--workers=2x1.0:code"], "serves `chat`, which tasks ask for"),
+        (&["simulate", trace, "--workers=2x1.0:code"], "serves `chat`, which tasks require"),
         (&["advise", file, "--objective=best"], "[possible values: p99, mean, throughput]"),
         (&["advise", file, "--seeds=1"], "1 is not in 2..=1000"),
-        (&["advise", once, "--load=0.5"], "--load 0.5 cannot be had: the tasks come all at once"),
+        (
+            &["advise", once, "--load=0.5"],
+            "--load 0.5 is not possible: the tasks arrive all at once",
+        ),
     ];
     for (arguments, expected) in cases {
         let error = refused(arguments);
@@ -303,7 +317,7 @@ fn what_cannot_be_is_refused_with_what_could() {
 }
 
 #[test]
-fn tasks_that_come_all_at_once_are_simulated_and_advised_on() {
+fn tasks_that_arrive_all_at_once_are_simulated_and_advised_on() {
     let folder = TempDir::new().unwrap();
     let trace = trace(&folder, &(HEADER.to_owned() + &"0,,1000\n".repeat(40)));
     let page = folder.path().join("a.html");
@@ -315,7 +329,7 @@ fn tasks_that_come_all_at_once_are_simulated_and_advised_on() {
 }
 
 #[test]
-fn the_examples_run() {
+fn the_example_scenarios_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios");
     let mut seen = 0;
     for file in fs::read_dir(folder).unwrap() {
@@ -329,12 +343,12 @@ fn the_examples_run() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_it_with_130_and_what_was_done_by_then() {
+fn ctrl_c_exits_with_130_and_writes_what_was_finished() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
     let folder = TempDir::new().unwrap();
-    // Work for hours.
+    // Hours of work.
     let file = scenario(&folder, &SCENARIO.replace("5_000", "100_000_000_000"));
     let path = folder.path().join("r.json");
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("raddle"))

@@ -1,4 +1,4 @@
-//! The report as CSV: the same figures, one line a strategy, one column a worker's share.
+//! The report as CSV: one line per strategy, with a column for each worker's share.
 
 use std::io::{self, Write};
 
@@ -50,7 +50,7 @@ pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     lines(&COLUMNS, &report.strategies, line, out)
 }
 
-/// Writes a line a strategy: its name, its counts and figures as `line` tells them, its shares.
+/// Writes a line per strategy: its name, the counts and figures of `line`, and its shares.
 pub fn lines<L: Line>(
     columns: &[&str],
     strategies: &[L],
@@ -68,7 +68,7 @@ pub fn lines<L: Line>(
             csv.write_field(count.to_string())?;
         }
         for figure in figures.into_iter().chain(strategy.share().iter().map(|(_, share)| *share)) {
-            // What was not measured is an empty field.
+            // A value that was not measured is an empty field.
             csv.write_field(if figure.is_nan() { String::new() } else { figure.to_string() })?;
         }
         csv.write_record(None::<&[u8]>)?;
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_the_same_figures() {
+    fn the_csv_has_the_figures_of_the_report() {
         let mut report = super::super::tests::example();
         report.strategies[1].latency_us.mean = f64::NAN;
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files that are written completely or not at all.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -7,26 +7,41 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-/// A file cannot be written.
+/// Why a report cannot be written.
 #[derive(Debug, Error)]
-#[error("cannot write {}: {source}", path.display())]
-pub struct FileError {
-    path: PathBuf,
-    source: io::Error,
+pub enum FileError {
+    /// The file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// Two options name the same file.
+    #[error("{one} and {other} name the same file {}: expected two files", path.display())]
+    Same {
+        /// The first option.
+        one: &'static str,
+        /// The second option.
+        other: &'static str,
+        /// The file that both name.
+        path: PathBuf,
+    },
 }
 
-/// Where a report goes. It is written beside its place and then put there by one rename, so that
-/// whoever reads it finds the old file or the new one.
+/// The file of a report. It is written to a temporary file and then renamed, so that a reader finds
+/// either the old file or the new one.
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
 }
 
 impl OutputFile {
-    /// Checks that it can be written, before a minute is spent on what goes into it.
+    /// Checks that the file can be written, before a minute is spent on its content.
     pub fn check(path: &Path) -> Result<Self, FileError> {
         let check = || {
-            // Through a link the file that it points to is replaced, not the link.
+            // Replace the target of a symbolic link, not the link.
             let path = if path.exists() { fs::canonicalize(path)? } else { path.to_owned() };
             if path.exists() && !path.is_file() {
                 return Err(io::Error::other("it is not a regular file"));
@@ -34,10 +49,28 @@ impl OutputFile {
             beside(&path)?;
             Ok(Self { path })
         };
-        check().map_err(|source| FileError { path: path.to_owned(), source })
+        check().map_err(|source| FileError::Write { path: path.to_owned(), source })
     }
 
-    /// Writes it whole.
+    /// Checks the files of several options, which must differ.
+    pub fn check_all<const N: usize>(
+        files: [(&'static str, &Option<PathBuf>); N],
+    ) -> Result<[Option<Self>; N], FileError> {
+        for (index, (other, file)) in files.iter().enumerate() {
+            if let Some(path) = file
+                && let Some((one, _)) = files[..index].iter().find(|(_, known)| *known == *file)
+            {
+                return Err(FileError::Same { one, other, path: path.clone() });
+            }
+        }
+        let mut checked = [const { None }; N];
+        for (slot, (_, file)) in checked.iter_mut().zip(files) {
+            *slot = file.as_deref().map(Self::check).transpose()?;
+        }
+        Ok(checked)
+    }
+
+    /// Writes the file.
     pub fn write(
         &self,
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -50,18 +83,18 @@ impl OutputFile {
             file.persist(&self.path)?;
             Ok(())
         };
-        write().map_err(|source| FileError { path: self.path.clone(), source })
+        write().map_err(|source| FileError::Write { path: self.path.clone(), source })
     }
 }
 
-/// Where several reports go, each as an [`OutputFile`].
+/// A folder of several files, each written as an [`OutputFile`].
 #[derive(Debug)]
 pub struct OutputFolder {
     path: PathBuf,
 }
 
 impl OutputFolder {
-    /// Makes the folder if it is not there, and checks that files can be written into it.
+    /// Creates the folder if it does not exist, and checks that files can be written into it.
     pub fn check(path: &Path) -> Result<Self, FileError> {
         let check = || {
             fs::create_dir_all(path)?;
@@ -69,11 +102,11 @@ impl OutputFolder {
         };
         match check() {
             Ok(_) => Ok(Self { path: path.to_owned() }),
-            Err(source) => Err(FileError { path: path.to_owned(), source }),
+            Err(source) => Err(FileError::Write { path: path.to_owned(), source }),
         }
     }
 
-    /// Writes one of its files whole.
+    /// Writes one of its files.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
         OutputFile::check(&self.path.join(name))?.write(|out| out.write_all(content))
     }
@@ -86,7 +119,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".raddle-");
-    // A temporary file is its owner's alone; a report is as readable as any other new file.
+    // By default a temporary file is readable only by its owner; a report follows the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
@@ -94,10 +127,12 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     #[test]
-    fn it_is_replaced_whole_and_leaves_nothing_beside() {
+    fn a_file_is_replaced_at_once_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
         fs::write(&path, "old").unwrap();
@@ -106,8 +141,9 @@ mod tests {
             out.write_all(b"half")?;
             Err(io::Error::other("disk on fire"))
         });
-        let message = broken.unwrap_err().to_string();
-        assert!(message.ends_with("report.json: disk on fire"), "{message}");
+        let broken = broken.unwrap_err();
+        assert_eq!(broken.to_string(), format!("cannot write {}", path.display()));
+        assert_eq!(broken.source().unwrap().to_string(), "disk on fire");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         file.write(|out| out.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
@@ -115,12 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_told_beforehand() {
+    fn an_unwritable_file_is_an_error_before_anything_is_written() {
         let missing = OutputFile::check(Path::new("/no/such/folder/report.json")).unwrap_err();
-        let expected = "cannot write /no/such/folder/report.json: ";
-        assert!(missing.to_string().starts_with(expected), "{missing}");
+        assert_eq!(missing.to_string(), "cannot write /no/such/folder/report.json");
         let folder = tempfile::tempdir().unwrap();
-        let message = OutputFile::check(folder.path()).unwrap_err().to_string();
-        assert!(message.ends_with(": it is not a regular file"), "{message}");
+        let error = OutputFile::check(folder.path()).unwrap_err();
+        assert_eq!(error.source().unwrap().to_string(), "it is not a regular file");
     }
 }

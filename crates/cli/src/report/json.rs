@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-/// Writes the report, indented, with a line end.
+/// Writes the report, indented, with a final newline.
 pub fn write(report: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_json_is_what_is_documented() {
+    fn the_json_has_the_documented_form() {
         let mut bytes = Vec::new();
         write(&super::super::tests::example(), &mut bytes).unwrap();
         let value: Value = serde_json::from_slice(&bytes).unwrap();

@@ -1,10 +1,10 @@
-//! Latencies in a few figures.
+//! Summaries of latencies.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Mean, percentiles and maximum in microseconds; not a number (JSON `null`) when nothing was
-/// measured. Percentiles are exact to three significant digits, mean and maximum as measured.
+/// Mean, percentiles and maximum in microseconds; NaN (`null` in JSON) if nothing was measured.
+/// Percentiles are exact to three significant digits, mean and maximum are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Latency {
     /// Arithmetic mean.
@@ -17,12 +17,12 @@ pub struct Latency {
     pub p99: f64,
     /// 99.9th percentile.
     pub p999: f64,
-    /// The longest.
+    /// Maximum.
     pub max: f64,
 }
 
 impl Latency {
-    /// Sums up latencies in nanoseconds.
+    /// Summarises latencies in nanoseconds.
     pub fn of(nanos: &[u64]) -> Self {
         let Some(max) = nanos.iter().max() else {
             let none = f64::NAN;
@@ -37,8 +37,7 @@ impl Latency {
         Self::of_histogram(&histogram, sum as f64 / nanos.len() as f64, *max)
     }
 
-    /// Of latencies in nanoseconds that a histogram holds, with their mean and the longest as
-    /// measured.
+    /// Summarises a histogram of nanoseconds, whose exact mean and maximum are known.
     pub fn of_histogram(histogram: &Histogram<u64>, mean: f64, max: u64) -> Self {
         if histogram.is_empty() {
             return Self::of(&[]);
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figures_of_a_thousand_latencies_are_right_to_three_digits() {
+    fn percentiles_are_exact_to_three_digits() {
         let nanos: Vec<u64> = (1..=1000).rev().map(|ms| ms * 1_000_000).collect();
         let latency = Latency::of(&nanos);
         assert_eq!((latency.mean, latency.max), (500_500.0, 1_000_000.0));
@@ -75,13 +74,13 @@ mod tests {
     }
 
     #[test]
-    fn one_latency_is_every_figure() {
+    fn a_single_latency_is_every_percentile() {
         assert_eq!(Latency::of(&[7_000]).p50, 7.0);
         assert_eq!(Latency::of(&[0]).max, 0.0);
     }
 
     #[test]
-    fn nothing_measured_is_null() {
+    fn no_latencies_are_null_in_json() {
         let json = serde_json::to_value(Latency::of(&[])).unwrap();
         assert!(json["p99"].is_null() && json["mean"].is_null());
     }

@@ -1,5 +1,6 @@
-//! What was measured, and how it is shown.
+//! Measurements, and how they are shown.
 
+pub mod advised;
 pub mod csv;
 pub mod file;
 pub mod html;
@@ -15,25 +16,25 @@ pub use latency::Latency;
 use crate::args::Service;
 use crate::run::Mode;
 
-/// Everything that was measured. Its JSON is part of what the program promises.
+/// The results of a comparison. Its JSON form is stable.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What was asked of the strategies.
+    /// The workload of all strategies.
     pub workload: WorkloadReport,
-    /// What came of it, in the order they ran.
+    /// The results of each strategy, in the order of the runs.
     pub strategies: Vec<StrategyReport>,
 }
 
-/// What was asked of the strategies.
+/// The workload of all strategies.
 #[derive(Debug, Serialize)]
 pub struct WorkloadReport {
-    /// `embedded`, or the trace.
+    /// `embedded`, or the path of the trace.
     pub source: String,
-    /// How many tasks.
+    /// The number of tasks.
     pub tasks: usize,
-    /// Seed of the embedded workload and of random choices.
+    /// The seed of the embedded workload and of random choices.
     pub seed: u64,
-    /// What arrival and service times were divided by.
+    /// The divisor of arrival and service times.
     pub speedup: f64,
     /// Seconds from the first arrival to the last, sped up.
     pub span_s: f64,
@@ -42,22 +43,22 @@ pub struct WorkloadReport {
     /// `open`, or `closed` with its `concurrency`.
     #[serde(flatten)]
     pub mode: Mode,
-    /// What a worker does for the time of a task.
+    /// Whether workers sleep or spin for the time of a task.
     pub service: Service,
-    /// The workers.
+    /// The workers, as `--workers` describes them.
     pub workers: String,
-    /// How many tasks may wait for a worker; `null` if there is room for all.
+    /// The capacity of a mailbox; `null` if there is room for all tasks.
     pub mailbox: Option<usize>,
     /// Whether Ctrl-C ended it early.
     pub interrupted: bool,
 }
 
-/// What came of one strategy.
+/// The results of one strategy.
 #[derive(Debug, Serialize)]
 pub struct StrategyReport {
-    /// Its name.
+    /// The name.
     pub strategy: String,
-    /// Tasks given to the pool.
+    /// Tasks submitted to the pool.
     pub tasks: u64,
     /// Tasks whose handler succeeded.
     pub completed: u64,
@@ -68,16 +69,16 @@ pub struct StrategyReport {
     /// Tasks that Ctrl-C cut short; absent when there are none.
     #[serde(skip_serializing_if = "is_zero")]
     pub cancelled: u64,
-    /// Completed tasks a second, from the first given to the last done.
+    /// Completed tasks per second, from the start of the run to the last completion.
     pub throughput_per_s: f64,
-    /// The share of that time in which the workers were busy.
+    /// The fraction of that time in which workers were busy.
     pub utilisation: f64,
     /// Latencies of the completed tasks.
     pub latency_us: Latency,
     /// Each worker's share of the completed tasks.
     #[serde(serialize_with = "as_map")]
     pub share: Vec<(String, f64)>,
-    /// Mean time of a selection.
+    /// The mean time of a selection.
     pub select_ns_mean: f64,
 }
 

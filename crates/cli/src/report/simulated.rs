@@ -1,4 +1,4 @@
-//! What was simulated: figures of a virtual time.
+//! The results of a simulation, in virtual time.
 
 use std::io::{self, Write};
 
@@ -9,84 +9,84 @@ use serde::Serialize;
 use super::table::{Better, Column, Line, column, count, marked, milliseconds, percent};
 use super::{Latency, as_map, csv};
 
-/// Everything that was simulated. Its JSON is part of what the program promises.
+/// The results of a simulation. Its JSON form is stable.
 #[derive(Debug, Serialize)]
 pub struct SimulatedReport {
-    /// What was asked of the strategies.
-    pub workload: AskedReport,
-    /// What came of it.
+    /// The workload of all strategies.
+    pub workload: SimulatedWorkload,
+    /// The results of each strategy.
     pub strategies: Vec<Simulated>,
 }
 
-/// What was asked of the strategies, and in figures what it is like.
+/// A workload and its statistics.
 #[derive(Clone, Debug, Serialize)]
-pub struct AskedReport {
-    /// The scenario or the trace.
+pub struct SimulatedWorkload {
+    /// The path of the scenario or trace.
     pub source: String,
-    /// How many tasks.
+    /// The number of tasks.
     pub tasks: u64,
-    /// So many of them, from the first, are not in the latencies.
+    /// The number of first tasks whose latencies are not counted.
     pub warm_up: u64,
-    /// Seed of the first run.
+    /// The seed of the first run.
     pub seed: u64,
-    /// The workers.
+    /// The workers, as `--workers` describes them.
     pub workers: String,
-    /// Work offered as a share of what they can do; `null` when all comes at once.
+    /// The offered work as a fraction of the workers' capacity; `null` if all tasks arrive at once.
     pub load: f64,
-    /// The same in a burst, or in the busiest hundredth of a trace.
+    /// The load during a burst, or in the busiest hundredth of a trace.
     pub peak_load: f64,
-    /// Mean time of a task at speed 1, in microseconds.
-    pub size_us_mean: f64,
-    /// Squared coefficient of variation of that time.
-    pub size_scv: f64,
-    /// Squared coefficient of variation of the times between arrivals.
+    /// The mean service time at speed 1, in microseconds.
+    pub service_us_mean: f64,
+    /// The squared coefficient of variation of service times.
+    pub service_scv: f64,
+    /// The squared coefficient of variation of the times between arrivals.
     pub gap_scv: f64,
-    /// Whether tasks tell how long they take.
-    pub sizes_known: bool,
+    /// Whether the service time of a task is known when it is submitted.
+    pub durations_known: bool,
     /// Whether Ctrl-C ended it early.
     pub interrupted: bool,
 }
 
-impl AskedReport {
-    /// Takes over the figures.
+impl SimulatedWorkload {
+    /// Sets the statistics.
     pub fn with_facts(mut self, facts: &Facts) -> Self {
         self.load = facts.load;
         self.peak_load = facts.peak_load;
-        self.size_us_mean = facts.sizes.mean * 1e6;
-        self.size_scv = facts.sizes.scv;
+        self.service_us_mean = facts.sizes.mean * 1e6;
+        self.service_scv = facts.sizes.scv;
         self.gap_scv = facts.gaps_scv;
         self
     }
 }
 
-/// What came of one strategy; of several runs the means, but for the longest latencies.
+/// The results of one strategy: of one run, or the means of several. Maxima are over all runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Simulated {
-    /// Its name.
+    /// The name.
     pub strategy: String,
-    /// Tasks that came.
+    /// Tasks submitted.
     pub tasks: u64,
     /// Tasks whose handler succeeded.
     pub completed: u64,
     /// Tasks whose handler failed or panicked.
     pub failed: u64,
-    /// Tasks whose deadline had passed.
+    /// Tasks whose deadline passed before they started.
     pub expired: u64,
-    /// Tasks that no worker took.
+    /// Tasks that no worker had room for.
     pub rejected: u64,
     /// Tasks that never ended.
     pub stuck: u64,
-    /// Tasks that an idle worker took from another.
+    /// Tasks that an idle worker stole from another.
     pub stolen: u64,
-    /// Virtual seconds from the start to the last end.
+    /// Virtual seconds from the start to the last outcome.
     pub span_s: f64,
-    /// Completed tasks a virtual second.
+    /// Completed tasks per virtual second.
     pub throughput_per_s: f64,
-    /// The share of that time in which the workers were busy.
+    /// The fraction of that time in which workers were busy.
     pub utilisation: f64,
-    /// From arrival to end, of the tasks that completed.
+    /// From arrival to completion, of completed tasks.
     pub latency_us: Latency,
-    /// From arrival to start of the same.
+    /// From arrival to start, of completed tasks.
     pub wait_us: Latency,
     /// Each worker's share of the completed tasks.
     #[serde(serialize_with = "as_map")]
@@ -94,7 +94,7 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// What a run tells.
+    /// Summarises a run.
     pub fn of(run: &Run) -> Self {
         let all: u64 = run.workers.iter().map(|worker| worker.completed).sum();
         let share = |completed: u64| completed as f64 / all.max(1) as f64;
@@ -120,7 +120,7 @@ impl Simulated {
         }
     }
 
-    /// What several runs tell of a strategy, at least one; counts are rounded means.
+    /// Summarises the runs of a strategy, at least one; counts are rounded means.
     pub fn of_all(runs: &[Run]) -> Self {
         let all: Vec<Self> = runs.iter().map(Self::of).collect();
         let mean = |figure: &dyn Fn(&Self) -> f64| {
@@ -156,8 +156,8 @@ impl Simulated {
         }
     }
 
-    /// The ends that not every load has: what they are called, and how many there were.
-    pub fn other_ends(&self) -> [(&'static str, u64); 4] {
+    /// Returns the name and number of each outcome but completion.
+    pub fn other_outcomes(&self) -> [(&'static str, u64); 4] {
         [
             ("failed", self.failed),
             ("expired", self.expired),
@@ -177,7 +177,7 @@ impl Line for Simulated {
     }
 }
 
-const ENDS: [Column<Simulated>; 7] = [
+const OUTCOMES: [Column<Simulated>; 7] = [
     column("tasks", Better::Neither, count, |s| s.tasks as f64),
     column("completed", Better::More, count, |s| s.completed as f64),
     column("failed", Better::Less, count, |s| s.failed as f64),
@@ -187,7 +187,8 @@ const ENDS: [Column<Simulated>; 7] = [
     column("stolen", Better::Neither, count, |s| s.stolen as f64),
 ];
 
-const FIGURES: [Column<Simulated>; 8] = [
+/// The columns of figures, without outcomes.
+pub const FIGURES: [Column<Simulated>; 8] = [
     column("tasks/s", Better::More, count, |s| s.throughput_per_s),
     column("utilisation", Better::Neither, percent, |s| s.utilisation),
     column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean),
@@ -198,13 +199,13 @@ const FIGURES: [Column<Simulated>; 8] = [
     column("max ms", Better::Less, milliseconds, |s| s.latency_us.max),
 ];
 
-/// The figures of each strategy, the best and the worst of each column marked. An end that no task
-/// had has no column.
+/// A table of the figures of each strategy, with the best and worst of each column marked. An
+/// outcome that no task had has no column.
 pub fn figures(strategies: &[Simulated]) -> Table {
     let some = |column: &&Column<Simulated>| {
         strategies.iter().any(|strategy| column.figure(strategy) > 0.0)
     };
-    marked(strategies, ENDS.iter().filter(some).chain(&FIGURES).collect())
+    marked(strategies, OUTCOMES.iter().filter(some).chain(&FIGURES).collect())
 }
 
 const CSV_COLUMNS: [&str; 23] = [
@@ -279,15 +280,15 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_the_ends_that_there_were_and_marks_the_best() {
+    fn the_table_has_only_outcomes_that_occurred_and_marks_the_best() {
         let text = figures(&[example("x", 5e3, 0), example("y", 7e3, 3)]).to_string();
         assert!(text.contains("stuck") && !text.contains("expired"), "{text}");
         assert!(text.contains("5.000 *") && text.contains("7.000 !"), "{text}");
     }
 
     #[test]
-    fn the_csv_has_as_many_fields_as_columns() {
-        let workload = AskedReport {
+    fn the_csv_has_a_field_for_every_column() {
+        let workload = SimulatedWorkload {
             source: "s".into(),
             tasks: 100,
             warm_up: 0,
@@ -295,10 +296,10 @@ mod tests {
             workers: "2x1.0".into(),
             load: 0.5,
             peak_load: 0.5,
-            size_us_mean: 1.0,
-            size_scv: 1.0,
+            service_us_mean: 1.0,
+            service_scv: 1.0,
             gap_scv: 1.0,
-            sizes_known: false,
+            durations_known: false,
             interrupted: false,
         };
         let strategies = vec![example("x", 5e3, 3)];

@@ -1,18 +1,19 @@
-//! The report as tables for people.
+//! The report as tables in text.
 
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 
 use super::{Report, StrategyReport};
 
-const BEST: char = '*';
+/// The mark of the best figure of a column.
+pub const BEST: char = '*';
 const WORST: char = '!';
 
-/// What came of one strategy, as a line of a table.
+/// The results of one strategy, as a line of a table.
 pub trait Line {
-    /// The strategy's name.
+    /// Returns the strategy's name.
     fn strategy(&self) -> &str;
 
-    /// Each worker's share of the completed tasks.
+    /// Returns each worker's share of the completed tasks.
     fn share(&self) -> &[(String, f64)];
 }
 
@@ -26,40 +27,46 @@ impl Line for StrategyReport {
     }
 }
 
-/// Which end of a column is the good one.
+/// Which values of a column are better.
 #[derive(Clone, Copy)]
 pub enum Better {
     /// The highest.
     More,
     /// The lowest.
     Less,
-    /// Given by the run, not earned by the strategy.
+    /// The value says nothing about the strategy.
     Neither,
 }
 
-/// A column: its heading, its figure, how it is written and what is good.
+/// A column of a table.
 pub struct Column<L> {
-    heading: &'static str,
+    /// The heading.
+    pub heading: &'static str,
     figure: fn(&L) -> f64,
-    written: fn(f64) -> String,
+    write: fn(f64) -> String,
     better: Better,
 }
 
 impl<L> Column<L> {
-    /// The figure of a line.
+    /// Returns the figure of a line.
     pub fn figure(&self, line: &L) -> f64 {
         (self.figure)(line)
     }
+
+    /// Writes a figure.
+    pub fn write(&self, figure: f64) -> String {
+        (self.write)(figure)
+    }
 }
 
-/// A column of this heading.
+/// Creates a column.
 pub const fn column<L>(
     heading: &'static str,
     better: Better,
-    written: fn(f64) -> String,
+    write: fn(f64) -> String,
     figure: fn(&L) -> f64,
 ) -> Column<L> {
-    Column { heading, figure, written, better }
+    Column { heading, figure, write, better }
 }
 
 const COLUMNS: [Column<StrategyReport>; 13] = [
@@ -81,14 +88,14 @@ const COLUMNS: [Column<StrategyReport>; 13] = [
 const CANCELLED: Column<StrategyReport> =
     column("cancelled", Better::Neither, count, |s| s.cancelled as f64);
 
-/// The figures of each strategy, the best and the worst of each column marked.
+/// A table of the figures of each strategy, with the best and worst of each column marked.
 pub fn figures(report: &Report) -> Table {
     let cancelled = report.strategies.iter().any(|strategy| strategy.cancelled > 0);
     let columns = COLUMNS.iter().chain(cancelled.then_some(&CANCELLED));
     marked(&report.strategies, columns.collect())
 }
 
-/// Strategies in these columns, the best and the worst of each column marked.
+/// A table of these columns, with the best and worst of each column marked.
 pub fn marked<L: Line>(strategies: &[L], columns: Vec<&Column<L>>) -> Table {
     let mut rows: Vec<Vec<Cell>> =
         strategies.iter().map(|strategy| vec![Cell::new(strategy.strategy())]).collect();
@@ -100,7 +107,7 @@ pub fn marked<L: Line>(strategies: &[L], columns: Vec<&Column<L>>) -> Table {
     table(columns.iter().map(|column| column.heading), rows)
 }
 
-/// Each worker's share of the completed tasks.
+/// A table of each worker's share of the completed tasks.
 pub fn shares<L: Line>(strategies: &[L]) -> Table {
     let workers = strategies.first().map_or(&[][..], Line::share);
     let row = |strategy: &L| {
@@ -111,12 +118,12 @@ pub fn shares<L: Line>(strategies: &[L]) -> Table {
     table(workers.iter().map(|(worker, _)| worker.as_str()), rows)
 }
 
-/// What the marks mean.
+/// Explains the marks.
 pub fn legend() -> String {
-    format!("{BEST} best and {WORST} worst of the column; times are from when a task was due")
+    format!("{BEST} best and {WORST} worst of the column; latencies count from when a task was due")
 }
 
-/// Strategies with these cells behind them.
+/// A table with these headings after the name of the strategy.
 pub fn table<'a>(headings: impl Iterator<Item = &'a str>, rows: Vec<Vec<Cell>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -133,30 +140,30 @@ fn cells<L>(column: &Column<L>, strategies: &[L]) -> Vec<Cell> {
     let figures: Vec<f64> = strategies.iter().map(column.figure).collect();
     let marks = marks(&figures, column);
     let cell = |(figure, mark): (f64, Option<char>)| {
-        let text = (column.written)(figure);
+        let text = column.write(figure);
         match mark {
             Some(BEST) => right(format!("{text} {BEST}")).fg(Color::Green),
             Some(mark) => right(format!("{text} {mark}")).fg(Color::Red),
             None if matches!(column.better, Better::Neither) => right(text),
-            // As wide as with a mark, so that the digits stand below each other.
+            // As wide as with a mark, so that digits are aligned.
             None => right(format!("{text}  ")),
         }
     };
     figures.into_iter().zip(marks).map(cell).collect()
 }
 
-/// The mark of each figure. Figures that are written alike are marked alike, and none is marked
-/// where best and worst would be written alike.
-fn marks<L>(figures: &[f64], column: &Column<L>) -> Vec<Option<char>> {
-    let measured = || figures.iter().copied().filter(|figure| !figure.is_nan());
+/// The mark of each figure. Figures that are written alike are marked alike, and if best and worst
+/// are written alike, none is marked.
+pub fn marks<L>(figures: &[f64], column: &Column<L>) -> Vec<Option<char>> {
+    let measured = || figures.iter().copied().filter(|figure| figure.is_finite());
     let (least, most) = (measured().fold(f64::NAN, f64::min), measured().fold(f64::NAN, f64::max));
     let (best, worst) = match column.better {
         Better::More => (most, least),
         Better::Less => (least, most),
         Better::Neither => return vec![None; figures.len()],
     };
-    let (best, worst) = ((column.written)(best), (column.written)(worst));
-    let mark = |figure: &f64| match (column.written)(*figure) {
+    let (best, worst) = (column.write(best), column.write(worst));
+    let mark = |figure: &f64| match column.write(*figure) {
         _ if best == worst => None,
         text if text == best => Some(BEST),
         text if text == worst => Some(WORST),
@@ -165,22 +172,22 @@ fn marks<L>(figures: &[f64], column: &Column<L>) -> Vec<Option<char>> {
     figures.iter().map(mark).collect()
 }
 
-/// A cell of figures.
+/// A right-aligned cell.
 pub fn right(text: String) -> Cell {
     Cell::new_owned(text).set_alignment(CellAlignment::Right)
 }
 
-/// As a whole number.
+/// Writes a whole number.
 pub fn count(figure: f64) -> String {
     measured(figure, |count| format!("{count:.0}"))
 }
 
-/// Of a share of 1.
+/// Writes a fraction of 1 as a percentage.
 pub fn percent(figure: f64) -> String {
-    format!("{:.1} %", figure * 100.0)
+    measured(figure, |share| format!("{:.1} %", share * 100.0))
 }
 
-/// In four digits, as far as that goes.
+/// Writes microseconds as milliseconds in at least four digits.
 pub fn milliseconds(microseconds: f64) -> String {
     measured(microseconds / 1e3, |ms| match ms {
         ..9.9995 => format!("{ms:.3}"),
@@ -190,8 +197,8 @@ pub fn milliseconds(microseconds: f64) -> String {
     })
 }
 
-fn measured(figure: f64, written: impl FnOnce(f64) -> String) -> String {
-    if figure.is_nan() { "-".into() } else { written(figure) }
+fn measured(figure: f64, write: impl FnOnce(f64) -> String) -> String {
+    if figure.is_finite() { write(figure) } else { "-".into() }
 }
 
 #[cfg(test)]
@@ -199,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn best_and_worst_are_marked_and_equals_are_not() {
+    fn best_and_worst_are_marked_unless_they_are_equal() {
         let text = figures(&super::super::tests::example()).force_no_tty().to_string();
         let line = |name: &str| {
             let line = text.lines().find(|line| line.starts_with(&format!("| {name}"))).unwrap();
@@ -213,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_written_alike_are_marked_alike_and_what_is_missing_is_not_marked() {
+    fn figures_written_alike_are_marked_alike_and_missing_ones_are_not_marked() {
         let column =
             column("mean ms", Better::Less, milliseconds, |s: &StrategyReport| s.latency_us.mean);
         let marked = marks(&[1_000.1, 1_000.4, 5_000.0, f64::NAN, 2_000.0], &column);
@@ -223,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_in_four_digits() {
+    fn times_are_written_with_four_digits() {
         let written = [12.4, 1_234.0, 56_789.0, 999_990.0, 2_500_000.0, f64::NAN].map(milliseconds);
         assert_eq!(written, ["0.012", "1.234", "56.79", "1000", "2500", "-"]);
     }

@@ -1,4 +1,4 @@
-//! The worker of a comparison: it does nothing, for as long as it is told.
+//! The worker of a comparison, which sleeps or spins for the service time of each task.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use super::ledger::Ledger;
 use crate::args::Service;
 use crate::stop::Stop;
 
-/// One task.
+/// A task.
 #[derive(Debug)]
 pub struct Job {
     /// Its number in the workload.
     pub task: usize,
-    /// When it should have begun had a worker been free: its latency counts from here.
+    /// When it arrived: its latency counts from here.
     pub due: Instant,
-    /// How long a worker of speed 1 is busy with it.
+    /// How long a worker of speed 1 takes.
     pub service: Duration,
 }
 
@@ -26,18 +26,18 @@ pub struct Job {
 #[error("the run was stopped")]
 pub struct CutShort;
 
-/// Serves jobs by letting their time pass.
+/// Serves jobs by letting their service time pass.
 #[derive(Debug)]
 pub struct Servant {
     /// Its number in the ledger.
     pub number: usize,
-    /// What service times are divided by.
+    /// The divisor of service times.
     pub speed: f64,
-    /// How the time passes.
+    /// Whether it sleeps or spins.
     pub service: Service,
-    /// Where it writes what it did.
+    /// Where it records completions.
     pub ledger: Arc<Ledger>,
-    /// Tells it to stop.
+    /// Interrupts it.
     pub stop: Stop,
 }
 

@@ -1,11 +1,11 @@
-//! What the workers measured: written without a lock, read when they are gone.
+//! The measurements of the workers: written without locks, read after they have stopped.
 
 use std::time::{Duration, Instant};
 
 use raddle::core::nanos;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A place for the latency of each task, and a tally for each worker.
+/// The latency of each task, and a tally per worker.
 #[derive(Debug)]
 pub struct Ledger {
     start: Instant,
@@ -13,7 +13,7 @@ pub struct Ledger {
     tallies: Box<[Tally]>,
 }
 
-/// What one worker did; it alone writes here.
+/// The work of one worker, the only writer.
 #[derive(Debug, Default)]
 struct Tally {
     completed: AtomicU64,
@@ -22,11 +22,11 @@ struct Tally {
     last_end_ns: AtomicU64,
 }
 
-/// No latency yet.
+/// The latency of a task that has not completed.
 const OPEN: u64 = u64::MAX;
 
 impl Ledger {
-    /// Room for `tasks` tasks and `workers` workers; time counts from now.
+    /// Creates a ledger of this size; the run starts now.
     pub fn new(tasks: usize, workers: usize) -> Self {
         Self {
             start: Instant::now(),
@@ -35,12 +35,12 @@ impl Ledger {
         }
     }
 
-    /// When the run started.
+    /// Returns when the run started.
     pub fn start(&self) -> Instant {
         self.start
     }
 
-    /// `worker` has finished `task`, which was due at `due`.
+    /// Records that `worker` completed `task`, which arrived at `due`.
     pub fn complete(&self, worker: usize, task: usize, due: Instant, begin: Instant, end: Instant) {
         self.latencies[task].store(nanos(end.saturating_duration_since(due)), Relaxed);
         let tally = &self.tallies[worker];
@@ -49,41 +49,41 @@ impl Ledger {
         tally.last_end_ns.store(nanos(end.saturating_duration_since(self.start)), Relaxed);
     }
 
-    /// `worker` was stopped in the middle of a task, or before it.
+    /// Records that `worker` was stopped during a task.
     pub fn cut_short(&self, worker: usize) {
         self.tallies[worker].cut_short.fetch_add(1, Relaxed);
     }
 
-    /// How many tasks were completed.
+    /// Returns the number of completed tasks.
     pub fn completed(&self) -> u64 {
         self.tallies.iter().map(|tally| tally.completed.load(Relaxed)).sum()
     }
 
-    /// How many tasks were stopped.
+    /// Returns the number of tasks that were stopped.
     pub fn stopped(&self) -> u64 {
         self.tallies.iter().map(|tally| tally.cut_short.load(Relaxed)).sum()
     }
 
-    /// The latencies of the completed tasks in nanoseconds.
+    /// Returns the latencies of completed tasks in nanoseconds.
     pub fn latencies(&self) -> Vec<u64> {
         let all = self.latencies.iter().map(|latency| latency.load(Relaxed));
         all.filter(|latency| *latency != OPEN).collect()
     }
 
-    /// From the start to the last completion.
+    /// Returns the time from the start to the last completion.
     pub fn makespan(&self) -> Duration {
         let ends = self.tallies.iter().map(|tally| tally.last_end_ns.load(Relaxed));
         Duration::from_nanos(ends.max().unwrap_or(0))
     }
 
-    /// The share of the makespan in which the workers were busy; 0 when nothing was done.
+    /// Returns the fraction of the makespan in which workers were busy; 0 if there was no task.
     pub fn utilisation(&self) -> f64 {
         let busy: u64 = self.tallies.iter().map(|tally| tally.busy_ns.load(Relaxed)).sum();
         let available = self.makespan().as_nanos() as f64 * self.tallies.len() as f64;
         if available > 0.0 { busy as f64 / available } else { 0.0 }
     }
 
-    /// Each worker's share of the completed tasks; 0 for all when there are none.
+    /// Returns each worker's share of completed tasks; 0 for all if there are none.
     pub fn shares(&self) -> impl Iterator<Item = f64> {
         let all = self.completed().max(1) as f64;
         self.tallies.iter().map(move |tally| tally.completed.load(Relaxed) as f64 / all)
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_adds_up_what_the_workers_did() {
+    fn a_ledger_sums_the_tallies_of_all_workers() {
         let ledger = Ledger::new(4, 2);
         let at = |ms| ledger.start() + Duration::from_millis(ms);
         ledger.complete(0, 0, at(0), at(1), at(5));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_done_is_no_division_by_zero() {
+    fn an_empty_ledger_does_not_divide_by_zero() {
         let ledger = Ledger::new(1, 1);
         assert_eq!((ledger.utilisation(), ledger.shares().sum::<f64>()), (0.0, 0.0));
         assert!(ledger.latencies().is_empty());

@@ -1,4 +1,4 @@
-//! How long a strategy takes to pick.
+//! Measures the time of a selection.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use raddle::core::{Candidates, Clock, Roster, TaskProfile};
 use raddle::strategies::Strategy;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A strategy as it is, with the time of its picks summed up.
+/// A strategy with a clock around it.
 #[derive(Debug)]
 pub struct Timed {
     strategy: Box<dyn Strategy>,
@@ -14,7 +14,7 @@ pub struct Timed {
     sum: Arc<PickTime>,
 }
 
-/// The time of all picks.
+/// The total time of all picks.
 #[derive(Debug, Default)]
 pub struct PickTime {
     picks: AtomicU64,
@@ -22,18 +22,18 @@ pub struct PickTime {
 }
 
 impl Timed {
-    /// Wraps `strategy`; its times go to `sum`.
+    /// Wraps `strategy` and adds its times to `sum`.
     pub fn new(strategy: Box<dyn Strategy>, sum: Arc<PickTime>) -> Self {
         Self { strategy, clock: Clock::real(), sum }
     }
 }
 
 impl PickTime {
-    /// The mean time of a pick in nanoseconds, without the cost of reading the clock; not a
-    /// number when nothing was picked.
+    /// Returns the mean time of a pick in nanoseconds, without the cost of reading the clock; NaN
+    /// if nothing was picked.
     pub fn mean_ns(&self) -> f64 {
         let mean = self.nanos.load(Relaxed) as f64 / self.picks.load(Relaxed) as f64;
-        // NaN stays NaN: `max` would make it 0.
+        // `max` would turn NaN into 0.
         if mean.is_nan() { mean } else { (mean - clock_cost_ns()).max(0.0) }
     }
 }
@@ -65,8 +65,8 @@ impl Strategy for Timed {
     }
 }
 
-/// What two readings of the clock are apart when nothing is between them: the least of many, since
-/// what exceeds it is somebody else's.
+/// The time between two successive readings of the clock: the minimum of many, because preemption
+/// only adds to it.
 fn clock_cost_ns() -> f64 {
     let clock = Clock::real();
     let apart = |_| {
@@ -85,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_picked_has_no_mean() {
+    fn without_picks_there_is_no_mean() {
         assert!(PickTime::default().mean_ns().is_nan());
     }
 
     #[test]
-    fn the_clock_is_not_counted() {
+    fn the_cost_of_the_clock_is_subtracted() {
         let sum = PickTime::default();
         sum.picks.store(2, Relaxed);
         sum.nanos.store(2_000_000, Relaxed);

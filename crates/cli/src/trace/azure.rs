@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
+use super::arrivals::{Arrivals, LONGEST};
 use super::columns::Lines;
 use super::error::Fault;
-use super::{Arrivals, LONGEST};
 use crate::workload::Request;
 
 /// The header.
@@ -14,12 +14,12 @@ pub const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 
 const COLUMNS: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
 
-/// What a token costs: the traces tell tokens, not how long they took.
+/// The service time of a token: the traces contain tokens, not durations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenCost {
-    /// Milliseconds a context token.
+    /// Milliseconds per context token.
     pub context_ms: f64,
-    /// Milliseconds a generated token.
+    /// Milliseconds per generated token.
     pub generated_ms: f64,
 }
 
@@ -48,7 +48,7 @@ pub fn requests(
         let time: DateTime =
             line.value(0, "a time like `2023-11-16 18:17:03.9799600`", |text| text.parse().ok())?;
         let since_first = Duration::try_from(time.duration_since(*first.get_or_insert(time)))
-            .map_err(|_| arrivals.out_of_order(&line))?;
+            .map_err(|_| Arrivals::out_of_order(&line))?;
         let tokens =
             |column| line.value(column, "a whole number of tokens", |text| text.parse().ok());
         let service = cost

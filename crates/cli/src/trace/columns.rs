@@ -1,4 +1,4 @@
-//! The lines of a trace as typed columns, with errors that say where.
+//! Reads the lines of a trace as typed columns; errors name line and column.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ pub struct Line {
     columns: &'static [&'static str],
 }
 
-/// The first line's columns, joined by commas; `None` if there is no line at all.
+/// Returns the columns of the first line, joined by commas; `None` if there is no line.
 pub fn header(bytes: &[u8]) -> Option<String> {
     let mut first = ByteRecord::new();
     let found = reader(bytes).read_byte_record(&mut first).ok()?;
@@ -37,16 +37,16 @@ fn reader(bytes: &[u8]) -> Reader<Cursor<&[u8]>> {
 }
 
 impl<'a> Lines<'a> {
-    /// Reads `bytes` after their header, whose columns are `columns`, written `header`.
+    /// Reads `bytes` after their header, which is `header` and has these columns.
     pub fn new(bytes: &'a [u8], columns: &'static [&'static str], header: &'static str) -> Self {
         let mut reader = reader(bytes);
-        // The header has been recognised already; reading a slice cannot fail.
+        // The caller has recognised the header already; reading a slice cannot fail.
         let _ = reader.read_byte_record(&mut ByteRecord::new());
         Self { bytes, reader, columns, header }
     }
 
-    /// The line number of the first byte after `from` that is not part of a blank line: the
-    /// reader skips blank lines without counting them as where the next record starts.
+    /// The number of the first line after `from` that is not blank: the reader skips blank lines
+    /// only after it has noted where the next record starts.
     fn line_number(&self, from: &Position) -> u64 {
         let rest = self.bytes.get(from.byte() as usize..).unwrap_or_default();
         let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
@@ -79,7 +79,7 @@ impl Iterator for Lines<'_> {
 }
 
 impl Line {
-    /// The value of a column (from 0) as `parse` reads it.
+    /// Parses the value of a column (from 0).
     pub fn value<T>(
         &self,
         column: usize,
@@ -90,7 +90,7 @@ impl Line {
         text.and_then(parse).ok_or_else(|| self.fault(column, expected))
     }
 
-    /// The error that this column (from 0) should be `expected`.
+    /// Returns the error that this column (from 0) is not as `expected`.
     pub fn fault(&self, column: usize, expected: &str) -> Fault {
         Fault::Value {
             line: self.number,

@@ -1,72 +1,77 @@
-//! What can be wrong with a trace.
+//! The errors of a trace.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// The headers of the known formats.
+pub const HEADERS: &str = "`arrival_us,capability,service_us`, `arrival_us,capability,service_us,key` \
+                           and `TIMESTAMP,ContextTokens,GeneratedTokens`";
+
 /// Why a trace could not be loaded.
 #[derive(Debug, Error)]
 pub enum TraceError {
     /// The file could not be read.
-    #[error("cannot read the trace {}: {source}", path.display())]
+    #[error("cannot read the trace {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What the file holds is not a trace.
-    #[error("{}: {fault}", path.display())]
+    /// The file is not a valid trace.
+    #[error("invalid trace {}", path.display())]
     Fault {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
+        /// The mistake in it.
+        #[source]
         fault: Fault,
     },
 }
 
-/// What is wrong inside a trace, whatever file it came from.
+/// The first mistake in a trace.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing in it, not even a header.
-    #[error("the trace is empty: expected a header, one of {headers}", headers = super::HEADERS)]
+    /// There is not even a header.
+    #[error("the trace is empty: expected a header, one of {headers}", headers = HEADERS)]
     Empty,
-    /// A header and no request.
+    /// There is a header and no request.
     #[error("the trace is empty: expected at least one request after the header")]
     NoRequest,
-    /// A header of neither kind.
-    #[error("line 1: expected one of the headers {headers}, found `{found}`", headers = super::HEADERS)]
+    /// The header is not a known one.
+    #[error("line 1: expected one of the headers {headers}, found `{found}`", headers = HEADERS)]
     UnknownHeader {
         /// The first line.
         found: String,
     },
-    /// A line with too few or too many columns.
+    /// A line has too few or too many columns.
     #[error("line {line}, column {column}: expected {expected} columns ({header}), found {found}")]
     ColumnCount {
-        /// Where.
+        /// The line, from 1.
         line: u64,
-        /// The first column that is missing or not expected.
+        /// The first column that is missing or superfluous, from 1.
         column: usize,
-        /// How many there should be.
+        /// The number of columns of the format.
         expected: usize,
-        /// Their names.
+        /// Their names, joined by commas.
         header: &'static str,
-        /// How many there are.
+        /// The number of columns found.
         found: usize,
     },
-    /// A value that is not what its column holds.
+    /// A value is not valid in its column.
     #[error("line {line}, column {column} ({name}): expected {expected}, found `{found}`")]
     Value {
-        /// Where.
+        /// The line, from 1.
         line: u64,
         /// The column, from 1.
         column: usize,
         /// The column's name.
         name: &'static str,
-        /// What would be right.
+        /// What is allowed.
         expected: String,
-        /// What is there.
+        /// The value.
         found: String,
     },
 }

@@ -1,5 +1,6 @@
-//! Traces: who asked for how much work, when. Told apart by their header.
+//! Traces of requests, in one of the formats that their header tells apart.
 
+mod arrivals;
 mod azure;
 mod columns;
 mod error;
@@ -7,31 +8,22 @@ mod raddle_csv;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 pub use azure::TokenCost;
-use columns::Line;
 pub use error::{Fault, TraceError};
 
 use crate::workload::{CapabilityNames, Workload};
 
-/// The headers that are known.
-const HEADERS: &str = "`arrival_us,capability,service_us`, `arrival_us,capability,service_us,key` \
-                       and `TIMESTAMP,ContextTokens,GeneratedTokens`";
-
-/// No trace is longer, and no task takes longer: sums and sleeps stay far from overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-
 /// How to read a trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
-    /// What a token of an Azure trace costs.
+    /// The service time of a token of an Azure trace.
     pub cost: TokenCost,
-    /// At most so many requests, from the first.
+    /// The maximum number of requests to read.
     pub limit: usize,
 }
 
-/// Loads a trace. What comes after `limit` requests is not looked at.
+/// Loads a trace; lines after `limit` requests are not checked.
 pub fn load(path: &Path, reading: Reading) -> Result<Workload, TraceError> {
     let bytes =
         fs::read(path).map_err(|source| TraceError::Read { path: path.to_owned(), source })?;
@@ -59,34 +51,10 @@ pub(crate) fn parse(bytes: &[u8], source: String, reading: Reading) -> Result<Wo
     Ok(Workload { source, capabilities: names, requests })
 }
 
-/// Arrivals counted from the first, which must not go back: a trace out of order is more often
-/// two files glued together than a trace that only wants sorting.
-#[derive(Default)]
-struct Arrivals {
-    first: Option<Duration>,
-    last: Duration,
-}
-
-impl Arrivals {
-    /// `arrival`, which stands in the first column of `line`, from the first one on.
-    fn since_first(&mut self, arrival: Duration, line: &Line) -> Result<Duration, Fault> {
-        let first = *self.first.get_or_insert(arrival);
-        let since = arrival.checked_sub(first).filter(|since| *since >= self.last);
-        let since = since.ok_or_else(|| self.out_of_order(line))?;
-        if since > LONGEST {
-            return Err(line.fault(0, "an arrival at most a year after the first"));
-        }
-        self.last = since;
-        Ok(since)
-    }
-
-    fn out_of_order(&self, line: &Line) -> Fault {
-        line.fault(0, "an arrival not before that of the line above (traces are in order of time)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -103,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn raddles_own_trace_is_read() {
+    fn a_trace_of_raddles_own_format_is_read() {
         let trace = "arrival_us,capability,service_us\n1000,code,250\n1000,,7\n4500,chat,0\n";
         let workload = read(trace).unwrap();
         let requests = &workload.requests;
@@ -119,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_keys_have_equal_hashes_and_no_key_has_none() {
+    fn equal_keys_have_equal_hashes_and_an_empty_key_has_none() {
         let trace =
             "arrival_us,capability,service_us,key\n0,,1,user-7\n1,,1,\n2,,1,user-8\n3,,1,user-7\n";
         let keys: Vec<_> = read(trace).unwrap().requests.iter().map(|task| task.key).collect();
@@ -128,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_azure_trace_is_read_with_its_crlf_and_missing_last_line_end() {
+    fn an_azure_trace_is_read_with_crlf_and_without_a_final_newline() {
         let trace = "TIMESTAMP,ContextTokens,GeneratedTokens\r\n\
                      2023-11-16 18:17:03.9799600,4808,10\r\n\
                      2023-11-16 18:17:04.0319600,3180,8";
@@ -140,18 +108,19 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_stops_before_what_it_does_not_need() {
+    fn lines_after_the_limit_are_not_checked() {
         let trace = "arrival_us,capability,service_us\n0,,1\n1,,1\nbroken\n";
         let workload = parse(trace.as_bytes(), "test".into(), Reading { limit: 2, ..ALL });
         assert_eq!(workload.unwrap().requests.len(), 2);
     }
 
     #[test]
-    fn every_malformed_trace_says_where_and_what_was_expected() {
+    fn errors_name_the_line_the_column_and_what_is_allowed() {
         let columns = "arrival_us,capability,service_us";
         let azure = "TIMESTAMP,ContextTokens,GeneratedTokens";
-        let headers = HEADERS;
-        let order = "an arrival not before that of the line above (traces are in order of time)";
+        let headers = error::HEADERS;
+        let order =
+            "an arrival no earlier than that of the line above (traces are in order of time)";
         let us = "a whole number of microseconds";
         let cases = [
             (String::new(), format!("the trace is empty: expected a header, one of {headers}")),
@@ -182,17 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn a_129th_capability_is_refused_where_it_stands() {
+    fn a_129th_capability_is_an_error_at_its_line() {
         let lines: String = (0..129).map(|n| format!("{n},c{n},1\n")).collect();
         assert_eq!(
             message(&format!("arrival_us,capability,service_us\n{lines}")),
-            "line 130, column 2 (capability): expected one of the 128 capabilities named before, \
-             which is the limit, found `c128`"
+            "line 130, column 2 (capability): expected one of the 128 capabilities named above \
+             (there can be no more), found `c128`"
         );
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_an_error_and_not_a_panic() {
+    fn invalid_utf_8_is_an_error_and_not_a_panic() {
         let mut trace = b"arrival_us,capability,service_us\n0,".to_vec();
         trace.extend([0xff, 0xfe, b',', b'1']);
         let fault = parse(&trace, "test".into(), ALL).unwrap_err().to_string();
@@ -201,25 +170,25 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn a_missing_file_is_named_in_the_error() {
         let error = load(Path::new("/no/such/trace.csv"), ALL).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read the trace /no/such/trace.csv: "), "{error}");
+        assert_eq!(error, "cannot read the trace /no/such/trace.csv");
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse(&bytes, "test".into(), ALL);
         }
 
         #[test]
-        fn no_body_makes_it_panic(azure: bool, body in "([0-9a-z:. \"-]{0,24}[,\n]){0,30}") {
+        fn no_body_causes_a_panic(azure: bool, body in "([0-9a-z:. \"-]{0,24}[,\n]){0,30}") {
             let header = if azure { azure::HEADER } else { raddle_csv::HEADER };
             let _ = read(&format!("{header}\n{body}"));
         }
 
         #[test]
-        fn what_was_written_is_read(
+        fn written_traces_are_read_back(
             rows in prop::collection::vec((0..1_000_000_u64, "[a-d]?", 0..1_000_000_u64), 1..50)
         ) {
             let mut rows = rows;

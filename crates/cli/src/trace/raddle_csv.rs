@@ -1,11 +1,11 @@
-//! raddle's own trace: `arrival_us,capability,service_us` and optionally `key`.
+//! raddle's own trace format: `arrival_us,capability,service_us` and optionally `key`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use super::arrivals::{Arrivals, LONGEST};
 use super::columns::{Line, Lines};
 use super::error::Fault;
-use super::{Arrivals, LONGEST};
 use crate::workload::{CapabilityNames, Request};
 
 /// The header without keys.
@@ -16,7 +16,7 @@ pub const HEADER_WITH_KEY: &str = "arrival_us,capability,service_us,key";
 const COLUMNS: [&str; 4] = ["arrival_us", "capability", "service_us", "key"];
 const MICROSECONDS: &str = "a whole number of microseconds, at most a year";
 
-/// Reads the requests after the header; `names` learns the capabilities.
+/// Reads the requests after the header, and adds their capabilities to `names`.
 pub fn requests<'a>(
     bytes: &'a [u8],
     with_key: bool,
@@ -48,7 +48,7 @@ fn capability(line: &Line, names: &mut CapabilityNames) -> Result<Option<u8>, Fa
     if name.is_empty() {
         return Ok(None);
     }
-    let expected = "one of the 128 capabilities named before, which is the limit";
+    let expected = "one of the 128 capabilities named above (there can be no more)";
     names.number(&name).map(Some).ok_or_else(|| line.fault(1, expected))
 }
 

@@ -1,10 +1,10 @@
-//! The workload of `raddle compare`: bursts, mixed sizes, two capabilities.
+//! The workload of `raddle compare`: bursts, mixed service times, two capabilities.
 
 use std::time::Duration;
 
 use super::{CapabilityNames, Request, Workload};
 
-/// As many requests as it has unless `--limit` says fewer.
+/// The number of requests, unless `--limit` is less.
 const REQUESTS: usize = 4_000;
 
 /// From the first arrival to the last.
@@ -13,10 +13,10 @@ const SPAN: Duration = Duration::from_millis(4_500);
 /// The work of all requests: half of what the default workers can do within the span.
 const WORK: Duration = Duration::from_millis(18_500);
 
-/// How much denser a burst is than the time between bursts.
+/// The ratio of the arrival rate in a burst to that between bursts.
 const BURST_FACTOR: f64 = 6.0;
 
-/// Makes the workload of this seed; the same whenever it is made.
+/// Generates the workload of a seed.
 pub fn embedded(seed: u64, limit: usize) -> Workload {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut capabilities = CapabilityNames::default();
@@ -29,7 +29,7 @@ pub fn embedded(seed: u64, limit: usize) -> Workload {
         let is_code = random.f64() < 0.6;
         let (small, large, large_share) = if is_code { (2.0, 10.0, 0.1) } else { (2.5, 8.0, 0.1) };
         let mean = if random.f64() < large_share { large } else { small };
-        // A floor and a cap: no task is nothing, and none alone decides a run.
+        // Bounded on both sides, so that no single task dominates a run.
         let service = (0.25 * mean + 0.75 * exponential(&mut random, mean)).min(4.0 * mean);
         raw.push((arrival, service, if is_code { code } else { chat }));
     }
@@ -49,7 +49,7 @@ pub fn embedded(seed: u64, limit: usize) -> Workload {
     }
 }
 
-/// Quiet times and bursts in turn, of exponential length; arrivals are Poisson within each.
+/// Alternating bursts and quiet times of exponential length, with Poisson arrivals in each.
 struct Phases {
     burst: bool,
     left: f64,
@@ -65,7 +65,7 @@ impl Phases {
                 self.left -= gap;
                 return waited + gap;
             }
-            // What is left of a phase passes without an arrival; then the other one begins.
+            // No arrival in the rest of this phase.
             waited += self.left;
             self.burst = !self.burst;
             self.left = exponential(random, if self.burst { 10.0 } else { 60.0 });
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_one_workload_and_another_seed_another() {
+    fn a_seed_determines_the_workload() {
         let (one, again, other) =
             (embedded(7, REQUESTS), embedded(7, REQUESTS), embedded(8, REQUESTS));
         assert_eq!(one.requests, again.requests);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_it_says_for_any_seed() {
+    fn every_seed_has_the_documented_span_and_work() {
         for seed in 0..20 {
             println!("seed {seed}");
             let workload = embedded(seed, usize::MAX);

@@ -1,4 +1,4 @@
-//! What is asked of the workers: requests with their times, from a trace or made up.
+//! Requests with their times, read from a trace or generated.
 
 mod embedded;
 
@@ -8,51 +8,51 @@ pub use embedded::embedded;
 use raddle::sim::Workers;
 use thiserror::Error;
 
-/// One task to come.
+/// A task to submit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
-    /// When, from the start of the run.
+    /// The arrival time, from the start of the run.
     pub arrival: Duration,
     /// How long a worker of speed 1 is busy with it.
     pub service: Duration,
-    /// What it needs: a number of the workload's [`CapabilityNames`].
+    /// The required capability, as a number of the workload's [`CapabilityNames`].
     pub capability: Option<u8>,
-    /// The hash of its key; the simulator's, as no real run routes by it yet.
+    /// The hash of its key, which only simulations use.
     pub key: Option<u64>,
 }
 
-/// Requests in order of arrival; at least one.
+/// At least one request, in order of arrival.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// Where it came from.
+    /// `embedded`, or the path of the trace.
     pub source: String,
-    /// The capabilities that its requests name.
+    /// The capabilities that requests require.
     pub capabilities: CapabilityNames,
     /// The requests.
     pub requests: Vec<Request>,
 }
 
-/// Nobody could do some of the tasks.
+/// No worker serves a capability that tasks require.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "no worker of `--workers {workers}` serves `{capability}`, which tasks ask for: \
-     expected one with :{capability}, or one without capabilities, which serves everything"
+    "no worker of `--workers {workers}` serves `{capability}`, which tasks require: \
+     expected one with :{capability}, or one without capabilities, which serves every task"
 )]
 pub struct NotServed {
     workers: String,
     capability: String,
 }
 
-/// The capabilities that a workload names, numbered as they come.
+/// The capabilities of a workload, numbered in order of appearance.
 ///
-/// They are interned for the process only when a pool is made: parsing has no global effect.
+/// Parsing has no global effect: names are interned only when a pool is built.
 #[derive(Clone, Debug, Default)]
 pub struct CapabilityNames(Vec<Box<str>>);
 
 impl CapabilityNames {
     const MAX: usize = 128;
 
-    /// The number of this name, which is new or not; `None` if all numbers are taken.
+    /// Returns the number of a name, which may be new; `None` if there are too many.
     pub fn number(&mut self, name: &str) -> Option<u8> {
         let known = self.0.iter().position(|known| **known == *name);
         let number = known.unwrap_or(self.0.len());
@@ -65,30 +65,30 @@ impl CapabilityNames {
         u8::try_from(number).ok()
     }
 
-    /// The name that has this number.
+    /// Returns the name with this number.
     #[cfg(test)]
     pub fn name(&self, number: u8) -> &str {
         &self.0[usize::from(number)]
     }
 
-    /// All names, by number.
+    /// Returns all names in order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)
     }
 }
 
 impl Workload {
-    /// From the first arrival to the last.
+    /// Returns the time from the first arrival to the last.
     pub fn span(&self) -> Duration {
         self.requests.last().map_or(Duration::ZERO, |last| last.arrival)
     }
 
-    /// Seconds that one worker of speed 1 would be busy.
+    /// Returns the seconds that one worker of speed 1 would be busy.
     pub fn work_s(&self) -> f64 {
         self.requests.iter().map(|request| request.service.as_secs_f64()).sum()
     }
 
-    /// Checks that each task has a worker that serves it.
+    /// Checks that every task has a worker that serves it.
     pub fn check_served_by(&self, workers: &Workers) -> Result<(), NotServed> {
         match self.capabilities.iter().find(|name| !workers.serve(name)) {
             None => Ok(()),
@@ -98,7 +98,7 @@ impl Workload {
         }
     }
 
-    /// Divides arrival and service times alike.
+    /// Divides arrival and service times by `speedup`.
     #[must_use]
     pub fn speed_up(mut self, speedup: f64) -> Self {
         if speedup != 1.0 {
@@ -110,8 +110,8 @@ impl Workload {
         self
     }
 
-    /// The smallest speed-up, at least 1, that brings `busiest` to at most `longest`; rounded up
-    /// to a tenth so that it can be given again by hand.
+    /// Returns the smallest speedup, at least 1, that brings `busiest` down to `longest`; rounded
+    /// up to a tenth, so that it is easy to type.
     pub fn speedup_to_fit(busiest: Duration, longest: Duration) -> f64 {
         let needed = busiest.as_secs_f64() / longest.as_secs_f64();
         ((needed * 10.0).ceil() / 10.0).max(1.0)
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_speedup_divides_arrivals_and_services_alike() {
+    fn a_speedup_divides_arrivals_and_service_times() {
         let request = |ms| Request {
             arrival: Duration::from_millis(ms),
             service: Duration::from_millis(2 * ms),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chosen_speedup_is_never_below_one_and_always_enough() {
+    fn the_chosen_speedup_is_at_least_one_and_always_enough() {
         let eight = Duration::from_secs(8);
         assert_eq!(Workload::speedup_to_fit(Duration::ZERO, eight), 1.0);
         assert_eq!(Workload::speedup_to_fit(Duration::from_secs(8), eight), 1.0);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_numbered_once() {
+    fn each_name_has_one_number() {
         let mut names = CapabilityNames::default();
         assert_eq!(
             (names.number("a"), names.number("b"), names.number("a")),

@@ -11,17 +11,17 @@ use tempfile::TempDir;
 /// The header of raddle's own trace.
 pub const HEADER: &str = "arrival_us,capability,service_us\n";
 
-/// Runs it.
+/// Runs the program.
 pub fn raddle(arguments: &[&str]) -> Output {
     Command::cargo_bin("raddle").unwrap().args(arguments).output().unwrap()
 }
 
-/// What it said.
+/// Decodes output.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Runs it, wants exit code 2 and nothing printed but the error, which is returned.
+/// Runs the program, which must print only an error and exit with code 2; returns the error.
 pub fn refused(arguments: &[&str]) -> String {
     let output = raddle(arguments);
     let error = text(&output.stderr);
@@ -30,14 +30,14 @@ pub fn refused(arguments: &[&str]) -> String {
     error
 }
 
-/// A trace of this content.
+/// Writes a trace.
 pub fn trace(folder: &TempDir, content: &str) -> PathBuf {
     let path = folder.path().join("trace.csv");
     fs::write(&path, content).unwrap();
     path
 }
 
-/// A report.
+/// Reads a report.
 pub fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }

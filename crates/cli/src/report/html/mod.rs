@@ -1,16 +1,14 @@
-//! The report as one page that needs nothing but itself: no script, style, font or picture from
-//! elsewhere, and a policy in its head that forbids them. Without its script it says the same.
+//! The report as one HTML page: no script, style, font or picture from elsewhere, and a policy in
+//! its head that forbids them. Without its script it shows the same.
 
-mod format;
+mod intervals;
 mod load;
 mod page;
+mod parts;
 mod percentiles;
-mod plot;
 mod ranking;
-mod scale;
-mod series;
 mod shares;
-mod table;
+mod switches;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -19,31 +17,22 @@ use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-#[allow(unused_imports, reason = "named by whoever fills a page")]
-pub use page::{
-    Detail, Estimate, LoadCurve, LoadPoint, Page, PercentileCurve, QueueLengths, Ranking, Row,
-    Shares, Timeline, Unit,
-};
-
-use series::Series;
+pub use page::{Detail, Estimate, Page, Strategy};
 
 const STYLE: &str = include_str!("style.css");
-/// What charts need, on the page and as pictures of their own.
-const CHART_STYLE: &str = include_str!("chart.css");
 const SCRIPT: &str = include_str!("script.js");
-/// What the page itself says, and nothing from elsewhere.
+/// Allows the page's own style and script, and nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/// Writes the page as HTML in UTF-8. It is made in memory first.
+/// Writes the page as HTML in UTF-8.
 ///
 /// # Errors
-/// Those of `out`.
+/// Returns the errors of `out`.
 pub fn write(page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     out.write_all(document(page).into_string().as_bytes())
 }
 
 fn document(page: &Page) -> Markup {
-    let series = Series::of(page);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -52,7 +41,7 @@ fn document(page: &Page) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (page.title) }
-                style { (PreEscaped(CHART_STYLE)) (PreEscaped(STYLE)) (series.style()) }
+                style { (PreEscaped(raddle_charts::STYLE)) (PreEscaped(STYLE)) (switches::style(page)) }
             }
             body {
                 header {
@@ -61,12 +50,12 @@ fn document(page: &Page) -> Markup {
                 }
                 main {
                     (advice(page))
-                    (series.switches())
-                    (ranking::section(&page.ranking, &series))
-                    (percentiles::section(&page.percentiles, &series))
-                    (load::section(&page.loads, &series))
-                    (shares::section(&page.shares, &series))
-                    (timeline::section(page, &series))
+                    (switches::boxes(page))
+                    (ranking::section(page))
+                    (percentiles::section(page))
+                    (load::section(page))
+                    (shares::section(page))
+                    (timeline::section(page))
                     (details(page))
                 }
                 script { (PreEscaped(SCRIPT)) }
@@ -75,15 +64,10 @@ fn document(page: &Page) -> Markup {
     }
 }
 
-/// The page's charts of lines, each as an SVG file of its own: its name and what is in it. They have
-/// their own background, and dark colours where the reader asks for those.
+/// Draws the page's line charts as SVG files: the name and content of each.
 pub fn pictures(page: &Page) -> Vec<(&'static str, String)> {
-    let series = Series::of(page);
-    let plots = percentiles::plot(&page.percentiles, &series).into_iter();
-    plots
-        .chain(load::plots(&page.loads, &series).into_iter().flatten())
-        .map(|plot| (plot.id, plot.picture(CHART_STYLE).into_string()))
-        .collect()
+    let plots = percentiles::plot(page).into_iter().chain(load::plots(page).into_iter().flatten());
+    plots.map(|plot| (plot.id, plot.picture())).collect()
 }
 
 fn advice(page: &Page) -> Markup {
@@ -98,19 +82,16 @@ fn advice(page: &Page) -> Markup {
 }
 
 fn details(page: &Page) -> Markup {
-    html! {
-        @if !page.details.is_empty() {
-            section aria-labelledby="details" {
-                h2 id="details" { "How this was measured" }
-                dl {
-                    @for detail in &page.details {
-                        dt { (detail.name) }
-                        dd {
-                            @if detail.code { code { (detail.value) } } @else { (detail.value) }
-                        }
-                    }
-                }
+    if page.details.is_empty() {
+        return Markup::default();
+    }
+    let list = html! {
+        dl {
+            @for detail in &page.details {
+                dt { (detail.name) }
+                dd { @if detail.code { code { (detail.value) } } @else { (detail.value) } }
             }
         }
-    }
+    };
+    parts::section("details", "How this was measured", &list)
 }

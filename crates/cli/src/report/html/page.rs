@@ -1,166 +1,95 @@
-//! What a page says, as plain data: whoever has measured something fills it.
+//! The content of a page, as plain data.
 //!
-//! Everything but the title may be empty, and what is empty has no section. Figures that were not
-//! measured are `None`; figures that are not finite are shown as not measured and not drawn.
+//! Everything but the title may be empty, and an empty part has no section. Values that are not
+//! finite are shown as not measured and are not drawn.
 
 use std::time::Duration;
 
-/// A page: what was asked, what came of it, what follows from it.
+use raddle::sim::{CurvePoint, QueueSample};
+use raddle_charts::{Mark, Unit};
+
+use crate::report::simulated::Simulated;
+
+/// The content of a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The heading, and the title of the window.
     pub title: String,
-    /// Lines below the heading: what was asked of whom.
+    /// Lines below the heading: the load and the workers.
     pub subtitle: Vec<String>,
-    /// What follows from the figures, a sentence or two each.
+    /// What follows from the figures, in items of one or two sentences.
     pub advice: Vec<String>,
+    /// The name of the figure that ranks strategies, as in a heading: `p99 latency`.
+    pub objective: String,
+    /// The unit of the objective.
+    pub unit: Unit,
+    /// The confidence of intervals as a fraction: 0.95 for 95 %.
+    pub confidence: f64,
+    /// Each worker's share of the pool's speed, by position; empty if workers are equal. It is
+    /// marked beside the worker's share of the tasks.
+    pub capacity: Vec<f64>,
     /// The strategies, the best first.
-    pub ranking: Ranking,
-    /// Latencies by percentile, a curve a strategy.
-    pub percentiles: Vec<PercentileCurve>,
-    /// Latencies by load, a curve a strategy.
-    pub loads: Vec<LoadCurve>,
-    /// How the tasks were spread over the workers.
-    pub shares: Shares,
-    /// Queue lengths over time, one timeline a strategy.
-    pub timelines: Vec<Timeline>,
-    /// How the figures were made and how to make them again.
+    pub strategies: Vec<Strategy>,
+    /// How the figures were measured and how to repeat them.
     pub details: Vec<Detail>,
 }
 
-/// The strategies in order, and what they are ordered by.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ranking {
-    /// What they are ordered by, as a heading says it: `p99 latency`.
-    pub objective: String,
-    /// What the objective is measured in.
-    pub unit: Unit,
-    /// How sure the intervals are, as a share: 0.95 for a confidence interval of 95 %.
-    pub confidence: f64,
-    /// The strategies, the best first.
-    pub rows: Vec<Row>,
-}
-
-/// What an objective is measured in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unit {
-    /// Seconds, shown as ns, us, ms or s.
-    #[default]
-    Seconds,
-    /// Tasks a second.
-    PerSecond,
-    /// A share of 1, shown as a percentage.
-    #[allow(dead_code, reason = "no objective is measured in it yet")]
-    Share,
-    /// A figure without a unit.
-    #[allow(dead_code, reason = "no objective is measured in it yet")]
-    Number,
-}
-
-/// What came of one strategy.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
-    /// Its name: the same in all parts of the page, which is how they are matched.
-    pub strategy: String,
-    /// The objective.
+/// The results of one strategy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strategy {
+    /// Its figures.
+    pub figures: Simulated,
+    /// The figure that ranks it.
     pub objective: Option<Estimate>,
-    /// The mean latency.
-    pub mean: Option<Duration>,
-    /// The median latency.
-    pub p50: Option<Duration>,
-    /// The 90th percentile.
-    pub p90: Option<Duration>,
-    /// The 99th percentile.
-    pub p99: Option<Duration>,
-    /// The 99.9th percentile.
-    pub p999: Option<Duration>,
-    /// The longest latency.
-    pub max: Option<Duration>,
-    /// Completed tasks a second.
-    pub throughput: Option<f64>,
-    /// Share of the time in which workers were busy.
-    pub utilisation: Option<f64>,
-    /// What else is to be known: `0.3 % rejected`.
+    /// Remarks: `0.3 % rejected`.
     pub notes: Vec<String>,
+    /// Quantiles from 0 to 1, ascending, each with its latency. The curve ends before 1, which the
+    /// axis cannot show.
+    pub percentiles: Vec<(f64, Duration)>,
+    /// Latencies by load, ascending. Loads below 0 or above a million are not drawn.
+    pub loads: Vec<CurvePoint>,
+    /// Any number of queue lengths, in order of time; the chart aggregates what cannot be told
+    /// apart.
+    pub timeline: Vec<QueueSample>,
 }
 
-/// A figure and the interval in which it lies with the [confidence](Ranking::confidence) of its
-/// ranking.
+/// A value with its interval at the [confidence](Page::confidence) of the page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The figure.
+    /// The value.
     pub value: f64,
-    /// From and to; `None` where there was one run only.
+    /// From and to; `None` after a single run.
     pub interval: Option<(f64, f64)>,
 }
 
-/// One strategy's latencies by percentile.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PercentileCurve {
-    /// The strategy.
-    pub strategy: String,
-    /// Quantiles from 0 to 1, rising, each with its latency. 1 itself is not drawn, as 1/(1-p) has
-    /// no end; the curve ends at the last quantile before it.
-    pub points: Vec<(f64, Duration)>,
-}
-
-/// One strategy's latencies by load.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LoadCurve {
-    /// The strategy.
-    pub strategy: String,
-    /// In order of load.
-    pub points: Vec<LoadPoint>,
-}
-
-/// Latencies at one load.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LoadPoint {
-    /// Work offered, as a share of what the workers can do; from 0, and below a million.
-    pub load: f64,
-    /// The mean latency.
-    pub mean: Duration,
-    /// The 99th percentile.
-    pub p99: Duration,
-}
-
-/// How each strategy spread the tasks over the workers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shares {
-    /// The workers' names, by position.
-    pub workers: Vec<String>,
-    /// Each worker's share of the pool's speed, by position; empty where workers are not to be
-    /// told apart by speed. It is marked beside what each worker got.
-    pub capacity: Vec<f64>,
-    /// Per strategy, the tasks that each worker was given, as shares of 1, by position.
-    pub strategies: Vec<(String, Vec<f64>)>,
-}
-
-/// One strategy's queue lengths over time.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Timeline {
-    /// The strategy.
-    pub strategy: String,
-    /// In order of time. Any number of them: what is drawn is summed up to what can be seen.
-    pub samples: Vec<QueueLengths>,
-}
-
-/// How long the queues were at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueLengths {
-    /// When, from the start.
-    pub at: Duration,
-    /// Tasks in mailbox or handler, by the workers' positions.
-    pub queues: Vec<u32>,
-}
-
-/// A line of how the figures were made.
+/// A line about how the figures were measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
-    /// What it is: `Seed`, `Version`, `Repeat with`.
+    /// The name: `Seed`, `Version`, `Repeat with`.
     pub name: String,
-    /// Its value.
+    /// The value.
     pub value: String,
-    /// Whether it is something to type, such as a command line.
+    /// Whether the value is something to type, such as a command line.
     pub code: bool,
+}
+
+impl Page {
+    /// Returns each strategy with the mark that it has throughout the page.
+    pub fn marked(&self) -> impl Iterator<Item = (Mark, &Strategy)> {
+        self.strategies.iter().enumerate().map(|(index, strategy)| (Mark(index), strategy))
+    }
+}
+
+impl Strategy {
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.figures.strategy
+    }
+
+    /// Returns the objective, without what is not finite.
+    pub fn finite_objective(&self) -> Option<Estimate> {
+        let estimate = self.objective.filter(|estimate| estimate.value.is_finite())?;
+        let interval = estimate.interval.filter(|(from, to)| from.is_finite() && to.is_finite());
+        Some(Estimate { interval, ..estimate })
+    }
 }

@@ -1,4 +1,4 @@
-// Reads the lines off at the pointer. Without it the page says the same: the figures are in tables.
+// Shows the values of all lines at the pointer. Without it the page shows the same in tables.
 "use strict";
 {
   const digits = (v) => v >= 100 ? Math.round(v).toLocaleString("en") : v.toPrecision(3);
@@ -6,16 +6,15 @@
     : s >= 1e-6 ? digits(s * 1e6) + " µs" : digits(s * 1e9) + " ns";
   const percent = (v) => +(v * 100).toFixed(4) + " %";
   const written = { time, share: percent, nines: (n) => percent(1 - 10 ** -n) };
-  // An axis as the drawing tells it: from places to figures.
+  // Turns coordinates back into values, by the axis that the drawing describes.
   const axis = (text) => {
     const [kind, scale, ...numbers] = text.split(" ");
     const [from, to, start, end] = numbers.map(Number);
-    const figure = (place) => {
-      const part = (place - start) / (end - start);
-      return scale === "log" ? from * (to / from) ** part
-        : scale === "zero" ? Math.expm1(part * Math.log1p(to)) : from + part * (to - from);
+    const value = (coordinate) => {
+      const part = (coordinate - start) / (end - start);
+      return scale === "log" ? from * (to / from) ** part : from + part * (to - from);
     };
-    return { start, end, text: (place) => written[kind](figure(place)) };
+    return { start, end, text: (coordinate) => written[kind](value(coordinate)) };
   };
   const points = (line) => line.getAttribute("d").slice(1).split("L").map((p) => p.split(" ").map(Number));
   const height = (line, x) => {
@@ -52,15 +51,15 @@
       if (at < x.start || at > x.end) return leave();
       cursors.get(svg).setAttribute("d", `M${at} ${y.start}V${y.end}`);
       const lines = [...svg.querySelectorAll("[data-name]")].filter((line) => shown(line.parentNode))
-        .map((line) => [line, height(points(line), at)]).filter(([, place]) => place !== null)
+        .map((line) => [line, height(points(line), at)]).filter(([, y]) => y !== null)
         .sort((a, b) => a[1] - b[1]);
       reading.replaceChildren();
       element(reading, "b", x.text(at));
-      for (const [line, place] of lines) {
+      for (const [line, height] of lines) {
         const row = element(reading, "span", "");
         row.className = line.parentNode.getAttribute("class");
         element(row, "i", line.dataset.name).style.fontStyle = "normal";
-        element(row, "i", y.text(place)).style.fontStyle = "normal";
+        element(row, "i", y.text(height)).style.fontStyle = "normal";
       }
       reading.hidden = false;
       const left = event.clientX - box.left;

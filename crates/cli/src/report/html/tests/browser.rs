@@ -1,4 +1,4 @@
-//! The page in a browser, where there is one: it must run without a word on the console.
+//! The page in a real browser, if there is one: the console must stay empty.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -8,8 +8,9 @@ use std::{env, fs};
 
 use super::{all, example, parsed, text};
 
-/// What browsers of Chromium's family are called.
+/// Names of Chromium's executable.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+
 /// The browser that `CHROME` names, or the first on the path.
 fn browser() -> Option<PathBuf> {
     if let Some(named) = env::var_os("CHROME") {
@@ -21,7 +22,7 @@ fn browser() -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// What a page became in a browser, and what was said on its console.
+/// A page after the browser has run it, and the lines on its console.
 struct Opened {
     document: String,
     console: Vec<String>,
@@ -37,7 +38,7 @@ fn open(browser: &Path, page: &str) -> Opened {
         flag
     };
     let output = Command::new(browser)
-        // Containers run it as root, where it has no sandbox; the page is our own.
+        // Containers run it as root, where Chromium has no sandbox; the page is our own.
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
         .args(["--enable-logging=stderr", "--window-size=1300,900"])
         .arg(flag("--user-data-dir=", &folder.path().join("profile")))
@@ -52,8 +53,8 @@ fn open(browser: &Path, page: &str) -> Opened {
     }
 }
 
-/// The page in a frame, as windows have a least width. It tells how wide the frame is and how far
-/// the page goes beyond it.
+/// The page in a frame, because windows have a minimum width. The frame records its width and how
+/// far the page extends beyond it.
 fn framed(page: &str, width: u32) -> String {
     let page = page.replace('&', "&amp;").replace('"', "&quot;");
     format!(
@@ -68,9 +69,9 @@ fn framed(page: &str, width: u32) -> String {
 }
 
 #[test]
-fn a_browser_opens_it_without_a_word_on_the_console() {
+fn a_browser_opens_the_page_with_an_empty_console() {
     let Some(browser) = browser() else {
-        // Straight to the stream: the harness keeps back what a passing test prints.
+        // Written directly: the harness hides what a passing test prints.
         let skipped = "skipped: no Chromium to open the HTML report in, and CHROME names none";
         writeln!(io::stderr(), "{skipped}").unwrap();
         return;
@@ -88,7 +89,7 @@ fn a_browser_opens_it_without_a_word_on_the_console() {
         assert_eq!(body.attr("data-beyond"), Some("0"), "wider than a window of {width}");
     }
 
-    // What this would see: an error of the script, and a picture from elsewhere.
+    // The test would notice an error of the script and a picture from elsewhere.
     let broken = page.replace("\"use strict\";", "\"use strict\"; nobody.knows();");
     assert!(!open(&browser, &broken).console.is_empty());
     let outside = page.replace("<main>", "<main><img src='https://localhost/a.png'>");

@@ -1,4 +1,4 @@
-//! The page as a browser gets it.
+//! The page as a browser receives it.
 
 mod browser;
 mod example;
@@ -8,16 +8,45 @@ use std::collections::HashSet;
 
 use scraper::{ElementRef, Html, Selector};
 
-use super::{CHART_STYLE, Page, pictures, write};
+use super::{Page, Strategy, pictures, write};
+use crate::report::Latency;
+use crate::report::simulated::Simulated;
+
+/// A strategy with these latencies in microseconds, and nothing else.
+fn strategy(name: &str, latency: Latency) -> Strategy {
+    Strategy {
+        figures: Simulated {
+            strategy: name.into(),
+            tasks: 1,
+            completed: 1,
+            failed: 0,
+            expired: 0,
+            rejected: 0,
+            stuck: 0,
+            stolen: 0,
+            span_s: 1.0,
+            throughput_per_s: f64::NAN,
+            utilisation: f64::NAN,
+            latency_us: latency,
+            wait_us: latency,
+            share: Vec::new(),
+        },
+        objective: None,
+        notes: Vec::new(),
+        percentiles: Vec::new(),
+        loads: Vec::new(),
+        timeline: Vec::new(),
+    }
+}
 
 /// The page as text.
 fn text(page: &Page) -> String {
     let mut out = Vec::new();
-    write(page, &mut out).expect("memory takes what is written");
+    write(page, &mut out).expect("writing to memory cannot fail");
     String::from_utf8(out).expect("a page is UTF-8")
 }
 
-/// The page as an HTML parser sees it, which must have nothing to say against it.
+/// The page as an HTML parser reads it, without a parse error.
 fn parsed(text: &str) -> Html {
     let html = Html::parse_document(text);
     assert_eq!(html.errors, Vec::<String>::new(), "{text}");
@@ -33,7 +62,7 @@ fn words(element: ElementRef<'_>) -> String {
 }
 
 #[test]
-fn every_strategy_is_named_in_every_part() {
+fn every_section_names_every_strategy() {
     let html = parsed(&text(&example::page(6, 8)));
     for section in ["ranking", "percentiles", "load", "shares", "queues"] {
         let headings = format!("section:has(#{section}) th[scope=row]");
@@ -41,7 +70,7 @@ fn every_strategy_is_named_in_every_part() {
         let expected: Vec<String> = example::STRATEGIES[..6]
             .iter()
             .enumerate()
-            .map(|(place, name)| format!("{} {name}", place + 1))
+            .map(|(index, name)| format!("{} {name}", index + 1))
             .collect();
         assert_eq!(rows, expected, "{section}");
     }
@@ -49,14 +78,14 @@ fn every_strategy_is_named_in_every_part() {
 }
 
 #[test]
-fn every_chart_has_a_title_and_a_description_and_figures_behind_it() {
+fn every_chart_has_a_title_a_description_and_a_table() {
     let html = parsed(&text(&example::page(3, 8)));
     let charts = all(&html, "svg.chart");
-    // Ranking, percentiles and two of load in two sizes, and two small ones a strategy.
+    // Ranking, percentiles and two of load in two sizes, and two small ones per strategy.
     assert_eq!(charts.len(), 4 * 2 + 2 * 3);
     for chart in charts {
         for (attribute, name) in [("aria-labelledby", "title"), ("aria-describedby", "desc")] {
-            let id = chart.attr(attribute).expect("a chart tells who labels it");
+            let id = chart.attr(attribute).expect("a chart is labelled");
             let labels = Selector::parse(&format!("{name}[id='{id}']")).unwrap();
             let words: Vec<String> = chart.select(&labels).map(words).collect();
             assert_eq!(words.len(), 1, "{id}");
@@ -64,7 +93,7 @@ fn every_chart_has_a_title_and_a_description_and_figures_behind_it() {
         }
     }
     let ids: Vec<&str> = all(&html, "[id]").iter().filter_map(|e| e.attr("id")).collect();
-    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "an id is there twice");
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "an id is used twice");
     assert_eq!(all(&html, "section").len(), all(&html, "section > h2").len());
     assert_eq!(all(&html, "section table").len(), 5);
     assert_eq!(all(&html, "h1").len(), 1);
@@ -72,7 +101,7 @@ fn every_chart_has_a_title_and_a_description_and_figures_behind_it() {
 }
 
 #[test]
-fn a_page_asks_nobody_for_anything() {
+fn a_page_loads_nothing_from_elsewhere() {
     let text = text(&example::page(13, 8));
     for outside in ["http:", "https:", "//fonts", "src=", "@import", "url(", "<link", "fetch("] {
         assert!(!text.contains(outside), "{outside} in the page");
@@ -83,26 +112,22 @@ fn a_page_asks_nobody_for_anything() {
 }
 
 #[test]
-fn names_are_text_whatever_they_are() {
+fn hostile_names_are_escaped() {
     const HOSTILE: &str = "</title></style></script>\"'><img src=x onerror=alert(1)>&lt;b>";
     let mut page = example::page(2, 2);
     let plain = parsed(&text(&page));
     page.title = HOSTILE.into();
     page.subtitle[0] = HOSTILE.into();
     page.advice[0] = HOSTILE.into();
-    page.ranking.objective = HOSTILE.into();
-    page.ranking.rows[0].strategy = HOSTILE.into();
-    page.ranking.rows[0].notes = vec![HOSTILE.into()];
-    page.percentiles[0].strategy = HOSTILE.into();
-    page.loads[0].strategy = HOSTILE.into();
-    page.shares.strategies[0].0 = HOSTILE.into();
-    page.shares.workers[0] = HOSTILE.into();
-    page.timelines[0].strategy = HOSTILE.into();
+    page.objective = HOSTILE.into();
+    page.strategies[0].figures.strategy = HOSTILE.into();
+    page.strategies[0].figures.share[0].0 = HOSTILE.into();
+    page.strategies[0].notes = vec![HOSTILE.into()];
     page.details[0].name = HOSTILE.into();
     page.details[0].value = HOSTILE.into();
     let html = parsed(&text(&page));
-    for made in ["img", "b", "script", "style", "title", "[onerror]"] {
-        assert_eq!(all(&html, made).len(), all(&plain, made).len(), "{made}");
+    for element in ["img", "b", "script", "style", "title", "[onerror]"] {
+        assert_eq!(all(&html, element).len(), all(&plain, element).len(), "{element}");
     }
     assert_eq!(words(all(&html, "h1")[0]), HOSTILE);
     assert_eq!(words(all(&html, "td.notes")[0]), HOSTILE);
@@ -112,66 +137,8 @@ fn names_are_text_whatever_they_are() {
     assert!(names.contains(&HOSTILE), "{names:?}");
 }
 
-/// The colours that are set after `opening`, up to the end of its block.
-fn colours(opening: &str) -> Vec<(&str, [f64; 3])> {
-    let block = CHART_STYLE.split_once(opening).expect("the style has it").1;
-    let block = block.split_once('}').expect("blocks end").0;
-    let colour = |declaration: &'static str| {
-        let (name, value) = declaration.split_once(':')?;
-        let digits = value.trim().strip_prefix('#')?;
-        let part = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).map(f64::from);
-        Some((name.trim(), [part(0).ok()?, part(2).ok()?, part(4).ok()?]))
-    };
-    block.split(';').filter_map(colour).collect()
-}
-
-/// The contrast of two colours by WCAG 2: from 1 to 21.
-fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
-    let light = |part: f64| match part / 255.0 {
-        part @ ..=0.04045 => part / 12.92,
-        part => ((part + 0.055) / 1.055).powf(2.4),
-    };
-    let luminance = |[r, g, b]: [f64; 3]| {
-        0.2126f64.mul_add(light(r), 0.7152f64.mul_add(light(g), 0.0722 * light(b)))
-    };
-    let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
-    a.max(b) / a.min(b)
-}
-
 #[test]
-fn text_and_lines_stand_out_in_light_and_dark() {
-    assert!((contrast([0.0; 3], [255.0; 3]) - 21.0).abs() < 1e-9);
-    for scheme in [":root {\n  color-scheme", "prefers-color-scheme: dark) {\n  :root {"] {
-        let colours = colours(scheme);
-        let of = |name: &str| {
-            colours.iter().find(|(known, _)| *known == name).expect("the style sets it").1
-        };
-        let lines: Vec<String> = (0..super::series::COLOURS).map(|c| format!("--c{c}")).collect();
-        // 4.5 is what WCAG asks for text, and the labels of lines are text in their colours.
-        for name in lines.iter().map(String::as_str).chain(["--ink", "--soft", "--accent"]) {
-            for paper in ["--paper", "--raised"] {
-                let contrast = contrast(of(name), of(paper));
-                assert!(contrast >= 4.5, "{name} on {paper} of {scheme}: {contrast:.2}");
-            }
-        }
-    }
-}
-
-#[test]
-fn the_style_has_every_look() {
-    for colour in 0..super::series::COLOURS {
-        assert!(
-            CHART_STYLE.contains(&format!(".c{colour} {{ --c: var(--c{colour}); }}")),
-            "{colour}"
-        );
-    }
-    for dash in 1..super::series::DASHES {
-        assert!(CHART_STYLE.contains(&format!(".d{dash} {{ --d: ")), "{dash}");
-    }
-}
-
-#[test]
-fn pictures_are_whole_files_of_the_charts_of_lines() {
+fn pictures_are_complete_files_of_the_line_charts() {
     let page = example::page(4, 8);
     let files = pictures(&page);
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
@@ -180,7 +147,7 @@ fn pictures_are_whole_files_of_the_charts_of_lines() {
         assert!(picture.starts_with("<svg"), "{name}");
         assert!(picture.contains("xmlns=\"http://www.w3.org/2000/svg\""), "{name}");
         assert!(picture.contains("prefers-color-scheme: dark"), "{name}");
-        // As XML has it: what is opened is closed.
+        // In XML every element must be closed.
         for element in ["svg", "g", "path", "text", "tspan", "title", "desc", "style", "rect"] {
             let opened = [" ", ">"].map(|end| picture.matches(&format!("<{element}{end}")).count());
             let closed = picture.matches(&format!("</{element}>")).count();

@@ -1,15 +1,17 @@
-//! Pages of odd data: whatever was measured, a page comes of it.
+//! Pages of odd data: any measurement must produce a valid page.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{all, example, parsed, text, words};
-use crate::report::html::{
-    Estimate, LoadCurve, LoadPoint, Page, PercentileCurve, QueueLengths, Row, Timeline, Unit,
-};
+use super::{all, example, parsed, strategy, text, words};
+use raddle::sim::{CurvePoint, QueueSample};
+use raddle_charts::Unit;
 
-/// Checks that every number that is drawn is one, and lies on its chart or just beside it.
+use crate::report::Latency;
+use crate::report::html::{Estimate, Page, Strategy as Row};
+
+/// Checks that every drawn coordinate is a number and lies on its chart or just beside it.
 fn is_sound(page: &Page) -> Result<(), TestCaseError> {
     let html = parsed(&text(page));
     for chart in all(&html, "svg[viewBox]") {
@@ -35,7 +37,7 @@ fn is_sound(page: &Page) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn one_strategy_and_many_few_workers_and_many() {
+fn few_and_many_strategies_and_workers_are_drawn() {
     for (strategies, workers) in [(1, 1), (1, 1_000), (13, 8), (13, 17), (2, 65)] {
         let page = example::page(strategies, workers);
         is_sound(&page).unwrap();
@@ -51,31 +53,26 @@ fn an_empty_page_has_no_section() {
 }
 
 #[test]
-fn what_is_empty_within_its_part_has_no_section_either() {
-    let strategy = String::from("a");
-    let mut page = Page {
-        percentiles: vec![PercentileCurve { strategy: strategy.clone(), points: vec![] }],
-        loads: vec![LoadCurve { strategy: strategy.clone(), points: vec![] }],
-        timelines: vec![Timeline { strategy: strategy.clone(), samples: vec![] }],
-        ..Page::default()
-    };
-    page.shares.strategies = vec![(strategy, vec![])];
+fn parts_without_data_have_no_section() {
+    let page = Page { strategies: vec![strategy("a", Latency::of(&[]))], ..Page::default() };
     is_sound(&page).unwrap();
-    assert!(all(&parsed(&text(&page)), "section").is_empty());
+    let html = parsed(&text(&page));
+    let sections: Vec<_> = all(&html, "section > h2").iter().filter_map(|e| e.attr("id")).collect();
+    assert_eq!(sections, ["ranking"]);
 }
 
 #[test]
 fn equal_values_and_six_decades_are_drawn() {
     for factor in [0.0, 1e6] {
         let mut page = example::page(3, 3);
-        for (place, curve) in page.percentiles.iter_mut().enumerate() {
-            for (_, latency) in &mut curve.points {
-                *latency = Duration::from_nanos(1_000 + (place as f64 * factor * 1e3) as u64);
+        for (index, strategy) in page.strategies.iter_mut().enumerate() {
+            for (_, latency) in &mut strategy.percentiles {
+                *latency = Duration::from_nanos(1_000 + (index as f64 * factor * 1e3) as u64);
             }
         }
         is_sound(&page).unwrap();
         let html = parsed(&text(&page));
-        let logarithmic = all(&html, "#percentiles-x, section:has(#percentiles) .aside").len();
+        let logarithmic = all(&html, "section:has(#percentiles) .aside").len();
         assert_eq!(logarithmic > 0, factor > 0.0);
     }
 }
@@ -98,50 +95,30 @@ fn any_name() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    fn any_row()(
-        strategy in any_name(),
+    fn any_strategy()(
+        name in any_name(),
         objective in proptest::option::of((any_figure(), any_figure(), any_figure())),
-        latency in proptest::option::of(any_duration()),
-        throughput in proptest::option::of(any_figure()),
-    ) -> Row {
-        Row {
-            strategy,
-            objective: objective
-                .map(|(value, from, to)| Estimate { value, interval: Some((from, to)) }),
-            mean: latency,
-            max: latency,
-            throughput,
-            utilisation: throughput,
-            ..Row::default()
-        }
-    }
-}
-
-prop_compose! {
-    fn any_curves()(
-        strategy in any_name(),
+        latency in any_figure(),
+        throughput in any_figure(),
+        share in prop::collection::vec((any_name(), any_figure()), 0..20),
         points in prop::collection::vec((any_figure(), any_duration(), any_duration()), 0..8),
-    ) -> (PercentileCurve, LoadCurve) {
-        let load = |(load, mean, p99)| LoadPoint { load, mean, p99 };
-        (
-            PercentileCurve {
-                strategy: strategy.clone(),
-                points: points.iter().map(|(at, latency, _)| (*at, *latency)).collect(),
-            },
-            LoadCurve { strategy, points: points.into_iter().map(load).collect() },
-        )
-    }
-}
-
-prop_compose! {
-    fn any_timeline()(
-        strategy in any_name(),
-        samples in prop::collection::vec(
+        queues in prop::collection::vec(
             (any_duration(), prop::collection::vec(any::<u32>(), 0..4)), 0..8,
         ),
-    ) -> Timeline {
-        let sample = |(at, queues)| QueueLengths { at, queues };
-        Timeline { strategy, samples: samples.into_iter().map(sample).collect() }
+    ) -> Row {
+        let mut row =
+            strategy(&name, Latency { mean: latency, max: latency, ..Latency::of(&[]) });
+        row.figures.throughput_per_s = throughput;
+        row.figures.utilisation = throughput;
+        row.figures.share = share;
+        row.objective =
+            objective.map(|(value, from, to)| Estimate { value, interval: Some((from, to)) });
+        row.percentiles = points.iter().map(|(at, latency, _)| (*at, *latency)).collect();
+        let load = |(load, mean, p99)| CurvePoint { load, mean, p99 };
+        row.loads = points.into_iter().map(load).collect();
+        let sample = |(at, in_flight)| QueueSample { at, in_flight };
+        row.timeline = queues.into_iter().map(sample).collect();
+        row
     }
 }
 
@@ -149,24 +126,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_was_measured_a_sound_page_comes_of_it(
-        rows in prop::collection::vec(any_row(), 0..5),
-        unit in prop_oneof![
-            Just(Unit::Seconds), Just(Unit::PerSecond), Just(Unit::Share), Just(Unit::Number),
-        ],
-        curves in prop::collection::vec(any_curves(), 0..5),
-        shares in prop::collection::vec(
-            (any_name(), prop::collection::vec(any_figure(), 0..20)), 0..4,
-        ),
+    fn any_data_produces_a_sound_page(
+        strategies in prop::collection::vec(any_strategy(), 0..5),
+        unit in prop_oneof![Just(Unit::Seconds), Just(Unit::PerSecond)],
         capacity in prop::collection::vec(any_figure(), 0..4),
-        timelines in prop::collection::vec(any_timeline(), 0..4),
     ) {
-        let mut page = Page { title: "Any".into(), timelines, ..Page::default() };
-        page.ranking.rows = rows;
-        page.ranking.unit = unit;
-        page.shares.strategies = shares;
-        page.shares.capacity = capacity;
-        (page.percentiles, page.loads) = curves.into_iter().unzip();
+        let page = Page { title: "Any".into(), strategies, unit, capacity, ..Page::default() };
         is_sound(&page)?;
     }
 }

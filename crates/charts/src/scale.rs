@@ -1,49 +1,50 @@
-//! From figures to places on an axis.
+//! How values are mapped to an axis.
 
-use super::format::{self, TimeUnit};
+use super::format::{self, Unit};
 
-/// Figures that are further apart than this are drawn on a logarithmic axis.
-const APART: f64 = 20.0;
-/// No axis reaches further, whatever the figures.
+/// A larger ratio of the greatest to the smallest value makes an axis logarithmic.
+const MOST_LINEAR_RATIO: f64 = 20.0;
+/// No axis spans more decades.
 const MOST_DECADES: f64 = 18.0;
-/// What is less is drawn as nothing.
+/// Smaller values are treated as zero.
 const LEAST: f64 = 1e-12;
-/// What is more is drawn at the end of the axis.
+/// Greater values are drawn at the end of the axis.
 const MOST: f64 = 1e30;
 
-/// How figures are spread along an axis.
+/// How values are mapped to an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
     /// Evenly.
     Linear {
-        /// Where it starts.
+        /// The start.
         from: f64,
-        /// Where it ends.
+        /// The end.
         to: f64,
     },
-    /// By their logarithm; what is not above `from` is drawn there.
+    /// By logarithm; a value below `from` is drawn at `from`.
     Log {
-        /// Where it starts, above 0.
+        /// The start, above 0.
         from: f64,
-        /// Where it ends.
+        /// The end.
         to: f64,
     },
-    /// By the logarithm of one more, which begins at 0.
+    /// By the logarithm of one more than the value, so that the axis can start at 0.
     LogFromZero {
-        /// Where it ends.
+        /// The end.
         to: f64,
     },
 }
 
 impl Scale {
-    /// One that shows all these figures: from 0, or logarithmic if they are far apart.
-    pub fn fit(figures: impl Iterator<Item = f64>) -> Self {
-        let figures: Vec<f64> =
-            figures.filter(|figure| (LEAST..MOST).contains(&figure.abs())).collect();
-        let most = figures.iter().copied().fold(0.0, f64::max);
-        let least = figures.iter().copied().filter(|figure| *figure > 0.0).fold(most, f64::min);
-        let lowest = figures.iter().copied().fold(0.0, f64::min);
-        if lowest == 0.0 && least > 0.0 && most / least > APART {
+    /// Creates a scale that shows all these values: linear from 0, or logarithmic if they differ by
+    /// more than a factor of 20.
+    pub fn fit(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> =
+            values.filter(|value| (LEAST..MOST).contains(&value.abs())).collect();
+        let most = values.iter().copied().fold(0.0, f64::max);
+        let least = values.iter().copied().filter(|value| *value > 0.0).fold(most, f64::min);
+        let lowest = values.iter().copied().fold(0.0, f64::min);
+        if lowest == 0.0 && least > 0.0 && most / least > MOST_LINEAR_RATIO {
             let from = floor(least).max(most / 10f64.powf(MOST_DECADES));
             Self::Log { from, to: ceiling(most) }
         } else {
@@ -51,17 +52,17 @@ impl Scale {
         }
     }
 
-    /// One for counts: from 0, or logarithmic from there if most of them would lie at its foot.
-    /// `typical` is a count that is to be seen well.
+    /// Creates a scale for counts from 0 to `most`: linear, or logarithmic if a `typical` count would
+    /// be too close to 0 to see.
     pub fn counts(typical: f64, most: f64) -> Self {
-        if typical > 0.0 && most / typical > APART {
+        if typical > 0.0 && most / typical > MOST_LINEAR_RATIO {
             Self::LogFromZero { to: most.max(1.0) }
         } else {
             Self::linear(0.0, most)
         }
     }
 
-    /// An even one that ends at round figures.
+    /// Creates a linear scale that contains `from` and `to` and ends at round numbers.
     pub fn linear(from: f64, to: f64) -> Self {
         if to - from < LEAST {
             return Self::Linear { from, to: from + 1.0 };
@@ -71,17 +72,17 @@ impl Scale {
         Self::Linear { from, to: (to / step - 1e-9).ceil() * step }
     }
 
-    /// Where a figure lies, from 0 to 1; at the nearer end if it lies beyond.
-    pub fn place(self, figure: f64) -> f64 {
+    /// Returns where a value lies, from 0 to 1; values beyond the axis are at its nearer end.
+    pub fn fraction(self, value: f64) -> f64 {
         let (at, from, to) = match self {
-            Self::Linear { from, to } => (figure, from, to),
-            Self::Log { from, to } => (figure.max(from).ln(), from.ln(), to.ln()),
-            Self::LogFromZero { to } => (figure.max(0.0).ln_1p(), 0.0, to.ln_1p()),
+            Self::Linear { from, to } => (value, from, to),
+            Self::Log { from, to } => (value.max(from).ln(), from.ln(), to.ln()),
+            Self::LogFromZero { to } => (value.max(0.0).ln_1p(), 0.0, to.ln_1p()),
         };
         ((at - from) / (to - from)).clamp(0.0, 1.0)
     }
 
-    /// The figures to mark: some five, round ones.
+    /// Returns about five round values to mark.
     pub fn ticks(self) -> Vec<f64> {
         match self {
             Self::Linear { from, to } => {
@@ -108,50 +109,52 @@ impl Scale {
         }
     }
 
-    /// Ticks with times as labels: on an even scale all in one unit.
-    pub fn time_ticks(self) -> Vec<(f64, String)> {
+    /// Returns the ticks labelled in this unit; a linear scale of times uses one unit throughout.
+    pub fn ticks_in(self, unit: Unit) -> Vec<(f64, String)> {
         let common = match self {
-            Self::Linear { to, .. } => Some(TimeUnit::of(to)),
+            Self::Linear { to, .. } => Some(format::time_unit(to)),
             _ => None,
         };
-        let label = |tick: f64| {
-            let unit = common.unwrap_or_else(|| TimeUnit::of(tick));
-            format!("{} {}", format::short(tick / unit.seconds()), unit.symbol())
-        };
-        self.labelled(label)
+        self.labelled(|tick| match unit {
+            Unit::Seconds => {
+                let (length, symbol) = common.unwrap_or_else(|| format::time_unit(tick));
+                format!("{} {symbol}", format::short(tick / length))
+            }
+            Unit::PerSecond => format!("{}/s", format::short(tick)),
+        })
     }
 
-    /// Ticks with these labels.
+    /// Returns the ticks with these labels.
     pub fn labelled(self, label: impl Fn(f64) -> String) -> Vec<(f64, String)> {
         self.ticks().into_iter().map(|tick| (tick, label(tick))).collect()
     }
 
-    /// Whether it is not even, which is to be said.
+    /// Returns whether the scale is logarithmic, which a chart should say.
     pub fn is_log(self) -> bool {
         !matches!(self, Self::Linear { .. })
     }
 }
 
-/// The step of some five round ticks: 1, 2 or 5 of a power of ten.
+/// The distance between about five round ticks: 1, 2 or 5 times a power of ten.
 fn step(span: f64) -> f64 {
     ceiling(span / 5.0 * 0.999_999)
 }
 
-/// The next of 1, 2 and 5 of a power of ten from here on.
-fn ceiling(figure: f64) -> f64 {
-    let power = figure.log10().floor() as i32;
+/// Rounds up to 1, 2 or 5 times a power of ten.
+fn ceiling(value: f64) -> f64 {
+    let power = value.log10().floor() as i32;
     let rounds = [1.0, 2.0, 5.0, 10.0].map(|digit| decimal(digit, power));
-    rounds.into_iter().find(|round| *round >= figure * 0.999_999).unwrap_or(rounds[3])
+    rounds.into_iter().find(|round| *round >= value * 0.999_999).unwrap_or(rounds[3])
 }
 
-/// The last of 1, 2 and 5 of a power of ten up to here.
-fn floor(figure: f64) -> f64 {
-    let power = figure.log10().floor() as i32;
+/// Rounds down to 1, 2 or 5 times a power of ten.
+fn floor(value: f64) -> f64 {
+    let power = value.log10().floor() as i32;
     let rounds = [5.0, 2.0, 1.0].map(|digit| decimal(digit, power));
-    rounds.into_iter().find(|round| *round <= figure * 1.000_001).unwrap_or(rounds[2])
+    rounds.into_iter().find(|round| *round <= value * 1.000_001).unwrap_or(rounds[2])
 }
 
-/// As exact as binary fractions get: powers below 1 are divided by, not multiplied with.
+/// Divides by powers below 1 instead of multiplying, because 0.1 has no exact binary form.
 fn decimal(digit: f64, power: i32) -> f64 {
     if power < 0 { digit / 10f64.powi(-power) } else { digit * 10f64.powi(power) }
 }
@@ -162,23 +165,23 @@ mod tests {
     use proptest::prelude::*;
 
     fn labels(scale: Scale) -> Vec<String> {
-        scale.time_ticks().into_iter().map(|(_, label)| label).collect()
+        scale.ticks_in(Unit::Seconds).into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
-    fn figures_near_each_other_are_even_from_zero() {
+    fn similar_values_are_linear_from_zero() {
         let scale = Scale::fit([0.0031, 0.0047].into_iter());
         assert_eq!(labels(scale), ["0 ms", "1 ms", "2 ms", "3 ms", "4 ms", "5 ms"]);
-        assert_eq!((scale.place(0.0), scale.place(0.005)), (0.0, 1.0));
+        assert_eq!((scale.fraction(0.0), scale.fraction(0.005)), (0.0, 1.0));
         assert!(!scale.is_log());
     }
 
     #[test]
-    fn figures_far_apart_are_logarithmic() {
+    fn values_far_apart_are_logarithmic() {
         let scale = Scale::fit([0.0, 230e-6, 0.041].into_iter());
         let marks = ["200 µs", "500 µs", "1 ms", "2 ms", "5 ms", "10 ms", "20 ms", "50 ms"];
         assert_eq!(labels(scale), marks);
-        assert_eq!(scale.place(0.0), 0.0);
+        assert_eq!(scale.fraction(0.0), 0.0);
         let decades = Scale::fit([1e-6, 3.0].into_iter());
         let marks = ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"];
         assert_eq!(labels(decades), marks);
@@ -189,11 +192,11 @@ mod tests {
         assert_eq!(Scale::counts(2.0, 30.0).ticks(), [0.0, 10.0, 20.0, 30.0]);
         let scale = Scale::counts(2.0, 3_000.0);
         assert_eq!(scale.ticks(), [0.0, 1.0, 10.0, 100.0, 1_000.0]);
-        assert_eq!((scale.place(0.0), scale.place(3_000.0)), (0.0, 1.0));
+        assert_eq!((scale.fraction(0.0), scale.fraction(3_000.0)), (0.0, 1.0));
     }
 
     #[test]
-    fn nothing_and_nothing_but_zero_have_a_scale() {
+    fn no_value_and_only_zeros_have_a_scale() {
         for scale in [Scale::fit([].into_iter()), Scale::fit([0.0, 0.0].into_iter())] {
             assert_eq!(scale, Scale::Linear { from: 0.0, to: 1.0 });
         }
@@ -201,16 +204,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_figure_has_its_place_and_a_scale_has_ticks_on_it(
-            figures in prop::collection::vec(prop_oneof![
+        fn every_value_lies_on_the_axis_and_every_scale_has_ticks(
+            values in prop::collection::vec(prop_oneof![
                 prop::num::f64::ANY, 0.0..1e-6, 0.0..1.0, -10.0..10.0, 1.0..1e9,
             ], 0..20)
         ) {
-            let in_bounds = |figure: &f64| figure.abs() < 1e300;
-            let figures: Vec<f64> = figures.into_iter().filter(in_bounds).collect();
-            let scale = Scale::fit(figures.iter().copied());
-            for figure in &figures {
-                prop_assert!((0.0..=1.0).contains(&scale.place(*figure)), "{figure} on {scale:?}");
+            let in_bounds = |value: &f64| value.abs() < 1e300;
+            let values: Vec<f64> = values.into_iter().filter(in_bounds).collect();
+            let scale = Scale::fit(values.iter().copied());
+            for value in &values {
+                prop_assert!((0.0..=1.0).contains(&scale.fraction(*value)), "{value} on {scale:?}");
             }
             let ticks = scale.ticks();
             prop_assert!((2..=13).contains(&ticks.len()), "{ticks:?} of {scale:?}");
@@ -218,10 +221,12 @@ mod tests {
         }
 
         #[test]
-        fn more_is_never_drawn_below_less(a in 0.0..1e6, b in 0.0..1e6, c in 1e-9..1e9) {
+        fn a_greater_value_is_never_drawn_below_a_smaller_one(
+            a in 0.0..1e6, b in 0.0..1e6, c in 1e-9..1e9
+        ) {
             let scale = Scale::fit([a, b, c].into_iter());
             let (less, more) = (f64::min(a, b), f64::max(a, b));
-            prop_assert!(scale.place(less) <= scale.place(more));
+            prop_assert!(scale.fraction(less) <= scale.fraction(more));
         }
     }
 }

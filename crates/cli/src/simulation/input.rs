@@ -1,4 +1,4 @@
-//! What is to be simulated: a scenario, or a trace and workers for it.
+//! Reads what to simulate: a scenario, or a trace and workers for it.
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -7,34 +7,34 @@ use std::time::Duration;
 use raddle::core::Capability;
 use raddle::sim::{Contender, Load, Request, Scenario, Workers};
 
-use crate::app::Failure;
-use crate::args::AskedArgs;
-use crate::report::simulated::AskedReport;
-use crate::trace::{self, Reading, TokenCost};
+use crate::args::SimulationArgs;
+use crate::failure::Failure;
+use crate::report::simulated::SimulatedWorkload;
+use crate::trace::{self, Reading};
 use crate::workload::Workload;
 
-/// The workers of a trace if none are given, as `replay` has them.
+/// The default workers of a trace, as in `replay`.
 const DEFAULT_WORKERS: &str = "4x1.0,4x0.5";
 
-/// A page's timelines have about so many moments.
-const MOMENTS: f64 = 200.0;
+/// The approximate number of samples in a timeline of a page.
+const SAMPLES: f64 = 200.0;
 
-/// What is to be simulated.
+/// What to simulate.
 #[derive(Debug)]
-pub struct Asked {
-    /// The workers and what is asked of them.
+pub struct Input {
+    /// The workers and their load.
     pub scenario: Scenario,
     /// The strategies.
     pub contenders: Vec<Contender>,
-    /// How many threads simulate.
+    /// The number of simulating threads.
     pub threads: NonZeroUsize,
-    /// The same to be told.
-    pub report: AskedReport,
+    /// The scenario, as reported.
+    pub workload: SimulatedWorkload,
 }
 
-impl Asked {
+impl Input {
     /// Reads what the command line names.
-    pub fn of(args: &AskedArgs) -> Result<Self, Failure> {
+    pub fn read(args: &SimulationArgs) -> Result<Self, Failure> {
         let is_scenario = args.file.extension().is_some_and(|end| end == "toml");
         let mut scenario = if is_scenario { of_file(args)? } else { of_trace(args)? };
         if let Some(seed) = args.seed {
@@ -49,11 +49,11 @@ impl Asked {
         let facts = scenario.facts();
         if args.report.is_some() && scenario.sample_every.is_none() {
             let rate = facts.load * scenario.capacity() / facts.sizes.mean;
-            let every = scenario.tasks as f64 / rate / MOMENTS;
+            let every = scenario.tasks as f64 / rate / SAMPLES;
             scenario.sample_every =
                 Duration::try_from_secs_f64(every).ok().filter(|every| !every.is_zero());
         }
-        let report = AskedReport {
+        let workload = SimulatedWorkload {
             source: args.file.display().to_string(),
             tasks: scenario.tasks,
             warm_up: scenario.warm_up,
@@ -61,45 +61,45 @@ impl Asked {
             workers: args.workers.as_ref().map_or_else(|| written(&scenario), Workers::to_string),
             load: 0.0,
             peak_load: 0.0,
-            size_us_mean: 0.0,
-            size_scv: 0.0,
+            service_us_mean: 0.0,
+            service_scv: 0.0,
             gap_scv: 0.0,
-            sizes_known: scenario.sizes_known,
+            durations_known: scenario.sizes_known,
             interrupted: false,
         };
         Ok(Self {
             scenario,
             contenders: args.strategy.0.iter().copied().map(Contender::from).collect(),
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            report: report.with_facts(&facts),
+            workload: workload.with_facts(&facts),
         })
     }
 
-    /// A line that says it all.
+    /// Returns a line that summarises the workload.
     pub fn heading(&self) -> String {
-        let asked = &self.report;
-        let load = if asked.load.is_nan() {
+        let workload = &self.workload;
+        let load = if workload.load.is_nan() {
             "all at once".into()
-        } else if asked.peak_load > 1.1 * asked.load {
-            format!("load {:.1} %, at most {:.0} %", asked.load * 100.0, asked.peak_load * 100.0)
+        } else if workload.peak_load > 1.1 * workload.load {
+            format!("load {:.1} %, peak {:.0} %", workload.load * 100.0, workload.peak_load * 100.0)
         } else {
-            format!("load {:.1} %", asked.load * 100.0)
+            format!("load {:.1} %", workload.load * 100.0)
         };
         format!(
-            "{}: {} tasks of {:.3} ms in the mean (squared variation {:.2}); workers {}; {load}; \
-             sizes {}; seed {}",
-            asked.source,
-            asked.tasks,
-            asked.size_us_mean / 1e3,
-            asked.size_scv,
-            asked.workers,
-            if asked.sizes_known { "known" } else { "unknown" },
-            asked.seed,
+            "{}: {} tasks of {:.3} ms on average (squared variation {:.2}); workers {}; {load}; \
+             durations {}; seed {}",
+            workload.source,
+            workload.tasks,
+            workload.service_us_mean / 1e3,
+            workload.service_scv,
+            workload.workers,
+            if workload.durations_known { "known" } else { "unknown" },
+            workload.seed,
         )
     }
 }
 
-fn of_file(args: &AskedArgs) -> Result<Scenario, Failure> {
+fn of_file(args: &SimulationArgs) -> Result<Scenario, Failure> {
     let mut scenario = match &args.workers {
         None => Scenario::load(&args.file)?,
         Some(workers) => Scenario::load_with_workers(&args.file, workers)?,
@@ -111,12 +111,10 @@ fn of_file(args: &AskedArgs) -> Result<Scenario, Failure> {
     Ok(scenario)
 }
 
-fn of_trace(args: &AskedArgs) -> Result<Scenario, Failure> {
-    let cost =
-        TokenCost { context_ms: args.context_token_ms, generated_ms: args.generated_token_ms };
+fn of_trace(args: &SimulationArgs) -> Result<Scenario, Failure> {
     let limit = args.tasks.map_or(u64::MAX, u64::from);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let workload = trace::load(&args.file, Reading { cost, limit })?;
+    let workload = trace::load(&args.file, Reading { cost: args.tokens.cost(), limit })?;
     let workers = match &args.workers {
         Some(workers) => workers.clone(),
         None => DEFAULT_WORKERS.parse().unwrap_or_else(|error| unreachable!("{error}")),
@@ -125,7 +123,7 @@ fn of_trace(args: &AskedArgs) -> Result<Scenario, Failure> {
     let requests = requests(&workload)?;
     let mut scenario = Scenario::new(workers.simulated(), Load::of_trace(&requests));
     (scenario.tasks, scenario.warm_up) = (requests.len() as u64, 0);
-    scenario.sizes_known = !args.sizes_unknown;
+    scenario.sizes_known = !args.durations_unknown;
     Ok(scenario)
 }
 
@@ -141,7 +139,7 @@ fn requests(workload: &Workload) -> Result<Vec<Request>, Failure> {
     Ok(workload.requests.iter().map(request).collect())
 }
 
-/// A scenario's workers as `--workers` would have them, but for what they serve.
+/// Writes a scenario's workers as for `--workers`, without their capabilities.
 fn written(scenario: &Scenario) -> String {
     let alike = scenario.workers.chunk_by(|one, next| one.speed == next.speed);
     let groups = alike.map(|group| format!("{}x{:?}", group.len(), group[0].speed));

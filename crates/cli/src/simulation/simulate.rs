@@ -1,0 +1,59 @@
+//! `raddle simulate`: each strategy on the same workload.
+
+use raddle::sim::{Job, simulate_all};
+
+use super::common::{PageFiles, shares, show};
+use super::input::Input;
+use super::pages;
+use crate::args::SimulateArgs;
+use crate::failure::{End, Failure};
+use crate::print::print;
+use crate::progress::Progress;
+use crate::report::file::OutputFile;
+use crate::report::simulated::{self, Simulated, SimulatedReport};
+use crate::report::{json, table};
+use crate::stop::Stop;
+
+/// Simulates each strategy.
+pub fn simulate(args: SimulateArgs) -> Result<End, Failure> {
+    let SimulateArgs { simulation: args, csv } = args;
+    let [json, csv, page] = OutputFile::check_all([
+        ("--json", &args.json),
+        ("--csv", &csv),
+        ("--report", &args.report),
+    ])?;
+    let page = PageFiles::check(page, &args)?;
+    let mut input = Input::read(&args)?;
+    let stop = Stop::on_ctrl_c()?;
+    print(&format!("{}\n", input.heading()))?;
+
+    let (scenario, contenders) = (&input.scenario, &input.contenders);
+    let jobs: Vec<_> = contenders.iter().map(|contender| Job { scenario, contender }).collect();
+    let progress = Progress::new(scenario.tasks as usize * jobs.len());
+    let runs = simulate_all(&jobs, input.threads, &show(&progress, &stop), |run| run)?;
+    progress.clear();
+
+    let interrupted = runs.iter().any(Option::is_none);
+    input.workload.interrupted = interrupted;
+    let runs: Vec<_> = runs.into_iter().flatten().collect();
+    let strategies = runs.iter().map(Simulated::of).collect();
+    let report = SimulatedReport { workload: input.workload.clone(), strategies };
+    // Files first: a closed pipe must not lose them.
+    if let Some(file) = json {
+        file.write(|out| json::write(&report, out))?;
+    }
+    if let Some(file) = csv {
+        file.write(|out| simulated::write_csv(&report, out))?;
+    }
+    page.write(|| pages::of_runs(&input, &runs))?;
+    let mut text = String::new();
+    if interrupted {
+        text += "\nInterrupted: only the strategies that were finished before.\n";
+    }
+    if !report.strategies.is_empty() {
+        text += &format!("\n{}\n{}\n", simulated::figures(&report.strategies), table::legend());
+        text += &shares(&report.strategies);
+    }
+    print(&text)?;
+    Ok(if interrupted { End::Interrupted } else { End::Complete })
+}
