@@ -60,6 +60,14 @@ impl Strategy for Timed {
         self.strategy.reads_age()
     }
 
+    fn lets_steal(&self) -> bool {
+        self.strategy.lets_steal()
+    }
+
+    fn routes_keys(&self) -> bool {
+        self.strategy.routes_keys()
+    }
+
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         self.strategy.weights(roster)
     }
