@@ -1,27 +1,25 @@
-//! What is to happen, in order of time.
-
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What happens at a moment.
+/// An event of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
-    /// A worker ends its task, unless it has another by now than the one of this turn.
+    /// A worker's task ends; void if the worker is in another turn by then.
     End {
         worker: u32,
         turn: u32,
     },
     FaultBegins(u32),
     FaultEnds(u32),
-    /// Dispatchers hear of what the others and the workers did.
-    News,
-    /// The strategy works out anew what it keeps.
+    /// Dispatchers learn what the others and the workers did.
+    Sync,
+    /// The strategy refreshes what it computes in advance.
     Refresh,
-    /// Queue lengths are noted.
+    /// Queue lengths are sampled.
     Sample,
 }
 
-/// Events by time; those of one moment in the order in which they were added.
+/// Events ordered by time, and by insertion within the same moment.
 #[derive(Default)]
 pub(crate) struct Calendar {
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
@@ -34,7 +32,7 @@ impl Calendar {
         self.added += 1;
     }
 
-    /// When the next event is.
+    /// Returns the time of the next event.
     pub(crate) fn next_at(&self) -> Option<u64> {
         self.events.peek().map(|Reverse((at, ..))| *at)
     }
@@ -49,13 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_come_by_time_and_then_as_they_were_added() {
+    fn events_are_ordered_by_time_then_by_insertion() {
         let mut calendar = Calendar::default();
-        for (at, event) in [(5, Event::News), (3, Event::Sample), (5, Event::Refresh)] {
+        for (at, event) in [(5, Event::Sync), (3, Event::Sample), (5, Event::Refresh)] {
             calendar.add(at, event);
         }
         assert_eq!(calendar.next_at(), Some(3));
         let order: Vec<_> = std::iter::from_fn(|| calendar.pop()).collect();
-        assert_eq!(order, [(3, Event::Sample), (5, Event::News), (5, Event::Refresh)]);
+        assert_eq!(order, [(3, Event::Sample), (5, Event::Sync), (5, Event::Refresh)]);
     }
 }

@@ -1,5 +1,3 @@
-//! Many runs on a few threads.
-
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -11,21 +9,21 @@ use raddle_sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed}
 
 use crate::{Run, Scenario, SimError, simulate_each};
 
-/// A strategy that is to be tried: it is made anew for each run, so that no run knows of another.
+/// A strategy to compare. Each run builds its own instance, so that no run influences another.
 pub struct Contender {
     name: String,
     build: Box<dyn Fn() -> Box<dyn Strategy> + Send + Sync>,
 }
 
 impl Contender {
-    /// One of your own, or one with other settings.
+    /// Creates a contender from any strategy.
     ///
     /// ```
     /// use raddle_sim::Contender;
-    /// use raddle_strategies::LatencyBased;
+    /// use raddle_strategies::LeastLoaded;
     ///
-    /// let bare = Contender::new("unguarded", || Box::new(LatencyBased::unguarded()));
-    /// assert_eq!(bare.name(), "unguarded");
+    /// let contender = Contender::new("shortest_queue", || Box::new(LeastLoaded::new()));
+    /// assert_eq!(contender.name(), "shortest_queue");
     /// ```
     pub fn new(
         name: impl Into<String>,
@@ -34,7 +32,7 @@ impl Contender {
         Self { name: name.into(), build: Box::new(build) }
     }
 
-    /// What it is called.
+    /// Returns the contender's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -52,25 +50,26 @@ impl fmt::Debug for Contender {
     }
 }
 
-/// A run that is to be made.
+/// One run to make: a scenario under a strategy.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
-    /// What is asked.
+    /// The scenario.
     pub scenario: &'a Scenario,
-    /// Of which strategy.
+    /// The strategy.
     pub contender: &'a Contender,
 }
 
-/// Told, by any thread, how many tasks are done in all runs together; it may end them.
+/// A callback that receives the number of tasks simulated so far in all runs together, from any
+/// thread. Breaking stops every run.
 pub type Progress<'a> = dyn Fn(u64) -> ControlFlow<()> + Sync + 'a;
 
-/// Makes each run, on so many threads, and keeps of each what `keep` makes of it, in the order of
-/// the jobs; `None` where `progress` ended it before.
+/// Runs every job on a pool of `threads` threads and returns what `keep` extracts from each run, in
+/// the order of the jobs; `None` for a job that `progress` stopped.
 ///
-/// A run is on one thread and does not depend on how many there are, or on the other runs.
+/// A run uses one thread. Its result does not depend on the number of threads or on other runs.
 ///
 /// # Errors
-/// The first that a run gives.
+/// Returns the error of a run that failed; the others are stopped.
 pub fn simulate_all<T: Send + Sync>(
     jobs: &[Job<'_>],
     threads: NonZeroUsize,
@@ -79,18 +78,19 @@ pub fn simulate_all<T: Send + Sync>(
 ) -> Result<Vec<Option<T>>, SimError> {
     let (next, all_done, stopped) =
         (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
-    let places: Vec<OnceLock<Result<T, SimError>>> = jobs.iter().map(|_| OnceLock::new()).collect();
+    let results: Vec<OnceLock<Result<T, SimError>>> =
+        jobs.iter().map(|_| OnceLock::new()).collect();
     let work = || {
         while !stopped.load(Relaxed) {
             let index = next.fetch_add(1, Relaxed);
             let Some(Job { scenario, contender }) = jobs.get(index) else {
                 break;
             };
-            let mut told = 0;
-            let mut tell = |done: u64| {
-                let news = done - told;
-                told = done;
-                let flow = progress(all_done.fetch_add(news, Relaxed) + news);
+            let mut reported = 0;
+            let mut report = |done: u64| {
+                let new = done - reported;
+                reported = done;
+                let flow = progress(all_done.fetch_add(new, Relaxed) + new);
                 if flow.is_break() {
                     stopped.store(true, Relaxed);
                 }
@@ -100,17 +100,17 @@ pub fn simulate_all<T: Send + Sync>(
                     ControlFlow::Continue(())
                 }
             };
-            match simulate_each(scenario, &*contender.build, &mut tell) {
+            match simulate_each(scenario, &*contender.build, &mut report) {
                 Ok(mut run) => {
-                    // It may end between two times of telling.
-                    let _ = tell(scenario.tasks);
+                    // The run may end between two reports.
+                    let _ = report(scenario.tasks);
                     run.strategy.clone_from(&contender.name);
-                    let _ = places[index].set(Ok(keep(run)));
+                    let _ = results[index].set(Ok(keep(run)));
                 }
                 Err(SimError::Stopped) => {}
                 Err(error) => {
                     stopped.store(true, Relaxed);
-                    let _ = places[index].set(Err(error));
+                    let _ = results[index].set(Err(error));
                 }
             }
         }
@@ -120,5 +120,5 @@ pub fn simulate_all<T: Send + Sync>(
             scope.spawn(work);
         }
     });
-    places.into_iter().map(|place| place.into_inner().transpose()).collect()
+    results.into_iter().map(|result| result.into_inner().transpose()).collect()
 }

@@ -1,4 +1,4 @@
-//! Who gives the tasks, and what each knows of the workers.
+//! The dispatchers of a simulation, and what each of them knows about the workers.
 
 use std::time::Duration;
 
@@ -10,51 +10,38 @@ use raddle_strategies::{SelectError, Strategy, reserve};
 use crate::random::{Purpose, rng};
 use crate::{Dispatchers, Scenario, SimError};
 
-/// Everybody who gives tasks.
-pub(crate) struct Givers<'s> {
-    /// One that knows everything at once, or several of which each has a view of its own.
-    givers: Vec<Giver<'s>>,
-    /// What happened since the last news, where views are stale.
-    log: Option<Vec<News>>,
+/// All dispatchers. Either they share the workers' own statistics, or each has its own view, which
+/// is updated by replaying a log.
+pub(crate) struct DispatcherSet<'s> {
+    dispatchers: Vec<Dispatcher<'s>>,
+    /// What happened since the last sync; `None` if the statistics are shared.
+    log: Option<Vec<Update>>,
     rng: Rng,
 }
 
-/// Who gives tasks by a strategy and a view of the workers.
-struct Giver<'s> {
+/// A strategy and the roster it selects from.
+struct Dispatcher<'s> {
     strategy: &'s dyn Strategy,
     roster: Roster,
-    /// Write the view's statistics; none where it is the workers' own.
+    /// Write the statistics of the dispatcher's own view; empty if the statistics are shared.
     recorders: Vec<Recorder>,
 }
 
-/// What happened to a worker.
-pub(crate) struct News {
+/// A change at the worker at a position.
+struct Update {
     worker: usize,
-    what: What,
+    change: Change,
 }
 
-enum What {
-    /// This giver gave it a task.
-    Given {
-        by: usize,
-        task: TaskProfile,
-    },
-    Started {
-        at: u64,
-        size: u64,
-    },
+enum Change {
+    Dispatched { by: usize, task: TaskProfile },
+    Started { at: u64, expected_duration: u64 },
     Ended(Completion),
-    Resting {
-        at: u64,
-    },
-    /// It took a task from another.
-    Took {
-        from: usize,
-        size: u64,
-    },
+    Idle { at: u64 },
+    Stole { from: usize, expected_duration: u64 },
 }
 
-/// The roster of a scenario's workers.
+/// Builds the roster of a scenario's workers.
 pub(crate) fn roster(scenario: &Scenario, clock: &Clock) -> Result<Roster, SimError> {
     let builder: RosterBuilder = scenario
         .workers
@@ -63,17 +50,18 @@ pub(crate) fn roster(scenario: &Scenario, clock: &Clock) -> Result<Roster, SimEr
     Ok(builder.tracking(scenario.tracking).clock(clock.clone()).build()?)
 }
 
-impl<'s> Givers<'s> {
+impl<'s> DispatcherSet<'s> {
+    /// Creates one dispatcher per strategy.
     pub(crate) fn new(
         scenario: &Scenario,
         truth: &Roster,
         clock: &Clock,
         strategies: &[&'s dyn Strategy],
     ) -> Result<Self, SimError> {
-        let Dispatchers { count, news_every } = scenario.dispatchers;
-        let stale = count > 1 && news_every > Duration::ZERO;
-        let giver = |strategy: &&'s dyn Strategy| {
-            let (roster, recorders) = if stale {
+        let Dispatchers { count, sync_interval } = scenario.dispatchers;
+        let own_views = count > 1 && sync_interval > Duration::ZERO;
+        let dispatcher = |strategy: &&'s dyn Strategy| {
+            let (roster, recorders) = if own_views {
                 let roster = roster(scenario, clock)?;
                 let workers = roster.members().iter();
                 let recorders = workers.filter_map(|member| member.worker.recorder()).collect();
@@ -81,98 +69,100 @@ impl<'s> Givers<'s> {
             } else {
                 (truth.clone(), Vec::new())
             };
-            Ok(Giver { strategy: *strategy, roster, recorders })
+            Ok(Dispatcher { strategy: *strategy, roster, recorders })
         };
         Ok(Self {
-            givers: strategies.iter().map(giver).collect::<Result<_, SimError>>()?,
-            log: stale.then(Vec::new),
+            dispatchers: strategies.iter().map(dispatcher).collect::<Result<_, SimError>>()?,
+            log: own_views.then(Vec::new),
             rng: rng(scenario.seed, Purpose::Dispatchers),
         })
     }
 
     pub(crate) fn strategy(&self) -> &dyn Strategy {
-        self.givers[0].strategy
+        self.dispatchers[0].strategy
     }
 
-    /// What each knows, where that is not all there is to know.
-    pub(crate) fn views(&self) -> impl Iterator<Item = &Roster> {
-        self.givers.iter().filter(|_| self.are_stale()).map(|giver| &giver.roster)
-    }
-
-    pub(crate) fn are_stale(&self) -> bool {
+    pub(crate) fn have_own_views(&self) -> bool {
         self.log.is_some()
     }
 
+    /// Returns the dispatchers' own views, if they have any.
+    pub(crate) fn views(&self) -> impl Iterator<Item = &Roster> {
+        let own = self.dispatchers.iter().filter(|_| self.have_own_views());
+        own.map(|dispatcher| &dispatcher.roster)
+    }
+
     pub(crate) fn refresh(&self) {
-        for giver in &self.givers {
-            giver.strategy.refresh(&giver.roster);
+        for dispatcher in &self.dispatchers {
+            dispatcher.strategy.refresh(&dispatcher.roster);
         }
     }
 
-    /// Chooses a worker for a task that comes and counts it as in flight there; none when that
-    /// worker is full.
-    pub(crate) fn give(
+    /// Selects a worker for an arriving task, by a random dispatcher, and counts the task as in
+    /// flight there. Returns `None` if that worker is full.
+    pub(crate) fn dispatch(
         &mut self,
         truth: &Roster,
         task: &TaskProfile,
         is_full: impl Fn(usize) -> bool,
     ) -> Result<Option<usize>, SelectError> {
-        let by = if self.givers.len() > 1 { self.rng.usize(..self.givers.len()) } else { 0 };
-        let giver = &self.givers[by];
-        let reservation = reserve(giver.strategy, task, &giver.roster)?;
+        let count = self.dispatchers.len();
+        let by = if count > 1 { self.rng.usize(..count) } else { 0 };
+        let dispatcher = &self.dispatchers[by];
+        let reservation = reserve(dispatcher.strategy, task, &dispatcher.roster)?;
         let worker = reservation.position();
         if is_full(worker) {
             return Ok(None);
         }
-        // Nobody sleeps in virtual time.
+        // Nobody has to be woken in virtual time.
         let _ = reservation.hand_over();
         if let Some(log) = &mut self.log {
             admit(truth, worker, task);
-            log.push(News { worker, what: What::Given { by, task: *task } });
+            log.push(Update { worker, change: Change::Dispatched { by, task: *task } });
         }
         Ok(Some(worker))
     }
 
-    pub(crate) fn started(&mut self, worker: usize, at: u64, size: u64) {
-        self.note(worker, What::Started { at, size });
+    pub(crate) fn started(&mut self, worker: usize, at: u64, expected_duration: u64) {
+        self.log(worker, Change::Started { at, expected_duration });
     }
 
     pub(crate) fn ended(&mut self, worker: usize, end: Completion) {
-        self.note(worker, What::Ended(end));
+        self.log(worker, Change::Ended(end));
     }
 
-    pub(crate) fn rests(&mut self, worker: usize, at: u64) {
-        self.note(worker, What::Resting { at });
+    pub(crate) fn idle(&mut self, worker: usize, at: u64) {
+        self.log(worker, Change::Idle { at });
     }
 
-    pub(crate) fn took(&mut self, worker: usize, from: usize, size: u64) {
-        self.note(worker, What::Took { from, size });
+    pub(crate) fn stole(&mut self, worker: usize, from: usize, expected_duration: u64) {
+        self.log(worker, Change::Stole { from, expected_duration });
     }
 
-    fn note(&mut self, worker: usize, what: What) {
+    fn log(&mut self, worker: usize, change: Change) {
         if let Some(log) = &mut self.log {
-            log.push(News { worker, what });
+            log.push(Update { worker, change });
         }
     }
 
-    /// Everybody hears what the others and the workers did.
-    pub(crate) fn hear(&mut self) {
+    /// Brings every dispatcher's own view up to date.
+    pub(crate) fn sync(&mut self) {
         let Some(log) = &mut self.log else { return };
-        for (me, giver) in self.givers.iter_mut().enumerate() {
-            for News { worker, what } in log.iter() {
-                let recorder = &mut giver.recorders[*worker];
-                match what {
-                    What::Given { by, .. } if *by == me => {}
-                    What::Given { task, .. } => admit(&giver.roster, *worker, task),
-                    What::Started { at, size } => {
+        for (me, dispatcher) in self.dispatchers.iter_mut().enumerate() {
+            for Update { worker, change } in log.iter() {
+                let recorder = &mut dispatcher.recorders[*worker];
+                match change {
+                    Change::Dispatched { by, .. } if *by == me => {}
+                    Change::Dispatched { task, .. } => admit(&dispatcher.roster, *worker, task),
+                    Change::Started { at, expected_duration } => {
                         recorder.start(*at);
-                        recorder.set_running(*size);
+                        recorder.set_running(*expected_duration);
                     }
-                    What::Ended(end) => recorder.end(end),
-                    What::Resting { at } => recorder.mark_idle(*at),
-                    What::Took { from, size } => {
-                        let from = &giver.roster.members()[*from].worker;
-                        recorder.adopt_work(from, *size);
+                    Change::Ended(end) => recorder.end(end),
+                    Change::Idle { at } => recorder.mark_idle(*at),
+                    Change::Stole { from, expected_duration } => {
+                        let from = &dispatcher.roster.members()[*from].worker;
+                        recorder.adopt_work(from, *expected_duration);
                         recorder.adopt(from);
                     }
                 }
@@ -182,7 +172,7 @@ impl<'s> Givers<'s> {
     }
 }
 
-/// Counts a task as in flight at a worker.
+/// Counts a task as in flight at the worker at a position.
 fn admit(roster: &Roster, position: usize, task: &TaskProfile) {
     let worker = &roster.members()[position].worker;
     if let Some(reservation) = Reservation::take(worker, position, task.capability) {

@@ -4,36 +4,36 @@ use std::time::Duration;
 use raddle_core::RosterError;
 use thiserror::Error;
 
-/// Why there is no run.
+/// An error that prevents a run.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum SimError {
-    /// A scenario that cannot be.
+    /// The scenario has a value out of bounds.
     #[error("{what} is {value}, allowed is {allowed}")]
     Scenario {
-        /// Which part of it.
+        /// The part of the scenario.
         what: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
-        /// What it may be.
+        /// The allowed values.
         allowed: String,
     },
-    /// Workers that cannot be.
+    /// The workers do not form a roster.
     #[error(transparent)]
     Roster(#[from] RosterError),
-    /// It was told to stop.
+    /// The progress callback stopped the run.
     #[error("the simulation was stopped")]
     Stopped,
-    /// A task is neither ended nor anywhere: a bug of the simulator.
-    #[error("tasks went astray: {0}")]
-    Astray(String),
+    /// A task was lost or counted twice, which is a bug of the simulator.
+    #[error("tasks are unaccounted for: {0}")]
+    Unaccounted(String),
 }
 
-/// No time is later: what is added to it does not overflow.
+/// The latest time of any event; adding to it does not overflow.
 const LATEST: Duration = Duration::from_nanos(i64::MAX as u64);
 
 impl SimError {
-    /// Checks a time in nanoseconds.
+    /// Checks a time in nanoseconds since the start.
     #[inline]
     pub(crate) fn timely(what: &'static str, time: u64) -> Result<(), Self> {
         timely(what, Duration::from_nanos(time))
@@ -52,18 +52,18 @@ impl SimError {
     }
 }
 
-/// Checks a number that must be above 0.
+/// Checks that a number is positive and finite.
 pub(crate) fn positive(what: &'static str, number: f64) -> Result<(), SimError> {
     let right = number > 0.0 && number.is_finite();
     SimError::unless(right, what, number, || "a number above 0".into())
 }
 
-/// Checks a number that is a part of a whole.
+/// Checks that a number is between 0 and 1.
 pub(crate) fn share(what: &'static str, number: f64) -> Result<(), SimError> {
     SimError::unless((0.0..=1.0).contains(&number), what, number, || "0 to 1".into())
 }
 
-/// Checks a time from the start.
+/// Checks a time since the start.
 #[inline]
 pub(crate) fn timely(what: &'static str, time: Duration) -> Result<(), SimError> {
     if time <= LATEST { Ok(()) } else { Err(late(what, time)) }
@@ -79,8 +79,8 @@ fn late(what: &'static str, time: Duration) -> SimError {
     }
 }
 
-/// Checks a time that something takes.
-pub(crate) fn lasting(what: &'static str, time: Duration) -> Result<(), SimError> {
+/// Checks a duration, which must be above 0.
+pub(crate) fn duration(what: &'static str, time: Duration) -> Result<(), SimError> {
     positive(what, time.as_secs_f64())?;
     timely(what, time)
 }

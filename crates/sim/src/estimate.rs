@@ -1,23 +1,21 @@
-//! Means of a few runs, and how sure they are.
-
-/// How sure an [`Estimate`]'s interval is.
+/// The confidence level of an [`Estimate`]'s interval.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// The mean of a figure over some runs with different seeds, and its confidence interval of 95 %.
+/// The mean of a figure over runs with different seeds, with its 95 % confidence interval.
 ///
-/// The interval is Student's, for runs that are independent and whose figures are about normal:
-/// for few runs of a heavy-tailed load it is a guide, not a proof.
+/// The interval is Student's, which assumes independent runs with roughly normal figures. For a few
+/// runs of a heavy-tailed load it is a guide, not a proof.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The mean.
     pub mean: f64,
-    /// The interval is the mean, less and more by this; `None` of a single run, which tells nothing
-    /// of it.
+    /// Half the width of the interval around the mean; `None` for a single run, which says nothing
+    /// about it.
     pub half_width: Option<f64>,
 }
 
 impl Estimate {
-    /// Of what the runs gave; not a number of none.
+    /// Creates an estimate from one figure per run. Without figures, the mean is NaN.
     pub fn of(figures: &[f64]) -> Self {
         let count = figures.len() as f64;
         let mean = figures.iter().sum::<f64>() / count;
@@ -28,26 +26,25 @@ impl Estimate {
         Self { mean, half_width }
     }
 
-    /// From and to; `None` of a single run.
+    /// Returns the ends of the interval; `None` for a single run.
     pub fn interval(&self) -> Option<(f64, f64)> {
         self.half_width.map(|half| (self.mean - half, self.mean + half))
     }
 
-    /// Whether the interval holds 0: what is estimated may be nothing. Of a single run, whether it
-    /// is 0.
+    /// Returns `true` if the interval contains 0; for a single run, if its figure is 0.
     pub fn may_be_zero(&self) -> bool {
         self.mean.abs() <= self.half_width.unwrap_or(0.0)
     }
 }
 
-/// The 97.5th percentile of Student's t with so many degrees of freedom, which bounds the middle
-/// 95 %; by the table up to 30, from there by its expansion about the normal distribution to five
+/// Returns the 97.5th percentile of Student's t with `freedom` degrees of freedom, which bounds the
+/// middle 95 %: from a table up to 30, beyond by expansion around the normal distribution, to five
 /// digits.
 ///
 /// M. Abramowitz and I. Stegun, *Handbook of Mathematical Functions*, 26.7.5 and table 26.10.
 ///
 /// # Panics
-/// Without a degree of freedom.
+/// If `freedom` is 0.
 pub(crate) fn t_quantile(freedom: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010,
@@ -70,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_tables_and_meet_where_the_table_ends() {
+    fn quantiles_match_the_tables_and_are_continuous_where_the_table_ends() {
         let tables = [
             (1, 12.706),
             (4, 2.776),
@@ -87,11 +84,11 @@ mod tests {
             assert!((quantile - expected).abs() < 6e-4, "{quantile} for {freedom}");
         }
         let all: Vec<f64> = (1..100).map(t_quantile).collect();
-        assert!(all.is_sorted_by(|a, b| a > b), "more runs are surer");
+        assert!(all.is_sorted_by(|a, b| a > b), "more runs narrow the interval");
     }
 
     #[test]
-    fn an_interval_is_that_of_the_textbook() {
+    fn the_interval_matches_the_textbook() {
         // Mean 5, standard deviation 2.5820, standard error 1.2910, t of 3 degrees 3.1824.
         let estimate = Estimate::of(&[2.0, 4.0, 6.0, 8.0]);
         assert_eq!(estimate.mean, 5.0);
@@ -102,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_run_has_no_interval_and_equal_runs_an_empty_one() {
+    fn a_single_run_has_no_interval_and_equal_runs_have_an_empty_one() {
         assert_eq!(Estimate::of(&[7.0]), Estimate { mean: 7.0, half_width: None });
         assert_eq!(Estimate::of(&[7.0; 3]).interval(), Some((7.0, 7.0)));
         assert!(Estimate::of(&[0.0]).may_be_zero() && !Estimate::of(&[1e-9]).may_be_zero());

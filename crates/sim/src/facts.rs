@@ -1,56 +1,53 @@
-//! What can be said of a scenario before it is run.
-
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::service::least_of_pareto;
+use crate::service::pareto_lower_bound;
 use crate::{Arrivals, Capabilities, Keys, Scenario, Service};
 
-/// A trace's busiest share of its time is that of so many parts of it.
+/// The peak load of a trace is that of the busiest of this many equal parts.
 const PARTS: usize = 100;
 
-/// What a scenario asks of its workers, in figures: by their laws, or counted in a trace.
+/// A scenario in figures, known before it runs: computed from its distributions, or counted in a
+/// trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Facts {
-    /// Work that comes, as a share of what the workers can do; not a number where all tasks come
-    /// at once.
+    /// The offered load, as a share of the workers' capacity; NaN if all tasks arrive at once.
     pub load: f64,
-    /// The same in a burst, and in the busiest hundredth of a trace.
+    /// The load during a burst, or in the busiest hundredth of a trace.
     pub peak_load: f64,
-    /// How long tasks are.
-    pub sizes: Spread,
-    /// Squared coefficient of variation of the times between arrivals: 0 at even distances, 1 when
-    /// tasks come independently, more in bursts.
-    pub gaps_scv: f64,
+    /// Service times at speed 1.
+    pub service: Spread,
+    /// Squared coefficient of variation of the times between arrivals: 0 for equal intervals, 1 for
+    /// independent arrivals, more for bursts.
+    pub interarrival_scv: f64,
     /// Speed of the slowest worker.
     pub slowest: f64,
-    /// Speed of the fastest.
+    /// Speed of the fastest worker.
     pub fastest: f64,
-    /// Tasks that come between two times that a dispatcher hears of the others, where there are
-    /// several; 0 where each knows everything at once.
-    pub unheard: f64,
-    /// Whether something happens to a worker.
+    /// Tasks that arrive during one [sync interval](crate::Dispatchers::sync_interval); 0 if every
+    /// dispatcher always knows everything.
+    pub arrivals_per_sync: f64,
+    /// Whether workers have faults.
     pub faults: bool,
-    /// Whether tasks ask for capabilities.
+    /// Whether tasks require capabilities.
     pub capabilities: bool,
     /// Whether tasks have keys.
     pub keys: bool,
 }
 
-/// Mean and variation of times.
+/// Mean and variation of a distribution of times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The mean, in seconds.
-    pub mean: f64,
-    /// Variance divided by the square of the mean: 0 when all are alike, 1 when exponential.
+    /// The mean, rounded to a nanosecond.
+    pub mean: Duration,
+    /// Squared coefficient of variation, variance / mean²: 0 if all are equal, 1 if exponential.
     pub scv: f64,
 }
 
 impl Spread {
-    /// Of the mean and the mean of the squares.
+    /// From the mean in seconds and the mean of the squares.
     fn of_moments(mean: f64, square: f64) -> Self {
         let scv = if mean > 0.0 { (square / mean.powi(2) - 1.0).max(0.0) } else { 0.0 };
-        Self { mean, scv }
+        Self { mean: Duration::try_from_secs_f64(mean).unwrap_or(Duration::MAX), scv }
     }
 
     fn of(times: impl Iterator<Item = f64>) -> Self {
@@ -61,19 +58,19 @@ impl Spread {
             squares += time * time;
         }
         if count == 0.0 {
-            return Self { mean: 0.0, scv: 0.0 };
+            return Self { mean: Duration::ZERO, scv: 0.0 };
         }
         Self::of_moments(sum / count, squares / count)
     }
 }
 
 impl Service {
-    /// Mean and variation; of a trace those of its first `tasks`.
+    /// Returns mean and variation; for a trace, of its first `tasks`.
     fn spread(&self, tasks: usize) -> Spread {
         let seconds = |time: &Duration| time.as_secs_f64();
         match self {
-            Self::Exponential { mean } => Spread { mean: seconds(mean), scv: 1.0 },
-            Self::Constant(time) => Spread { mean: seconds(time), scv: 0.0 },
+            Self::Exponential { mean } => Spread { mean: *mean, scv: 1.0 },
+            Self::Constant(time) => Spread { mean: *time, scv: 0.0 },
             Self::Bimodal { short, long, long_share } => {
                 let (short, long) = (seconds(short), seconds(long));
                 let of_both =
@@ -82,7 +79,7 @@ impl Service {
             }
             Self::Pareto { mean, shape, longest } => {
                 let (mean, longest) = (seconds(mean), seconds(longest));
-                let shortest = least_of_pareto(mean, *shape, longest);
+                let shortest = pareto_lower_bound(mean, *shape, longest);
                 Spread::of_moments(mean, moment(2.0, shortest, *shape, longest))
             }
             Self::Trace(times) => Spread::of(times.iter().take(tasks).map(seconds)),
@@ -90,70 +87,48 @@ impl Service {
     }
 }
 
-/// The mean of `x^power` of a bounded Pareto law from `low` to `high`.
+/// Returns the mean of `x^power` of a Pareto distribution bounded to `low..high`.
 ///
 /// M. Harchol-Balter, *Performance Modeling and Design of Computer Systems*, chapter 20.
 fn moment(power: f64, low: f64, shape: f64, high: f64) -> f64 {
     let mass = 1.0 - (low / high).powf(shape);
     let rest = power - shape;
-    // In units of `low`, so that powers of small times do not vanish.
+    // In units of `low`, so that powers of small times do not underflow.
     let ratio = high / low;
     let integral = if rest.abs() < 1e-9 { ratio.ln() } else { (ratio.powf(rest) - 1.0) / rest };
     low.powf(power) * shape * integral / mass
 }
 
-impl Arrivals {
-    /// The same tasks, or the same law, with so many times the rate. The lengths of bursts stay.
-    ///
-    /// # Panics
-    /// When the factor is not above 0, or so small that a trace would end after the end of time.
-    #[must_use]
-    pub fn faster(&self, factor: f64) -> Self {
-        match self {
-            Self::Poisson { rate } => Self::Poisson { rate: rate * factor },
-            Self::Steady { rate } => Self::Steady { rate: rate * factor },
-            Self::Bursty { rate, burst, burst_length, quiet_length } => Self::Bursty {
-                rate: rate * factor,
-                burst: *burst,
-                burst_length: *burst_length,
-                quiet_length: *quiet_length,
-            },
-            Self::Trace(times) => {
-                let times: Vec<_> = times.iter().map(|time| time.div_f64(factor)).collect();
-                Self::Trace(Arc::from(times))
-            }
-        }
-    }
-}
-
 impl Scenario {
-    /// Work that comes, as a share of what the workers can do; not a number where all tasks come
-    /// at once. Adds up a trace.
+    /// Returns the offered load, as a share of the workers' capacity; NaN if all tasks arrive at
+    /// once. Adds up a trace.
     pub fn offered_load(&self) -> f64 {
-        self.load_of(self.count(), &self.load.service.spread(self.count()))
+        self.load_of(self.count(), self.load.service.spread(self.count()).mean)
     }
 
     fn count(&self) -> usize {
         usize::try_from(self.tasks).unwrap_or(usize::MAX)
     }
 
-    fn load_of(&self, tasks: usize, sizes: &Spread) -> f64 {
+    fn load_of(&self, tasks: usize, mean_service: Duration) -> f64 {
         let capacity = self.capacity();
+        let mean = mean_service.as_secs_f64();
         match &self.load.arrivals {
             Arrivals::Poisson { rate }
             | Arrivals::Steady { rate }
-            | Arrivals::Bursty { rate, .. } => rate * sizes.mean / capacity,
+            | Arrivals::Bursty { rate, .. } => rate * mean / capacity,
             Arrivals::Trace(times) => {
                 let tasks = tasks.min(times.len());
                 let span = times[..tasks].last().map_or(0.0, Duration::as_secs_f64);
-                if span == 0.0 { f64::NAN } else { tasks as f64 * sizes.mean / span / capacity }
+                if span == 0.0 { f64::NAN } else { tasks as f64 * mean / span / capacity }
             }
         }
     }
 
-    /// The same with arrivals so much faster or slower that the workers are offered this load.
-    /// `None` where the load that there is cannot be told, as all tasks come at once or none has
-    /// any work, and where it would have to be a thousand million times as much or as little.
+    /// Returns the scenario with arrivals scaled to offer this load.
+    ///
+    /// Returns `None` if there is no load to scale, because all tasks arrive at once or none takes
+    /// any time, and if the rate would change by a factor of more than 10⁹.
     #[must_use]
     pub fn at_load(&self, load: f64) -> Option<Self> {
         let factor = load / self.offered_load();
@@ -165,20 +140,20 @@ impl Scenario {
         Some(scaled)
     }
 
-    /// What it asks of its workers, in figures. Adds up a trace.
+    /// Returns the scenario in figures. Adds up a trace.
     pub fn facts(&self) -> Facts {
         let tasks = self.count();
-        let sizes = self.load.service.spread(tasks);
-        let load = self.load_of(tasks, &sizes);
+        let service = self.load.service.spread(tasks);
+        let load = self.load_of(tasks, service.mean);
         let speeds = self.workers.iter().map(|worker| worker.speed);
         Facts {
             load,
             peak_load: self.peak_load(tasks, load),
-            sizes,
-            gaps_scv: gaps_scv(&self.load.arrivals, tasks),
+            service,
+            interarrival_scv: interarrival_scv(&self.load.arrivals, tasks),
             slowest: speeds.clone().fold(f64::INFINITY, f64::min),
             fastest: speeds.fold(0.0, f64::max),
-            unheard: self.unheard(load, &sizes),
+            arrivals_per_sync: self.arrivals_per_sync(load, service.mean),
             faults: !self.faults.is_empty(),
             capabilities: match &self.load.capabilities {
                 Capabilities::None => false,
@@ -195,11 +170,12 @@ impl Scenario {
         }
     }
 
-    fn unheard(&self, load: f64, sizes: &Spread) -> f64 {
-        if self.dispatchers.count < 2 || sizes.mean == 0.0 {
+    fn arrivals_per_sync(&self, load: f64, mean_service: Duration) -> f64 {
+        if self.dispatchers.count < 2 || mean_service.is_zero() {
             return 0.0;
         }
-        load * self.capacity() / sizes.mean * self.dispatchers.news_every.as_secs_f64()
+        load * self.capacity() / mean_service.as_secs_f64()
+            * self.dispatchers.sync_interval.as_secs_f64()
     }
 
     fn peak_load(&self, tasks: usize, load: f64) -> f64 {
@@ -212,21 +188,21 @@ impl Scenario {
         if span == 0.0 {
             return f64::NAN;
         }
-        let sizes: Box<dyn Iterator<Item = f64>> = match &self.load.service {
-            Service::Trace(sizes) => Box::new(sizes.iter().map(Duration::as_secs_f64).cycle()),
-            law => Box::new(std::iter::repeat(law.mean())),
+        let service: Box<dyn Iterator<Item = f64>> = match &self.load.service {
+            Service::Trace(times) => Box::new(times.iter().map(Duration::as_secs_f64).cycle()),
+            service => Box::new(std::iter::repeat(service.mean_secs())),
         };
         let mut work = [0.0; PARTS];
-        for (time, size) in times.iter().zip(sizes) {
+        for (time, service) in times.iter().zip(service) {
             let part = (time.as_secs_f64() / span * PARTS as f64) as usize;
-            work[part.min(PARTS - 1)] += size;
+            work[part.min(PARTS - 1)] += service;
         }
         let most = work.into_iter().fold(0.0, f64::max);
         most / (span / PARTS as f64) / self.capacity()
     }
 }
 
-fn gaps_scv(arrivals: &Arrivals, tasks: usize) -> f64 {
+fn interarrival_scv(arrivals: &Arrivals, tasks: usize) -> f64 {
     match arrivals {
         Arrivals::Poisson { .. } => 1.0,
         Arrivals::Steady { .. } => 0.0,
@@ -249,6 +225,8 @@ fn gaps_scv(arrivals: &Arrivals, tasks: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{Load, SimWorker};
 
@@ -259,27 +237,27 @@ mod tests {
     }
 
     #[test]
-    fn laws_have_their_means_and_variations() {
+    fn distributions_have_their_mean_and_variation() {
         let spread = |service: Service| service.spread(usize::MAX);
-        assert_eq!(spread(Service::Constant(MS)), Spread { mean: 1e-3, scv: 0.0 });
+        assert_eq!(spread(Service::Constant(MS)), Spread { mean: MS, scv: 0.0 });
         let bimodal = spread(Service::Bimodal { short: MS, long: 11 * MS, long_share: 0.1 });
-        near(bimodal.mean, 2e-3);
-        // 0.9 x 1 + 0.1 x 121 = 13 for a mean of 2: 13 / 4 - 1.
+        assert_eq!(bimodal.mean, 2 * MS);
+        // 0.9 x 1 + 0.1 x 121 = 13 at a mean of 2: 13 / 4 - 1.
         near(bimodal.scv, 2.25);
-        // Far from its upper end it is a Pareto law, of which c2 = 1 / (shape (shape - 2)).
+        // Far from its upper bound, c² = 1 / (shape (shape - 2)).
         let pareto =
             Service::Pareto { mean: MS, shape: 3.0, longest: Duration::from_secs(100_000) };
-        near(pareto.mean(), 1e-3);
+        assert_eq!(pareto.mean(), MS);
         assert!((spread(pareto).scv - 1.0 / 3.0).abs() < 1e-4);
         let steep = spread(Service::Pareto { mean: MS, shape: 2.0, longest: 100 * MS });
         assert!(steep.scv > 1.0 && steep.scv < 3.0, "{steep:?}");
         let trace = Service::Trace(Arc::from([MS, 3 * MS, 50 * MS]));
-        assert_eq!(trace.spread(2).mean, 2e-3);
+        assert_eq!(trace.spread(2).mean, 2 * MS);
         near(trace.spread(2).scv, 0.25);
     }
 
     #[test]
-    fn bursts_vary_between_poisson_and_what_slow_changes_give() {
+    fn bursts_vary_more_the_slower_they_change() {
         let scv = |burst: f64, length: Duration| {
             let arrivals = Arrivals::Bursty {
                 rate: 1_000.0,
@@ -287,25 +265,25 @@ mod tests {
                 burst_length: length,
                 quiet_length: 3 * length,
             };
-            gaps_scv(&arrivals, 1)
+            interarrival_scv(&arrivals, 1)
         };
         near(scv(1.0, MS), 1.0);
         assert!((scv(3.0, Duration::from_nanos(1)) - 1.0).abs() < 1e-3);
-        // A quarter of the time at 3, the rest at 1/3: 2 (0.25 / 3 + 0.75 x 3) - 1.
+        // A quarter of the time at rate 3, the rest at 1/3: 2 (0.25 / 3 + 0.75 x 3) - 1.
         assert!((scv(3.0, Duration::from_secs(1_000)) - 11.0 / 3.0).abs() < 1e-3);
     }
 
     #[test]
-    fn a_load_is_offered_as_told() {
+    fn the_offered_load_is_as_set() {
         let mut scenario = Scenario::new(
             SimWorker::equal(4),
             Load::new(Arrivals::Poisson { rate: 1_000.0 }, Service::Exponential { mean: MS }),
         );
         near(scenario.offered_load(), 0.25);
         near(scenario.at_load(0.9).unwrap().offered_load(), 0.9);
-        assert_eq!(scenario.facts().unheard, 0.0);
-        scenario.dispatchers = crate::Dispatchers { count: 2, news_every: 5 * MS };
-        near(scenario.facts().unheard, 5.0);
+        assert_eq!(scenario.facts().arrivals_per_sync, 0.0);
+        scenario.dispatchers = crate::Dispatchers { count: 2, sync_interval: 5 * MS };
+        near(scenario.facts().arrivals_per_sync, 5.0);
         scenario.load = Load::new(
             Arrivals::Trace(Arc::from([Duration::ZERO, MS, 2 * MS, 10 * MS])),
             Service::Trace(Arc::from([2 * MS, 2 * MS, 2 * MS, 14 * MS])),
@@ -317,7 +295,7 @@ mod tests {
             half.load.arrivals,
             Arrivals::Trace(Arc::from([Duration::ZERO, 2 * MS, 4 * MS, 20 * MS]))
         );
-        // 14 ms of work in the last of a hundred parts of 10 ms, for four workers.
+        // 14 ms of work in the last hundredth of 10 ms, for four workers.
         near(scenario.facts().peak_load, 14.0 / 0.1 / 4.0);
         scenario.tasks = 1;
         assert!(scenario.offered_load().is_nan());

@@ -1,35 +1,36 @@
 use std::time::Duration;
 
-/// Something that happens to a worker.
+/// A fault of one worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fault {
     /// The worker's position.
     pub worker: usize,
-    /// When it begins, from the start of the run.
+    /// When the fault begins, since the start of the run.
     pub at: Duration,
-    /// How long it lasts; for good if not given.
-    pub lasting: Option<Duration>,
+    /// How long it lasts; `None` for the rest of the run.
+    pub duration: Option<Duration>,
     /// What happens.
     pub kind: FaultKind,
 }
 
-/// What happens to a worker.
+/// What a [`Fault`] does to its worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum FaultKind {
-    /// It makes no progress: what it runs stays where it is, what is queued waits. Without a task,
-    /// it still begins the next that it is given, and hangs in that.
+    /// The worker makes no progress: its running task and its queue stand still. An idle worker
+    /// still starts the next task dispatched to it, and hangs in that one.
     Hang,
-    /// Each task that it begins fails after this time.
+    /// Every task that the worker starts fails after this time.
     FailFast {
-        /// How long a failure takes.
+        /// Time until a task fails.
         after: Duration,
     },
-    /// Tasks that begin within it take so many times as long.
+    /// Tasks started during the fault take `factor` times as long.
     SlowDown {
-        /// Above 1 for slower.
+        /// Above 1 for slower, below 1 for faster.
         factor: f64,
     },
-    /// Its actor is made anew: the task that it runs panics, those queued wait until the fault is
-    /// over.
+    /// The worker's actor restarts: its running task panics, and queued tasks wait until the fault
+    /// is over.
     Restart,
 }

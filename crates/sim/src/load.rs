@@ -10,66 +10,71 @@ use crate::random::{Purpose, mix, rng};
 use crate::service::ServiceTimes;
 use crate::{Arrivals, Service, SimError};
 
-/// What is asked of the workers.
+/// The tasks offered to the workers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
-    /// When tasks come.
+    /// When tasks arrive.
     pub arrivals: Arrivals,
-    /// How long each takes.
+    /// How long a worker of speed 1 takes for each.
     pub service: Service,
-    /// What they ask for.
+    /// Which capabilities they require.
     pub capabilities: Capabilities,
-    /// What keys they have.
+    /// Which keys they have.
     pub keys: Keys,
 }
 
-/// What capability tasks ask for.
+/// The capabilities that tasks require.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Capabilities {
     /// None.
     None,
-    /// One of these, or none, in these proportions.
+    /// Drawn from these, each with its weight; `None` requires no capability.
     Mix(Vec<(Option<Capability>, f64)>),
-    /// These, in order of arrival; from the first again when there are no more.
+    /// These, in order of arrival, repeated from the first when exhausted.
     Trace(Arc<[Option<Capability>]>),
 }
 
-/// What keys tasks have.
+/// The keys of tasks.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Keys {
     /// None.
     None,
-    /// One of so many, the k-th with a share in proportion to `1 / k^exponent`.
+    /// Zipf-distributed: the k-th key's share is proportional to `1 / k^exponent`.
     Zipf {
-        /// How many keys there are.
+        /// Number of keys.
         count: u32,
-        /// 0 for all alike; 1 is usual.
+        /// 0 for equal shares; 1 is typical.
         exponent: f64,
     },
-    /// The hashes of these, in order of arrival; from the first again when there are no more.
+    /// These key hashes, in order of arrival, repeated from the first when exhausted.
     Trace(Arc<[Option<u64>]>),
 }
 
 /// One task of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// When it comes, from the start.
+    /// When it arrives, since the start of the run.
     pub arrival: Duration,
-    /// How long a worker of speed 1 is busy with it.
+    /// How long a worker of speed 1 takes for it.
     pub service: Duration,
-    /// What it needs.
+    /// The capability it requires.
     pub capability: Option<Capability>,
     /// The hash of its key.
     pub key: Option<u64>,
 }
 
+/// The largest number of keys: the table of cumulative shares takes 24 bytes per key.
+const MAX_KEYS: u32 = 1 << 24;
+
 impl Load {
-    /// Tasks that ask for nothing in particular.
+    /// Creates a load of tasks without capabilities and keys.
     pub fn new(arrivals: Arrivals, service: Service) -> Self {
         Self { arrivals, service, capabilities: Capabilities::None, keys: Keys::None }
     }
 
-    /// What a trace holds.
+    /// Creates a load that replays a trace.
     pub fn of_trace(requests: &[Request]) -> Self {
         Self {
             arrivals: Arrivals::Trace(requests.iter().map(|request| request.arrival).collect()),
@@ -80,15 +85,10 @@ impl Load {
             keys: Keys::Trace(requests.iter().map(|request| request.key).collect()),
         }
     }
-}
 
-/// A table of their shares is kept, 24 bytes a key.
-const MOST_KEYS: u32 = 1 << 24;
-
-impl Load {
-    pub(crate) fn check(&self) -> Result<(), SimError> {
-        self.arrivals.check()?;
-        self.service.check()?;
+    pub(crate) fn validate(&self) -> Result<(), SimError> {
+        self.arrivals.validate()?;
+        self.service.validate()?;
         match &self.capabilities {
             Capabilities::Mix(shares) => {
                 for (_, share) in shares {
@@ -106,8 +106,8 @@ impl Load {
         }
         match &self.keys {
             Keys::Zipf { count, exponent } => {
-                let right = (1..=MOST_KEYS).contains(count);
-                SimError::unless(right, "number of keys", count, || format!("1 to {MOST_KEYS}"))?;
+                let right = (1..=MAX_KEYS).contains(count);
+                SimError::unless(right, "number of keys", count, || format!("1 to {MAX_KEYS}"))?;
                 let right = *exponent >= 0.0 && exponent.is_finite();
                 SimError::unless(right, "exponent of the keys", exponent, || "0 or more".into())
             }
@@ -119,10 +119,10 @@ impl Load {
     }
 }
 
-/// A task as it comes.
+/// An arriving task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drawn {
-    /// Nanoseconds from the start.
+    /// Nanoseconds since the start.
     pub(crate) arrival: u64,
     /// Nanoseconds at speed 1.
     pub(crate) service: u64,
@@ -130,7 +130,7 @@ pub(crate) struct Drawn {
     pub(crate) key: Option<u64>,
 }
 
-/// Draws tasks, one after the other.
+/// Draws tasks, one after another.
 pub(crate) struct Tasks {
     arrivals: ArrivalTimes,
     service: ServiceTimes,
@@ -141,7 +141,7 @@ pub(crate) struct Tasks {
 /// How a property of tasks is drawn.
 enum Drawing<T> {
     Always(T),
-    /// By a table of sums of shares.
+    /// Drawn by cumulative shares.
     Mix {
         values: Vec<T>,
         sums: Vec<f64>,

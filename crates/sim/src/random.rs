@@ -1,22 +1,22 @@
-//! Random numbers: a generator for each purpose, so that every strategy meets the same tasks.
+//! Random numbers: one generator per purpose, so that every strategy meets the same tasks.
 
 use fastrand::Rng;
 
-/// What is random, each by a generator of its own.
+/// What a generator is used for.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     Arrivals = 1,
     Service,
     Capabilities,
     Keys,
-    Failing,
+    Failures,
     Dispatchers,
     Stealing,
-    /// What the strategy draws, by the thread's own generator.
+    /// The strategy's random choices, drawn from the thread's generator.
     Picks,
 }
 
-/// The seed of a purpose's generator.
+/// Returns the seed of a purpose's generator.
 pub(crate) fn seed(seed: u64, purpose: Purpose) -> u64 {
     mix(seed ^ mix(purpose as u64))
 }
@@ -25,7 +25,7 @@ pub(crate) fn rng(of: u64, purpose: Purpose) -> Rng {
     Rng::with_seed(seed(of, purpose))
 }
 
-/// The seed of the thread's own generator, by which strategies draw; put back when dropped.
+/// Seeds the thread's generator, from which strategies draw; restores it when dropped.
 pub(crate) struct ThreadSeed {
     before: u64,
 }
@@ -44,13 +44,13 @@ impl Drop for ThreadSeed {
     }
 }
 
-/// Exponentially distributed with this mean, which may be endless.
+/// Draws from an exponential distribution; the mean may be infinite.
 pub(crate) fn exponential(rng: &mut Rng, mean: f64) -> f64 {
-    // 1 - u is above 0.
+    // `1 - u` is never 0.
     -(1.0 - rng.f64()).ln() * mean
 }
 
-/// Spreads 64 bits: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014).
+/// Mixes 64 bits: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014).
 pub(crate) fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

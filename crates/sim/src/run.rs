@@ -1,17 +1,18 @@
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use crate::Latencies;
 
-use crate::measure::Times;
-
-/// What became of a scenario under one strategy.
+/// The result of a scenario under one strategy.
+///
+/// `tasks = completed + failed + panicked + expired + rejected + stuck`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Run {
     /// The strategy's name.
     pub strategy: String,
     /// The seed.
     pub seed: u64,
-    /// Tasks that came.
+    /// Tasks that arrived.
     pub tasks: u64,
     /// Tasks whose handler succeeded.
     pub completed: u64,
@@ -19,60 +20,57 @@ pub struct Run {
     pub failed: u64,
     /// Tasks whose handler panicked.
     pub panicked: u64,
-    /// Tasks that were not run, as their deadline had passed.
+    /// Tasks that were dropped because their timeout had passed before they started.
     pub expired: u64,
-    /// Tasks that no worker took.
+    /// Tasks that were refused: no capable worker, or a full mailbox.
     pub rejected: u64,
-    /// Tasks that had not ended when nothing was to happen any more: on a worker that hangs.
+    /// Tasks on hung workers that had not ended when nothing else could happen.
     pub stuck: u64,
-    /// Tasks that an idle worker took from another.
+    /// Tasks that an idle worker stole from another.
     pub stolen: u64,
-    /// From the start to the last end.
+    /// Time from the start to the end of the last task.
     pub span: Duration,
-    /// Nanoseconds from arrival to end of the tasks that completed, those of the warm-up left out.
-    pub sojourn: Histogram<u64>,
-    /// Nanoseconds from arrival to start of the same.
-    pub wait: Histogram<u64>,
-    /// The exact mean of the sojourns, in nanoseconds; 0 without any.
-    pub mean_sojourn: f64,
-    /// The exact mean of the waits, in nanoseconds; 0 without any.
-    pub mean_wait: f64,
+    /// Times from arrival to end of the completed tasks, without the warm-up.
+    pub sojourn: Latencies,
+    /// Times from arrival to start of the same tasks.
+    pub wait: Latencies,
     /// The workers, by position.
     pub workers: Vec<WorkerRun>,
-    /// Queue lengths over time, where they were asked for.
+    /// Queue lengths over time; empty unless the scenario samples them.
     pub timeline: Vec<QueueSample>,
 }
 
-/// What became of one worker.
+/// The result of one worker.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct WorkerRun {
-    /// Its name.
+    /// The worker's name.
     pub name: String,
-    /// Tasks that it was given.
-    pub given: u64,
-    /// Of those that it ran, those that succeeded.
+    /// Tasks dispatched to it, including those that others stole later.
+    pub dispatched: u64,
+    /// Tasks that it ran and completed.
     pub completed: u64,
-    /// Of those that it ran, those that did not.
+    /// Tasks that it ran and did not complete.
     pub failed: u64,
     /// Share of the span in which it ran tasks.
     pub utilisation: f64,
-    /// Tasks in its mailbox or handler, the mean over the span.
+    /// Tasks in its mailbox or handler, as a mean over the span.
     pub mean_in_flight: f64,
-    /// The most there ever were.
+    /// The largest number of tasks it ever had in its mailbox or handler.
     pub max_in_flight: u64,
 }
 
-/// How long queues were at one moment.
+/// The queue lengths at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueSample {
-    /// When, from the start.
+    /// Time since the start of the run.
     pub at: Duration,
-    /// Tasks in mailbox or handler, by the workers' positions.
+    /// Tasks in mailbox or handler, by the worker's position.
     pub in_flight: Vec<u32>,
 }
 
 impl Run {
-    /// Nothing yet.
     pub(crate) fn new(strategy: &str, seed: u64) -> Self {
         Self {
             strategy: strategy.to_owned(),
@@ -86,12 +84,27 @@ impl Run {
             stuck: 0,
             stolen: 0,
             span: Duration::ZERO,
-            sojourn: Times::new().into_histogram(),
-            wait: Times::new().into_histogram(),
-            mean_sojourn: 0.0,
-            mean_wait: 0.0,
+            sojourn: Latencies::new(),
+            wait: Latencies::new(),
             workers: Vec::new(),
             timeline: Vec::new(),
         }
+    }
+
+    /// Returns the completed tasks per second of the span; 0 if the span is zero.
+    pub fn throughput(&self) -> f64 {
+        let span = self.span.as_secs_f64();
+        if span > 0.0 { self.completed as f64 / span } else { 0.0 }
+    }
+
+    /// Returns the share of the tasks that were not completed.
+    pub fn lost(&self) -> f64 {
+        (self.tasks - self.completed) as f64 / self.tasks.max(1) as f64
+    }
+
+    /// Returns the mean of the workers' utilisations.
+    pub fn utilisation(&self) -> f64 {
+        let sum: f64 = self.workers.iter().map(|worker| worker.utilisation).sum();
+        sum / self.workers.len().max(1) as f64
     }
 }

@@ -1,4 +1,4 @@
-//! A simulated worker: its mailbox, what it runs, and what is recorded of it.
+//! A simulated worker: its mailbox, its running task, and its statistics.
 
 use std::collections::VecDeque;
 
@@ -6,48 +6,48 @@ use raddle_core::{Capability, Completion, Outcome, Recorder};
 
 use crate::{FaultKind, WorkerRun};
 
-/// A task at a worker.
+/// A task in a worker's mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
-    /// The clock when it came.
+    /// Clock time of its arrival.
     pub(crate) submitted_at: u64,
     /// Nanoseconds at speed 1.
     pub(crate) service: u64,
-    /// As the dispatcher told it; 0 when unknown.
-    pub(crate) size: u64,
+    /// Nanoseconds, as the dispatcher announced; 0 if unknown.
+    pub(crate) expected_duration: u64,
     pub(crate) capability: Option<Capability>,
-    /// Whether it must stay where it is.
+    /// Whether it has a key, and therefore must not be stolen.
     pub(crate) keyed: bool,
     pub(crate) fails: bool,
     pub(crate) measured: bool,
 }
 
-/// A task that is run.
+/// A running task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running {
     pub(crate) task: Queued,
     pub(crate) start: u64,
-    /// Nanoseconds that are left, as of `since`.
+    /// Nanoseconds left at `since`.
     left: u64,
     since: u64,
     pub(crate) outcome: Outcome,
 }
 
-/// A worker.
+/// A simulated worker.
 pub(crate) struct Server {
     pub(crate) recorder: Recorder,
     speed: f64,
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) running: Option<Running>,
-    /// Whether it has rested since its last task.
+    /// Whether it has been marked idle since its last task.
     pub(crate) idle: bool,
-    /// Raised when what runs changes or stands still: an end planned before is void.
+    /// Incremented when the running task changes or is interrupted; voids an end planned before.
     pub(crate) turn: u32,
     faults: Vec<(u32, FaultKind)>,
     in_flight: u64,
-    /// The clock when `in_flight` last changed.
+    /// Clock time of the last change of `in_flight`.
     changed_at: u64,
-    /// Sum of in flight times nanoseconds.
+    /// Integral of `in_flight` over time, in nanoseconds.
     area: u128,
     busy: u64,
     run: WorkerRun,
@@ -70,7 +70,7 @@ impl Server {
             busy: 0,
             run: WorkerRun {
                 name,
-                given: 0,
+                dispatched: 0,
                 completed: 0,
                 failed: 0,
                 utilisation: 0.0,
@@ -84,12 +84,12 @@ impl Server {
         self.in_flight
     }
 
-    /// Whether it could run a task at once.
+    /// Whether it could start a task now.
     pub(crate) fn is_free(&self) -> bool {
         self.running.is_none() && !self.is_down()
     }
 
-    /// Counts tasks in or out.
+    /// Adds to the tasks in flight.
     pub(crate) fn change(&mut self, by: i64, now: u64) {
         self.area += u128::from(self.in_flight) * u128::from(now - self.changed_at);
         self.changed_at = now;
@@ -97,20 +97,20 @@ impl Server {
         self.run.max_in_flight = self.run.max_in_flight.max(self.in_flight);
     }
 
-    /// Takes a task in, to be run when its turn comes.
-    pub(crate) fn give(&mut self, task: Queued, now: u64) {
-        self.run.given += 1;
+    /// Queues a task.
+    pub(crate) fn enqueue(&mut self, task: Queued, now: u64) {
+        self.run.dispatched += 1;
         self.change(1, now);
         self.queue.push_back(task);
     }
 
     pub(crate) fn begin_fault(&mut self, fault: u32, kind: FaultKind, now: u64) {
-        self.stand_still(now);
+        self.interrupt(now);
         self.faults.push((fault, kind));
     }
 
     pub(crate) fn end_fault(&mut self, fault: u32, now: u64) {
-        self.stand_still(now);
+        self.interrupt(now);
         self.faults.retain(|(other, _)| *other != fault);
     }
 
@@ -118,15 +118,15 @@ impl Server {
         self.has(|kind| matches!(kind, FaultKind::Restart))
     }
 
-    pub(crate) fn hangs(&self) -> bool {
+    pub(crate) fn is_hung(&self) -> bool {
         self.has(|kind| matches!(kind, FaultKind::Hang))
     }
 
-    fn has(&self, what: impl Fn(&FaultKind) -> bool) -> bool {
-        self.faults.iter().any(|(_, kind)| what(kind))
+    fn has(&self, matches: impl Fn(&FaultKind) -> bool) -> bool {
+        self.faults.iter().any(|(_, kind)| matches(kind))
     }
 
-    /// Begins to run a task; its end, if it will have one, is [`next_end`](Self::next_end).
+    /// Starts a task, which ends at [`next_end`](Self::next_end).
     pub(crate) fn start(&mut self, task: Queued, now: u64) {
         let mut left = (task.service as f64 / self.speed).round();
         let mut outcome = if task.fails { Outcome::Failed } else { Outcome::Completed };
@@ -143,11 +143,11 @@ impl Server {
         self.running = Some(Running { task, start: now, left: left as u64, since: now, outcome });
     }
 
-    /// Works off what was run since the last look, and voids the end that was planned.
-    fn stand_still(&mut self, now: u64) {
-        let hangs = self.hangs();
+    /// Accounts for the progress of the running task, and voids its planned end.
+    fn interrupt(&mut self, now: u64) {
+        let hung = self.is_hung();
         if let Some(running) = &mut self.running {
-            if !hangs {
+            if !hung {
                 running.left = running.left.saturating_sub(now - running.since);
             }
             running.since = now;
@@ -155,13 +155,13 @@ impl Server {
         }
     }
 
-    /// When the running task will end, as things stand.
+    /// Returns when the running task will end, unless a fault begins or ends before.
     pub(crate) fn next_end(&self) -> Option<u64> {
-        let running = self.running.as_ref().filter(|_| !self.hangs())?;
+        let running = self.running.as_ref().filter(|_| !self.is_hung())?;
         Some(running.since.saturating_add(running.left))
     }
 
-    /// Ends the running task; what is to be recorded.
+    /// Ends the running task, with its own outcome or another; returns what to record.
     pub(crate) fn end(
         &mut self,
         outcome: Option<Outcome>,
@@ -176,20 +176,20 @@ impl Server {
             Outcome::Completed => self.run.completed += 1,
             _ => self.run.failed += 1,
         }
-        let Queued { submitted_at, capability, size, .. } = running.task;
+        let Queued { submitted_at, capability, expected_duration, .. } = running.task;
         let wait = running.start - submitted_at;
         let end = Completion {
             wait,
             service,
             capability,
-            expected_duration: size,
+            expected_duration,
             at: now,
             ..Completion::new(outcome)
         };
         Some((running, end))
     }
 
-    /// What became of it by the clock's `now`, when the run has lasted `span`.
+    /// Returns the worker's results at clock time `now`, after a run of `span` nanoseconds.
     pub(crate) fn finish(mut self, now: u64, span: u64) -> WorkerRun {
         let now = now.max(self.changed_at);
         self.change(0, now);

@@ -1,5 +1,3 @@
-//! Workers as text: how many, how fast, for what.
-
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,8 +11,8 @@ const FASTEST: f64 = 1_000.0;
 const FORM: &str =
     "COUNTxSPEED or COUNTxSPEED:CAPABILITY+CAPABILITY, joined by commas, like `4x1.0:code,2x0.5`";
 
-/// Workers in a line of text, at least one: `COUNTxSPEED` or `COUNTxSPEED:CAPABILITY+CAPABILITY`,
-/// joined by commas. Without a capability a worker serves everything.
+/// Groups of workers, parsed from text: `COUNTxSPEED` or `COUNTxSPEED:CAPABILITY+CAPABILITY`, joined
+/// by commas. A worker without capabilities serves every task.
 ///
 /// ```
 /// use raddle_sim::Workers;
@@ -26,64 +24,65 @@ const FORM: &str =
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workers(Vec<Group>);
 
-/// Workers that are alike.
+/// Equal workers.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
     count: usize,
     speed: f64,
-    /// None at all makes them general workers.
+    /// Empty for general workers.
     capabilities: Vec<String>,
 }
 
-/// One worker.
+/// One worker of [`Workers`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerPlan {
     /// Unique among the workers.
     pub name: String,
     /// Service times are divided by it.
     pub speed: f64,
-    /// What it serves; empty for everything.
+    /// The capabilities it serves; empty for all.
     pub capabilities: Vec<String>,
 }
 
-/// Why a text tells no workers.
+/// An error in the text of [`Workers`].
 #[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum WorkersError {
-    /// Not of the form.
+    /// A group does not have the expected form.
     #[error("`{part}` is not a group of workers: expected {FORM}")]
     Form {
-        /// The part that is wrong.
+        /// The group.
         part: String,
     },
-    /// A count that is no number or none at all.
-    #[error("`{count}` in `{part}` is not a number of workers: expected 1 to {most}", most = Workers::MOST)]
+    /// A count is not a number in range.
+    #[error("`{count}` in `{part}` is not a number of workers: expected 1 to {most}", most = Workers::MAX_COUNT)]
     Count {
         /// The count.
         count: String,
-        /// The part it stands in.
+        /// Its group.
         part: String,
     },
-    /// A speed that nothing can have.
+    /// A speed is not a number in range.
     #[error("`{speed}` in `{part}` is not a speed: expected a number from {SLOWEST} to {FASTEST}")]
     Speed {
         /// The speed.
         speed: String,
-        /// The part it stands in.
+        /// Its group.
         part: String,
     },
-    /// Too many in all.
-    #[error("{count} workers are too many: expected at most {most}", most = Workers::MOST)]
+    /// The groups have too many workers in total.
+    #[error("{count} workers are too many: expected at most {most}", most = Workers::MAX_COUNT)]
     TooMany {
-        /// How many.
+        /// The number of workers.
         count: usize,
     },
 }
 
 impl Workers {
-    /// The most there can be; beyond it is more likely a slip of the finger.
-    pub const MOST: usize = 100_000;
+    /// The largest number of workers; more are most likely a typing error.
+    pub const MAX_COUNT: usize = 100_000;
 
-    /// Each worker, in the order given.
+    /// Returns every worker, in order, with a unique name.
     pub fn plans(&self) -> Vec<WorkerPlan> {
         let each = self.0.iter().flat_map(|group| std::iter::repeat_n(group, group.count));
         each.enumerate()
@@ -96,35 +95,35 @@ impl Workers {
             .collect()
     }
 
-    /// The same to be simulated.
-    pub fn simulated(&self) -> Vec<SimWorker> {
+    /// Returns every worker, ready to simulate.
+    pub fn sim_workers(&self) -> Vec<SimWorker> {
         let worker = |plan: WorkerPlan| SimWorker { spec: plan.spec(), speed: plan.speed };
         self.plans().into_iter().map(worker).collect()
     }
 
-    /// How many there are.
+    /// Returns the number of workers.
     pub fn count(&self) -> usize {
         self.0.iter().map(|group| group.count).sum()
     }
 
-    /// The sum of their speeds.
+    /// Returns the sum of the speeds.
     pub fn capacity(&self) -> f64 {
         self.0.iter().map(|group| group.count as f64 * group.speed).sum()
     }
 
-    /// Whether one of them serves tasks of this capability.
-    pub fn serve(&self, capability: &str) -> bool {
+    /// Returns `true` if some worker serves tasks that require this capability.
+    pub fn can_serve(&self, capability: &str) -> bool {
         self.plans().iter().any(|worker| worker.serves(capability))
     }
 }
 
 impl WorkerPlan {
-    /// Whether it serves tasks of this capability.
+    /// Returns `true` if it serves tasks that require this capability.
     pub fn serves(&self, capability: &str) -> bool {
         self.capabilities.is_empty() || self.capabilities.iter().any(|own| own == capability)
     }
 
-    /// Its name and what it serves.
+    /// Returns a spec with the worker's name and capabilities.
     pub fn spec(&self) -> WorkerSpec {
         self.capabilities.iter().fold(WorkerSpec::new(&self.name), WorkerSpec::capability)
     }
@@ -136,7 +135,7 @@ impl FromStr for Workers {
     fn from_str(text: &str) -> Result<Self, WorkersError> {
         let groups: Vec<Group> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
         let count = groups.iter().map(|group| group.count).sum();
-        if count > Workers::MOST {
+        if count > Workers::MAX_COUNT {
             return Err(WorkersError::TooMany { count });
         }
         Ok(Self(groups))
@@ -157,7 +156,7 @@ impl FromStr for Group {
             .trim()
             .parse()
             .ok()
-            .filter(|count| (1..=Workers::MOST).contains(count))
+            .filter(|count| (1..=Workers::MAX_COUNT).contains(count))
             .ok_or_else(|| WorkersError::Count { count: count_text.into(), part: part.into() })?;
         let speed = speed_text
             .trim()
@@ -198,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_become_workers_with_names_of_their_own() {
+    fn groups_become_workers_with_unique_names() {
         let workers: Workers = "2x1.5:code,1x1:code+chat, 2x0.5".parse().unwrap();
         assert_eq!(workers.count(), 5);
         assert_eq!(workers.capacity(), 5.0);
@@ -210,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn a_general_worker_serves_everything_and_a_special_one_what_it_names() {
+    fn a_general_worker_serves_everything_and_a_specialist_its_capabilities() {
         let special: Workers = "1x1:code".parse().unwrap();
-        assert!(special.serve("code") && !special.serve("chat"));
+        assert!(special.can_serve("code") && !special.can_serve("chat"));
         let general: Workers = "1x1".parse().unwrap();
-        assert!(general.serve("chat"));
+        assert!(general.can_serve("chat"));
     }
 
     #[test]
-    fn every_impossible_spec_says_what_is_wrong_and_what_would_be_right() {
+    fn every_invalid_text_is_refused_with_the_cause_and_what_is_allowed() {
         let form = |part| format!("`{part}` is not a group of workers: expected {FORM}");
         let count = |count, part| {
             format!("`{count}` in `{part}` is not a number of workers: expected 1 to 100000")
@@ -255,7 +254,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+        fn parsing_never_panics(text in "\\PC{0,40}") {
             let _ = text.parse::<Workers>();
         }
 

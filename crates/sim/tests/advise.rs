@@ -1,4 +1,4 @@
-//! Many runs, and what follows from them.
+//! Comparing strategies over many runs.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ const UNEQUAL: &str = r#"
     mean = "2ms"
 "#;
 
-fn some(number: usize) -> NonZeroUsize {
+fn non_zero(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()
 }
 
@@ -32,21 +32,21 @@ fn question<'a>(scenario: &'a Scenario, contenders: &'a [Contender]) -> Question
         scenario,
         contenders,
         objective: Objective::P99,
-        seeds: some(3),
+        seeds: non_zero(3),
         loads: &[0.6, 0.3],
-        seeds_per_load: some(2),
-        threads: some(2),
+        seeds_per_load: non_zero(2),
+        threads: non_zero(2),
     }
 }
 
 #[test]
-fn whoever_looks_wins_where_workers_are_unequal_and_the_advice_is_reproducible() {
+fn a_strategy_that_reads_queues_wins_with_unequal_workers_and_the_advice_is_reproducible() {
     let scenario = Scenario::from_toml(UNEQUAL).unwrap();
     let contenders = contenders();
     let asked = question(&scenario, &contenders);
-    let told = Mutex::new(Vec::new());
+    let reported = Mutex::new(Vec::new());
     let progress = |tasks| {
-        told.lock().unwrap().push(tasks);
+        reported.lock().unwrap().push(tasks);
         ControlFlow::Continue(())
     };
     let advice = advise(&asked, &progress).unwrap().unwrap();
@@ -56,7 +56,10 @@ fn whoever_looks_wins_where_workers_are_unequal_and_the_advice_is_reproducible()
         assert_eq!(standing.runs.len(), 3);
         assert_eq!(standing.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(standing.runs.iter().all(|run| run.strategy == standing.strategy));
-        assert!(standing.figure.half_width.is_some_and(|half| half > 0.0), "tasks differ by seed");
+        assert!(
+            standing.figure.half_width.is_some_and(|half| half > 0.0),
+            "every seed has other tasks"
+        );
         assert_eq!(standing.lost, 0.0);
     }
     for (curve, standing) in advice.curves.iter().zip(&advice.ranking) {
@@ -66,21 +69,21 @@ fn whoever_looks_wins_where_workers_are_unequal_and_the_advice_is_reproducible()
         assert!(curve.points[0].mean < curve.points[1].mean, "{curve:?}");
         assert!(curve.points.iter().all(|point| point.mean < point.p99), "{curve:?}");
     }
-    let most = told.into_inner().unwrap().into_iter().max();
+    let most = reported.into_inner().unwrap().into_iter().max();
     assert!(most.is_some_and(|most| most <= asked.tasks()), "{most:?} of {}", asked.tasks());
 
     let alone = Question { threads: NonZeroUsize::MIN, ..question(&scenario, &contenders) };
     let again = advise(&alone, &|_| ControlFlow::Continue(())).unwrap().unwrap();
-    assert!(advice == again, "whatever the number of threads");
+    assert!(advice == again, "for any number of threads");
 }
 
 #[test]
-fn it_stops_when_told_and_tells_what_cannot_be() {
+fn advice_can_be_stopped_and_refuses_invalid_scenarios() {
     let mut scenario = Scenario::from_toml(UNEQUAL).unwrap();
     let contenders = contenders();
     let stopped = advise(&question(&scenario, &contenders), &|_| ControlFlow::Break(()));
     assert!(matches!(stopped, Ok(None)));
-    scenario.failing = 2.0;
+    scenario.failure_rate = 2.0;
     let error = advise(&question(&scenario, &contenders), &|_| ControlFlow::Continue(()));
-    assert!(error.unwrap_err().to_string().contains("share of failing tasks is 2"));
+    assert!(error.unwrap_err().to_string().contains("failure rate is 2"));
 }

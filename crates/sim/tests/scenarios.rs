@@ -1,4 +1,4 @@
-//! The examples in `docs/scenarios/`.
+//! The example scenarios in `docs/scenarios/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn examples() -> Vec<PathBuf> {
 }
 
 #[test]
-fn each_is_a_scenario() {
+fn every_example_is_valid() {
     assert!(examples().len() >= 5);
     for path in examples() {
         let scenario = Scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
@@ -23,10 +23,10 @@ fn each_is_a_scenario() {
 }
 
 #[test]
-fn what_is_commented_out_in_the_first_is_right_too() {
+fn the_keys_commented_out_in_equal_toml_are_valid_too() {
     let path = examples().into_iter().find(|path| path.ends_with("equal.toml")).unwrap();
     let text = fs::read_to_string(path).unwrap();
-    // The last of several kinds is the one with its keys behind it.
+    // Of the alternatives for `[service]`, keep one.
     let (top, service) = text.split_once("[service]").unwrap();
     let (_, rest) = service.split_once("# [[capability]]").unwrap();
     let service = "[service]\nkind = \"constant\"\ntime = \"1ms\"\n";
@@ -39,13 +39,13 @@ fn what_is_commented_out_in_the_first_is_right_too() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let scenario = Scenario::from_toml(&uncommented).unwrap_or_else(|fault| panic!("{fault}"));
+    let scenario = Scenario::from_toml(&uncommented).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((scenario.workers.len(), scenario.faults.len()), (10, 1));
-    assert!(scenario.stealing && scenario.sizes_known && scenario.deadline.is_some());
+    assert!(scenario.stealing && scenario.durations_known && scenario.timeout.is_some());
 }
 
 #[test]
-fn each_runs() {
+fn every_example_runs() {
     for path in examples() {
         let mut scenario = Scenario::load(&path).unwrap();
         (scenario.tasks, scenario.warm_up) = (3_000, 300);

@@ -1,5 +1,8 @@
+mod error;
 mod file;
+mod planned;
 mod section;
+mod tables;
 
 use std::time::Duration;
 
@@ -8,68 +11,71 @@ use raddle_core::{Tracking, WorkerSpec};
 use crate::error::{positive, share, timely};
 use crate::{Fault, FaultKind, Load, SimError};
 
-pub use file::{FileError, FileFault};
+pub use error::{FileError, ParseError};
 
-/// Workers, what is asked of them, and what happens to them.
+/// Workers, the load offered to them, and what happens on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     /// The workers, by position.
     pub workers: Vec<SimWorker>,
-    /// What is asked of them.
+    /// The tasks offered to them.
     pub load: Load,
-    /// How many tasks come.
+    /// Number of tasks that arrive, at least 1.
     pub tasks: u64,
-    /// So many of them, from the first, are not measured.
+    /// Number of first tasks that are not measured, below `tasks`.
     pub warm_up: u64,
-    /// Seed of whatever is random: arrivals, sizes, choices.
+    /// Seed of everything random: arrivals, service times, the strategies' choices.
     pub seed: u64,
-    /// Who gives the tasks.
+    /// The dispatchers, each of which selects workers for a part of the tasks.
     pub dispatchers: Dispatchers,
-    /// What happens to workers.
+    /// Faults of workers.
     pub faults: Vec<Fault>,
-    /// Whether idle workers take queued tasks of others, where the strategy
+    /// Whether idle workers steal queued tasks, if the strategy
     /// [lets them](raddle_strategies::Strategy::lets_steal).
     pub stealing: bool,
-    /// A task is not run that has not begun within this time: it expires.
-    pub deadline: Option<Duration>,
-    /// A task is rejected whose worker has so many waiting; without it there is room for all.
+    /// A task that has not started this long after its arrival expires; `None` for never.
+    pub timeout: Option<Duration>,
+    /// Number of tasks that can wait for a worker, at least 1; further tasks for it are rejected.
+    /// `None` for unbounded mailboxes.
     pub mailbox: Option<usize>,
-    /// The share of tasks whose handler fails, after its whole time, at any worker.
-    pub failing: f64,
-    /// Whether tasks tell their [size](raddle_core::TaskProfile::expected_duration).
-    pub sizes_known: bool,
-    /// How often the strategy [refreshes](raddle_strategies::Strategy::refresh).
-    pub refresh_every: Duration,
-    /// What is learnt of the workers.
+    /// Share of the tasks whose handler fails, 0 to 1, after the usual service time on any worker.
+    pub failure_rate: f64,
+    /// Whether tasks announce their exact service time as
+    /// [expected duration](raddle_core::TaskProfile::expected_duration).
+    pub durations_known: bool,
+    /// Time between two [refreshes](raddle_strategies::Strategy::refresh) of the strategy.
+    pub refresh_interval: Duration,
+    /// The statistics kept about the workers.
     pub tracking: Tracking,
-    /// How often queue lengths are noted; never if not given.
-    pub sample_every: Option<Duration>,
+    /// Time between two samples of the queue lengths; `None` for no samples.
+    pub sample_interval: Option<Duration>,
 }
 
 /// A worker to simulate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimWorker {
-    /// Its name, capabilities and weight.
+    /// Name, capabilities and weight.
     pub spec: WorkerSpec,
-    /// Service times are divided by it.
+    /// Service times are divided by this.
     pub speed: f64,
 }
 
-/// Who gives the tasks.
+/// The dispatchers of a [`Scenario`]. Every task arrives at a random one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dispatchers {
-    /// How many there are; tasks come to one at random.
+    /// Number of dispatchers, 1 to 65,536.
     pub count: usize,
-    /// How often each hears what the others and the workers did; at once when zero.
+    /// Time between two moments at which each dispatcher learns what the others and the workers did;
+    /// zero for immediately.
     ///
-    /// With more than one and a time above zero, each keeps a roster of its own, which knows the
-    /// tasks that it has given at once, and all else as of the last news.
-    pub news_every: Duration,
+    /// With several dispatchers and a time above zero, each has its own roster, which contains its
+    /// own tasks immediately and everything else as of the last sync.
+    pub sync_interval: Duration,
 }
 
 impl Scenario {
-    /// These workers under this load: a million tasks, a tenth of them to warm up, one dispatcher
-    /// that knows everything at once, no faults, no stealing, room for all.
+    /// Creates a scenario with a million tasks, a tenth of them warm-up, one dispatcher, no faults, no
+    /// stealing and unbounded mailboxes.
     pub fn new(workers: Vec<SimWorker>, load: Load) -> Self {
         Self {
             workers,
@@ -80,54 +86,54 @@ impl Scenario {
             dispatchers: Dispatchers::default(),
             faults: Vec::new(),
             stealing: false,
-            deadline: None,
+            timeout: None,
             mailbox: None,
-            failing: 0.0,
-            sizes_known: false,
-            refresh_every: Duration::from_secs(1),
+            failure_rate: 0.0,
+            durations_known: false,
+            refresh_interval: Duration::from_secs(1),
             tracking: Tracking::default(),
-            sample_every: None,
+            sample_interval: None,
         }
     }
 }
 
-/// Each may have a view of all workers.
-const MOST_DISPATCHERS: usize = 1 << 16;
+/// The largest number of dispatchers, each of which may have a roster of all workers.
+const MAX_DISPATCHERS: usize = 1 << 16;
 
 impl Scenario {
-    /// The sum of the workers' speeds.
+    /// Returns the sum of the workers' speeds.
     pub fn capacity(&self) -> f64 {
         self.workers.iter().map(|worker| worker.speed).sum()
     }
 
-    /// Checks whether it can be.
+    /// Checks that every value is within its bounds. Every simulation does this first.
     ///
     /// # Errors
-    /// The first part that cannot, and what it may be.
-    pub fn check(&self) -> Result<(), SimError> {
-        let some =
+    /// Returns the first value out of bounds, and the allowed values.
+    pub fn validate(&self) -> Result<(), SimError> {
+        let at_least_one =
             |what, count: u64| SimError::unless(count > 0, what, count, || "at least 1".into());
-        some("number of workers", self.workers.len() as u64)?;
-        some("number of tasks", self.tasks)?;
-        let givers = self.dispatchers.count;
+        at_least_one("number of workers", self.workers.len() as u64)?;
+        at_least_one("number of tasks", self.tasks)?;
+        let dispatchers = self.dispatchers.count;
         SimError::unless(
-            (1..=MOST_DISPATCHERS).contains(&givers),
+            (1..=MAX_DISPATCHERS).contains(&dispatchers),
             "number of dispatchers",
-            givers,
-            || format!("1 to {MOST_DISPATCHERS}"),
+            dispatchers,
+            || format!("1 to {MAX_DISPATCHERS}"),
         )?;
-        some("mailbox", self.mailbox.map_or(1, |room| room as u64))?;
+        at_least_one("mailbox", self.mailbox.map_or(1, |room| room as u64))?;
         SimError::unless(self.warm_up < self.tasks, "warm-up", self.warm_up, || {
-            format!("fewer than the tasks, which are {}", self.tasks)
+            format!("below the number of tasks, which is {}", self.tasks)
         })?;
         for worker in &self.workers {
             positive("speed of a worker", worker.speed)?;
         }
-        self.load.check()?;
-        share("share of failing tasks", self.failing)?;
-        positive("refresh interval in seconds", self.refresh_every.as_secs_f64())?;
-        if let Some(every) = self.sample_every {
-            positive("sample interval in seconds", every.as_secs_f64())?;
+        self.load.validate()?;
+        share("failure rate", self.failure_rate)?;
+        positive("refresh interval in seconds", self.refresh_interval.as_secs_f64())?;
+        if let Some(interval) = self.sample_interval {
+            positive("sample interval in seconds", interval.as_secs_f64())?;
         }
         for fault in &self.faults {
             let count = self.workers.len();
@@ -144,7 +150,7 @@ impl Scenario {
 }
 
 impl SimWorker {
-    /// So many general workers of speed 1.
+    /// Creates `count` general workers of speed 1.
     pub fn equal(count: usize) -> Vec<Self> {
         (0..count)
             .map(|index| Self { spec: WorkerSpec::general().numbered(index), speed: 1.0 })
@@ -154,6 +160,6 @@ impl SimWorker {
 
 impl Default for Dispatchers {
     fn default() -> Self {
-        Self { count: 1, news_every: Duration::ZERO }
+        Self { count: 1, sync_interval: Duration::ZERO }
     }
 }

@@ -1,39 +1,39 @@
-//! One table of a scenario file: its keys as typed values, with errors that say where.
+//! A table of a scenario file: its keys as typed values, with errors that name the line.
 
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::FileFault;
+use super::error::ParseError;
 
-/// No time in a file is longer: sums stay far from overflow.
+/// The longest duration in a file, so that sums stay far from overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A table whose keys are asked for one by one. A key that nobody asked for is not known.
+/// A table whose keys are read one by one. Keys that were never read are [unknown](Self::end).
 pub struct Section<'t> {
     text: &'t str,
-    /// As errors name it; empty for the whole file.
+    /// The name in errors; empty for the whole file.
     name: String,
     line: usize,
     table: &'t DeTable<'t>,
     known: Vec<&'static str>,
 }
 
-/// A value, and where it stands.
+/// A value and its location.
 pub struct At<T> {
-    /// What it is.
+    /// The value.
     pub value: T,
-    /// The key's full name.
+    /// The full name of the key.
     key: String,
     line: usize,
     written: String,
 }
 
 impl<T> At<T> {
-    /// The error that it should be `allowed`.
-    pub fn fault(&self, allowed: impl Into<String>) -> FileFault {
-        FileFault::Value {
+    /// Creates the error that the value is not allowed.
+    pub fn error(&self, allowed: impl Into<String>) -> ParseError {
+        ParseError::Value {
             line: self.line,
             key: self.key.clone(),
             value: self.written.clone(),
@@ -41,7 +41,7 @@ impl<T> At<T> {
         }
     }
 
-    /// The number of its line.
+    /// Returns the line, from 1.
     pub fn line(&self) -> usize {
         self.line
     }
@@ -54,16 +54,16 @@ impl<T> At<T> {
         self,
         allowed: &str,
         read: impl FnOnce(&T) -> Option<U>,
-    ) -> Result<At<U>, FileFault> {
+    ) -> Result<At<U>, ParseError> {
         match read(&self.value) {
             Some(value) => Ok(self.map(|_| value)),
-            None => Err(self.fault(allowed)),
+            None => Err(self.error(allowed)),
         }
     }
 }
 
 impl<'t> Section<'t> {
-    /// The whole file, parsed.
+    /// Creates the section of the whole file.
     pub fn whole(text: &'t str, table: &'t DeTable<'t>) -> Self {
         Self { text, name: String::new(), line: 1, table, known: Vec::new() }
     }
@@ -83,28 +83,28 @@ impl<'t> Section<'t> {
         })
     }
 
-    /// The error that a key is missing.
-    pub fn missing(&self, key: &str, allowed: impl Into<String>) -> FileFault {
-        FileFault::Missing { line: self.line, key: self.key(key), allowed: allowed.into() }
+    /// Creates the error that a key is missing.
+    pub fn missing(&self, key: &str, allowed: impl Into<String>) -> ParseError {
+        ParseError::Missing { line: self.line, key: self.key(key), allowed: allowed.into() }
     }
 
-    /// A number that is `right`.
+    /// Reads a number that passes the test `is_allowed`.
     pub fn number(
         &mut self,
         key: &'static str,
         allowed: &str,
-        right: impl Fn(f64) -> bool,
-    ) -> Result<Option<At<f64>>, FileFault> {
-        let read = |value: &&DeValue<'_>| number(value).filter(|number| right(*number));
+        is_allowed: impl Fn(f64) -> bool,
+    ) -> Result<Option<At<f64>>, ParseError> {
+        let read = |value: &&DeValue<'_>| number(value).filter(|number| is_allowed(*number));
         self.value(key).map(|value| value.read(allowed, read)).transpose()
     }
 
-    /// A whole number of at least `least`.
+    /// Reads a whole number of at least `least`.
     pub fn whole_number(
         &mut self,
         key: &'static str,
         least: u64,
-    ) -> Result<Option<At<u64>>, FileFault> {
+    ) -> Result<Option<At<u64>>, ParseError> {
         let read = |value: &&DeValue<'_>| match value {
             DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
@@ -116,42 +116,42 @@ impl<'t> Section<'t> {
         value.transpose()
     }
 
-    /// `true` or `false`.
-    pub fn truth(&mut self, key: &'static str) -> Result<Option<bool>, FileFault> {
+    /// Reads `true` or `false`.
+    pub fn boolean(&mut self, key: &'static str) -> Result<Option<bool>, ParseError> {
         let value = self.value(key).map(|value| value.read("true or false", |v| v.as_bool()));
         Ok(value.transpose()?.map(|at| at.value))
     }
 
-    /// A text that is not empty.
+    /// Reads a string that is not empty.
     pub fn text(
         &mut self,
         key: &'static str,
         allowed: &str,
-    ) -> Result<Option<At<&'t str>>, FileFault> {
+    ) -> Result<Option<At<&'t str>>, ParseError> {
         let read = |value: &&'t DeValue<'t>| value.as_str().filter(|text| !text.is_empty());
         self.value(key).map(|value| value.read(allowed, read)).transpose()
     }
 
-    /// A time above zero.
-    pub fn time(&mut self, key: &'static str) -> Result<Option<Duration>, FileFault> {
-        let allowed = "a time above zero and at most a year, such as \"5ms\"";
+    /// Reads a duration above zero.
+    pub fn time(&mut self, key: &'static str) -> Result<Option<Duration>, ParseError> {
+        let allowed = "a duration above zero and at most a year, such as \"5ms\"";
         self.duration(key, allowed, |time| !time.is_zero())
     }
 
-    /// A time, or none at all.
-    pub fn time_or_zero(&mut self, key: &'static str) -> Result<Option<Duration>, FileFault> {
-        self.duration(key, "a time of at most a year, such as \"5ms\"", |_| true)
+    /// Reads a duration, which may be zero.
+    pub fn time_or_zero(&mut self, key: &'static str) -> Result<Option<Duration>, ParseError> {
+        self.duration(key, "a duration of at most a year, such as \"5ms\"", |_| true)
     }
 
-    /// A time above zero that must be there.
-    pub fn needed_time(&mut self, key: &'static str) -> Result<Duration, FileFault> {
-        let missing = self.missing(key, "a time such as \"5ms\"");
+    /// Reads a required duration above zero.
+    pub fn required_time(&mut self, key: &'static str) -> Result<Duration, ParseError> {
+        let missing = self.missing(key, "a duration such as \"5ms\"");
         self.time(key)?.ok_or(missing)
     }
 
-    /// The error that a time does not go with the rest of the table.
-    pub fn unfit(&self, key: &str, time: Duration, allowed: String) -> FileFault {
-        FileFault::Value {
+    /// Creates the error that a duration does not suit the rest of the table.
+    pub fn unsuitable_time(&self, key: &str, time: Duration, allowed: String) -> ParseError {
+        ParseError::Value {
             line: self.line,
             key: self.key(key),
             value: humantime::format_duration(time).to_string(),
@@ -163,22 +163,22 @@ impl<'t> Section<'t> {
         &mut self,
         key: &'static str,
         allowed: &str,
-        right: impl Fn(Duration) -> bool,
-    ) -> Result<Option<Duration>, FileFault> {
+        is_allowed: impl Fn(Duration) -> bool,
+    ) -> Result<Option<Duration>, ParseError> {
         let read = |value: &&DeValue<'_>| {
             let time = humantime::parse_duration(value.as_str()?).ok()?;
-            (time <= LONGEST && right(time)).then_some(time)
+            (time <= LONGEST && is_allowed(time)).then_some(time)
         };
         let value = self.value(key).map(|value| value.read(allowed, read));
         Ok(value.transpose()?.map(|at| at.value))
     }
 
-    /// One of these words, which must be there.
+    /// Reads a required key that must be one of these words.
     pub fn choice(
         &mut self,
         key: &'static str,
         words: &[&'static str],
-    ) -> Result<&'static str, FileFault> {
+    ) -> Result<&'static str, ParseError> {
         let allowed = format!("one of {}", words.join(", "));
         let value = self.value(key).ok_or_else(|| self.missing(key, allowed.as_str()))?;
         let word = |value: &&DeValue<'_>| {
@@ -188,12 +188,12 @@ impl<'t> Section<'t> {
         Ok(value.read(&allowed, word)?.value)
     }
 
-    /// A number as it is counted or a name as it is called.
+    /// Reads a whole number or a string.
     pub fn number_or_text(
         &mut self,
         key: &'static str,
         allowed: &str,
-    ) -> Result<Option<At<Result<u64, &'t str>>>, FileFault> {
+    ) -> Result<Option<At<Result<u64, &'t str>>>, ParseError> {
         let read = |value: &&'t DeValue<'t>| match value {
             DeValue::String(text) => Some(Err(&**text)),
             DeValue::Integer(number) => {
@@ -204,33 +204,33 @@ impl<'t> Section<'t> {
         self.value(key).map(|value| value.read(allowed, read)).transpose()
     }
 
-    /// Texts in a list.
-    pub fn texts(&mut self, key: &'static str) -> Result<Vec<&'t str>, FileFault> {
+    /// Reads a list of strings that are not empty.
+    pub fn texts(&mut self, key: &'static str) -> Result<Vec<&'t str>, ParseError> {
         let read = |value: &&'t DeValue<'t>| {
             let each = |item: &'t Spanned<DeValue<'t>>| {
                 item.get_ref().as_str().filter(|text| !text.is_empty())
             };
             value.as_array()?.iter().map(each).collect::<Option<Vec<_>>>()
         };
-        let allowed = "a list of texts, such as [\"code\", \"chat\"]";
+        let allowed = "a list of strings such as [\"code\", \"chat\"]";
         let value = self.value(key).map(|value| value.read(allowed, read));
         Ok(value.transpose()?.map_or_else(Vec::new, |at| at.value))
     }
 
-    /// The table of this name.
-    pub fn section(&mut self, key: &'static str) -> Result<Option<Section<'t>>, FileFault> {
+    /// Reads a table.
+    pub fn section(&mut self, key: &'static str) -> Result<Option<Section<'t>>, ParseError> {
         let Some(at) = self.value(key) else { return Ok(None) };
-        let table = at.value.as_table().ok_or_else(|| at.fault(format!("a table [{key}]")))?;
+        let table = at.value.as_table().ok_or_else(|| at.error(format!("a table [{key}]")))?;
         Ok(Some(self.inner(key.to_owned(), at.line, table)))
     }
 
-    /// The tables of this name, each `[[key]]`.
-    pub fn sections(&mut self, key: &'static str) -> Result<Vec<Section<'t>>, FileFault> {
+    /// Reads an array of tables, `[[key]]`.
+    pub fn sections(&mut self, key: &'static str) -> Result<Vec<Section<'t>>, ParseError> {
         let Some(at) = self.value(key) else { return Ok(Vec::new()) };
-        let fault = || at.fault(format!("one or more tables [[{key}]]"));
-        let array = at.value.as_array().ok_or_else(fault)?;
+        let error = || at.error(format!("one or more tables [[{key}]]"));
+        let array = at.value.as_array().ok_or_else(error)?;
         let inner = |(index, item): (usize, &'t Spanned<DeValue<'t>>)| {
-            let table = item.get_ref().as_table().ok_or_else(fault)?;
+            let table = item.get_ref().as_table().ok_or_else(error)?;
             let line = line_of(self.text, item.span().start);
             Ok(self.inner(format!("{key}[{index}]"), line, table))
         };
@@ -241,13 +241,13 @@ impl<'t> Section<'t> {
         Section { text: self.text, name, line, table, known: Vec::new() }
     }
 
-    /// Checks that there was nothing but what was asked for.
-    pub fn end(self) -> Result<(), FileFault> {
+    /// Checks that every key has been read.
+    pub fn end(self) -> Result<(), ParseError> {
         let unknown =
             self.table.keys().find(|key| !self.known.iter().any(|known| *known == key.get_ref()));
         match unknown {
             None => Ok(()),
-            Some(key) => Err(FileFault::Unknown {
+            Some(key) => Err(ParseError::Unknown {
                 line: line_of(self.text, key.span().start),
                 key: self.key(key.get_ref()),
                 known: self.known.join(", "),
@@ -264,7 +264,7 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
     }
 }
 
-/// The number of the line that holds this byte, from 1.
+/// Returns the number of the line, from 1, that contains this byte.
 pub fn line_of(text: &str, byte: usize) -> usize {
     let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
     before.iter().filter(|byte| **byte == b'\n').count() + 1

@@ -4,7 +4,7 @@ use raddle_sim::{Dispatchers, Fault, FaultKind, Keys};
 
 use super::*;
 
-/// Everything that a scenario can have, in small.
+/// A small scenario with every feature.
 fn busy() -> Scenario {
     let mut scenario = scenario(8, 0.85, 20_000);
     scenario.load.arrivals = Arrivals::Bursty {
@@ -14,16 +14,16 @@ fn busy() -> Scenario {
         quiet_length: 60 * MS,
     };
     scenario.load.keys = Keys::Zipf { count: 50, exponent: 1.0 };
-    scenario.dispatchers = Dispatchers { count: 3, news_every: 5 * MS };
+    scenario.dispatchers = Dispatchers { count: 3, sync_interval: 5 * MS };
     scenario.workers[7].speed = 0.5;
     scenario.faults = vec![
-        Fault { worker: 1, at: 100 * MS, lasting: Some(100 * MS), kind: FaultKind::Hang },
-        Fault { worker: 2, at: 200 * MS, lasting: None, kind: FaultKind::Restart },
+        Fault { worker: 1, at: 100 * MS, duration: Some(100 * MS), kind: FaultKind::Hang },
+        Fault { worker: 2, at: 200 * MS, duration: None, kind: FaultKind::Restart },
     ];
-    (scenario.deadline, scenario.mailbox, scenario.failing) = (Some(50 * MS), Some(30), 0.02);
-    (scenario.stealing, scenario.sizes_known) = (true, true);
-    scenario.sample_every = Some(10 * MS);
-    scenario.refresh_every = 50 * MS;
+    (scenario.timeout, scenario.mailbox, scenario.failure_rate) = (Some(50 * MS), Some(30), 0.02);
+    (scenario.stealing, scenario.durations_known) = (true, true);
+    scenario.sample_interval = Some(10 * MS);
+    scenario.refresh_interval = 50 * MS;
     scenario
 }
 
@@ -50,10 +50,10 @@ fn another_seed_gives_another_run() {
     assert_ne!(run(&scenario, StrategyName::Random), run(&other, StrategyName::Random));
 }
 
-/// Common random numbers: strategies differ in what they make of the tasks, not in the tasks.
+/// Common random numbers: strategies differ in how they place the tasks, not in the tasks.
 #[test]
 fn every_strategy_meets_the_same_tasks() {
-    let scenario = Scenario { failing: 0.1, ..scenario(8, 0.7, 20_000) };
+    let scenario = Scenario { failure_rate: 0.1, ..scenario(8, 0.7, 20_000) };
     let work = |strategy| {
         let run = run(&scenario, strategy);
         let busy: f64 = run.workers.iter().map(|worker| worker.utilisation).sum();

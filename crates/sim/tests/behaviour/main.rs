@@ -1,4 +1,4 @@
-//! What a run does, through the public API.
+//! The behaviour of a run, through the public API.
 
 mod determinism;
 mod dispatchers;
@@ -14,14 +14,14 @@ use raddle_strategies::{Random, StrategyName};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// So many tasks of 1 ms in the mean, exponential, at so many equal workers under this load.
+/// Exponential tasks of 1 ms on average, for equal workers at load `rho`.
 fn scenario(workers: usize, rho: f64, tasks: u64) -> Scenario {
     let rate = rho * workers as f64 * 1_000.0;
     let load = Load::new(Arrivals::Poisson { rate }, Service::Exponential { mean: MS });
     Scenario { tasks, warm_up: 0, ..Scenario::new(SimWorker::equal(workers), load) }
 }
 
-/// Tasks at these milliseconds, of these milliseconds, at so many equal workers.
+/// A trace of tasks, each with its arrival and service time in milliseconds, for equal workers.
 fn trace(workers: usize, tasks: &[(u32, u32)]) -> Scenario {
     let arrivals = tasks.iter().map(|(at, _)| *at * MS).collect();
     let service = tasks.iter().map(|(_, service)| *service * MS).collect();
@@ -34,7 +34,7 @@ fn run(scenario: &Scenario, strategy: StrategyName) -> Run {
     simulate(scenario, &*strategy.build()).unwrap()
 }
 
-/// What is wrong with a scenario.
+/// Returns the error that refuses a scenario.
 fn refused(scenario: &Scenario) -> String {
     match simulate(scenario, &Random) {
         Err(error @ SimError::Scenario { .. }) => error.to_string(),
@@ -42,7 +42,7 @@ fn refused(scenario: &Scenario) -> String {
     }
 }
 
-/// Law 1.
+/// Asserts that every task is accounted for.
 fn assert_accounted(run: &Run) {
     let ended = run.completed + run.failed + run.panicked + run.expired;
     assert_eq!(run.tasks, ended + run.rejected + run.stuck);

@@ -29,7 +29,7 @@ fn of(tasks: &[(u64, u64)], workers: usize) -> Scenario {
     Scenario { tasks: tasks.len() as u64, warm_up: 0, ..scenario }
 }
 
-/// The sum of the workers' means, in tasks times nanoseconds.
+/// Integral of the tasks in flight over the run, in task nanoseconds.
 fn area(run: &Run) -> f64 {
     let in_flight: f64 = run.workers.iter().map(|worker| worker.mean_in_flight).sum();
     in_flight * run.span.as_nanos() as f64
@@ -43,23 +43,23 @@ fn assert_near(left: f64, right: f64) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Little's law: what is in flight in the mean is the rate times the mean sojourn.
+    /// Little's law: the mean in flight is the arrival rate times the mean sojourn.
     #[test]
     fn littles_law_holds_exactly(
         tasks in tasks(), workers in 1usize..6, name in names(), stealing: bool,
     ) {
         let run = run(&Scenario { stealing, ..of(&tasks, workers) }, name);
         prop_assert_eq!(run.completed, tasks.len() as u64);
-        assert_near(area(&run), run.mean_sojourn * run.completed as f64)?;
+        assert_near(area(&run), run.sojourn.sum().as_nanos() as f64)?;
     }
 
-    /// Each worker is busy for just as long as its tasks take, and all for the sum of all tasks.
+    /// The workers are busy for exactly as long as all tasks take.
     #[test]
-    fn work_is_neither_made_nor_lost(
+    fn work_is_neither_created_nor_lost(
         tasks in tasks(), workers in 1usize..6, name in names(), speed in 1u32..8,
     ) {
         let mut scenario = of(&tasks, workers);
-        // A power of two, so that no rounding enters.
+        // A power of two, so that nothing is rounded.
         let speed = f64::from(1 << speed) / 8.0;
         scenario.workers.iter_mut().for_each(|worker| worker.speed = speed);
         scenario.load.service = Service::Trace(
@@ -70,14 +70,14 @@ proptest! {
         let busy: f64 = run.workers.iter().map(|worker| worker.utilisation * span).sum();
         let work: u64 = tasks.iter().map(|task| task.1 * 1_024).sum();
         assert_near(busy, work as f64 / speed)?;
-        let mean = run.mean_sojourn - run.mean_wait;
-        assert_near(mean * tasks.len() as f64, busy)?;
+        let service = run.sojourn.sum() - run.wait.sum();
+        assert_near(service.as_nanos() as f64, busy)?;
     }
 
-    /// One worker is a FIFO queue: each start is the later of its arrival and the end before it
-    /// (Lindley, 1952).
+    /// One worker is a FIFO queue: a task starts at its arrival or at the end of the previous one,
+    /// whichever is later (Lindley, 1952).
     #[test]
-    fn a_worker_serves_in_the_order_given(tasks in tasks(), name in names()) {
+    fn a_worker_serves_in_order_of_arrival(tasks in tasks(), name in names()) {
         let run = run(&of(&tasks, 1), name);
         let (mut free_at, mut waited, mut longest) = (0, 0, 0);
         for (arrival, service) in &tasks {
@@ -86,38 +86,39 @@ proptest! {
             free_at = start + service;
         }
         prop_assert_eq!(run.span, Duration::from_micros(free_at));
-        assert_near(run.mean_wait * tasks.len() as f64, waited as f64 * 1e3)?;
-        prop_assert!(run.wait.equivalent(run.wait.max(), longest * 1_000));
+        prop_assert_eq!(run.wait.sum(), Duration::from_micros(waited));
+        let wait = run.wait.histogram();
+        prop_assert!(wait.equivalent(wait.max(), longest * 1_000));
     }
 
-    /// The same tasks closer together: nobody waits for less, in the mean.
+    /// When the same tasks arrive closer together, the mean wait does not fall.
     #[test]
-    fn more_load_is_never_a_shorter_wait(tasks in tasks(), squeeze in 2u64..10) {
+    fn more_load_never_shortens_the_wait(tasks in tasks(), squeeze in 2u64..10) {
         let closer: Vec<_> = tasks.iter().map(|task| (task.0 / squeeze, task.1)).collect();
-        let wait = |tasks: &[_]| run(&of(tasks, 3), StrategyName::RoundRobin).mean_wait;
-        // A microsecond for the fractions that the division drops.
-        prop_assert!(wait(&closer) + 1e3 >= wait(&tasks));
+        let wait = |tasks: &[_]| run(&of(tasks, 3), StrategyName::RoundRobin).wait.mean();
+        // The division rounds arrivals down by up to a microsecond.
+        prop_assert!(wait(&closer) + Duration::from_micros(1) >= wait(&tasks));
     }
 
     #[test]
-    fn every_task_is_accounted_for_whatever_the_limits(
+    fn every_task_is_accounted_for_under_any_limits(
         tasks in tasks(),
         workers in 1usize..6,
         name in names(),
-        deadline in 0u64..9_000,
+        timeout in 0u64..9_000,
         mailbox in 1usize..6,
-        failing in 0.0f64..=1.0,
+        failure_rate in 0.0f64..=1.0,
         stealing: bool,
         warm_up in 0u64..50,
     ) {
         let mut scenario = of(&tasks, workers);
-        scenario.deadline = Some(Duration::from_micros(deadline));
-        (scenario.mailbox, scenario.failing) = (Some(mailbox), failing);
+        scenario.timeout = Some(Duration::from_micros(timeout));
+        (scenario.mailbox, scenario.failure_rate) = (Some(mailbox), failure_rate);
         (scenario.stealing, scenario.warm_up) = (stealing, warm_up.min(tasks.len() as u64 - 1));
         let run = run(&scenario, name);
         assert_accounted(&run);
         prop_assert_eq!(run.stuck, 0);
-        let given: u64 = run.workers.iter().map(|worker| worker.given).sum();
-        prop_assert_eq!(given + run.rejected, run.tasks);
+        let dispatched: u64 = run.workers.iter().map(|worker| worker.dispatched).sum();
+        prop_assert_eq!(dispatched + run.rejected, run.tasks);
     }
 }

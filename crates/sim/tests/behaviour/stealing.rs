@@ -6,18 +6,18 @@ use raddle_strategies::StrategyName::{CapabilityBest, LeastLoaded, Random, Round
 use super::*;
 
 #[test]
-fn an_idle_worker_takes_what_waits_elsewhere() {
-    // By rotation the third task waits behind the first, whose worker is busy for long.
+fn an_idle_worker_steals_a_waiting_task() {
+    // In rotation, the third task waits behind the first, which takes long.
     let mut scenario = trace(2, &[(0, 100), (1, 1), (3, 1)]);
-    assert_eq!(run(&scenario, RoundRobin).sojourn.max() / 1_000_000, 100);
+    assert_eq!(run(&scenario, RoundRobin).sojourn.max().as_millis(), 100);
     scenario.stealing = true;
     let stolen = run(&scenario, RoundRobin);
-    assert_eq!((stolen.stolen, stolen.wait.max()), (1, 0));
+    assert_eq!((stolen.stolen, stolen.wait.max()), (1, Duration::ZERO));
     assert_eq!(stolen.workers[1].completed, 2);
 }
 
 #[test]
-fn whoever_becomes_idle_takes_too() {
+fn a_worker_that_becomes_idle_steals_too() {
     let mut scenario = trace(2, &[(0, 100), (0, 10), (1, 5), (2, 5), (3, 5)]);
     scenario.stealing = true;
     let run = run(&scenario, RoundRobin);
@@ -25,7 +25,7 @@ fn whoever_becomes_idle_takes_too() {
     assert_eq!(run.workers[0].completed, 1);
 }
 
-/// Always the first worker, whose siblings may take what waits there.
+/// Always picks the first worker, and lets the others steal from it.
 #[derive(Debug)]
 struct First;
 
@@ -44,13 +44,13 @@ impl Strategy for First {
 fn with_fault(kind: FaultKind) -> Run {
     let mut tasks = vec![(1, 1_000)];
     tasks.extend((0..20).map(|number| (2 + number, 1)));
-    let fault = Fault { worker: 1, at: Duration::ZERO, lasting: None, kind };
+    let fault = Fault { worker: 1, at: Duration::ZERO, duration: None, kind };
     let scenario = Scenario { stealing: true, faults: vec![fault], ..trace(2, &tasks) };
     simulate(&scenario, &First).unwrap()
 }
 
 #[test]
-fn nobody_steals_who_hangs_or_is_down() {
+fn a_hung_or_restarting_worker_does_not_steal() {
     for kind in [FaultKind::Hang, FaultKind::Restart] {
         let run = with_fault(kind);
         assert_eq!((run.stolen, run.completed), (0, 21), "{kind:?}");
@@ -59,13 +59,17 @@ fn nobody_steals_who_hangs_or_is_down() {
 }
 
 #[test]
-fn who_is_known_to_fail_steals_no_more() {
+fn a_failing_worker_stops_stealing() {
     let run = with_fault(FaultKind::FailFast { after: MS / 10 });
-    assert_eq!((run.stolen, run.failed, run.completed), (11, 11, 10), "11 failures make it known");
+    assert_eq!(
+        (run.stolen, run.failed, run.completed),
+        (11, 11, 10),
+        "after 11 failures it counts as failing"
+    );
 }
 
 #[test]
-fn tasks_with_keys_stay_and_capabilities_are_kept_apart() {
+fn keyed_tasks_and_other_capabilities_are_not_stolen() {
     let mut scenario = trace(2, &[(0, 100), (1, 1), (3, 1)]);
     scenario.stealing = true;
     scenario.load.keys = Keys::Trace([Some(1)].into());
@@ -83,12 +87,12 @@ fn tasks_with_keys_stay_and_capabilities_are_kept_apart() {
 }
 
 #[test]
-fn a_strategy_that_lets_nobody_steal_is_obeyed() {
+fn a_strategy_can_forbid_stealing() {
     let scenario = Scenario { stealing: true, ..scenario(4, 0.9, 20_000) };
     assert_eq!(run(&scenario, CapabilityBest).stolen, 0);
     let (random, least) = (run(&scenario, Random), run(&scenario, LeastLoaded));
     assert!(random.stolen > least.stolen && least.stolen > 0);
-    // With free stealing no worker rests while another's tasks wait: one queue, whoever chose.
-    let ratio = random.mean_sojourn / least.mean_sojourn;
+    // With free stealing, no worker is idle while tasks wait: one queue under any strategy.
+    let ratio = random.sojourn.mean().div_duration_f64(least.sojourn.mean());
     assert!((ratio - 1.0).abs() < 0.02, "{ratio}");
 }

@@ -1,5 +1,5 @@
-//! What each strategy makes of workers that fail, of unequal ones and of bursts. Every figure is
-//! printed with its seed.
+//! How each strategy copes with faults, unequal workers and bursts. Every figure is printed with its
+//! seed.
 
 mod bursts;
 mod faults;
@@ -14,9 +14,9 @@ use raddle_strategies::StrategyName;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Exponential tasks of this mean, for so long, at these workers under this load. Whoever looks at
-/// sizes or keys has them: 100,000 keys, all alike.
-fn scenario(workers: Vec<SimWorker>, load: f64, mean: Duration, lasting: Duration) -> Scenario {
+/// Exponential tasks that arrive for `duration`, with known durations and 100,000 equally frequent
+/// keys for the strategies that read them.
+fn scenario(workers: Vec<SimWorker>, load: f64, mean: Duration, duration: Duration) -> Scenario {
     let mut scenario = Scenario::new(
         workers,
         Load::new(Arrivals::Poisson { rate: 1.0 }, Service::Exponential { mean }),
@@ -24,8 +24,8 @@ fn scenario(workers: Vec<SimWorker>, load: f64, mean: Duration, lasting: Duratio
     let rate = load * scenario.capacity() / mean.as_secs_f64();
     scenario.load.arrivals = Arrivals::Poisson { rate };
     scenario.load.keys = Keys::Zipf { count: 100_000, exponent: 0.0 };
-    (scenario.tasks, scenario.warm_up) = ((rate * lasting.as_secs_f64()) as u64, 0);
-    scenario.sizes_known = true;
+    (scenario.tasks, scenario.warm_up) = ((rate * duration.as_secs_f64()) as u64, 0);
+    scenario.durations_known = true;
     scenario
 }
 
@@ -33,17 +33,17 @@ fn run(scenario: &Scenario, strategy: StrategyName) -> Run {
     simulate(scenario, &*strategy.build()).unwrap()
 }
 
-/// How much the longest queue of a stationary system may seem to grow.
+/// How much a queue of a stable system may grow by chance.
 ///
-/// A queue that grows without end does so by a part of the load: by hundreds of tasks in the runs
-/// here, from the second quarter to the last.
-const CHANCE: f64 = 10.0;
+/// An unstable queue grows by a share of the load: in these runs by hundreds of tasks from the second
+/// quarter to the last.
+const NOISE: f64 = 10.0;
 
-/// By how many tasks the queue of that worker is longer in the last quarter of the samples than in
-/// the second, in the mean. The first is for it to fill. Samples are taken while tasks come: after
-/// that every queue falls.
-fn growth(run: &Run, lasting: Duration, worker: usize) -> f64 {
-    let samples: Vec<_> = run.timeline.iter().filter(|sample| sample.at <= lasting).collect();
+/// Returns by how many tasks a worker's queue is longer on average in the last quarter of the samples
+/// than in the second; in the first it fills. Samples after the last arrival are ignored: by then
+/// every queue shrinks.
+fn growth(run: &Run, arriving: Duration, worker: usize) -> f64 {
+    let samples: Vec<_> = run.timeline.iter().filter(|sample| sample.at <= arriving).collect();
     let quarter = samples.len() / 4;
     assert!(quarter >= 50, "{} samples", samples.len());
     let mean = |from: usize| {
@@ -53,8 +53,8 @@ fn growth(run: &Run, lasting: Duration, worker: usize) -> f64 {
     mean(3 * quarter) - mean(quarter)
 }
 
-/// The most that any worker's queue grew.
-fn most_growth(run: &Run, lasting: Duration) -> f64 {
-    let all = (0..run.workers.len()).map(|worker| growth(run, lasting, worker));
+/// Returns the largest growth of any worker's queue.
+fn max_growth(run: &Run, arriving: Duration) -> f64 {
+    let all = (0..run.workers.len()).map(|worker| growth(run, arriving, worker));
     all.fold(f64::MIN, f64::max)
 }

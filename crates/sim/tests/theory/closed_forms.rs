@@ -1,19 +1,19 @@
-//! Queues whose times are known, in units of the mean service time.
+//! Closed forms for queueing systems, in units of the mean service time.
 
 use std::f64::consts::LN_10;
 
-/// How long tasks are.
+/// A distribution of service times.
 #[derive(Clone, Copy, Debug)]
 pub enum Law {
     Exponential,
     Constant,
-    /// So long is a share of the tasks, and so short the others.
+    /// One of two lengths.
     Bimodal {
         short: f64,
         long: f64,
         long_share: f64,
     },
-    /// Pareto between these, with this exponent.
+    /// Pareto, bounded below and above.
     Pareto {
         least: f64,
         longest: f64,
@@ -22,7 +22,7 @@ pub enum Law {
 }
 
 impl Law {
-    /// A bounded Pareto distribution of mean 1.
+    /// Creates a bounded Pareto distribution of mean 1.
     pub fn pareto(shape: f64, longest: f64) -> Self {
         let of = |least| Self::Pareto { least, longest, shape };
         let (mut low, mut high) = (1e-9, 1.0);
@@ -33,7 +33,7 @@ impl Law {
         of(low)
     }
 
-    /// The mean of the k-th power.
+    /// Returns the k-th moment.
     pub fn moment(self, k: f64) -> f64 {
         match self {
             Self::Exponential => [1.0, 1.0, 2.0][k as usize],
@@ -49,7 +49,7 @@ impl Law {
         }
     }
 
-    /// The probability to be longer than `x`.
+    /// Returns the probability of being longer than `x`.
     pub fn longer(self, x: f64) -> f64 {
         match self {
             _ if x < 0.0 => 1.0,
@@ -70,8 +70,8 @@ impl Law {
 }
 
 impl Law {
-    /// The probability that what is left of a service, at a random moment within it, is at most
-    /// `x`: the integral of [`longer`](Self::longer), as the mean is 1.
+    /// Returns the probability that the residual service at a random moment is at most `x`: the
+    /// integral of [`longer`](Self::longer), as the mean is 1.
     fn residual(self, x: f64) -> f64 {
         let x = x.max(0.0);
         match self {
@@ -91,30 +91,30 @@ impl Law {
     }
 }
 
-/// The mean sojourn of M/M/1.
+/// Returns the mean sojourn of M/M/1.
 pub fn mm1(rho: f64) -> f64 {
     1.0 / (1.0 - rho)
 }
 
-/// The 99th percentile of an exponential distribution of this mean: the sojourn of M/M/1 and of
-/// G/M/1 is one.
+/// Returns the 99th percentile of an exponential distribution, such as the sojourn of M/M/1 and of
+/// G/M/1.
 pub fn p99_of_exponential(mean: f64) -> f64 {
     2.0 * LN_10 * mean
 }
 
-/// The mean sojourn of M/G/1: Pollaczek and Khinchine, 1930 and 1932.
+/// Returns the mean sojourn of M/G/1: Pollaczek and Khinchine, 1930 and 1932.
 pub fn mg1(law: Law, rho: f64) -> f64 {
     1.0 + rho * law.moment(2.0) / (2.0 * (1.0 - rho))
 }
 
-/// The distribution of the wait of M/G/1, on a grid of this step.
+/// Returns the step of a grid, and the distribution of the wait of M/G/1 on it.
 ///
-/// It is a sum of residual services, geometrically many (Beneš, 1957), and on a grid follows from
-/// the recursion of Panjer (1981). The grid is ten mean sojourns long.
+/// The wait is a sum of geometrically many residual services (Beneš, 1957), which Panjer's recursion
+/// (1981) computes on a grid. The grid is ten mean sojourns long.
 fn mg1_wait(law: Law, rho: f64) -> (f64, Vec<f64>) {
     let step = mg1(law, rho) / 400.0;
     let edge = |cell: usize| law.residual((cell as f64 + 0.5) * step);
-    // Each residual service is put to the nearest point.
+    // Rounds each residual service to the nearest point.
     let residual: Vec<f64> =
         (0..4_000).map(|cell| edge(cell) - if cell == 0 { 0.0 } else { edge(cell - 1) }).collect();
     let at_zero = 1.0 - rho * residual[0];
@@ -126,7 +126,7 @@ fn mg1_wait(law: Law, rho: f64) -> (f64, Vec<f64>) {
     (step, wait)
 }
 
-/// The 99th percentile of the sojourn of M/G/1: of a wait and a service.
+/// Returns the 99th percentile of the sojourn of M/G/1, a wait plus a service.
 pub fn mg1_p99(law: Law, rho: f64) -> f64 {
     let (step, wait) = mg1_wait(law, rho);
     percentile(|time| {
@@ -135,7 +135,7 @@ pub fn mg1_p99(law: Law, rho: f64) -> f64 {
     })
 }
 
-/// The probability that a task of M/M/n waits: Erlang C.
+/// Returns the probability that a task of M/M/n waits: Erlang C.
 pub fn erlang_c(servers: u32, rho: f64) -> f64 {
     let offered = f64::from(servers) * rho;
     // The inverse of Erlang B, by its recursion.
@@ -144,13 +144,13 @@ pub fn erlang_c(servers: u32, rho: f64) -> f64 {
     1.0 / (1.0 + (1.0 - rho) * (inverse - 1.0))
 }
 
-/// The mean sojourn of M/M/n.
+/// Returns the mean sojourn of M/M/n.
 pub fn mmn(servers: u32, rho: f64) -> f64 {
     1.0 + erlang_c(servers, rho) / (f64::from(servers) * (1.0 - rho))
 }
 
-/// The 99th percentile of the sojourn of M/M/n: a service, before which who waits does so for an
-/// exponential time.
+/// Returns the 99th percentile of the sojourn of M/M/n: a service, preceded by an exponential time
+/// for the tasks that wait.
 pub fn mmn_p99(servers: u32, rho: f64) -> f64 {
     let waits = erlang_c(servers, rho);
     let rate = f64::from(servers) * (1.0 - rho);
@@ -164,7 +164,7 @@ pub fn mmn_p99(servers: u32, rho: f64) -> f64 {
     })
 }
 
-/// The mean sojourn of E_n/M/1, to which round robin over n exponential workers comes down.
+/// Returns the mean sojourn of E_n/M/1, which is that of round robin over n exponential workers.
 pub fn round_robin(workers: u32, rho: f64) -> f64 {
     let n = f64::from(workers);
     let mut sigma = rho;
@@ -174,18 +174,19 @@ pub fn round_robin(workers: u32, rho: f64) -> f64 {
     1.0 / (1.0 - sigma)
 }
 
-/// The share of workers with at least `k` tasks under the power of two choices, with workers
-/// without end: Vvedenskaya, Dobrushin and Karpelevich, 1996.
+/// Returns the share of workers with at least `k` tasks under the power of two choices, with
+/// infinitely many workers: Vvedenskaya, Dobrushin and Karpelevich, 1996.
 fn at_least(k: u32, rho: f64) -> f64 {
     rho.powf(2f64.powi(k as i32) - 1.0)
 }
 
-/// The mean sojourn of the power of two choices, with workers without end.
+/// Returns the mean sojourn of the power of two choices with infinitely many workers.
 pub fn power_of_two(rho: f64) -> f64 {
     (0..64).map(|k| at_least(k, rho).powi(2)).sum()
 }
 
-/// The 99th percentile of the same: who joins k others is served after k + 1 exponential times.
+/// Returns the 99th percentile of the sojourn of the power of two choices with infinitely many
+/// workers: a task that joins k others takes k + 1 exponential times.
 pub fn power_of_two_p99(rho: f64) -> f64 {
     percentile(|time| {
         let mut poisson = (-time).exp();
@@ -198,7 +199,7 @@ pub fn power_of_two_p99(rho: f64) -> f64 {
     })
 }
 
-/// Where the probability to take longer falls to one in a hundred.
+/// Returns the time that is exceeded with a probability of one in a hundred.
 fn percentile(longer: impl Fn(f64) -> f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     while longer(high) > 0.01 {
@@ -211,9 +212,9 @@ fn percentile(longer: impl Fn(f64) -> f64) -> f64 {
     low
 }
 
-/// The figures that were worked out by others, to their last digit.
+/// Compares with published figures, to their last digit.
 #[test]
-fn they_are_those_of_the_table() {
+fn the_closed_forms_match_published_figures() {
     type Row = (&'static str, fn(f64) -> f64, [f64; 5]);
     let rows: [Row; 6] = [
         ("M/M/4", |rho| mmn(4, rho), [1.0870, 1.3572, 1.7455, 2.9694, 5.4571]),
@@ -233,7 +234,7 @@ fn they_are_those_of_the_table() {
 }
 
 #[test]
-fn the_general_forms_hold_for_the_special_ones() {
+fn the_general_forms_match_the_special_ones() {
     for rho in super::LOADS {
         assert!((mg1(Law::Exponential, rho) / mm1(rho) - 1.0).abs() < 1e-12);
         assert!((mmn(1, rho) / mm1(rho) - 1.0).abs() < 1e-12);
@@ -255,7 +256,7 @@ fn the_general_forms_hold_for_the_special_ones() {
             assert!((mean / mg1(law, rho) - 1.0).abs() < 2e-3, "{law:?} at {rho}: {mean}");
         }
     }
-    // By the exponential that M/D/1's wait comes to: Tijms, Stochastic Models, 1994.
+    // From the exponential tail of M/D/1's wait: Tijms, Stochastic Models, 1994.
     assert!((mg1_p99(Law::Constant, 0.95) - 45.94).abs() < 0.05);
     let by_integral = |k: f64| -> f64 {
         let points = (0..300_000).map(|point| (f64::from(point) + 0.5) * 1e-4);

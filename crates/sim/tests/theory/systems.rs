@@ -1,4 +1,4 @@
-//! One test a system.
+//! One test per queueing system.
 
 use raddle_strategies::StrategyName::{
     JoinIdle, LeastLoaded, LeastWork, PowerOfTwo, Random, RoundRobin,
@@ -9,9 +9,9 @@ use super::*;
 
 const SEEDS: u64 = 4;
 
-/// Tasks for each seed. The nearer to full, the longer a queue remembers: for the same error in
-/// per cent it takes as many more as the inverse square of the slack (Whitt, Planning Queueing
-/// Simulations, 1989). All seeds together have a standard error of about 0.7 % of M/M/1's mean.
+/// Tasks per seed. For the same relative error, the number grows with the inverse square of the spare
+/// capacity (Whitt, Planning Queueing Simulations, 1989). Over all seeds, the standard error is about
+/// 0.7 % of M/M/1's mean.
 fn tasks(rho: f64) -> u64 {
     match rho {
         0.95.. => 8_000_000,
@@ -21,10 +21,10 @@ fn tasks(rho: f64) -> u64 {
     }
 }
 
-/// One worker, at every load.
-fn lone(law: Law, many: impl Fn(f64) -> u64) {
+/// Checks one worker at every load.
+fn check_one_worker(law: Law, tasks: impl Fn(f64) -> u64) {
     for rho in LOADS {
-        let (mean, p99) = sojourn(&scenario(1, law, rho, many(rho)), RoundRobin, SEEDS);
+        let (mean, p99) = sojourn(&scenario(1, law, rho, tasks(rho)), RoundRobin, SEEDS);
         let what = format!("{law:?} at {rho}, {SEEDS} seeds");
         assert_mean(&what, mean, mg1(law, rho));
         assert_p99(&what, p99, mg1_p99(law, rho));
@@ -33,26 +33,26 @@ fn lone(law: Law, many: impl Fn(f64) -> u64) {
 
 #[test]
 fn one_worker_with_exponential_tasks_is_mm1() {
-    lone(Law::Exponential, tasks);
+    check_one_worker(Law::Exponential, tasks);
 }
 
 #[test]
 fn one_worker_with_constant_tasks_is_md1() {
-    lone(Law::Constant, |rho| tasks(rho) / 2);
+    check_one_worker(Law::Constant, |rho| tasks(rho) / 2);
 }
 
 #[test]
 fn one_worker_with_short_and_long_tasks_is_mg1() {
-    lone(Law::Bimodal { short: 0.5, long: 5.5, long_share: 0.1 }, tasks);
+    check_one_worker(Law::Bimodal { short: 0.5, long: 5.5, long_share: 0.1 }, tasks);
 }
 
 #[test]
 fn one_worker_with_heavy_tailed_tasks_is_mg1() {
-    lone(Law::pareto(3.5, 30.0), |rho| tasks(rho) / 2);
+    check_one_worker(Law::pareto(3.5, 30.0), |rho| tasks(rho) / 2);
 }
 
 #[test]
-fn by_chance_each_worker_is_mm1() {
+fn at_random_each_worker_is_mm1() {
     for rho in [0.5, 0.7, 0.9] {
         let scenario = scenario(16, Law::Exponential, rho, tasks(rho));
         let (mean, p99) = sojourn(&scenario, Random, SEEDS);
@@ -74,10 +74,10 @@ fn in_rotation_each_worker_is_em1() {
     }
 }
 
-/// With stealing nobody rests while tasks wait: as many are there as in one queue, and by Little's
-/// law the mean is that of one queue. The order is another, and so are the percentiles.
+/// With stealing, no worker is idle while tasks wait: the number present is that of one queue, and by
+/// Little's law so is the mean. The order differs, and with it the percentiles.
 #[test]
-fn with_stealing_all_workers_are_mmn_in_the_mean() {
+fn with_stealing_all_workers_together_have_the_mean_of_mmn() {
     for workers in [4, 16] {
         for rho in LOADS {
             let mut scenario = scenario(workers, Law::Exponential, rho, tasks(rho) / 8);
@@ -89,14 +89,14 @@ fn with_stealing_all_workers_are_mmn_in_the_mean() {
     }
 }
 
-/// Who knows every size sends a task where it begins first: one queue for all.
+/// With known durations, every task goes to the worker that can start it first: one queue for all.
 #[test]
-fn by_the_least_work_all_workers_are_mmn() {
-    // Of many, fewer wait, and the wait is what varies.
+fn by_least_work_all_workers_together_are_mmn() {
+    // With many workers, fewer tasks wait, and the wait is what varies.
     for (workers, part) in [(4, 2), (16, 8)] {
         for rho in LOADS {
             let mut scenario = scenario(workers, Law::Exponential, rho, tasks(rho) / part);
-            scenario.sizes_known = true;
+            scenario.durations_known = true;
             let (mean, p99) = sojourn(&scenario, LeastWork, SEEDS);
             let what = format!("least work, {workers} workers at {rho}, {SEEDS} seeds");
             assert_mean(&what, mean, mmn(workers as u32, rho));
@@ -105,13 +105,13 @@ fn by_the_least_work_all_workers_are_mmn() {
     }
 }
 
-/// So many workers that the queues of a pair tell nothing of each other, and two runs for each
-/// load: with so many, one is a mean over all of them.
+/// Enough workers that the queues of a pair are practically independent. Two runs per load suffice:
+/// each is a mean over all workers.
 #[test]
-fn by_two_choices_many_workers_are_as_workers_without_end() {
+fn by_two_choices_many_workers_match_the_limit_of_infinitely_many() {
     const MANY: usize = 2_000;
     for rho in LOADS {
-        // Queues fill from nothing: longer, the nearer to full.
+        // Queues start empty and take longer to fill near full load.
         let units = if rho > 0.9 { 800 } else { 400 };
         let tasks = (rho * (MANY * units) as f64) as u64;
         let mut scenario = scenario(MANY, Law::Exponential, rho, tasks);
@@ -123,17 +123,16 @@ fn by_two_choices_many_workers_are_as_workers_without_end() {
     }
 }
 
-/// No closed form: the figures were simulated elsewhere. Those of chance and of the least work,
-/// which have one, are held above.
+/// There is no closed form: the figures come from another simulator.
 #[test]
-fn idle_workers_first_and_the_shortest_queue_are_as_others_found() {
-    let found_elsewhere = [
+fn join_idle_and_least_loaded_match_another_simulator() {
+    let published = [
         (LeastLoaded, 0.7, 1.08, 4.93),
         (LeastLoaded, 0.9, 1.57, 6.56),
         (JoinIdle, 0.7, 1.08, 4.97),
         (JoinIdle, 0.9, 1.67, 7.27),
     ];
-    for (strategy, rho, mean, p99) in found_elsewhere {
+    for (strategy, rho, mean, p99) in published {
         let scenario = scenario(16, Law::Exponential, rho, 500_000);
         let found = sojourn(&scenario, strategy, SEEDS);
         let what = format!("{strategy} over 16 at {rho}, {SEEDS} seeds");
