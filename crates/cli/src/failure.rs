@@ -66,6 +66,6 @@ pub enum Failure {
 impl Failure {
     /// Returns whether the run itself failed, and not its options or files.
     pub fn is_of_the_run(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::CtrlC(_) | Self::Simulation(SimError::Astray(_)))
+        matches!(self, Self::Run(_) | Self::CtrlC(_) | Self::Simulation(SimError::Unaccounted(_)))
     }
 }

@@ -30,7 +30,7 @@ fn simulated(trace: &[Request], strategy: StrategyName, seeds: u64) -> Duration 
     let of = |seed| {
         let scenario = Scenario::new(SimWorker::equal(WORKERS), Load::of_trace(trace));
         let scenario = Scenario { tasks: trace.len() as u64, warm_up: 0, seed, ..scenario };
-        simulate(&scenario, &*strategy.build()).unwrap().mean_sojourn
+        simulate(&scenario, &*strategy.build()).unwrap().sojourn.mean().as_nanos() as f64
     };
     let means: Vec<f64> = (1..=seeds).map(of).collect();
     let mean = means.iter().sum::<f64>() / seeds as f64;

@@ -62,7 +62,6 @@ pub struct WorkerRun {
 
 /// The queue lengths at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct QueueSample {
     /// Time since the start of the run.
     pub at: Duration,

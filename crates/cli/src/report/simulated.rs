@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::Table;
-use raddle::sim::{Estimate, Facts, Run};
+use raddle::sim::{Estimate, Facts, Latencies, Run};
 use serde::Serialize;
 
 use super::table::{Better, Column, Line, column, count, marked, milliseconds, percent};
@@ -52,9 +52,9 @@ impl SimulatedWorkload {
     pub fn with_facts(mut self, facts: &Facts) -> Self {
         self.load = facts.load;
         self.peak_load = facts.peak_load;
-        self.service_us_mean = facts.sizes.mean * 1e6;
-        self.service_scv = facts.sizes.scv;
-        self.gap_scv = facts.gaps_scv;
+        self.service_us_mean = facts.service.mean.as_secs_f64() * 1e6;
+        self.service_scv = facts.service.scv;
+        self.gap_scv = facts.interarrival_scv;
         self
     }
 }
@@ -97,6 +97,11 @@ impl Simulated {
     /// Summarises a run.
     pub fn of(run: &Run) -> Self {
         let all: u64 = run.workers.iter().map(|worker| worker.completed).sum();
+        let latency = |latencies: &Latencies| {
+            let histogram = latencies.histogram();
+            let mean = latencies.mean().as_nanos() as f64;
+            Latency::of_histogram(histogram, mean, histogram.max())
+        };
         let share = |completed: u64| completed as f64 / all.max(1) as f64;
         Self {
             strategy: run.strategy.clone(),
@@ -110,8 +115,8 @@ impl Simulated {
             span_s: run.span.as_secs_f64(),
             throughput_per_s: run.throughput(),
             utilisation: run.utilisation(),
-            latency_us: Latency::of_histogram(&run.sojourn, run.mean_sojourn, run.sojourn.max()),
-            wait_us: Latency::of_histogram(&run.wait, run.mean_wait, run.wait.max()),
+            latency_us: latency(&run.sojourn),
+            wait_us: latency(&run.wait),
             share: run
                 .workers
                 .iter()

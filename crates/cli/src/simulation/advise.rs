@@ -48,7 +48,7 @@ pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
         return Ok(End::Interrupted);
     };
 
-    let words = words::advice(&advice, input.scenario.sizes_known);
+    let words = words::advice(&advice, input.scenario.durations_known);
     let report = AdvisedReport::new(input.workload.clone(), seeds.get(), &advice, words);
     if let Some(file) = json {
         file.write(|out| json::write(&report, out))?;

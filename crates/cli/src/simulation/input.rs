@@ -47,10 +47,10 @@ impl Input {
             scenario = scenario.at_load(load).ok_or(Failure::NoLoad { load })?;
         }
         let facts = scenario.facts();
-        if args.report.is_some() && scenario.sample_every.is_none() {
-            let rate = facts.load * scenario.capacity() / facts.sizes.mean;
+        if args.report.is_some() && scenario.sample_interval.is_none() {
+            let rate = facts.load * scenario.capacity() / facts.service.mean.as_secs_f64();
             let every = scenario.tasks as f64 / rate / SAMPLES;
-            scenario.sample_every =
+            scenario.sample_interval =
                 Duration::try_from_secs_f64(every).ok().filter(|every| !every.is_zero());
         }
         let workload = SimulatedWorkload {
@@ -64,7 +64,7 @@ impl Input {
             service_us_mean: 0.0,
             service_scv: 0.0,
             gap_scv: 0.0,
-            durations_known: scenario.sizes_known,
+            durations_known: scenario.durations_known,
             interrupted: false,
         };
         Ok(Self {
@@ -121,9 +121,9 @@ fn of_trace(args: &SimulationArgs) -> Result<Scenario, Failure> {
     };
     workload.check_served_by(&workers)?;
     let requests = requests(&workload)?;
-    let mut scenario = Scenario::new(workers.simulated(), Load::of_trace(&requests));
+    let mut scenario = Scenario::new(workers.sim_workers(), Load::of_trace(&requests));
     (scenario.tasks, scenario.warm_up) = (requests.len() as u64, 0);
-    scenario.sizes_known = !args.durations_unknown;
+    scenario.durations_known = !args.durations_unknown;
     Ok(scenario)
 }
 

@@ -121,10 +121,10 @@ fn percentiles(runs: &[Run]) -> Vec<(f64, Duration)> {
     let Some((first, rest)) = runs.split_first() else {
         return Vec::new();
     };
-    let mut all = first.sojourn.clone();
+    let mut all = first.sojourn.histogram().clone();
     for run in rest {
         // Cannot fail: the histogram resizes itself.
-        let _ = all.add(&run.sojourn);
+        let _ = all.add(run.sojourn.histogram());
     }
     // A higher quantile would be the latency of a single task.
     let last = 1.0 - 1.0 / all.len().max(1) as f64;

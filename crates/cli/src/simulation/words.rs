@@ -1,6 +1,6 @@
 //! The advice in words: which strategy to use, how certain that is, why, and when not.
 
-use raddle::sim::{Advice, Curve, Facts, MOST_LOST, Objective, Standing};
+use raddle::sim::{Advice, Curve, Facts, LOSS_TOLERANCE, Objective, Standing};
 
 use super::traits::Uses::{Capabilities, Durations, Few, Keys, Queues, Speeds};
 use super::traits::{self, Traits, Uses};
@@ -58,7 +58,7 @@ fn winner(objective: Objective, best: &Standing, others: &[Standing]) -> String 
     );
     if let Some(next) = others.iter().find(|standing| !standing.ties) {
         let (own, next_figure) = (best.figure.mean, next.figure.mean);
-        if next.lost - best.lost > MOST_LOST {
+        if next.lost - best.lost > LOSS_TOLERANCE {
             text += &format!(
                 "; the best of those that differ significantly, {}, leaves {:.1} % of the tasks undone",
                 next.strategy,
@@ -157,12 +157,12 @@ fn why(traits: &Traits, facts: &Facts) -> String {
     let uses = |what: Uses| traits.uses.contains(&what);
     let unequal = facts.fastest / facts.slowest > UNEQUAL_SPEEDS;
     let (varied, bursty) =
-        (facts.sizes.scv > VARYING_DURATIONS, facts.peak_load > BURSTY * facts.load);
+        (facts.service.scv > VARYING_DURATIONS, facts.peak_load > BURSTY * facts.load);
     let mut reasons = Vec::new();
     if varied && (uses(Durations) || uses(Queues)) {
         reasons.push(format!(
             "durations vary a lot (squared coefficient of variation {:.1})",
-            facts.sizes.scv
+            facts.service.scv
         ));
     }
     if bursty && uses(Queues) {
@@ -175,11 +175,11 @@ fn why(traits: &Traits, facts: &Facts) -> String {
         let ratio = facts.fastest / facts.slowest;
         reasons.push(format!("the fastest worker is {ratio:.1} times as fast as the slowest"));
     }
-    if facts.unheard >= 1.0 && uses(Few) {
+    if facts.arrivals_per_sync >= 1.0 && uses(Few) {
         reasons.push(format!(
             "dispatchers learn late what the others do ({:.0} tasks arrive between two updates), \
              and those that rely on outdated queue lengths overload the worker that looked best",
-            facts.unheard
+            facts.arrivals_per_sync
         ));
     }
     if facts.faults && (uses(Queues) || uses(Speeds)) {
@@ -257,11 +257,11 @@ mod tests {
         Facts {
             load: 0.7,
             peak_load: 0.7,
-            sizes: Spread { mean: 1e-3, scv: 1.0 },
-            gaps_scv: 1.0,
+            service: Spread { mean: Duration::from_millis(1), scv: 1.0 },
+            interarrival_scv: 1.0,
             slowest: 1.0,
             fastest: 1.0,
-            unheard: 0.0,
+            arrivals_per_sync: 0.0,
             faults: false,
             capabilities: false,
             keys: false,
@@ -307,8 +307,8 @@ mod tests {
 
     #[test]
     fn the_reasons_are_properties_of_the_load() {
-        let durations = Spread { mean: 1e-3, scv: 6.25 };
-        let facts = Facts { sizes: durations, peak_load: 2.5, fastest: 4.0, ..facts() };
+        let durations = Spread { mean: Duration::from_millis(1), scv: 6.25 };
+        let facts = Facts { service: durations, peak_load: 2.5, fastest: 4.0, ..facts() };
         let mut all = ranking();
         all.insert(0, standing("least_work", 5.0, 0.0, true));
         let text = advice(&advised(Objective::Mean, facts, all), true).join("\n");
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn outdated_knowledge_and_faults_are_reasons() {
-        let facts = Facts { unheard: 20.0, faults: true, ..facts() };
+        let facts = Facts { arrivals_per_sync: 20.0, faults: true, ..facts() };
         let of = |name| {
             let all = vec![standing(name, 5.0, 0.0, true), standing("x", 9.0, 4.0, false)];
             advice(&advised(Objective::P99, facts, all), false).join("\n")

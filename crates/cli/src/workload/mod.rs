@@ -90,7 +90,7 @@ impl Workload {
 
     /// Checks that every task has a worker that serves it.
     pub fn check_served_by(&self, workers: &Workers) -> Result<(), NotServed> {
-        match self.capabilities.iter().find(|name| !workers.serve(name)) {
+        match self.capabilities.iter().find(|name| !workers.can_serve(name)) {
             None => Ok(()),
             Some(name) => {
                 Err(NotServed { workers: workers.to_string(), capability: name.to_owned() })
