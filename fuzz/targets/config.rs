@@ -1,6 +1,6 @@
-//! Configuration as text and as variables, one `KEY=value` a line: nothing makes them panic, an
-//! error names the setting, its value and what is allowed, and what is read is read again as it is
-//! written.
+//! Configuration as text and as variables, one `KEY=value` per line: parsing never panics, an error
+//! names the setting, its value and what is allowed, and a parsed configuration survives a round
+//! trip through its text.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ fuzz_target!(|text: &str| {
         Ok(config) => check(config),
         Err(error) => {
             assert!(!error.setting.is_empty() && !error.allowed.is_empty(), "{error}");
-            // Tracking may also be lacking, which is nowhere in the text.
+            // An error about disabled tracking does not quote the text.
             let is_there = text.contains(&error.value) || error.value == "false";
-            assert!(is_there, "not there: {error}");
+            assert!(is_there, "does not occur in the text: {error}");
         }
     }
     let variables: BTreeMap<&str, &str> =
@@ -27,14 +27,14 @@ fuzz_target!(|text: &str| {
         Err(error) => {
             let name = error.setting.as_str();
             assert!(name.starts_with("LOAD_BALANCER_") && !error.allowed.is_empty(), "{error}");
-            assert_eq!(variables.get(name), Some(&error.value.as_str()), "as it was set");
+            assert_eq!(variables.get(name), Some(&error.value.as_str()), "the value that was set");
         }
     }
 });
 
 fn check(config: BalancerConfig) {
     let text = config.to_string();
-    assert_eq!(text.parse(), Ok(config), "read as it is written: {text}");
-    config.tracking().validate().expect("what is read is within its bounds");
-    config.build().expect("what is read can be built");
+    assert_eq!(text.parse(), Ok(config), "round trip: {text}");
+    config.tracking().validate().expect("a parsed configuration is within its bounds");
+    config.build().expect("a parsed configuration can be built");
 }

@@ -1,9 +1,8 @@
-//! Scenario files: no text makes the reader panic, an error stands on a line that there is and says
-//! what would be right.
+//! Scenario files: parsing never panics, and an error names an existing line and what is allowed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use raddle::sim::{FileFault, Scenario};
+use raddle::sim::{ParseError, Scenario};
 
 fuzz_target!(|text: &str| {
     match Scenario::from_toml(text) {
@@ -11,22 +10,22 @@ fuzz_target!(|text: &str| {
             assert!(!scenario.workers.is_empty());
             assert!(scenario.warm_up < scenario.tasks);
         }
-        Err(fault) => check(text, &fault),
+        Err(error) => check(text, &error),
     }
 });
 
-fn check(text: &str, fault: &FileFault) {
-    let words = fault.to_string();
-    let (line, right) = match fault {
-        FileFault::Syntax { line, message } => (*line, message.as_str()),
-        FileFault::Unknown { line, known, .. } => (*line, known.as_str()),
-        FileFault::Missing { line, allowed, .. } | FileFault::Value { line, allowed, .. } => {
+fn check(text: &str, error: &ParseError) {
+    let words = error.to_string();
+    let (line, allowed) = match error {
+        ParseError::Syntax { line, message } => (*line, message.as_str()),
+        ParseError::Unknown { line, known, .. } => (*line, known.as_str()),
+        ParseError::Missing { line, allowed, .. } | ParseError::Value { line, allowed, .. } => {
             (*line, allowed.as_str())
         }
-        FileFault::Workers { line, .. } => (*line, "the workers' own words"),
-        _ => panic!("a kind of fault that is not known here: {words}"),
+        ParseError::Workers { line, .. } => (*line, "the source says"),
+        _ => panic!("an unknown kind of error: {words}"),
     };
     assert!((1..=text.split('\n').count()).contains(&line), "no such line: {words}");
     assert!(words.starts_with(&format!("line {line}: ")), "{words}");
-    assert!(!right.is_empty(), "what would be right is missing: {words}");
+    assert!(!allowed.is_empty(), "what is allowed is missing: {words}");
 }

@@ -1,9 +1,9 @@
-//! Traces: no bytes make the parser panic, a fault stands where it says, and what was read is read
-//! again as it was written.
+//! Traces: parsing never panics, a fault is where the error says, and a parsed trace survives a round
+//! trip through its text.
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "a part of the program is used")]
+#![allow(dead_code, unused_imports, reason = "only a part of the program is used")]
 
-// The program is no library: its parser is compiled here.
+// The program is not a library, so its parser is compiled here.
 #[path = "../../crates/cli/src/trace/mod.rs"]
 mod trace;
 #[path = "../../crates/cli/src/workload/mod.rs"]
@@ -21,33 +21,33 @@ const ALL: Reading =
 fuzz_target!(|bytes: &[u8]| {
     match parse(bytes, "fuzz".into(), ALL) {
         Ok(workload) => check_read(&workload),
-        // In a quoted value a separator is none.
+        // Within quotes, separators are ordinary characters.
         Err(fault) if bytes.contains(&b'"') => check_words(&fault),
         Err(fault) => {
             check_words(&fault);
-            check_place(bytes, &fault);
+            check_position(bytes, &fault);
         }
     }
 });
 
 fn check_words(fault: &Fault) {
     let words = fault.to_string();
-    assert!(words.contains("expected "), "what would be right is missing: {words}");
+    assert!(words.contains("expected "), "what is expected is missing: {words}");
     if let Fault::Value { line, column, .. } | Fault::ColumnCount { line, column, .. } = fault {
         assert!(words.starts_with(&format!("line {line}, column {column}")), "{words}");
         assert!(*line >= 1 && *column >= 1, "{words}");
     }
 }
 
-/// What is said to be found there is there.
-fn check_place(bytes: &[u8], fault: &Fault) {
+/// Checks that the value quoted by the error is at the stated line and column.
+fn check_position(bytes: &[u8], fault: &Fault) {
     let records = |line: u64| {
-        // The planted bug: lines are counted without the blank ones in between.
+        // The planted bug: blank lines are not counted.
         let blank = bytes.windows(2).filter(|pair| pair == b"\n\n").count();
         let line = if cfg!(feature = "planted") { line - blank as u64 } else { line };
         let line = bytes.split(|byte| *byte == b'\n').nth(line as usize - 1);
-        // A lone carriage return ends a record, and no line.
-        line.expect("the line is there").split(|byte| *byte == b'\r')
+        // A lone carriage return ends a record but not a line.
+        line.expect("the line exists").split(|byte| *byte == b'\r')
     };
     let values = |record: &[u8]| -> Vec<String> {
         let values = record.split(|byte| *byte == b',');
@@ -62,14 +62,14 @@ fn check_place(bytes: &[u8], fault: &Fault) {
         }
         _ => true,
     };
-    assert!(is_there, "not there: {fault}");
+    assert!(is_there, "not at the stated position: {fault}");
 }
 
 fn check_read(workload: &Workload) {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     let requests = &workload.requests;
-    assert_eq!(requests[0].arrival, Duration::ZERO, "arrivals count from the first");
-    assert!(requests.is_sorted_by_key(|request| request.arrival), "in order");
+    assert_eq!(requests[0].arrival, Duration::ZERO, "arrivals are relative to the first");
+    assert!(requests.is_sorted_by_key(|request| request.arrival), "in ascending order");
     assert!(requests.iter().all(|request| request.arrival.max(request.service) <= YEAR));
     let names: Vec<_> = workload.capabilities.iter().collect();
     assert!(names.len() <= 128 && names.iter().all(|name| !name.is_empty()));
@@ -83,9 +83,9 @@ fn check_read(workload: &Workload) {
     let is_written = |request: &workload::Request| {
         is_whole(request.arrival) && is_whole(request.service) && request.key.is_none()
     };
-    // A trace tells microseconds, and of a key only the hash is known.
+    // A written trace has microseconds only, and a key cannot be recovered from its hash.
     if requests.iter().all(is_written) {
-        let again = parse(&written(workload, &names), "again".into(), ALL).expect("it was written");
+        let again = parse(&written(workload, &names), "again".into(), ALL).expect("a written trace is valid");
         assert_eq!(again.requests, *requests);
         assert!(again.capabilities.iter().eq(names));
     }

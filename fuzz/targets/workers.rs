@@ -1,5 +1,5 @@
-//! Workers in a line of text, as `--workers` takes them: no text makes the parser panic, an error
-//! quotes what is wrong and says what would be right, and what is read is read again as it is shown.
+//! Workers as text, the form of `--workers`: parsing never panics, an error quotes its cause and says
+//! what is expected, and parsed workers survive a round trip through their text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,10 +8,10 @@ use raddle::sim::{Workers, WorkersError};
 fuzz_target!(|text: &str| {
     match text.parse::<Workers>() {
         Ok(workers) => {
-            assert_eq!(shown(&workers).parse().as_ref(), Ok(&workers), "as it is shown");
-            assert!((1..=Workers::MOST).contains(&workers.count()));
+            assert_eq!(shown(&workers).parse().as_ref(), Ok(&workers), "round trip");
+            assert!((1..=Workers::MAX_COUNT).contains(&workers.count()));
             assert!(workers.capacity() > 0.0 && workers.capacity().is_finite());
-            // Of many workers the plans are many too, and all of a group alike.
+            // The plans of many workers take long, and those of a group are equal.
             if workers.count() <= 1_000 {
                 let plans = workers.plans();
                 assert_eq!(plans.len(), workers.count());
@@ -23,7 +23,7 @@ fuzz_target!(|text: &str| {
         }
         Err(error) => {
             let words = error.to_string();
-            assert!(words.contains("expected "), "what would be right is missing: {words}");
+            assert!(words.contains("expected "), "what is expected is missing: {words}");
             let quoted = match &error {
                 WorkersError::Form { part } => part,
                 WorkersError::Count { count, part }
@@ -32,17 +32,17 @@ fuzz_target!(|text: &str| {
                     part
                 }
                 WorkersError::TooMany { count } => {
-                    assert!(*count > Workers::MOST);
+                    assert!(*count > Workers::MAX_COUNT);
                     return;
                 }
             };
-            assert!(text.split(',').any(|part| part == quoted), "not there: {words}");
+            assert!(text.split(',').any(|part| part == quoted), "does not occur in the text: {words}");
         }
     }
 });
 
 fn shown(workers: &Workers) -> String {
     let text = workers.to_string();
-    // The planted bug: a speed is rounded where it has a second decimal.
+    // The planted bug: a speed is rounded to one decimal.
     if cfg!(feature = "planted") { text.replace(".25", ".3") } else { text }
 }
