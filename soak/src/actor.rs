@@ -16,33 +16,33 @@ use crate::message::{Answer, Message};
 use crate::planted;
 use crate::records::Records;
 use crate::sabotage::Sabotage;
-use crate::tally::Deed;
+use crate::tally::Occurrence;
 
-/// Does to its worker what its messages say, and fails in its hooks now and then.
+/// An actor that obeys its messages' faults, and sometimes fails in its hooks.
 pub struct Faulty {
     records: Arc<Records>,
     rng: Rng,
 }
 
-/// What a handler says that fails.
+/// The error of a handler that fails as planned, with the task's number.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure(pub u64);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} was to fail", self.0)
+        write!(f, "task {} failed as planned", self.0)
     }
 }
 
 impl Faulty {
-    /// Another one.
+    /// Creates an actor. Panics as planned after the pool has started.
     pub fn new(records: &Arc<Records>) -> Self {
-        let own = records.actors_begun.fetch_add(1, Relaxed);
-        let mut rng = Rng::with_seed(records.plan.seed ^ own << 20);
+        let number = records.actors_begun.fetch_add(1, Relaxed);
+        let mut rng = Rng::with_seed(records.plan.seed ^ number << 20);
         let fails = records.started.load(Relaxed) && records.plan.failing_restarts;
         if fails && rng.u8(..) == 0 {
-            records.tally.count(Deed::FactoryPanicked);
-            planted::blow_up("the making of an actor");
+            records.tally.count(Occurrence::FactoryPanicked);
+            planted::blow_up("creating an actor");
         }
         records.actors_made.fetch_add(1, Relaxed);
         let actor = Self { records: Arc::clone(records), rng };
@@ -56,45 +56,44 @@ impl Faulty {
         self.rng.u32(..of) == 0
     }
 
-    fn count(&self, deed: Deed) {
-        self.records.tally.count(deed);
+    fn count(&self, occurrence: Occurrence) {
+        self.records.tally.count(occurrence);
     }
 
-    /// Takes the time that the message says.
+    /// Takes the time that the message demands.
     fn take_time(&mut self, message: &Message) {
         match message.kind {
             Kind::Slow => {
-                self.count(Deed::Slow);
+                self.count(Occurrence::Slow);
                 let time = Duration::from_micros(self.rng.u64(100..=2_000));
-                // Mostly asleep: the machine has others to serve.
+                // Mostly sleeps, as the machine has only a few cores.
                 if self.chance(8) { spin(time / 10) } else { thread::sleep(time) }
             }
             Kind::Hang => {
                 let long = message.hangs_long;
-                self.count(if long { Deed::HungLong } else { Deed::Hung });
+                self.count(if long { Occurrence::HungLong } else { Occurrence::Hung });
                 self.records.hangs.hang((!long).then(|| self.records.plan.hang()));
             }
             Kind::Ok | Kind::Fail | Kind::Panic => {}
         }
     }
 
-    /// Runs the message where its key is watched.
+    /// Runs the message, and checks order and exclusion of its key.
     fn run(&mut self, message: &Message, cx: &Context<'_>) {
         let records = Arc::clone(&self.records);
         let Some(key) = message.key else { return self.take_time(message) };
         let report = |wrong, other: Option<u64>| {
-            // The pool does not wait for a handler that it has given up. At a shutdown that is out
-            // of time that one cannot be told from one that is only no longer wanted; no task is
-            // begun then.
+            // The pool does not wait for a handler that it has revoked. After the time limit of a
+            // shutdown, revoked and cancelled handlers look alike, but no task starts then.
             if cx.is_cancelled() {
-                records.tally.count(Deed::KeyGivenUp);
+                records.tally.count(Occurrence::KeyRevoked);
                 return;
             }
             let name = cx.worker().name();
             let id = message.id;
             records.findings.report(wrong, || {
                 format!(
-                    "key {} at worker {name}, beside {other:?}: {}",
+                    "key {} at worker {name}, next to {other:?}: {}",
                     key.index,
                     records.describe(id)
                 )
@@ -113,7 +112,7 @@ impl Faulty {
         }
     }
 
-    /// Breaks what the sabotage is to break in a handler.
+    /// Applies the sabotages that strike in a handler.
     fn sabotage(&self, cx: &Context<'_>) {
         let saboteur = &self.records.saboteur;
         if saboteur.strikes(Sabotage::Unbalance) {
@@ -123,7 +122,7 @@ impl Faulty {
             cx.worker().withdraw_work_of(1);
         }
         if saboteur.strikes(Sabotage::Panic) {
-            panic!("without a plan");
+            panic!("not planned");
         }
     }
 }
@@ -146,10 +145,10 @@ impl Actor for Faulty {
         self.sabotage(cx);
         self.run(&message, cx);
         if message.kind == Kind::Hang && cx.is_cancelled() {
-            self.count(Deed::GivenUp);
+            self.count(Occurrence::Revoked);
         }
         if self.chance(5_000) {
-            self.count(Deed::Stopped);
+            self.count(Occurrence::Stopped);
             cx.stop();
         }
         let (id, copy, kind) = (message.id, message.copy, message.kind);
@@ -158,13 +157,13 @@ impl Actor for Faulty {
         }
         match kind {
             Kind::Fail => {
-                self.count(Deed::Failed);
+                self.count(Occurrence::Failed);
                 Err(Failure(id))
             }
             Kind::Panic => {
-                self.count(Deed::Panicked);
+                self.count(Occurrence::Panicked);
                 if self.chance(50) {
-                    self.count(Deed::PayloadBlewUp);
+                    self.count(Occurrence::PayloadBlewUp);
                     planted::blow_up_twice();
                 }
                 planted::blow_up("a handler")
@@ -178,7 +177,7 @@ impl Actor for Faulty {
 
     fn on_start(&mut self, _: &Worker) -> Result<(), StartError> {
         if self.records.started.load(Relaxed) && self.chance(20) {
-            self.count(Deed::StartFailed);
+            self.count(Occurrence::StartFailed);
             return Err("planted: on_start".into());
         }
         Ok(())
@@ -188,15 +187,15 @@ impl Actor for Faulty {
         let fails = self.records.plan.failing_restarts;
         match self.rng.u32(..1_000) {
             0..100 if fails => {
-                self.count(Deed::RestartFailed);
+                self.count(Occurrence::RestartFailed);
                 Err("planted: on_restart".into())
             }
             100..120 if fails => {
-                self.count(Deed::RestartPanicked);
+                self.count(Occurrence::RestartPanicked);
                 planted::blow_up("on_restart")
             }
             120..122 => {
-                self.count(Deed::RestartHung);
+                self.count(Occurrence::RestartHung);
                 self.records.hangs.hang(Some(self.records.plan.hang()));
                 Ok(())
             }
@@ -206,14 +205,14 @@ impl Actor for Faulty {
 
     fn on_panic(&mut self, _: &str, _: &Worker) {
         if self.chance(100) {
-            self.count(Deed::HookPanicked);
+            self.count(Occurrence::HookPanicked);
             planted::blow_up("on_panic");
         }
     }
 
     fn on_stop(&mut self, _: &Worker) {
         if self.chance(20) {
-            self.count(Deed::HookPanicked);
+            self.count(Occurrence::HookPanicked);
             planted::blow_up("on_stop");
         }
     }
@@ -223,8 +222,8 @@ impl Drop for Faulty {
     fn drop(&mut self) {
         self.records.actors_dropped.fetch_add(1, Relaxed);
         if !thread::panicking() && self.chance(50) {
-            self.count(Deed::ActorBlewUp);
-            planted::blow_up("an actor that was dropped");
+            self.count(Occurrence::ActorBlewUp);
+            planted::blow_up("dropping an actor");
         }
     }
 }

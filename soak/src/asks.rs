@@ -1,4 +1,4 @@
-//! What askers do with their replies: each is told one thing, or does not want to know.
+//! What askers do with their replies: each receives exactly one answer, or abandons its reply.
 
 use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use raddle::prelude::{AskError, Reply};
 
 use crate::actor::Failure;
-use crate::fate::{Mark, Told};
+use crate::fate::{AskEnd, Mark};
 use crate::findings::Wrong;
 use crate::message::Answer;
 use crate::records::Records;
-use crate::tally::Deed;
+use crate::tally::Occurrence;
 
-/// An ask whose answer is to come.
+/// An ask that is waiting for its answer.
 #[derive(Debug)]
 pub struct Asked {
     records: Arc<Records>,
@@ -34,57 +34,57 @@ impl Asked {
 
     /// Waits for the answer.
     pub fn wait(self) {
-        self.records.tally.count(Deed::Waited);
+        self.records.tally.count(Occurrence::Waited);
         let Self { records, id, reply } = self;
-        note(&records, id, reply.wait());
+        record(&records, id, reply.wait());
     }
 
-    /// Waits so long at the most; without an answer by then it is still to come.
+    /// Waits for at most `time`; returns itself if there is no answer by then.
     pub fn wait_timeout(mut self, time: Duration) -> Option<Self> {
         match self.reply.wait_timeout(time) {
             Err(AskError::TimedOut) => {
-                self.records.tally.count(Deed::TimedOut);
+                self.records.tally.count(Occurrence::TimedOut);
                 Some(self)
             }
             end => {
-                note(&self.records, self.id, end);
+                record(&self.records, self.id, end);
                 None
             }
         }
     }
 
-    /// Takes the answer if it is there.
+    /// Takes the answer if there is one; otherwise returns itself.
     pub fn poll(mut self) -> Option<Self> {
-        self.records.tally.count(Deed::Polled);
+        self.records.tally.count(Occurrence::Polled);
         let Some(end) = self.reply.try_recv() else { return Some(self) };
-        note(&self.records, self.id, end);
+        record(&self.records, self.id, end);
         None
     }
 
     /// Awaits the answer.
     pub fn block_on(self) {
-        self.records.tally.count(Deed::Awaited);
+        self.records.tally.count(Occurrence::Awaited);
         let Self { records, id, reply } = self;
         let mut future = pin!(reply.into_future());
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(end) => return note(&records, id, end),
+                Poll::Ready(end) => return record(&records, id, end),
                 Poll::Pending => thread::park(),
             }
         }
     }
 
-    /// Does not want to know.
-    pub fn let_go(self) {
+    /// Drops the reply.
+    pub fn abandon(self) {
         let Self { records, id, reply } = self;
-        records.fates.mark(id, Mark::LetGo.bit());
-        records.tally.count(Deed::LetGo);
-        // An answer that was there is dropped here, and some panic.
+        records.fates.mark(id, Mark::Abandoned.bit());
+        records.tally.count(Occurrence::Abandoned);
+        // This drops an answer that has arrived, and some panic.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(reply)));
     }
 
-    /// All is over: the answer must be there.
+    /// Takes the answer, which must have arrived.
     pub fn settle(self) {
         let (records, id) = (Arc::clone(&self.records), self.id);
         if self.poll().is_some() {
@@ -101,21 +101,21 @@ impl Wake for Unpark {
     }
 }
 
-/// Writes down what an asker was told.
-fn note(records: &Records, id: u64, end: End) {
-    let told = match end {
+/// Records how an ask ended.
+fn record(records: &Records, id: u64, end: End) {
+    let end = match end {
         Ok(mut answer) => {
             answer.disarm();
-            if answer.id == id { Told::Ok } else { Told::Other }
+            if answer.id == id { AskEnd::Ok } else { AskEnd::Other }
         }
-        Err(AskError::Failed(failure)) if failure == Failure(id) => Told::Failed,
-        Err(AskError::Panicked { .. }) => Told::Panicked,
-        Err(AskError::Expired) => Told::Expired,
-        Err(AskError::Cancelled) => Told::Cancelled,
-        Err(AskError::Shed) => Told::Shed,
-        Err(AskError::Retired) => Told::Retired,
-        Err(AskError::Taken) => Told::Lost,
-        Err(_) => Told::Other,
+        Err(AskError::Failed(failure)) if failure == Failure(id) => AskEnd::Failed,
+        Err(AskError::Panicked { .. }) => AskEnd::Panicked,
+        Err(AskError::Expired) => AskEnd::Expired,
+        Err(AskError::Cancelled) => AskEnd::Cancelled,
+        Err(AskError::Shed) => AskEnd::Shed,
+        Err(AskError::Retired) => AskEnd::Retired,
+        Err(AskError::Taken) => AskEnd::Lost,
+        Err(_) => AskEnd::Other,
     };
-    records.told(id, told);
+    records.ask_ended(id, end);
 }

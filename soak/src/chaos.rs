@@ -1,4 +1,4 @@
-//! What is done to a pool while it is given tasks.
+//! Changes of a pool under load.
 
 use std::thread;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::actor::Faulty;
 use crate::findings::Wrong;
 use crate::records::Records;
 use crate::sabotage::Sabotage;
-use crate::tally::Deed;
+use crate::tally::Occurrence;
 
-/// Changes the pool at random until it is told to stop.
+/// Changes the pool at random until `stop` is set.
 pub fn change(records: &Records, number: u64, pool: &Pool<Faulty>, stop: &AtomicBool) {
     let mut rng = Rng::with_seed(records.plan.seed ^ (number + 100) << 40);
     let mut idle: Vec<Events> = Vec::new();
@@ -25,12 +25,12 @@ pub fn change(records: &Records, number: u64, pool: &Pool<Faulty>, stop: &Atomic
         let done = match rng.u32(..12) {
             0..3 => {
                 pool.set_strategy(strategy);
-                records.tally.count(Deed::StrategySwapped);
+                records.tally.count(Occurrence::StrategySwapped);
                 continue;
             }
             3 => {
                 pool.set_shadow(strategy);
-                records.tally.count(Deed::ShadowSet);
+                records.tally.count(Occurrence::ShadowSet);
                 continue;
             }
             4 => {
@@ -39,15 +39,15 @@ pub fn change(records: &Records, number: u64, pool: &Pool<Faulty>, stop: &Atomic
                 continue;
             }
             5 => {
-                // Never read; the oldest is dropped.
+                // Subscriptions that are never read.
                 idle.insert(0, pool.subscribe());
                 idle.truncate(4);
-                records.tally.count(Deed::Subscribed);
+                records.tally.count(Occurrence::Subscribed);
                 continue;
             }
             6..9 => {
                 let none = records.saboteur.strikes_once(Sabotage::Change);
-                (Deed::Resized, pool.resize(if none { 0 } else { rng.usize(2..=12) }))
+                (Occurrence::Resized, pool.resize(if none { 0 } else { rng.usize(2..=12) }))
             }
             9 => {
                 added += 1;
@@ -55,31 +55,31 @@ pub fn change(records: &Records, number: u64, pool: &Pool<Faulty>, stop: &Atomic
                 if rng.bool() {
                     spec = spec.capability(crate::plan::SPECIAL).and_general();
                 }
-                (Deed::WorkerAdded, pool.add_worker(spec).map(drop))
+                (Occurrence::WorkerAdded, pool.add_worker(spec).map(drop))
             }
             _ => {
                 let workers = pool.stats().balancer.workers;
                 let Some(worker) = workers.get(rng.usize(..workers.len().max(1))) else { continue };
-                (Deed::WorkerRetired, pool.retire_worker(worker.id))
+                (Occurrence::WorkerRetired, pool.retire_worker(worker.id))
             }
         };
         match done {
-            (deed, Ok(())) => records.tally.count(deed),
-            (deed, Err(error)) => {
-                if !may_fail(records, deed, &error) {
-                    let tell = || format!("{}: {error}", deed.name());
-                    records.findings.report(Wrong::ImpossibleChange, tell);
+            (occurrence, Ok(())) => records.tally.count(occurrence),
+            (occurrence, Err(error)) => {
+                if !may_fail(records, occurrence, &error) {
+                    let describe = || format!("{}: {error}", occurrence.name());
+                    records.findings.report(Wrong::ImpossibleChange, describe);
                 }
             }
         }
     }
 }
 
-fn may_fail(records: &Records, deed: Deed, error: &MembershipError) -> bool {
+fn may_fail(records: &Records, occurrence: Occurrence, error: &MembershipError) -> bool {
     match error {
         MembershipError::Closed => records.closing.load(Relaxed) || records.plan.closes,
         MembershipError::UnknownWorker(_) | MembershipError::LastWorker(_) => {
-            deed == Deed::WorkerRetired
+            occurrence == Occurrence::WorkerRetired
         }
         MembershipError::Spawn(SpawnError::Actor { message, .. }) => {
             message.starts_with("planted: ")
@@ -88,23 +88,23 @@ fn may_fail(records: &Records, deed: Deed, error: &MembershipError) -> bool {
     }
 }
 
-/// Reads the statistics until it is told to stop.
+/// Reads the statistics until `stop` is set.
 pub fn watch(records: &Records, pool: &Pool<Faulty>, stop: &AtomicBool) {
     while !stop.load(Relaxed) {
         thread::sleep(Duration::from_millis(2));
         let stats = pool.stats();
         let lost = stats.lost_threads;
-        records.most_lost.fetch_max(lost as u64, Relaxed);
-        records.tally.count(Deed::StatsRead);
-        let most = if records.saboteur.is(Sabotage::Bound) { 0 } else { records.plan.max_lost };
-        if lost > most {
-            let tell = || format!("{lost} are lost, allowed are {most}");
-            records.findings.report(Wrong::TooManyLost, tell);
+        records.peak_lost.fetch_max(lost as u64, Relaxed);
+        records.tally.count(Occurrence::StatsRead);
+        let max = if records.saboteur.is(Sabotage::Bound) { 0 } else { records.plan.max_lost };
+        if lost > max {
+            let describe = || format!("{lost} are lost, {max} are allowed");
+            records.findings.report(Wrong::TooManyLost, describe);
         }
     }
 }
 
-/// Counts the events until the pool is gone, or all is over.
+/// Counts events until `over` is set.
 pub fn listen(records: &Records, mut events: Events, over: &AtomicBool) {
     loop {
         let Some(event) = events.recv_timeout(Duration::from_millis(10)) else {
@@ -114,20 +114,20 @@ pub fn listen(records: &Records, mut events: Events, over: &AtomicBool) {
             continue;
         };
         records.tally.count(match event.kind {
-            EventKind::Added => Deed::EventAdded,
-            EventKind::Panicked { .. } => Deed::EventPanicked,
-            EventKind::StartFailed { .. } => Deed::EventStartFailed,
-            EventKind::Restarted { .. } => Deed::EventRestarted,
-            EventKind::Quarantined => Deed::EventQuarantined,
-            EventKind::Replaced { .. } => Deed::EventReplaced,
-            EventKind::Recovered => Deed::EventRecovered,
-            EventKind::Returned => Deed::EventReturned,
-            EventKind::Ejected { .. } => Deed::EventEjected,
-            EventKind::Readmitted => Deed::EventReadmitted,
-            EventKind::Draining => Deed::EventDraining,
-            EventKind::Retired { .. } => Deed::EventRetired,
-            EventKind::Failed => Deed::EventFailed,
-            EventKind::StrategyChanged { .. } => Deed::EventStrategy,
+            EventKind::Added => Occurrence::EventAdded,
+            EventKind::Panicked { .. } => Occurrence::EventPanicked,
+            EventKind::StartFailed { .. } => Occurrence::EventStartFailed,
+            EventKind::Restarted { .. } => Occurrence::EventRestarted,
+            EventKind::Quarantined => Occurrence::EventQuarantined,
+            EventKind::Replaced { .. } => Occurrence::EventReplaced,
+            EventKind::Recovered => Occurrence::EventRecovered,
+            EventKind::Returned => Occurrence::EventReturned,
+            EventKind::Ejected { .. } => Occurrence::EventEjected,
+            EventKind::Readmitted => Occurrence::EventReadmitted,
+            EventKind::Draining => Occurrence::EventDraining,
+            EventKind::Retired { .. } => Occurrence::EventRetired,
+            EventKind::Failed => Occurrence::EventFailed,
+            EventKind::StrategyChanged { .. } => Occurrence::EventStrategy,
             _ => continue,
         });
     }

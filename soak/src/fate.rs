@@ -1,11 +1,11 @@
-//! What became of one task, in one word, and whether that can be.
+//! The fate of one task, packed into one word, and the rules for which fates are possible.
 //!
-//! A hedged ask has two messages: the original and its clone, which the pool gives to another
-//! worker or not. Each is accounted for apart.
+//! A hedged ask has two messages: the original, and a clone that the pool may submit to another
+//! worker. Each is accounted for separately.
 
 use crate::findings::Wrong;
 
-/// What a handler does with a message.
+/// How a handler treats a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Ok,
@@ -18,18 +18,18 @@ pub enum Kind {
 impl Kind {
     const ALL: [Self; 5] = [Self::Ok, Self::Fail, Self::Panic, Self::Slow, Self::Hang];
 
-    /// What a clone is: where the original does not answer in time, the clone does.
+    /// Returns the kind of a clone, which always answers.
     pub fn of_clone(self) -> Self {
         Self::Ok
     }
 
-    /// Whether a handler that was run answers with a value.
+    /// Returns `true` if the handler answers with a value.
     pub fn completes(self) -> bool {
         matches!(self, Self::Ok | Self::Slow | Self::Hang)
     }
 }
 
-/// How a message came to the pool.
+/// How a message was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Tell,
@@ -45,20 +45,20 @@ impl Way {
     const ALL: [Self; 6] =
         [Self::Tell, Self::Ask, Self::Hedged, Self::Timer, Self::Distant, Self::Periodic];
 
-    /// Whether a caller waits for an answer.
+    /// Returns `true` if there is an asker.
     pub fn asks(self) -> bool {
         matches!(self, Self::Ask | Self::Hedged)
     }
 
-    /// Whether the pool's own thread gives it.
+    /// Returns `true` if the pool's own thread submits it.
     pub fn is_timer(self) -> bool {
         matches!(self, Self::Timer | Self::Distant | Self::Periodic)
     }
 }
 
-/// What an asker was told.
+/// How an ask ended for the asker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum AskEnd {
     Nothing,
     Ok,
     Failed,
@@ -67,13 +67,13 @@ pub enum Told {
     Cancelled,
     Shed,
     Retired,
-    /// That there is no answer and never will be.
+    /// There is no answer, and never will be.
     Lost,
-    /// Something else.
+    /// An answer that does not belong to the task.
     Other,
 }
 
-impl Told {
+impl AskEnd {
     const ALL: [Self; 10] = [
         Self::Nothing,
         Self::Ok,
@@ -87,42 +87,42 @@ impl Told {
         Self::Other,
     ];
 
-    /// The bits of it.
+    /// Returns its bits in the word.
     pub fn bits(self) -> u64 {
-        (self as u64) << TOLD
+        (self as u64) << ASK_END
     }
 }
 
-/// Something that happens to a task once.
+/// An event that happens to a task at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// The pool took it.
-    Given,
-    /// `on_rejected` was told of it.
+    /// The pool accepted it.
+    Admitted,
+    /// `on_rejected` was called with it.
     Refused,
-    /// Its message came back to the caller.
+    /// Its message was handed back to the caller.
     Returned,
     /// Its timer was cancelled in time.
-    CalledOff,
+    Cancelled,
     /// The asker dropped its reply before there was an answer.
-    LetGo,
+    Abandoned,
 }
 
 impl Mark {
-    /// The bit of it.
+    /// Returns its bit in the word.
     pub fn bit(self) -> u64 {
         1 << (MARKS + self as u32)
     }
 }
 
-/// Something that happens once to a message: the original, or its clone.
+/// An event that happens at most once to a message, which is the original or its clone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Made,
     Run,
     Shed,
-    /// Handed back by the shutdown.
-    Kept,
+    /// Handed back after the shutdown.
+    HandedBack,
     Dropped,
     AnswerMade,
     AnswerDropped,
@@ -131,14 +131,14 @@ pub enum Step {
 impl Step {
     const COUNT: u32 = 7;
 
-    /// The bit of it for copy 0, the original, or 1, the clone.
+    /// Returns its bit in the word for copy 0, the original, or 1, the clone.
     pub fn bit(self, copy: u8) -> u64 {
         1 << (STEPS + u32::from(copy) * Self::COUNT + self as u32)
     }
 }
 
-// The word: kind 0..3, way 3..6, what it was given with 6..10, producer 10..16, marks 16..,
-// steps 24.., what the asker was told 40..44, the worker that ran it last 48..64.
+// The word: kind 0..3, way 3..6, options 6..10, producer 10..16, marks 16..21, steps 24..38,
+// end of the ask 40..44, short id of the last worker that ran it 48..64.
 const WAY: u32 = 3;
 const DEADLINE: u64 = 1 << 6;
 const CANCELLABLE: u64 = 1 << 7;
@@ -147,24 +147,24 @@ const MISNAMED: u64 = 1 << 9;
 const PRODUCER: u32 = 10;
 const MARKS: u32 = 16;
 const STEPS: u32 = 24;
-const TOLD: u32 = 40;
-const SEAT: u32 = 48;
+const ASK_END: u32 = 40;
+const WORKER: u32 = 48;
 
-/// What is known of one task.
+/// Everything recorded about one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fate(pub u64);
 
-/// What the pool of a round may do.
+/// What the pool of a round may do to tasks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
-    /// Retire workers for good, and end tasks with them.
+    /// Retire workers permanently, and end their tasks.
     pub retires: bool,
     /// Cancel tasks at the end.
     pub cancels: bool,
 }
 
 impl Fate {
-    /// A task that was just made.
+    /// Creates the fate of a new task.
     pub fn new(kind: Kind, way: Way, producer: usize) -> Self {
         let made = Step::Made.bit(0);
         Self(kind as u64 | (way as u64) << WAY | (producer as u64 & 63) << PRODUCER | made)
@@ -174,7 +174,7 @@ impl Fate {
         Self(self.0 | DEADLINE)
     }
 
-    /// Whose reply's drop cancels it.
+    /// Marks a task that is cancelled by dropping its reply.
     pub fn cancellable(self) -> Self {
         Self(self.0 | CANCELLABLE)
     }
@@ -183,7 +183,7 @@ impl Fate {
         Self(self.0 | KEYED)
     }
 
-    /// Whose capability has no name.
+    /// Marks a task whose capability has an empty name.
     pub fn misnamed(self) -> Self {
         Self(self.0 | MISNAMED)
     }
@@ -196,7 +196,7 @@ impl Fate {
         Kind::ALL[(self.0 & 7) as usize % Kind::ALL.len()]
     }
 
-    /// What its copy is.
+    /// Returns the kind of a copy.
     pub fn kind_of(self, copy: u8) -> Kind {
         if copy == 0 { self.kind() } else { self.kind().of_clone() }
     }
@@ -205,8 +205,8 @@ impl Fate {
         Way::ALL[(self.0 >> WAY & 7) as usize % Way::ALL.len()]
     }
 
-    pub fn told(self) -> Told {
-        Told::ALL[(self.0 >> TOLD & 15) as usize % Told::ALL.len()]
+    pub fn ask_end(self) -> AskEnd {
+        AskEnd::ALL[(self.0 >> ASK_END & 15) as usize % AskEnd::ALL.len()]
     }
 
     pub fn has_deadline(self) -> bool {
@@ -221,34 +221,37 @@ impl Fate {
         self.0 & step.bit(copy) != 0
     }
 
-    /// The bits that say which worker runs it.
-    pub fn seat_bits(seat: u16) -> u64 {
-        u64::from(seat) << SEAT
+    /// Returns the bits of the worker that runs it.
+    pub fn worker_bits(short_id: u16) -> u64 {
+        u64::from(short_id) << WORKER
     }
 
-    /// The field of those.
-    pub const SEAT_MASK: u64 = 0xffff << SEAT;
+    /// The mask of the worker's bits.
+    pub const WORKER_MASK: u64 = 0xffff << WORKER;
 
-    /// In how many ways a copy that was given has ended, being dropped without a run apart.
+    /// Returns in how many ways a copy has ended, apart from being dropped without a run.
     fn ends(self, copy: u8) -> usize {
-        [Step::Run, Step::Shed, Step::Kept].iter().filter(|step| self.did(**step, copy)).count()
+        [Step::Run, Step::Shed, Step::HandedBack]
+            .iter()
+            .filter(|step| self.did(**step, copy))
+            .count()
     }
 
-    /// Whether a copy was dropped without a run, a shedding or being handed back.
+    /// Returns `true` if a copy was neither run, shed nor handed back.
     pub fn is_idle(self, copy: u8) -> bool {
         self.did(Step::Made, copy) && self.ends(copy) == 0
     }
 
-    /// Whether the pool took the original, at once or by a timer.
-    pub fn was_given(self) -> bool {
+    /// Returns `true` if the pool accepted the original, immediately or by a timer.
+    pub fn was_admitted(self) -> bool {
         match self.way() {
-            Way::Timer | Way::Periodic => !self.is(Mark::CalledOff) && !self.is(Mark::Refused),
+            Way::Timer | Way::Periodic => !self.is(Mark::Cancelled) && !self.is(Mark::Refused),
             Way::Distant => false,
-            _ => self.is(Mark::Given),
+            _ => self.is(Mark::Admitted),
         }
     }
 
-    /// What is wrong with it, now that all is over.
+    /// Returns what is wrong with the task after the end of the pool.
     pub fn judge(self, allowed: Allowed) -> Option<Wrong> {
         for copy in (0..2).filter(|copy| self.did(Step::Made, *copy)) {
             if !self.did(Step::Dropped, copy) {
@@ -262,24 +265,24 @@ impl Fate {
                 return Some(Wrong::TwoEnds);
             }
         }
-        self.judge_giving().or_else(|| self.judge_idleness(allowed)).or_else(|| {
-            if self.way().asks() && self.was_given() { self.judge_answer(allowed) } else { None }
+        self.judge_admission().or_else(|| self.judge_idleness(allowed)).or_else(|| {
+            if self.way().asks() && self.was_admitted() { self.judge_answer(allowed) } else { None }
         })
     }
 
-    fn judge_giving(self) -> Option<Wrong> {
+    fn judge_admission(self) -> Option<Wrong> {
         if self.way().is_timer() {
-            let waits = self.way() == Way::Distant || self.is(Mark::CalledOff);
+            let waits = self.way() == Way::Distant || self.is(Mark::Cancelled);
             let fired = self.ends(0) > 0 || self.is(Mark::Refused);
             return (waits && fired).then_some(Wrong::FiredAfterCancel);
         }
-        let (given, returned) = (self.is(Mark::Given), self.is(Mark::Returned));
-        (given == returned || returned != self.is(Mark::Refused)).then_some(Wrong::Refusal)
+        let (admitted, returned) = (self.is(Mark::Admitted), self.is(Mark::Returned));
+        (admitted == returned || returned != self.is(Mark::Refused)).then_some(Wrong::Refusal)
     }
 
-    /// Whether an original that was given was run, or not run for a reason.
+    /// Checks that an admitted original was run, or not run for a reason.
     fn judge_idleness(self, allowed: Allowed) -> Option<Wrong> {
-        if !self.was_given() || !self.is_idle(0) {
+        if !self.was_admitted() || !self.is_idle(0) {
             return None;
         }
         let has_reason = self.has_deadline()
@@ -290,59 +293,61 @@ impl Fate {
     }
 
     fn judge_answer(self, allowed: Allowed) -> Option<Wrong> {
-        let told = self.told();
-        if told == Told::Lost || (told == Told::Nothing) != self.is(Mark::LetGo) {
+        let end = self.ask_end();
+        if end == AskEnd::Lost || (end == AskEnd::Nothing) != self.is(Mark::Abandoned) {
             return Some(Wrong::Unanswered);
         }
         let ran = |kinds: fn(Kind) -> bool| {
             (0..2).any(|copy| self.did(Step::Run, copy) && kinds(self.kind_of(copy)))
         };
         let (completed, failed) = (ran(Kind::completes), ran(|kind| kind == Kind::Fail));
-        // Of the copies of a task, one with an answer comes before those without.
+        // A copy with an answer takes precedence over one without.
         let without = !completed && !failed;
-        let fits = match told {
-            Told::Nothing => true,
-            Told::Ok => completed,
-            Told::Failed => failed,
-            Told::Panicked => without && ran(|kind| kind == Kind::Panic),
-            Told::Expired => without && self.has_deadline(),
-            Told::Cancelled => {
-                let kept = self.did(Step::Kept, 0) || self.did(Step::Kept, 1);
-                without && (self.did(Step::Made, 1) || (kept && allowed.cancels))
+        let fits = match end {
+            AskEnd::Nothing => true,
+            AskEnd::Ok => completed,
+            AskEnd::Failed => failed,
+            AskEnd::Panicked => without && ran(|kind| kind == Kind::Panic),
+            AskEnd::Expired => without && self.has_deadline(),
+            AskEnd::Cancelled => {
+                let handed_back = self.did(Step::HandedBack, 0) || self.did(Step::HandedBack, 1);
+                without && (self.did(Step::Made, 1) || (handed_back && allowed.cancels))
             }
-            Told::Shed => without && (self.did(Step::Shed, 0) || self.did(Step::Shed, 1)),
-            Told::Retired => without && allowed.retires,
-            Told::Lost | Told::Other => false,
+            AskEnd::Shed => without && (self.did(Step::Shed, 0) || self.did(Step::Shed, 1)),
+            AskEnd::Retired => without && allowed.retires,
+            AskEnd::Lost | AskEnd::Other => false,
         };
         (!fits).then_some(Wrong::OtherAnswer)
     }
 
-    /// Which task it is and where it was last seen.
+    /// Describes the task, its options and its events.
     pub fn describe(self, id: u64) -> String {
         let set = |bit: u64, word: &'static str| if self.0 & bit != 0 { word } else { "" };
         let mut steps = String::new();
-        for mark in [Mark::Given, Mark::Refused, Mark::Returned, Mark::CalledOff, Mark::LetGo] {
+        for mark in
+            [Mark::Admitted, Mark::Refused, Mark::Returned, Mark::Cancelled, Mark::Abandoned]
+        {
             if self.is(mark) {
                 steps += &format!(" {mark:?}");
             }
         }
         for copy in 0..2 {
-            for step in [Step::Made, Step::Run, Step::Shed, Step::Kept, Step::Dropped] {
+            for step in [Step::Made, Step::Run, Step::Shed, Step::HandedBack, Step::Dropped] {
                 if self.did(step, copy) {
                     steps += &format!(" {step:?}{}", if copy == 0 { "" } else { "(clone)" });
                 }
             }
         }
         format!(
-            "task {id}: {:?} by {:?} of producer {}{}{}{}; worker #{}; asker told {:?};{steps}",
+            "task {id}: {:?} by {:?} from producer {}{}{}{}; worker #{}; ask ended as {:?};{steps}",
             self.kind(),
             self.way(),
             self.0 >> PRODUCER & 63,
             set(DEADLINE, ", deadline"),
-            set(CANCELLABLE, ", cancelled with its reply"),
+            set(CANCELLABLE, ", cancelled by dropping its reply"),
             set(KEYED, ", keyed"),
-            self.0 >> SEAT,
-            self.told(),
+            self.0 >> WORKER,
+            self.ask_end(),
         )
     }
 }
@@ -351,7 +356,7 @@ impl Fate {
 mod tests {
     use super::*;
 
-    /// A task with these marks and, beside being made and dropped, these steps.
+    /// A task that was made and dropped, with these marks and further steps.
     fn fate(kind: Kind, way: Way, marks: &[Mark], steps: &[(Step, u8)]) -> Fate {
         let mut fate = Fate::new(kind, way, 3).0 | Step::Dropped.bit(0);
         marks.iter().for_each(|mark| fate |= mark.bit());
@@ -359,28 +364,28 @@ mod tests {
         Fate(fate)
     }
 
-    fn told(fate: Fate, told: Told) -> Fate {
-        Fate(fate.0 | told.bits())
+    fn ended(fate: Fate, end: AskEnd) -> Fate {
+        Fate(fate.0 | end.bits())
     }
 
     const STRICT: Allowed = Allowed { retires: false, cancels: false };
     const RUN: (Step, u8) = (Step::Run, 0);
 
     #[test]
-    fn the_usual_ends_are_right() {
+    fn possible_fates_are_accepted() {
         let right = [
-            fate(Kind::Ok, Way::Tell, &[Mark::Given], &[RUN]),
+            fate(Kind::Ok, Way::Tell, &[Mark::Admitted], &[RUN]),
             fate(Kind::Ok, Way::Tell, &[Mark::Refused, Mark::Returned], &[]),
-            fate(Kind::Ok, Way::Tell, &[Mark::Given], &[]).with_deadline(),
-            fate(Kind::Ok, Way::Tell, &[Mark::Given], &[(Step::Shed, 0)]),
-            fate(Kind::Ok, Way::Timer, &[Mark::CalledOff], &[]),
+            fate(Kind::Ok, Way::Tell, &[Mark::Admitted], &[]).with_deadline(),
+            fate(Kind::Ok, Way::Tell, &[Mark::Admitted], &[(Step::Shed, 0)]),
+            fate(Kind::Ok, Way::Timer, &[Mark::Cancelled], &[]),
             fate(Kind::Ok, Way::Timer, &[], &[RUN]),
             fate(Kind::Ok, Way::Distant, &[], &[]),
-            fate(Kind::Ok, Way::Ask, &[Mark::Given, Mark::LetGo], &[RUN]),
-            fate(Kind::Ok, Way::Ask, &[Mark::Given, Mark::LetGo], &[]).cancellable(),
-            told(fate(Kind::Ok, Way::Ask, &[Mark::Given], &[RUN]), Told::Ok),
-            told(fate(Kind::Panic, Way::Ask, &[Mark::Given], &[RUN]), Told::Panicked),
-            told(fate(Kind::Ok, Way::Ask, &[Mark::Given], &[(Step::Shed, 0)]), Told::Shed),
+            fate(Kind::Ok, Way::Ask, &[Mark::Admitted, Mark::Abandoned], &[RUN]),
+            fate(Kind::Ok, Way::Ask, &[Mark::Admitted, Mark::Abandoned], &[]).cancellable(),
+            ended(fate(Kind::Ok, Way::Ask, &[Mark::Admitted], &[RUN]), AskEnd::Ok),
+            ended(fate(Kind::Panic, Way::Ask, &[Mark::Admitted], &[RUN]), AskEnd::Panicked),
+            ended(fate(Kind::Ok, Way::Ask, &[Mark::Admitted], &[(Step::Shed, 0)]), AskEnd::Shed),
         ];
         for fate in right {
             assert_eq!(fate.judge(STRICT), None, "{}", fate.describe(1));
@@ -388,27 +393,30 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_end_is_found() {
-        let given = &[Mark::Given];
-        let lost = Fate(Fate::new(Kind::Ok, Way::Tell, 0).0 | Mark::Given.bit() | RUN.0.bit(0));
+    fn every_impossible_fate_is_found() {
+        let admitted = &[Mark::Admitted];
+        let lost = Fate(Fate::new(Kind::Ok, Way::Tell, 0).0 | Mark::Admitted.bit() | RUN.0.bit(0));
         let wrong = [
             (lost, Wrong::NeverDropped),
-            (fate(Kind::Ok, Way::Tell, given, &[RUN, (Step::Shed, 0)]), Wrong::TwoEnds),
-            (fate(Kind::Ok, Way::Tell, given, &[]), Wrong::Vanished),
+            (fate(Kind::Ok, Way::Tell, admitted, &[RUN, (Step::Shed, 0)]), Wrong::TwoEnds),
+            (fate(Kind::Ok, Way::Tell, admitted, &[]), Wrong::Vanished),
             (fate(Kind::Ok, Way::Timer, &[], &[]), Wrong::Vanished),
-            (fate(Kind::Ok, Way::Timer, &[Mark::CalledOff], &[RUN]), Wrong::FiredAfterCancel),
+            (fate(Kind::Ok, Way::Timer, &[Mark::Cancelled], &[RUN]), Wrong::FiredAfterCancel),
             (fate(Kind::Ok, Way::Distant, &[], &[RUN]), Wrong::FiredAfterCancel),
             (fate(Kind::Ok, Way::Tell, &[Mark::Returned], &[]), Wrong::Refusal),
             (fate(Kind::Ok, Way::Tell, &[Mark::Refused], &[]), Wrong::Refusal),
-            (fate(Kind::Ok, Way::Ask, given, &[RUN]), Wrong::Unanswered),
-            (told(fate(Kind::Ok, Way::Ask, given, &[RUN]), Told::Lost), Wrong::Unanswered),
-            (told(fate(Kind::Ok, Way::Ask, given, &[RUN]), Told::Failed), Wrong::OtherAnswer),
+            (fate(Kind::Ok, Way::Ask, admitted, &[RUN]), Wrong::Unanswered),
+            (ended(fate(Kind::Ok, Way::Ask, admitted, &[RUN]), AskEnd::Lost), Wrong::Unanswered),
+            (ended(fate(Kind::Ok, Way::Ask, admitted, &[RUN]), AskEnd::Failed), Wrong::OtherAnswer),
             (
-                told(fate(Kind::Ok, Way::Ask, given, &[(Step::Kept, 0)]), Told::Cancelled),
+                ended(
+                    fate(Kind::Ok, Way::Ask, admitted, &[(Step::HandedBack, 0)]),
+                    AskEnd::Cancelled,
+                ),
                 Wrong::OtherAnswer,
             ),
             (
-                fate(Kind::Ok, Way::Tell, given, &[RUN, (Step::AnswerMade, 0)]),
+                fate(Kind::Ok, Way::Tell, admitted, &[RUN, (Step::AnswerMade, 0)]),
                 Wrong::AnswerNotDroppedOnce,
             ),
         ];
@@ -418,12 +426,12 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_with_an_answer_comes_before_one_without() {
+    fn a_copy_with_an_answer_takes_precedence() {
         let steps = [RUN, (Step::Made, 1), (Step::Run, 1), (Step::Dropped, 1)];
-        let both = fate(Kind::Panic, Way::Hedged, &[Mark::Given], &steps);
-        assert_eq!(told(both, Told::Ok).judge(STRICT), None);
-        assert_eq!(told(both, Told::Panicked).judge(STRICT), Some(Wrong::OtherAnswer));
-        let idle = fate(Kind::Panic, Way::Hedged, &[Mark::Given], &[RUN, (Step::Made, 1)]);
-        assert_eq!(told(idle, Told::Panicked).judge(STRICT), Some(Wrong::NeverDropped));
+        let both = fate(Kind::Panic, Way::Hedged, &[Mark::Admitted], &steps);
+        assert_eq!(ended(both, AskEnd::Ok).judge(STRICT), None);
+        assert_eq!(ended(both, AskEnd::Panicked).judge(STRICT), Some(Wrong::OtherAnswer));
+        let idle = fate(Kind::Panic, Way::Hedged, &[Mark::Admitted], &[RUN, (Step::Made, 1)]);
+        assert_eq!(ended(idle, AskEnd::Panicked).judge(STRICT), Some(Wrong::NeverDropped));
     }
 }

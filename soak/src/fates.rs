@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::fate::Fate;
 
-/// The fate of every task of a round, by its number. Any thread writes, without a lock.
+/// The fates of all tasks of a round, by number. Any thread writes, without a lock.
 ///
-/// All is `Relaxed`: a word is whole in itself, marks are read-modify-writes, so that of two one
-/// sees the other, and it is read when every thread that wrote has ended.
+/// Everything is `Relaxed`: each word is complete in itself, of two marking read-modify-writes one
+/// sees the other, and the final reads follow the end of every writing thread.
 #[derive(Debug)]
 pub struct Fates {
     chunks: Box<[OnceLock<Box<[AtomicU64]>>]>,
@@ -15,7 +15,7 @@ pub struct Fates {
 }
 
 const CHUNK: usize = 1 << 16;
-/// Enough for a round of a minute at four million tasks a second.
+/// Enough for a round of a minute at four million tasks per second.
 const CHUNKS: usize = 4096;
 
 impl Fates {
@@ -23,17 +23,17 @@ impl Fates {
         Self { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(), next: AtomicU64::new(0) }
     }
 
-    /// Enters a task and numbers it.
+    /// Adds a task and returns its number.
     ///
     /// # Panics
-    /// When there are too many.
+    /// If there are too many tasks.
     pub fn enter(&self, fate: Fate) -> u64 {
         let id = self.next.fetch_add(1, Relaxed);
         self.word(id).store(fate.0, Relaxed);
         id
     }
 
-    /// How many there are.
+    /// Returns the number of tasks.
     pub fn len(&self) -> u64 {
         self.next.load(Relaxed)
     }
@@ -42,19 +42,19 @@ impl Fates {
         Fate(self.word(id).load(Relaxed))
     }
 
-    /// Sets bits; whether none of them was set before.
+    /// Sets bits. Returns `true` if none of them was set before.
     pub fn mark(&self, id: u64, bits: u64) -> bool {
         self.word(id).fetch_or(bits, Relaxed) & bits == 0
     }
 
-    /// Notes which worker runs a task: the last one counts.
-    pub fn run_at(&self, id: u64, seat: u16) {
+    /// Records the worker that runs a task, in place of an earlier one.
+    pub fn run_at(&self, id: u64, short_id: u16) {
         let word = self.word(id);
-        let changed = |word: u64| Some(word & !Fate::SEAT_MASK | Fate::seat_bits(seat));
+        let changed = |word: u64| Some(word & !Fate::WORKER_MASK | Fate::worker_bits(short_id));
         let _ = word.fetch_update(Relaxed, Relaxed, changed);
     }
 
-    /// All of them, by number.
+    /// Returns all fates, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Fate)> {
         (0..self.len()).map(|id| (id, self.get(id)))
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// What can be found to be wrong.
+/// A kind of failure that the checks can find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wrong {
     NeverDropped,
@@ -40,33 +40,33 @@ impl fmt::Display for Wrong {
             Self::DroppedTwice => "a message was dropped twice",
             Self::RunTwice => "a task was run twice",
             Self::TwoEnds => "a task ended in two ways",
-            Self::Vanished => "a task was admitted and neither run nor ended for a reason",
-            Self::FiredAfterCancel => "a timer fired that had been called off, or before its time",
-            Self::Refusal => "a refused task was not both told and handed back",
-            Self::ImpossibleRefusal => "a task was refused for a reason that cannot be",
-            Self::Unanswered => "an asker got no answer",
-            Self::AnsweredTwice => "an asker got two answers",
-            Self::OtherAnswer => "an asker was told what did not happen",
+            Self::Vanished => "an admitted task was neither run nor ended for a reason",
+            Self::FiredAfterCancel => "a timer fired after it was cancelled, or before its time",
+            Self::Refusal => "a refused task was not both reported and handed back",
+            Self::ImpossibleRefusal => "a task was refused for an impossible reason",
+            Self::Unanswered => "an asker received no answer",
+            Self::AnsweredTwice => "an asker received two answers",
+            Self::OtherAnswer => "an asker received an answer that did not happen",
             Self::AnswerNotDroppedOnce => "an answer was not dropped exactly once",
-            Self::OutOfOrder => "a key's tasks were run out of order",
+            Self::OutOfOrder => "the tasks of a key were run out of order",
             Self::Overlap => "two tasks of one key were run at once",
-            Self::Account => "the pool's account is not what happened",
+            Self::Account => "the pool's account does not match what happened",
             Self::InFlight => "a worker has tasks in flight at the end",
-            Self::WorkAhead => "a worker has work ahead at the end",
-            Self::TooManyLost => "more threads were lost than may be",
+            Self::WorkAhead => "a worker has expected work at the end",
+            Self::TooManyLost => "more threads were lost than allowed",
             Self::LostForGood => "workers or lost threads did not end",
-            Self::ImpossibleChange => "a change of the pool failed for a reason that cannot be",
+            Self::ImpossibleChange => "a change of the pool failed for an impossible reason",
             Self::Shutdown => "a shutdown did not end as it should",
             Self::ThreadLeft => "a thread outlived its pool",
             Self::ActorLeft => "actors were not dropped exactly once",
-            Self::UnplannedPanic => "something panicked that was not to",
-            Self::EscapedPanic => "a panic in a message's drop came out of the pool",
-            Self::DidNotOccur => "something did not occur, so nothing is shown of it",
+            Self::UnplannedPanic => "an unplanned panic occurred",
+            Self::EscapedPanic => "a panic in a message's drop escaped from the pool",
+            Self::DidNotOccur => "something did not occur, and therefore was not tested",
         })
     }
 }
 
-/// What was found, from any thread.
+/// The failures found, reported by any thread.
 #[derive(Debug, Default)]
 pub struct Findings(Mutex<BTreeMap<Wrong, Found>>);
 
@@ -76,21 +76,21 @@ struct Found {
     examples: Vec<String>,
 }
 
-/// Examples kept of each.
+/// Examples kept of each kind.
 const EXAMPLES: usize = 5;
 
 impl Findings {
-    /// Notes one; where and what is worked out for the examples only.
-    pub fn report(&self, wrong: Wrong, what: impl FnOnce() -> String) {
+    /// Reports a failure. The description is only created for the first examples.
+    pub fn report(&self, wrong: Wrong, describe: impl FnOnce() -> String) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = all.entry(wrong).or_default();
         found.times += 1;
         if found.examples.len() < EXAMPLES {
-            found.examples.push(what());
+            found.examples.push(describe());
         }
     }
 
-    /// How many there are.
+    /// Returns the number of failures.
     pub fn count(&self) -> u64 {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.values().map(|found| found.times).sum()

@@ -1,13 +1,16 @@
-//! The fault harness: pools whose handlers panic, fail, run slow and hang, whose hooks, drops and
-//! callbacks panic, that are given tasks in every way by eight threads and changed in every way by
-//! others, and that are then asked for every single task.
+//! A stress test with fault injection. Handlers panic, fail, run slowly and hang; hooks, drops and
+//! callbacks panic. Eight threads submit tasks in every way while others change the pool in every way.
+//! Afterwards every single task must be accounted for.
 //!
-//! Each round is a pool of another kind, drawn from the seed, and ends in a full check; see
-//! `fate.rs` for what a task may come to, `check.rs` for the account, `round.rs` for the rest.
+//! Each round runs a different pool, drawn from the seed, and ends in a full check. `fate.rs` defines
+//! how a task may end, `check.rs` checks the pool's account, and `round.rs` does the rest.
+
+#![forbid(unsafe_code)]
 
 mod actor;
 mod args;
 mod asks;
+mod callbacks;
 mod chaos;
 mod check;
 mod fate;
@@ -41,9 +44,9 @@ use sabotage::Sabotage;
 use stuck::Stuck;
 use summary::Summary;
 
-/// From so many seconds on, everything must have occurred.
+/// From this many seconds on, every occurrence must be seen.
 const LONG: u64 = 10;
-/// Rounds of about this many milliseconds.
+/// Approximate length of a round in milliseconds.
 const ROUND: u64 = 2_000;
 
 fn main() -> ExitCode {
@@ -76,22 +79,22 @@ fn run(arguments: &Arguments) -> Result<Summary, Box<dyn std::error::Error>> {
         println!("round {} of {rounds}: {plan}", number + 1);
         let records = Records::new(plan, arguments.sabotage);
         let round = round::run(&records, &stuck)?;
-        let most_lost = records.most_lost.load(Relaxed);
-        summary.add(&round, &records.tally, records.fates.len(), most_lost);
+        let peak_lost = records.peak_lost.load(Relaxed);
+        summary.add(&round, &records.tally, records.fates.len(), peak_lost);
         println!("  {} tasks, {} of them run", records.fates.len(), round.count.ran());
-        tell(&mut summary, &records.findings);
+        report(&mut summary, &records.findings);
     }
     if seconds >= LONG || arguments.sabotage == Some(Sabotage::Absent) {
         let findings = Findings::default();
-        for deed in summary.tally.missing() {
-            findings.report(Wrong::DidNotOccur, || deed.name().to_owned());
+        for occurrence in summary.tally.missing() {
+            findings.report(Wrong::DidNotOccur, || occurrence.name().to_owned());
         }
-        tell(&mut summary, &findings);
+        report(&mut summary, &findings);
     }
     Ok(summary)
 }
 
-fn tell(summary: &mut Summary, findings: &Findings) {
+fn report(summary: &mut Summary, findings: &Findings) {
     if findings.count() > 0 {
         println!("WRONG:\n{findings}");
     }

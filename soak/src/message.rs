@@ -9,26 +9,26 @@ use crate::keys::Key;
 use crate::planted;
 use crate::records::Records;
 use crate::sabotage::Sabotage;
-use crate::tally::Deed;
+use crate::tally::Occurrence;
 
-/// What the pools of a soak are given: it tells the records what becomes of it, and some panic
-/// when they are dropped without having been [disarmed](Self::disarm).
+/// The message of a task. It records what happens to it, and some panic when dropped without being
+/// [disarmed](Self::disarm).
 #[derive(Debug)]
 pub struct Message {
     records: Arc<Records>,
     pub id: u64,
-    /// 0 for the original, 1 for the clone of a hedged one.
+    /// 0 for the original, 1 for the clone of a hedged task.
     pub copy: u8,
     pub kind: Kind,
     pub key: Option<Key>,
-    /// Whether it hangs until the end of the round.
+    /// Whether its handler hangs until the end of the round.
     pub hangs_long: bool,
     /// Whether its drop panics.
     armed: AtomicBool,
 }
 
 impl Message {
-    /// Numbers a task and makes its message.
+    /// Numbers a task and creates its message.
     pub fn new(records: &Arc<Records>, fate: Fate, key: Option<Key>) -> Self {
         let id = records.fates.enter(fate);
         Self {
@@ -42,7 +42,7 @@ impl Message {
         }
     }
 
-    /// Lets it panic when it is dropped by somebody who has not run it.
+    /// Makes it panic when dropped without having been run.
     pub fn arm(&self) {
         self.armed.store(true, Relaxed);
     }
@@ -52,7 +52,7 @@ impl Message {
         self.armed.store(false, Relaxed);
     }
 
-    /// Notes that a worker runs it.
+    /// Records that a worker runs it.
     pub fn run_at(&self, worker: &Worker) {
         let records = &self.records;
         records.fates.run_at(self.id, worker.id().short_id());
@@ -86,13 +86,13 @@ impl Drop for Message {
             records.mark_once(self.id, bit, Wrong::DroppedTwice);
         }
         if self.armed.load(Relaxed) && !std::thread::panicking() {
-            records.tally.count(Deed::MessageBlewUp);
-            planted::blow_up("a message that was dropped");
+            records.tally.count(Occurrence::MessageBlewUp);
+            planted::blow_up("dropping a message");
         }
     }
 }
 
-/// A handler's answer; as [`Message`], it tells of its drop, and some panic.
+/// A handler's answer. Like a [`Message`], it records its drop, and some panic when dropped.
 #[derive(Debug)]
 pub struct Answer {
     records: Arc<Records>,
@@ -118,8 +118,8 @@ impl Drop for Answer {
         let bit = Step::AnswerDropped.bit(self.copy);
         self.records.mark_once(self.id, bit, Wrong::AnswerNotDroppedOnce);
         if self.explosive && !std::thread::panicking() {
-            self.records.tally.count(Deed::AnswerBlewUp);
-            planted::blow_up("an answer that was dropped");
+            self.records.tally.count(Occurrence::AnswerBlewUp);
+            planted::blow_up("dropping an answer");
         }
     }
 }

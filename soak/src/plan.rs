@@ -7,10 +7,9 @@ use raddle::runtime::{
     Backoff, CoDel, OnRetired, PoolBuilder, RestartLimit, Restarts, WaitStrategy, Watchdog,
 };
 
-use crate::actor::Faulty;
 use crate::fate::Allowed;
 
-/// What the pool of one round is, and how the round ends. Drawn from the seed.
+/// The pool of one round and how the round ends, drawn from the seed.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub round: u64,
@@ -22,34 +21,34 @@ pub struct Plan {
     strategy: StrategyName,
     stealing: Option<bool>,
     codel: bool,
-    /// Whether workers that fail a little more than others are set aside for a moment.
+    /// Whether workers that fail slightly more than others are ejected for a moment.
     ejects: bool,
     wait: WaitStrategy,
-    /// After which a handler counts as hung.
+    /// Time after which a handler counts as hung.
     pub limit: Duration,
-    /// Threads that may be lost at a time.
+    /// Number of threads that may be lost at the same time.
     pub max_lost: usize,
-    /// Restarts of a worker in a second, where they are limited.
+    /// Allowed restarts of a worker per second; `None` for no limit.
     restarts: Option<u32>,
-    /// Whether actors fail to be made anew. A worker that is to end then ends without its tasks.
+    /// Whether restarts of actors fail. A worker that ends then does not run its remaining tasks.
     pub failing_restarts: bool,
-    /// Whether the pool closes itself when a worker has reached that limit.
+    /// Whether the pool closes itself when a worker exceeds that limit.
     pub closes: bool,
     /// The time limit of the shutdown.
     pub drain: Option<Duration>,
-    /// Whether it is shut down while callers go on.
+    /// Whether it is shut down while producers still run.
     pub under_fire: bool,
 }
 
-/// The capability that only some workers name.
+/// The capability that only some workers have.
 pub const SPECIAL: &str = "special";
 
 impl Plan {
-    /// The plan of round `round`, counted from 0. What there are few of comes in turn, from a
-    /// place that the seed says, so that six rounds have had all of it.
+    /// Draws the plan of a round, counted from 0. Options with few values take them in turn from a
+    /// starting point given by the seed, so that six rounds cover all of them.
     pub fn draw(seed: u64, round: u64, length: Duration) -> Self {
-        let own = seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut rng = Rng::with_seed(own);
+        let own_seed = seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng = Rng::with_seed(own_seed);
         let turn = seed % 36 + round;
         let block_for = Overflow::BlockFor(Duration::from_millis(1));
         let overflows = [
@@ -61,7 +60,7 @@ impl Plan {
             Overflow::Reject.after_reroute(),
         ];
         let mut overflow = overflows[(turn % 6) as usize].clone();
-        // Not in the first rounds: a pool that reroutes has room for long.
+        // Not in the first rounds: a pool that reroutes rarely runs out of room.
         if round >= 6 && rng.u8(..4) == 0 {
             overflow = overflow.after_reroute();
         }
@@ -74,7 +73,7 @@ impl Plan {
         let restarts = turn.is_multiple_of(3).then(|| rng.u32(100..400));
         Self {
             round,
-            seed: own,
+            seed: own_seed,
             length,
             workers: rng.usize(3..=6),
             capacity: [8, 32, 128][rng.usize(..3)],
@@ -94,34 +93,34 @@ impl Plan {
         }
     }
 
-    /// The pool's name.
+    /// Returns the pool's name.
     pub fn pool(&self) -> String {
         format!("s{}", self.round)
     }
 
-    /// How long a handler hangs: well past the limit.
+    /// Returns how long a handler hangs: well beyond the limit.
     pub fn hang(&self) -> Duration {
         3 * self.limit
     }
 
-    /// What its pool may do to tasks.
+    /// Returns what the pool may do to tasks.
     pub fn allowed(&self) -> Allowed {
         let retires = self.restarts.is_some() || self.failing_restarts;
         Allowed { retires, cancels: self.drain.is_some() }
     }
 
-    /// Whether a worker may be retired for good while the pool is open.
+    /// Returns `true` if a worker may be retired permanently while the pool is open.
     pub fn limits_restarts(&self) -> bool {
         self.restarts.is_some()
     }
 
-    /// The pool's end.
+    /// Returns how to shut the pool down.
     pub fn drain(&self) -> Drain {
         self.drain.map_or(Drain::all(), Drain::within)
     }
 
-    /// The pool to be.
-    pub fn builder(&self) -> PoolBuilder<Faulty> {
+    /// Starts building the pool.
+    pub fn builder<A: Actor>(&self) -> PoolBuilder<A> {
         let backoff = Backoff {
             initial: Duration::from_millis(1),
             max: Duration::from_millis(20),
@@ -166,7 +165,7 @@ impl fmt::Display for Plan {
         write!(
             f,
             "{} + 1 workers, mailbox {}, {:?}, {}, stealing {:?}, codel {}, ejection {}, {:?}, hung after {:?}, \
-             lost at most {}, restarts a second {:?}{}, {}{}{}",
+             lost at most {}, restarts per second {:?}{}, {}{}{}",
             self.workers,
             self.capacity,
             self.overflow,
@@ -179,12 +178,12 @@ impl fmt::Display for Plan {
             self.max_lost,
             self.restarts,
             if self.closes { " then closed" } else { "" },
-            if self.failing_restarts { "restarts fail, " } else { "" },
+            if self.failing_restarts { "failing restarts, " } else { "" },
             match self.drain {
                 None => "drained".to_owned(),
                 Some(limit) => format!("drained within {limit:?}"),
             },
-            if self.under_fire { " under fire" } else { "" },
+            if self.under_fire { " while producers run" } else { "" },
         )
     }
 }
@@ -194,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_plan_and_six_rounds_have_every_policy() {
+    fn a_seed_determines_the_plan_and_six_rounds_cover_every_policy() {
         let plans = |seed| (0..6).map(move |round| Plan::draw(seed, round, Duration::ZERO));
         let texts = |seed| plans(seed).map(|plan| plan.to_string()).collect::<Vec<_>>();
         assert_eq!(texts(7), texts(7));

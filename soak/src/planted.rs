@@ -1,16 +1,16 @@
-//! Panics on purpose, told apart from others.
+//! Planned panics, which are distinguished from all others.
 
 use std::panic::{self, panic_any};
 use std::sync::{Mutex, PoisonError};
 
 const PREFIX: &str = "planted: ";
 
-/// Panics, silently.
+/// Panics silently.
 pub fn blow_up(what: &str) -> ! {
     panic!("{PREFIX}{what}")
 }
 
-/// The same with a payload that panics when it is dropped.
+/// Panics silently, with a payload that panics when dropped.
 pub fn blow_up_twice() -> ! {
     panic_any(Bomb)
 }
@@ -20,14 +20,14 @@ struct Bomb;
 impl Drop for Bomb {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            blow_up("a payload that was dropped");
+            blow_up("dropping a payload");
         }
     }
 }
 
 static UNPLANNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// From now on planted panics are silent, and others are kept for [`unplanned`].
+/// Makes planned panics silent, and keeps all others for [`unplanned`].
 pub fn install() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -38,13 +38,13 @@ pub fn install() {
             return;
         }
         let thread = std::thread::current();
-        let told = format!("{} in thread {}", info, thread.name().unwrap_or("?"));
-        UNPLANNED.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        let text = format!("{} in thread {}", info, thread.name().unwrap_or("?"));
+        UNPLANNED.lock().unwrap_or_else(PoisonError::into_inner).push(text);
         usual(info);
     }));
 }
 
-/// The panics since the last call that nobody planted.
+/// Returns the unplanned panics since the last call.
 pub fn unplanned() -> Vec<String> {
     std::mem::take(&mut *UNPLANNED.lock().unwrap_or_else(PoisonError::into_inner))
 }

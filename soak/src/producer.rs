@@ -20,9 +20,9 @@ use crate::plan::SPECIAL;
 use crate::planted;
 use crate::records::{KEYS, Records};
 use crate::sabotage::Sabotage;
-use crate::tally::Deed;
+use crate::tally::Occurrence;
 
-/// A thread that gives tasks in every way there is.
+/// A thread that submits tasks in every way.
 pub struct Producer {
     records: Arc<Records>,
     number: usize,
@@ -31,8 +31,8 @@ pub struct Producer {
     rng: Rng,
     strategies: Vec<Box<dyn Strategy>>,
     special: Option<Capability>,
-    /// Tasks given so far of each of its keys.
-    given: [u64; KEYS],
+    /// Number of tasks submitted with each of its keys.
+    submitted: [u64; KEYS],
     asked: VecDeque<Asked>,
     timers: Vec<Timer>,
 }
@@ -43,13 +43,13 @@ pub struct Timer {
     pub handle: TimerHandle,
 }
 
-/// What is still to come when a producer has ended.
+/// Asks and timers that are open when a producer ends.
 pub struct Leftovers {
     pub asked: VecDeque<Asked>,
     pub timers: Vec<Timer>,
 }
 
-/// What a task is given with.
+/// The options of a task.
 struct Shape {
     fate: Fate,
     key: Option<Key>,
@@ -59,14 +59,15 @@ struct Shape {
     strategy: Option<usize>,
 }
 
-/// Answers that a producer leaves open.
+/// Asks that a producer leaves open.
 const OPEN_ASKS: usize = 64;
+/// Timers that a producer leaves open.
 const OPEN_TIMERS: usize = 64;
 
-/// Draws what a handler is to do: of 10,000 tasks 500 fail, 100 panic, 40 are slow and 1 hangs.
+/// Draws how a handler behaves: of 10,000 tasks, 500 fail, 100 panic, 40 are slow and 1 hangs.
 pub fn draw_kind(rng: &mut Rng, records: &Records) -> Kind {
     let saboteur = &records.saboteur;
-    // A short run must have some hangs, for it to be seen that none was allowed.
+    // A short run needs more hangs to exceed a bound of none.
     let hangs = if saboteur.is(Sabotage::Bound) { 50 } else { 1 };
     let hangs = if saboteur.is(Sabotage::Absent) { 0 } else { hangs };
     match rng.u32(..10_000) {
@@ -88,13 +89,13 @@ impl Producer {
             rng: Rng::with_seed(records.plan.seed ^ (number as u64 + 1) << 40),
             strategies: StrategyName::ALL.iter().map(|name| name.build()).collect(),
             special: Capability::intern(SPECIAL).ok(),
-            given: [0; KEYS],
+            submitted: [0; KEYS],
             asked: VecDeque::new(),
             timers: Vec::new(),
         }
     }
 
-    /// Gives tasks until it is told to stop.
+    /// Submits tasks until `stop` is set.
     pub fn run(mut self, stop: &AtomicBool) -> Leftovers {
         while !stop.load(Relaxed) {
             if self.records.saboteur.strikes_once(Sabotage::Stuck) {
@@ -111,8 +112,8 @@ impl Producer {
         self.rng.u32(..of) == 0
     }
 
-    fn count(&self, deed: Deed) {
-        self.records.tally.count(deed);
+    fn count(&self, occurrence: Occurrence) {
+        self.records.tally.count(occurrence);
     }
 
     fn step(&mut self) {
@@ -127,8 +128,8 @@ impl Producer {
             return self.set_timer(way);
         }
         let shape = self.draw_shape(way);
-        let withdraws = way.asks() && shape.key.is_none() && self.chance(20);
-        let fate = if withdraws { shape.fate.cancellable() } else { shape.fate };
+        let cancels = way.asks() && shape.key.is_none() && self.chance(20);
+        let fate = if cancels { shape.fate.cancellable() } else { shape.fate };
         let mut message = Message::new(&self.records, fate, shape.key);
         message.hangs_long =
             message.kind == Kind::Hang && way == Way::Tell && self.takes_long_hang();
@@ -136,16 +137,15 @@ impl Producer {
             message.arm();
         }
         let id = message.id;
-        // What comes out of giving a task is the task's end for its caller.
         let escapes = self.records.saboteur.strikes(Sabotage::Escape);
-        let given = catch_unwind(AssertUnwindSafe(|| {
+        let submitted = catch_unwind(AssertUnwindSafe(|| {
             if escapes {
                 planted::blow_up("a caller");
             }
-            self.give(way, &shape, withdraws, message)
+            self.submit(way, &shape, cancels, message)
         }));
-        match given {
-            Ok(Ok(Some(asked))) => self.treat(asked, withdraws),
+        match submitted {
+            Ok(Ok(Some(asked))) => self.use_reply(asked, cancels),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => self.refused(id, error),
             Err(_) => {
@@ -174,34 +174,34 @@ impl Producer {
         };
         if self.chance(25) {
             let expired = self.chance(3);
-            self.count(if expired { Deed::Expired } else { Deed::Deadlined });
+            self.count(if expired { Occurrence::Expired } else { Occurrence::Deadlined });
             let time = Duration::from_micros(self.rng.u64(100..50_000));
             shape.deadline = Some(if expired { Duration::ZERO } else { time });
             shape.fate = shape.fate.with_deadline();
         }
         if self.chance(4) {
-            self.count(Deed::Keyed);
+            self.count(Occurrence::Keyed);
             shape.fate = shape.fate.keyed();
             let own = self.rng.usize(..KEYS);
-            // A key is one of one capability: its tasks are in order among those alone.
+            // Tasks of a key are only in order within one capability, so each key has one.
             shape.special = own.is_multiple_of(4);
-            self.given[own] += 1;
+            self.submitted[own] += 1;
             let backwards = self.records.saboteur.strikes(Sabotage::Order);
-            let number = if backwards { 0 } else { self.given[own] };
+            let number = if backwards { 0 } else { self.submitted[own] };
             shape.key = Some(Key { index: (self.number * KEYS + own) as u32, number });
         } else if self.chance(5) {
             let priorities = [Priority::Low, Priority::High, Priority::High, Priority::Control];
             let priority = priorities[self.rng.usize(..priorities.len())];
             let control = priority == Priority::Control;
-            self.count(if control { Deed::Controlled } else { Deed::Prioritised });
+            self.count(if control { Occurrence::Controlled } else { Occurrence::Prioritised });
             shape.priority = Some(priority);
         }
         if self.chance(20) {
-            self.count(Deed::OwnStrategy);
+            self.count(Occurrence::OwnStrategy);
             shape.strategy = Some(self.rng.usize(..self.strategies.len()));
         }
         if shape.special {
-            self.count(Deed::Capable);
+            self.count(Occurrence::Capable);
         }
         if shape.key.is_none() && self.chance(20_000) {
             shape.fate = shape.fate.misnamed();
@@ -209,11 +209,11 @@ impl Producer {
         shape
     }
 
-    fn give(
+    fn submit(
         &mut self,
         way: Way,
         shape: &Shape,
-        withdraws: bool,
+        cancels: bool,
         message: Message,
     ) -> Result<Option<Asked>, SendError<Message>> {
         let id = message.id;
@@ -221,7 +221,7 @@ impl Producer {
         let quantile = self.chance(4);
         let mut task: TaskBuilder<'_, Faulty> =
             if by_handle { self.handle.task(message) } else { self.pool.task(message) };
-        // Half of them have a size, and no two tasks in a row the same.
+        // Half of the tasks have an expected duration, and successive ones differ.
         if id.is_multiple_of(2) {
             task = task.expected_duration(Duration::from_micros(1 + id % 1_000));
         }
@@ -243,16 +243,16 @@ impl Producer {
         if shape.fate.is_misnamed() || self.records.saboteur.strikes(Sabotage::Wrong) {
             task = task.capability("");
         }
-        if withdraws {
+        if cancels {
             task = task.cancel_on_drop();
         }
         let asked: AskResult<Faulty> = match way {
             Way::Ask => {
-                self.records.tally.count(Deed::Asked);
+                self.records.tally.count(Occurrence::Asked);
                 task.ask()
             }
             Way::Hedged => {
-                self.records.tally.count(Deed::Hedged);
+                self.records.tally.count(Occurrence::Hedged);
                 let after = Hedge::after(delay);
                 task.ask_hedged(if quantile {
                     Hedge::at_quantile(0.9).unwrap_or(after)
@@ -261,41 +261,41 @@ impl Producer {
                 })
             }
             _ => {
-                self.records.tally.count(Deed::Told);
+                self.records.tally.count(Occurrence::Sent);
                 task.tell()?;
-                self.records.fates.mark(id, Mark::Given.bit());
+                self.records.fates.mark(id, Mark::Admitted.bit());
                 return Ok(None);
             }
         };
         let reply = asked?;
-        self.records.fates.mark(id, Mark::Given.bit());
+        self.records.fates.mark(id, Mark::Admitted.bit());
         Ok(Some(Asked::new(&self.records, id, reply)))
     }
 
-    /// The message came back.
+    /// Checks the message of a refused task.
     fn refused(&mut self, id: u64, error: SendError<Message>) {
         let message = error.into_message();
         message.disarm();
         if message.id != id || message.copy != 0 {
-            let describe = || format!("{id} came back as {}", message.id);
+            let describe = || format!("{id} was handed back as {}", message.id);
             self.records.findings.report(Wrong::Refusal, describe);
         }
         if !self.records.saboteur.strikes(Sabotage::Refusal) {
             self.records.mark_once(id, Mark::Returned.bit(), Wrong::Refusal);
         }
         drop(message);
-        // As callers that are refused do; or they would be all that runs.
+        // Callers back off after a refusal, or they would occupy every core.
         thread::sleep(Duration::from_micros(self.rng.u64(..200)));
     }
 
-    /// Does with a reply what comes to an asker's mind.
-    fn treat(&mut self, asked: Asked, withdraws: bool) {
-        if withdraws {
-            self.count(Deed::Withdrew);
-            // At once, or while it is run.
+    /// Waits for a reply, polls it, abandons it or keeps it, at random.
+    fn use_reply(&mut self, asked: Asked, cancels: bool) {
+        if cancels {
+            self.count(Occurrence::CancelledByDrop);
+            // Immediately, or while the task runs.
             let kept = if self.rng.bool() { Some(asked) } else { asked.poll() };
             if let Some(asked) = kept {
-                asked.let_go();
+                asked.abandon();
             }
             return;
         }
@@ -305,14 +305,14 @@ impl Producer {
             8..14 => {
                 let time = Duration::from_micros(self.rng.u64(..2_000));
                 let Some(asked) = asked.wait_timeout(time) else { return };
-                if self.rng.bool() { asked.let_go() } else { self.asked.push_back(asked) }
+                if self.rng.bool() { asked.abandon() } else { self.asked.push_back(asked) }
             }
-            14..20 => asked.let_go(),
+            14..20 => asked.abandon(),
             _ => self.asked.push_back(asked),
         }
     }
 
-    /// Looks at what was asked, oldest first.
+    /// Settles the oldest asks, beyond those left open.
     fn settle_some(&mut self) {
         while self.asked.len() > OPEN_ASKS {
             let Some(asked) = self.asked.pop_front() else { return };
@@ -322,7 +322,7 @@ impl Producer {
         }
     }
 
-    /// Leaves the processor to others now and then, where nothing makes it wait.
+    /// Sometimes sleeps, if the overflow policy never makes it wait.
     fn pace(&mut self) {
         let waits = matches!(self.records.plan.overflow, Overflow::Block);
         if !waits && self.chance(32) {
@@ -341,7 +341,7 @@ impl Producer {
             Way::Distant => Duration::from_secs(3600),
             _ => Duration::from_micros(self.rng.u64(..20_000)),
         };
-        self.count(Deed::TimerSet);
+        self.count(Occurrence::TimerSet);
         let task = self.pool.task(message);
         let set = catch_unwind(AssertUnwindSafe(|| task.tell_after(delay)));
         let Ok(handle) = set else {
@@ -367,8 +367,8 @@ impl Timer {
     /// Cancels it if it has not fired.
     pub fn cancel(&self, records: &Records) {
         if self.handle.cancel() {
-            records.tally.count(Deed::TimerCancelled);
-            records.mark_once(self.id, Mark::CalledOff.bit(), Wrong::FiredAfterCancel);
+            records.tally.count(Occurrence::TimerCancelled);
+            records.mark_once(self.id, Mark::Cancelled.bit(), Wrong::FiredAfterCancel);
         }
     }
 }

@@ -9,6 +9,7 @@ use raddle::runtime::TimerHandle;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::actor::Faulty;
+use crate::callbacks;
 use crate::chaos;
 use crate::check::{self, Count};
 use crate::fate::{Fate, Step, Way};
@@ -19,28 +20,28 @@ use crate::producer::{Leftovers, Producer, draw_kind};
 use crate::records::{PRODUCERS, Records};
 use crate::sabotage::{Occupying, Sabotage};
 use crate::stuck::Stuck;
-use crate::tally::Deed;
+use crate::tally::Occurrence;
 use crate::threads;
 
-/// How a round went.
+/// The result of a round.
 pub struct Round {
     pub account: Account,
     pub count: Count,
-    /// Whether it was looked for threads.
-    pub looked_for_threads: bool,
+    /// Whether leftover threads could be looked for.
+    pub checked_threads: bool,
 }
 
 /// Threads that change the pool.
 const CHANGERS: u64 = 2;
-/// How long what only has to end may take, on a machine with other things to do.
+/// How long something that must end may take, on a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
-/// The same where it is known that something will not.
+/// Like [`GRACE`], when a sabotage will prevent the end.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
 
-/// Runs one pool by the plan of the records, ends it and checks everything.
+/// Runs one pool by the plan of `records`, shuts it down and checks everything.
 ///
 /// # Errors
-/// When the pool cannot be spawned or the system has no thread left.
+/// If the pool or a thread cannot be spawned.
 pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::error::Error>> {
     let plan = &records.plan;
     let stage = |what: &str| stuck.stage(format!("round {}, {what}; {plan}", plan.round + 1));
@@ -76,9 +77,9 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
     stage("running");
     thread::sleep(plan.length);
 
-    // The end, after the callers' or under their fire.
+    // The pool ends after the producers, or while they are still running.
     let mut leftovers = Vec::new();
-    let mut end_callers = || {
+    let mut end_producers = || {
         stop.store(true, Relaxed);
         leftovers.extend(producers.drain(..).filter_map(|thread| join(records, thread)));
         others.drain(..).for_each(|thread| {
@@ -86,40 +87,40 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
         });
     };
     if plan.under_fire {
-        records.tally.count(Deed::ClosedUnderFire);
+        records.tally.count(Occurrence::ClosedUnderFire);
     } else {
-        stage("ending the callers");
-        end_callers();
+        stage("ending the producers");
+        end_producers();
         periodic.cancel();
     }
     stage("shutting down");
     records.closing.store(true, Relaxed);
     shut_down(records, &pool);
     if plan.under_fire {
-        stage("ending the callers of a closed pool");
-        end_callers();
+        stage("ending the producers of a closed pool");
+        end_producers();
         periodic.cancel();
     }
     for Leftovers { asked, timers } in leftovers {
         timers.iter().for_each(|timer| timer.cancel(records));
         asked.into_iter().for_each(|asked| asked.settle());
     }
-    stage("looking at the pool");
+    stage("reading the pool's account");
     take_unfinished(records, &pool);
-    let (account, hedges) = look(records, &pool);
+    let (account, hedges) = read_account(records, &pool);
     stage("dropping the pool");
     drop_last(records, pool);
     over.store(true, Relaxed);
     join(records, listener);
-    stage("looking for threads");
-    let looked_for_threads = look_for_threads(records);
+    stage("looking for leftover threads");
+    let checked_threads = wait_for_threads(records);
     stage("checking every task");
-    for told in planted::unplanned() {
-        records.findings.report(Wrong::UnplannedPanic, || told);
+    for panic in planted::unplanned() {
+        records.findings.report(Wrong::UnplannedPanic, || panic);
     }
     check_actors(records);
     let count = check::all(records, &account, hedges);
-    Ok(Round { account, count, looked_for_threads })
+    Ok(Round { account, count, checked_threads })
 }
 
 fn spawn(records: &Arc<Records>) -> Result<Pool<Faulty>, SpawnError> {
@@ -127,8 +128,8 @@ fn spawn(records: &Arc<Records>) -> Result<Pool<Faulty>, SpawnError> {
     let pool = records
         .plan
         .builder()
-        .on_rejected(move |error| refuses.refused(error))
-        .on_shed(move |message, reason| sheds.shed(message, reason))
+        .on_rejected(move |error| callbacks::on_rejected(&refuses, error))
+        .on_shed(move |message, reason| callbacks::on_shed(&sheds, message, reason))
         .spawn(move |_| Faulty::new(&makes))?;
     records.started.store(true, Relaxed);
     Ok(pool)
@@ -141,7 +142,7 @@ fn spawn_named<T: Send + 'static>(
     thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
-/// What a thread of the harness has brought; `None` when it panicked, which was noted.
+/// Joins a thread of the harness; returns `None` if it panicked, which is reported.
 fn join<T>(records: &Records, thread: JoinHandle<T>) -> Option<T> {
     let name = thread.thread().name().unwrap_or("?").to_owned();
     let end = thread.join();
@@ -151,7 +152,7 @@ fn join<T>(records: &Records, thread: JoinHandle<T>) -> Option<T> {
     end.ok()
 }
 
-/// A timer that gives a task every two milliseconds; its making panics now and then.
+/// Sets a timer that submits a task every two milliseconds; creating the message sometimes panics.
 fn set_periodic(records: &Arc<Records>, pool: &Pool<Faulty>) -> TimerHandle {
     let rng = Mutex::new(Rng::with_seed(records.plan.seed ^ 1 << 60));
     let records = Arc::clone(records);
@@ -160,7 +161,7 @@ fn set_periodic(records: &Arc<Records>, pool: &Pool<Faulty>) -> TimerHandle {
         let kind = draw_kind(&mut rng, &records);
         if rng.u8(..100) == 0 {
             drop(rng);
-            planted::blow_up("the making of a message");
+            planted::blow_up("creating a message");
         }
         let message = Message::new(&records, Fate::new(kind, Way::Periodic, PRODUCERS), None);
         if rng.u8(..50) == 0 {
@@ -170,13 +171,15 @@ fn set_periodic(records: &Arc<Records>, pool: &Pool<Faulty>) -> TimerHandle {
     })
 }
 
-/// Shuts the pool down as planned, lets go what hangs, and waits until nothing runs.
+/// Shuts the pool down as planned, releases hung handlers, and waits until nothing runs.
 fn shut_down(records: &Records, pool: &Pool<Faulty>) {
     let plan = &records.plan;
     let first = pool.shutdown(plan.drain());
     match &first {
         Ok(account) if !account.is_balanced() => {
-            records.findings.report(Wrong::Shutdown, || format!("ended without all: {account:?}"));
+            records.findings.report(Wrong::Shutdown, || {
+                format!("ended with an unbalanced account: {account:?}")
+            });
         }
         Err(error) if error.workers.is_empty() && error.lost_threads == 0 => {
             records
@@ -184,19 +187,21 @@ fn shut_down(records: &Records, pool: &Pool<Faulty>) {
                 .report(Wrong::Shutdown, || format!("failed without a reason: {error}"));
         }
         Err(error) if !error.workers.is_empty() && plan.drain.is_none() => {
-            records.findings.report(Wrong::Shutdown, || format!("without a limit: {error}"));
+            records
+                .findings
+                .report(Wrong::Shutdown, || format!("failed without a time limit: {error}"));
         }
         _ => {}
     }
     records.tally.count(match plan.drain {
-        None => Deed::DrainedAll,
-        Some(_) => Deed::DrainedWithin,
+        None => Occurrence::DrainedAll,
+        Some(_) => Occurrence::DrainedWithin,
     });
     if first.is_err() {
-        records.tally.count(Deed::ShutdownFailed);
+        records.tally.count(Occurrence::ShutdownFailed);
     }
     records.hangs.release();
-    // Again, for what was still in a handler; then for the threads that were lost.
+    // Again, for tasks that were still in a handler, and then for the lost threads.
     let since = Instant::now();
     let grace = grace(records);
     while let Err(error) = pool.shutdown(Drain::within(grace)) {
@@ -214,55 +219,55 @@ fn grace(records: &Records) -> Duration {
 
 fn take_unfinished(records: &Records, pool: &Pool<Faulty>) {
     let unfinished = pool.take_unfinished();
-    // A pool that closes itself keeps what its retired workers did not run.
+    // A pool that closes itself keeps the tasks that its retired workers did not run.
     if records.plan.drain.is_none() && !records.plan.closes && !unfinished.is_empty() {
-        let tell = || format!("without a limit it left {} unfinished", unfinished.len());
-        records.findings.report(Wrong::Shutdown, tell);
+        let describe = || format!("left {} unfinished without a time limit", unfinished.len());
+        records.findings.report(Wrong::Shutdown, describe);
     }
     for message in unfinished {
         message.disarm();
-        records.mark_once(message.id, Step::Kept.bit(message.copy), Wrong::TwoEnds);
+        records.mark_once(message.id, Step::HandedBack.bit(message.copy), Wrong::TwoEnds);
     }
     let again = pool.take_unfinished().len();
     if again > 0 {
-        let tell = || format!("{again} unfinished messages came back a second time");
-        records.findings.report(Wrong::Shutdown, tell);
+        let describe = || format!("{again} unfinished messages were handed back a second time");
+        records.findings.report(Wrong::Shutdown, describe);
     }
 }
 
-/// The account of a pool in which nothing happens any more, and how many clones it gave.
-fn look(records: &Records, pool: &Pool<Faulty>) -> (Account, u64) {
+/// Returns the account of a pool that has come to rest, and the number of clones it submitted.
+fn read_account(records: &Records, pool: &Pool<Faulty>) -> (Account, u64) {
     let stats = pool.stats();
     for worker in stats.balancer.workers.iter().filter(|worker| worker.in_flight > 0) {
-        let tell = || format!("worker {} has {}", worker.name, worker.in_flight);
-        records.findings.report(Wrong::InFlight, tell);
+        let describe = || format!("worker {} has {} tasks", worker.name, worker.in_flight);
+        records.findings.report(Wrong::InFlight, describe);
     }
     for worker in stats.balancer.workers.iter().filter(|worker| worker.work_in_flight != 0) {
-        let tell = || format!("worker {} has {} ns", worker.name, worker.work_in_flight);
-        records.findings.report(Wrong::WorkAhead, tell);
+        let describe = || format!("worker {} has {} ns", worker.name, worker.work_in_flight);
+        records.findings.report(Wrong::WorkAhead, describe);
     }
     (stats.account, stats.hedges)
 }
 
-/// Drops the last handle; messages of timers that never fired go with it.
+/// Drops the last handle, and with it the messages of timers that never fired.
 fn drop_last(records: &Records, pool: Pool<Faulty>) {
     if catch_unwind(AssertUnwindSafe(|| drop(pool))).is_err() {
-        records.findings.report(Wrong::EscapedPanic, || "out of dropping the pool".to_owned());
+        records.findings.report(Wrong::EscapedPanic, || "while dropping the pool".to_owned());
     }
 }
 
-/// Waits until the pool has no thread any more; whether the system tells of threads.
-fn look_for_threads(records: &Records) -> bool {
+/// Waits until the pool has no threads left. Returns `false` if the system does not list threads.
+fn wait_for_threads(records: &Records) -> bool {
     let name = records.plan.pool();
     if records.saboteur.is(Sabotage::Thread) {
-        let (is_there, there) = std::sync::mpsc::channel();
+        let (started, has_started) = std::sync::mpsc::channel();
         let left = spawn_named(&format!("raddle-{name}-left"), move || {
-            let _ = is_there.send(());
+            let _ = started.send(());
             thread::sleep(2 * GRACE);
         });
         drop(left);
-        // A thread names itself when it begins.
-        let _ = there.recv();
+        // A thread sets its name when it starts.
+        let _ = has_started.recv();
     }
     let grace = grace(records);
     let since = Instant::now();
@@ -283,7 +288,7 @@ fn check_actors(records: &Records) {
     let (made, dropped) = (&records.actors_made, &records.actors_dropped);
     let (made, dropped) = (made.load(Relaxed), dropped.load(Relaxed));
     if made != dropped {
-        let tell = || format!("{made} were made, {dropped} dropped");
-        records.findings.report(Wrong::ActorLeft, tell);
+        let describe = || format!("{made} were created, {dropped} dropped");
+        records.findings.report(Wrong::ActorLeft, describe);
     }
 }

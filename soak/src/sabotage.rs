@@ -3,88 +3,88 @@ use raddle::core::{Candidates, Roster, TaskProfile};
 use raddle::prelude::Strategy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// What is broken on purpose: one for each kind of check.
+/// What is broken on purpose, one for each kind of check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sabotage {
     /// Messages are leaked.
     Forget,
-    /// Messages are counted as dropped twice.
+    /// Messages are recorded as dropped twice.
     DropTwice,
-    /// Tasks are counted as run twice.
+    /// Tasks are recorded as run twice.
     RunTwice,
     /// Tasks of a key are numbered out of order.
     Order,
-    /// Tasks of a key are begun before the one before has ended.
+    /// Tasks of a key start before the previous one has ended.
     Overlap,
     /// Answers are lost.
     Answer,
-    /// Askers are told something else.
+    /// Askers receive a wrong answer.
     OtherAnswer,
-    /// Tasks leave their worker's account without an end.
+    /// Tasks leave their worker's in-flight count without ending.
     Unbalance,
-    /// Work leaves its worker's account without an end.
+    /// Expected work leaves its worker's count without ending.
     Unweigh,
-    /// A place at a worker is taken for ever: it can never end.
+    /// A reservation at a worker is never released, so that the worker can never end.
     Occupy,
-    /// Refused tasks are not noted as handed back.
+    /// Refused tasks are not recorded as handed back.
     Refusal,
-    /// Tasks are refused that should not be.
+    /// Tasks are refused without a reason.
     Wrong,
-    /// Panics come out of giving a task.
+    /// Submitting a task panics.
     Escape,
-    /// The pool is to have no worker.
+    /// The pool is resized to no workers.
     Change,
-    /// No thread may be lost.
+    /// No thread is allowed to be lost.
     Bound,
     /// An actor is leaked.
     Actor,
     /// A thread outlives its pool.
     Thread,
-    /// Handlers panic without a plan.
+    /// Handlers panic without being planned to.
     Panic,
     /// No handler hangs.
     Absent,
-    /// A caller never ends.
+    /// A producer never ends.
     Stuck,
 }
 
-/// Strikes where it was told to.
+/// Applies a sabotage now and then.
 #[derive(Debug)]
 pub struct Saboteur {
     kind: Option<Sabotage>,
-    asked: AtomicU64,
+    opportunities: AtomicU64,
 }
 
-/// Of so many chances to strike, one is taken.
+/// One opportunity out of this many is taken.
 const EVERY: u64 = 64;
 
 impl Saboteur {
     pub fn new(kind: Option<Sabotage>) -> Self {
-        Self { kind, asked: AtomicU64::new(0) }
+        Self { kind, opportunities: AtomicU64::new(0) }
     }
 
-    /// Whether to break something here, now and then.
+    /// Returns `true` if something must be broken at this opportunity.
     pub fn strikes(&self, kind: Sabotage) -> bool {
-        self.kind == Some(kind) && self.asked.fetch_add(1, Relaxed) % EVERY == EVERY / 2
+        self.kind == Some(kind) && self.opportunities.fetch_add(1, Relaxed) % EVERY == EVERY / 2
     }
 
-    /// The same once a round.
+    /// Like [`strikes`](Self::strikes), once per round.
     pub fn strikes_once(&self, kind: Sabotage) -> bool {
-        self.kind == Some(kind) && self.asked.fetch_add(1, Relaxed) == 0
+        self.kind == Some(kind) && self.opportunities.fetch_add(1, Relaxed) == 0
     }
 
-    /// Whether nothing is broken.
+    /// Returns `true` if there is no sabotage.
     pub fn is_idle(&self) -> bool {
         self.kind.is_none()
     }
 
-    /// Whether this is the plan at all.
+    /// Returns `true` if this is the sabotage of the run.
     pub fn is(&self, kind: Sabotage) -> bool {
         self.kind == Some(kind)
     }
 }
 
-/// A strategy that takes one place at a worker for ever, however often it is refreshed.
+/// A strategy that reserves a task at a worker once, and never releases it.
 #[derive(Debug, Default)]
 pub struct Occupying(AtomicBool);
 
@@ -99,9 +99,9 @@ impl Strategy for Occupying {
 
     fn refresh(&self, roster: &Roster) {
         if !self.0.swap(true, Relaxed)
-            && let Some(place) = roster.candidates(None).take(0, None)
+            && let Some(reservation) = roster.candidates(None).take(0, None)
         {
-            let _ = place.detach();
+            let _ = reservation.detach();
         }
     }
 }

@@ -7,44 +7,44 @@ use raddle::prelude::Registry;
 
 use crate::actor::Faulty;
 
-/// Ends a run that does not end, and tells what is known of it.
+/// Ends a run that has got stuck, and prints its state.
 #[derive(Clone, Default)]
 pub struct Stuck {
-    /// Keeps no pool alive.
+    /// Does not keep pools alive.
     pools: Arc<Registry>,
     stage: Arc<Mutex<String>>,
 }
 
-/// The process's exit code then.
+/// The exit code of a stuck run.
 const STUCK: i32 = 3;
 
 impl Stuck {
-    /// Ends the process after `patience`.
+    /// Ends the process after `patience`, unless it has ended by then.
     pub fn watch(seed: u64, patience: Duration) -> Self {
         let stuck = Self::default();
         let watched = stuck.clone();
         let watch = move || {
             thread::sleep(patience);
             eprintln!("stuck: the run of seed {seed} has not ended within {patience:?}");
-            watched.tell();
+            watched.print();
             process::exit(STUCK);
         };
-        // It is never waited for: the process's end is its end.
+        // Never joined: it ends with the process.
         drop(thread::spawn(watch));
         stuck
     }
 
-    /// The pools that are told of.
+    /// Returns the registry of the pools to print.
     pub fn pools(&self) -> &Registry {
         &self.pools
     }
 
-    /// What is being done.
+    /// Sets the current stage of the run.
     pub fn stage(&self, stage: String) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
-    fn tell(&self) {
+    fn print(&self) {
         eprintln!("at: {}", self.stage.lock().unwrap_or_else(PoisonError::into_inner));
         for name in self.pools.names() {
             let Ok(pool) = self.pools.get::<Faulty>(&name) else { continue };
@@ -56,7 +56,7 @@ impl Stuck {
                     worker.name, worker.generation, worker.health, worker.in_flight
                 );
             }
-            // Dropping it might be the end of it, and wait for that.
+            // Dropping the last handle would wait for the pool's end.
             std::mem::forget(pool);
             for thread in crate::threads::of_pool(&name).unwrap_or_default() {
                 eprintln!("  thread {thread}");

@@ -4,17 +4,17 @@ use raddle::core::Counts;
 use raddle::prelude::Account;
 
 use crate::round::Round;
-use crate::tally::{Deed, Tally};
+use crate::tally::{Occurrence, Tally};
 
-/// All rounds together.
+/// The results of all rounds together.
 pub struct Summary {
     pub seed: u64,
     pub rounds: u64,
     pub tally: Tally,
     tasks: u64,
     account: Account,
-    most_lost: u64,
-    looked_for_threads: bool,
+    peak_lost: u64,
+    checked_threads: bool,
     findings: u64,
 }
 
@@ -26,22 +26,22 @@ impl Summary {
             tally: Tally::new(),
             tasks: 0,
             account: Account::default(),
-            most_lost: 0,
-            looked_for_threads: true,
+            peak_lost: 0,
+            checked_threads: true,
             findings: 0,
         }
     }
 
-    /// Adds a round: what it brought, how many tasks it made, what it was found to do wrong.
-    pub fn add(&mut self, round: &Round, tally: &Tally, tasks: u64, most_lost: u64) {
+    /// Adds the results of a round.
+    pub fn add(&mut self, round: &Round, tally: &Tally, tasks: u64, peak_lost: u64) {
         self.rounds += 1;
         self.tally.add_all(tally);
         self.tasks += tasks;
         self.account.counts += round.account.counts;
         self.account.rejected += round.account.rejected;
         self.account.shed += round.account.shed;
-        self.most_lost = self.most_lost.max(most_lost);
-        self.looked_for_threads &= round.looked_for_threads;
+        self.peak_lost = self.peak_lost.max(peak_lost);
+        self.checked_threads &= round.checked_threads;
     }
 
     pub fn found(&mut self, findings: u64) {
@@ -59,7 +59,7 @@ impl fmt::Display for Summary {
             self.account.counts;
         let mut line = |name: &str, value: u64| writeln!(f, "{name:<46} {value:>12}");
         line("rounds", self.rounds)?;
-        line("messages made", self.tasks)?;
+        line("messages created", self.tasks)?;
         line("admitted", admitted)?;
         line("  completed", completed)?;
         line("  failed", failed)?;
@@ -68,16 +68,16 @@ impl fmt::Display for Summary {
         line("  cancelled", cancelled)?;
         line("shed", self.account.shed)?;
         line("rejected", self.account.rejected)?;
-        line("threads lost at a time, at most", self.most_lost)?;
-        for deed in Deed::ALL {
-            line(deed.name(), self.tally.of(*deed))?;
+        line("threads lost at the same time, at most", self.peak_lost)?;
+        for occurrence in Occurrence::ALL {
+            line(occurrence.name(), self.tally.of(*occurrence))?;
         }
-        if !self.looked_for_threads {
-            writeln!(f, "not looked for threads that are left: this system does not tell")?;
+        if !self.checked_threads {
+            writeln!(f, "leftover threads were not checked: this system does not list threads")?;
         }
         match self.findings {
             0 => writeln!(f, "seed {}: nothing lost, nothing doubled, nothing left", self.seed),
-            wrong => writeln!(f, "seed {}: {wrong} things are wrong", self.seed),
+            wrong => writeln!(f, "seed {}: {wrong} failures", self.seed),
         }
     }
 }

@@ -1,81 +1,81 @@
-//! How often each thing was done to the pools: what did not occur was not tested.
+//! Counts of everything that happened to the pools: what did not occur was not tested.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-macro_rules! deeds {
-    ($($deed:ident $name:literal,)*) => {
-        /// Something that was done to a pool, or that it did.
+macro_rules! occurrences {
+    ($($occurrence:ident $name:literal,)*) => {
+        /// Something done to a pool, or by it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Deed {
-            $($deed,)*
+        pub enum Occurrence {
+            $($occurrence,)*
         }
 
-        impl Deed {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$deed,)*];
+        impl Occurrence {
+            /// Every occurrence.
+            pub const ALL: &[Self] = &[$(Self::$occurrence,)*];
 
-            /// In words.
+            /// Returns a description.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Self::$deed => $name,)*
+                    $(Self::$occurrence => $name,)*
                 }
             }
         }
     };
 }
 
-deeds! {
+occurrences! {
     // Faults.
     Failed "handler failed",
     Panicked "handler panicked",
     Slow "handler slow",
     Hung "handler hung",
     HungLong "handler hung beyond the shutdown",
-    GivenUp "handler found itself given up",
-    KeyGivenUp "keyed handler was overlapped as it was given up",
-    Stopped "handler asked to stop",
+    Revoked "handler saw that it was revoked",
+    KeyRevoked "keyed handler overlapped after it was revoked",
+    Stopped "handler requested a stop",
     MessageBlewUp "message panicked when dropped",
     AnswerBlewUp "answer panicked when dropped",
     ActorBlewUp "actor panicked when dropped",
     PayloadBlewUp "handler panicked with a payload that panics",
-    FactoryPanicked "making an actor panicked",
+    FactoryPanicked "creating an actor panicked",
     StartFailed "on_start failed",
     RestartFailed "on_restart failed",
     RestartPanicked "on_restart panicked",
     RestartHung "on_restart hung",
     HookPanicked "on_panic or on_stop panicked",
     CallbackPanicked "on_shed or on_rejected panicked",
-    // What callers did.
-    Told "told",
-    Asked "asked",
-    Hedged "asked hedged",
-    Waited "waited for the answer",
-    TimedOut "waited in vain",
-    Polled "polled for the answer",
-    Awaited "awaited the answer",
-    LetGo "dropped the reply",
-    Withdrew "dropped the reply to cancel",
-    Keyed "gave a key",
-    Controlled "gave a control message",
-    Prioritised "gave a priority",
-    Capable "asked for a capability",
-    OwnStrategy "brought a strategy",
-    Deadlined "gave a deadline",
-    Expired "gave a deadline that had passed",
+    // Actions of callers.
+    Sent "sent by tell",
+    Asked "sent by ask",
+    Hedged "sent by a hedged ask",
+    Waited "waited for an answer",
+    TimedOut "timed out waiting for an answer",
+    Polled "polled for an answer",
+    Awaited "awaited an answer",
+    Abandoned "dropped a reply",
+    CancelledByDrop "dropped a reply to cancel the task",
+    Keyed "sent with a key",
+    Controlled "sent with control priority",
+    Prioritised "sent with another priority",
+    Capable "sent with a capability",
+    OwnStrategy "sent with its own strategy",
+    Deadlined "sent with a deadline",
+    Expired "sent with a deadline in the past",
     TimerSet "set a timer",
     TimerCancelled "cancelled a timer",
     TimerFired "timer fired",
     PeriodicFired "periodic timer fired",
-    Misnamed "asked for a capability without a name",
-    // What became of tasks.
+    Misnamed "refused, invalid capability",
+    // Ends of tasks.
     RefusedFull "refused, mailbox full",
     RefusedClosed "refused, pool closed",
     RefusedNoWorker "refused, no worker",
-    ShedOldest "shed, the oldest",
-    ShedNewest "shed, the newest",
-    ShedSojourn "shed, waited too long",
-    Kept "kept unfinished at the end",
-    // Chaos.
+    ShedOldest "shed as the oldest",
+    ShedNewest "shed as the newest",
+    ShedSojourn "shed after too long a wait",
+    HandedBack "handed back unfinished",
+    // Changes of the pool.
     StrategySwapped "strategy swapped",
     ShadowSet "shadow set or cleared",
     Resized "resized",
@@ -98,55 +98,58 @@ deeds! {
     EventRetired "event: retired",
     EventFailed "event: pool closed itself",
     EventStrategy "event: strategy changed",
-    // Ends.
+    // Shutdowns.
     DrainedAll "drained without a limit",
     DrainedWithin "drained within a limit",
-    ClosedUnderFire "closed under fire",
-    ShutdownFailed "shutdown told of what still runs",
+    ClosedUnderFire "shut down while producers run",
+    ShutdownFailed "shutdown reported what still runs",
 }
 
-/// What may be missing from a run: it takes a pool of bad luck.
-const RARE: &[Deed] = &[
-    Deed::RefusedNoWorker,
-    Deed::EventFailed,
-    Deed::EventRecovered,
-    Deed::KeyGivenUp,
-    Deed::HungLong,
-    Deed::ShutdownFailed,
-    Deed::RestartHung,
-    Deed::Kept,
+/// Occurrences that are too rare to be required of a run.
+const RARE: &[Occurrence] = &[
+    Occurrence::RefusedNoWorker,
+    Occurrence::EventFailed,
+    Occurrence::EventRecovered,
+    Occurrence::KeyRevoked,
+    Occurrence::HungLong,
+    Occurrence::ShutdownFailed,
+    Occurrence::RestartHung,
+    Occurrence::HandedBack,
 ];
 
-/// A count for each deed.
+/// A count for each occurrence.
 #[derive(Debug)]
 pub struct Tally(Box<[AtomicU64]>);
 
 impl Tally {
     pub fn new() -> Self {
-        Self(Deed::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+        Self(Occurrence::ALL.iter().map(|_| AtomicU64::new(0)).collect())
     }
 
-    pub fn count(&self, deed: Deed) {
-        self.add(deed, 1);
+    pub fn count(&self, occurrence: Occurrence) {
+        self.add(occurrence, 1);
     }
 
-    pub fn add(&self, deed: Deed, times: u64) {
-        self.0[deed as usize].fetch_add(times, Relaxed);
+    pub fn add(&self, occurrence: Occurrence, times: u64) {
+        self.0[occurrence as usize].fetch_add(times, Relaxed);
     }
 
-    pub fn of(&self, deed: Deed) -> u64 {
-        self.0[deed as usize].load(Relaxed)
+    pub fn of(&self, occurrence: Occurrence) -> u64 {
+        self.0[occurrence as usize].load(Relaxed)
     }
 
     pub fn add_all(&self, other: &Self) {
-        for deed in Deed::ALL {
-            self.add(*deed, other.of(*deed));
+        for occurrence in Occurrence::ALL {
+            self.add(*occurrence, other.of(*occurrence));
         }
     }
 
-    /// What a long run must have seen and has not.
-    pub fn missing(&self) -> impl Iterator<Item = Deed> {
-        Deed::ALL.iter().copied().filter(|deed| !RARE.contains(deed) && self.of(*deed) == 0)
+    /// Returns what a long run should have seen and has not.
+    pub fn missing(&self) -> impl Iterator<Item = Occurrence> {
+        Occurrence::ALL
+            .iter()
+            .copied()
+            .filter(|occurrence| !RARE.contains(occurrence) && self.of(*occurrence) == 0)
     }
 }
 
@@ -155,11 +158,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_did_not_occur_is_missed() {
+    fn a_missing_occurrence_is_found() {
         let tally = Tally::new();
-        for deed in Deed::ALL.iter().filter(|deed| **deed != Deed::Hung) {
-            tally.count(*deed);
+        for occurrence in
+            Occurrence::ALL.iter().filter(|occurrence| **occurrence != Occurrence::Hung)
+        {
+            tally.count(*occurrence);
         }
-        assert_eq!(tally.missing().collect::<Vec<_>>(), [Deed::Hung]);
+        assert_eq!(tally.missing().collect::<Vec<_>>(), [Occurrence::Hung]);
     }
 }

@@ -1,20 +1,20 @@
-/// The names of this process's threads that are a pool's of this name; `None` where the system
-/// does not tell.
+/// Returns the names of this process's threads that belong to the named pool; `None` if the system
+/// does not list threads.
 ///
-/// Linux tells 15 characters of a name: enough for `raddle-` and a short one.
+/// Linux keeps 15 characters of a thread's name, enough for `raddle-` and a short name.
 #[cfg(target_os = "linux")]
 pub fn of_pool(pool: &str) -> Option<Vec<String>> {
     let (housekeeper, worker) = (format!("raddle-{pool}"), format!("raddle-{pool}-"));
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     let names = tasks.filter_map(|task| {
-        // A thread that ends meanwhile has no name any more.
+        // A thread that has ended meanwhile has no name.
         let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
         Some(name.trim_end().to_owned())
     });
     Some(names.filter(|name| *name == housekeeper || name.starts_with(&worker)).collect())
 }
 
-/// The same where the system does not tell.
+/// Returns `None`, as this system does not list threads.
 #[cfg(not(target_os = "linux"))]
 pub fn of_pool(_: &str) -> Option<Vec<String>> {
     None
@@ -25,17 +25,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_s_threads_are_told_from_those_of_another() {
-        let (go_on, gone) = std::sync::mpsc::channel::<()>();
+    fn threads_of_different_pools_are_distinguished() {
+        let (running, stopped) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::Builder::new().name("raddle-t1-w".into());
-        let thread = thread.spawn(move || gone.recv()).unwrap();
-        // A thread names itself when it begins.
+        let thread = thread.spawn(move || stopped.recv()).unwrap();
+        // A thread sets its name when it starts.
         while of_pool("t1").is_some_and(|threads| threads.is_empty()) {
             std::thread::yield_now();
         }
         assert_eq!(of_pool("t1").unwrap(), ["raddle-t1-w"]);
         assert!(of_pool("t").unwrap().is_empty() && of_pool("t11").unwrap().is_empty());
-        drop(go_on);
+        drop(running);
         let _ = thread.join();
     }
 }

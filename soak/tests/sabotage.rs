@@ -1,4 +1,4 @@
-//! A check that cannot fail is no check: each is seen to fail, for the reason that it is for.
+//! Shows that every check can fail, and for the right reason.
 
 use std::process::{Command, Output};
 
@@ -6,28 +6,28 @@ fn soak(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_raddle-soak")).args(arguments).output().unwrap()
 }
 
-/// Runs a second with this sabotage and expects to be told of it.
+/// Runs for a second with this sabotage, and expects the failure to be reported.
 #[track_caller]
-fn is_found(sabotage: &str, told: &str) {
+fn is_found(sabotage: &str, expected: &str) {
     let output = soak(&["--seconds", "1", "--seed", "5", "--sabotage", sabotage]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(told), "{sabotage} was not found:\n{text}");
+    assert!(text.contains(expected), "{sabotage} was not found:\n{text}");
 }
 
-/// The same of a run that never ends.
+/// Runs with a sabotage that prevents the end, and expects the stuck run to be reported.
 #[track_caller]
-fn is_stuck(sabotage: &str, seed: &str, told: &str) {
+fn is_stuck(sabotage: &str, seed: &str, expected: &str) {
     let stuck = ["--seconds", "1", "--seed", seed, "--patience", "4", "--sabotage", sabotage];
     let output = soak(&stuck);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("has not ended within 4s"), "{text}");
-    assert!(text.contains(told), "{sabotage} was not told of:\n{text}");
+    assert!(text.contains(expected), "{sabotage} was not reported:\n{text}");
 }
 
 #[test]
-fn nothing_is_found_where_nothing_is_broken() {
+fn nothing_is_found_without_sabotage() {
     let output = soak(&["--seconds", "2", "--seed", "5"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
@@ -46,53 +46,53 @@ fn tasks_are_run_exactly_once() {
 }
 
 #[test]
-fn a_key_is_run_in_order_and_one_at_a_time() {
-    is_found("order", "a key's tasks were run out of order");
+fn tasks_of_a_key_run_in_order_and_one_at_a_time() {
+    is_found("order", "the tasks of a key were run out of order");
     is_found("overlap", "two tasks of one key were run at once");
 }
 
 #[test]
-fn askers_get_one_answer_and_the_right_one() {
-    is_found("answer", "an asker got no answer");
-    is_found("other-answer", "an asker was told what did not happen");
+fn askers_receive_one_correct_answer() {
+    is_found("answer", "an asker received no answer");
+    is_found("other-answer", "an asker received an answer that did not happen");
 }
 
 #[test]
-fn the_account_is_what_happened() {
-    is_found("unbalance", "the pool's account is not what happened");
+fn the_account_matches_what_happened() {
+    is_found("unbalance", "the pool's account does not match what happened");
     is_found("occupy", "a worker has tasks in flight at the end");
-    is_found("unweigh", "a worker has work ahead at the end");
+    is_found("unweigh", "a worker has expected work at the end");
 }
 
 #[test]
-fn refused_tasks_come_back_and_are_refused_for_a_reason() {
-    is_found("refusal", "a refused task was not both told and handed back");
-    is_found("wrong", "a task was refused for a reason that cannot be");
+fn refused_tasks_are_handed_back_and_refused_for_a_reason() {
+    is_found("refusal", "a refused task was not both reported and handed back");
+    is_found("wrong", "a task was refused for an impossible reason");
 }
 
 #[test]
-fn nothing_is_left() {
+fn nothing_is_left_over() {
     is_found("actor", "actors were not dropped exactly once");
     is_found("thread", "a thread outlived its pool");
     is_found("occupy", "workers or lost threads did not end");
 }
 
 #[test]
-fn the_pool_changes_as_it_should_and_loses_no_more_threads_than_it_may() {
-    is_found("change", "a change of the pool failed for a reason that cannot be");
-    is_found("bound", "more threads were lost than may be");
+fn changes_succeed_and_lost_threads_are_bounded() {
+    is_found("change", "a change of the pool failed for an impossible reason");
+    is_found("bound", "more threads were lost than allowed");
 }
 
 #[test]
-fn only_what_was_planted_panics_and_everything_occurs() {
-    is_found("panic", "something panicked that was not to");
-    is_found("escape", "a panic in a message's drop came out of the pool");
+fn only_planned_panics_occur_and_every_occurrence_is_seen() {
+    is_found("panic", "an unplanned panic occurred");
+    is_found("escape", "a panic in a message's drop escaped from the pool");
     is_found("absent", "something did not occur");
 }
 
 #[test]
-fn a_run_that_is_stuck_tells_where() {
-    is_stuck("stuck", "6", "ending the callers");
-    // By its plan it is drained without a limit.
+fn a_stuck_run_reports_where() {
+    is_stuck("stuck", "6", "ending the producers");
+    // The plan of this seed drains without a time limit.
     is_stuck("occupy", "6", "1 in flight");
 }
