@@ -1,11 +1,11 @@
-//! What raddle promises about the memory of its callers, with memory that has no synchronisation of
-//! its own: only what raddle does orders the accesses.
+//! The happens-before relations that raddle promises its callers, tested with memory that has no
+//! synchronisation of its own: only raddle orders the accesses.
 //!
-//! raddle itself has no `unsafe`, so that a wrong ordering in it is no data race there: its words are
-//! all atomic. It is one in the memory of a caller who relies on it, and that is what these tests are.
-//! They run as any other, and say more when `cargo xtask tsan` runs them: ThreadSanitizer reports
-//! each access that nothing orders, even when the value was right. `planted-race` has the same tests
-//! without the promise; each must be reported.
+//! raddle contains no `unsafe` and shares only atomics, so a wrong ordering is not a data race in
+//! raddle itself. It is one in the memory of a caller that relies on the ordering, and these tests are
+//! such callers. They run like any other test, and prove more under `cargo xtask tsan`:
+//! ThreadSanitizer reports every unordered access, even if the value was right. `planted-race`
+//! contains tests that rely on something raddle does not promise; each must be reported.
 
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
@@ -13,33 +13,33 @@ use std::sync::Arc;
 
 use raddle::prelude::*;
 
-/// A number that is no atomic. Shared between threads that raddle is to keep apart.
+/// A number that is not atomic, shared between threads whose accesses raddle must order.
 #[derive(Debug, Default)]
 pub struct Plain(UnsafeCell<u64>);
 
-// SAFETY: none of its own. That accesses do not meet is the promise which each test is of.
+// SAFETY: not guaranteed here. Every test checks a promise that orders the accesses.
 #[expect(unsafe_code, reason = "a data race needs memory that nothing orders")]
 unsafe impl Sync for Plain {}
 
 #[expect(unsafe_code, reason = "a data race needs memory that nothing orders")]
 impl Plain {
-    /// Adds one by a load and a store.
+    /// Adds one, by a load and a store.
     pub fn add(&self) {
-        // SAFETY: the pointer is the cell's own. That nobody else is here is what is tested.
+        // SAFETY: the pointer is valid; that no access is concurrent is what the test checks.
         unsafe { *self.0.get() += 1 }
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(&self) -> u64 {
-        // SAFETY: as in `add`.
+        // SAFETY: see `add`.
         unsafe { *self.0.get() }
     }
 }
 
-/// An actor that runs what it is given.
+/// An actor that runs closures.
 pub struct Runs;
 
-/// What it is given.
+/// A closure to run.
 pub type Work = Box<dyn FnOnce() + Send>;
 
 impl Actor for Runs {
@@ -53,25 +53,25 @@ impl Actor for Runs {
     }
 }
 
-/// A pool of so many workers in rotation.
+/// Spawns a pool of workers with round robin.
 ///
 /// # Panics
-/// When the system has no thread left.
+/// If a thread cannot be spawned.
 pub fn pool(workers: usize) -> Pool<Runs> {
     let builder = Pool::builder("tsan").workers(workers, WorkerSpec::new("w"));
     builder.strategy(RoundRobin::new()).spawn(|_| Runs).expect("the pool starts")
 }
 
-/// The only worker of a roster, to be run by the test itself.
+/// Returns the only worker of a roster, which the test itself runs.
 ///
 /// # Panics
-/// Never: the roster is a valid one.
+/// Never: the roster is valid.
 pub fn worker() -> Arc<Worker> {
     let roster = Roster::builder().worker(WorkerSpec::new("w")).build().expect("a valid roster");
     Arc::clone(&roster.members()[0].worker)
 }
 
-/// A number, and work that adds one to it.
+/// Returns work that adds one to a number.
 pub fn adding(plain: &Arc<Plain>) -> Work {
     let plain = Arc::clone(plain);
     Box::new(move || plain.add())

@@ -1,4 +1,4 @@
-//! Each test is one promise: whoever relies on it needs no synchronisation of their own.
+//! One test per promise: callers that rely on it need no synchronisation of their own.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -8,24 +8,24 @@ use raddle::prelude::*;
 use raddle_tsan_tests::{Plain, adding, pool, worker};
 
 const ROUNDS: u64 = 200;
-/// A key has to move between two of its tasks.
+/// More rounds, so that keys are reassigned between two of their tasks.
 const KEYED_ROUNDS: u64 = 10 * ROUNDS;
 
 #[test]
-fn a_handler_follows_whoever_gave_the_task() {
+fn sending_a_task_happens_before_its_handler() {
     let pool = pool(2);
     for _ in 0..ROUNDS {
         let plain = Arc::new(Plain::default());
         plain.add();
-        let given = Arc::clone(&plain);
-        pool.tell(Box::new(move || assert_eq!(given.get(), 1))).unwrap();
+        let sent = Arc::clone(&plain);
+        pool.tell(Box::new(move || assert_eq!(sent.get(), 1))).unwrap();
     }
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!(account.counts.completed, ROUNDS);
 }
 
 #[test]
-fn who_is_answered_follows_the_handler() {
+fn a_handler_happens_before_its_answer() {
     let pool = pool(2);
     let plain = Arc::new(Plain::default());
     for round in 0..ROUNDS {
@@ -37,7 +37,7 @@ fn who_is_answered_follows_the_handler() {
 }
 
 #[test]
-fn who_has_shut_down_follows_every_handler() {
+fn every_handler_happens_before_the_return_of_shutdown() {
     for _ in 0..ROUNDS / 10 {
         let pool = pool(2);
         let plains: [Arc<Plain>; 8] = Default::default();
@@ -50,7 +50,7 @@ fn who_has_shut_down_follows_every_handler() {
 }
 
 #[test]
-fn tasks_of_a_key_follow_each_other_while_workers_come_and_go() {
+fn tasks_of_a_key_happen_one_after_another_while_workers_come_and_go() {
     let pool = pool(2);
     let keys: [Arc<Plain>; 8] = Default::default();
     thread::scope(|scope| {
@@ -71,12 +71,12 @@ fn tasks_of_a_key_follow_each_other_while_workers_come_and_go() {
 }
 
 #[test]
-fn who_sees_nothing_in_flight_follows_the_ends_of_a_recorder() {
+fn ends_of_a_recorder_happen_before_nothing_in_flight_is_seen() {
     for _ in 0..ROUNDS {
         let (worker, plain) = (worker(), Plain::default());
         let mut recorder = worker.recorder().unwrap();
-        let place = Reservation::take(&worker, 0, None).unwrap();
-        let _ = place.hand_over();
+        let reservation = Reservation::take(&worker, 0, None).unwrap();
+        let _ = reservation.hand_over();
         thread::scope(|scope| {
             scope.spawn(|| {
                 plain.add();
@@ -91,12 +91,12 @@ fn who_sees_nothing_in_flight_follows_the_ends_of_a_recorder() {
 }
 
 #[test]
-fn who_sees_nothing_in_flight_follows_ends_and_withdrawals_of_any_thread() {
+fn ends_and_withdrawals_of_any_thread_happen_before_nothing_in_flight_is_seen() {
     for _ in 0..ROUNDS {
         let (worker, ended, dropped) = (worker(), Plain::default(), Plain::default());
-        let places = [(); 2].map(|()| Reservation::take(&worker, 0, None).unwrap());
+        let reservations = [(); 2].map(|()| Reservation::take(&worker, 0, None).unwrap());
         thread::scope(|scope| {
-            let [ends, drops] = places;
+            let [ends, drops] = reservations;
             scope.spawn(|| {
                 ended.add();
                 ends.finish(Outcome::Completed, Default::default());
@@ -114,12 +114,12 @@ fn who_sees_nothing_in_flight_follows_ends_and_withdrawals_of_any_thread() {
 }
 
 #[test]
-fn one_recorder_follows_the_other() {
+fn one_recorder_happens_before_the_next() {
     let (worker, plain, both) = (worker(), Plain::default(), Barrier::new(2));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                // Else the one might be over before the other begins.
+                // Otherwise one thread might end before the other starts.
                 both.wait();
                 for _ in 0..ROUNDS {
                     let recorder = loop {

@@ -21,8 +21,8 @@ const RACE: i32 = 66;
 /// Each race in `tsan-tests/src/bin/planted-race.rs`, and a function that its report must name.
 const PLANTED: [(&str, &str); 3] = [
     ("two-workers", "planted_race::two_workers"),
-    ("a-hand-kept", "planted_race::a_hand_kept"),
-    ("a-relaxed-flag", "planted_race::a_relaxed_flag"),
+    ("write-after-send", "planted_race::write_after_send"),
+    ("relaxed-flag", "planted_race::relaxed_flag"),
 ];
 
 /// Checks, in each run, that the planted races are reported, and then that `tsan-tests` and, unless
