@@ -1,17 +1,19 @@
-//! raddle's protocols with as many threads as loom cannot have: shuttle runs each test in some
-//! thousand schedules that are drawn from a seed.
+//! raddle's protocols with more threads than loom can explore: shuttle runs each model in three
+//! thousand schedules drawn from a seed.
 //!
 //! ```text
 //! cargo xtask shuttle
-//! SHUTTLE_RANDOM_SEED=7 cargo xtask shuttle        # the schedules of a run that printed seed 7
+//! SHUTTLE_RANDOM_SEED=7 cargo xtask shuttle        # repeats the schedules of seed 7
 //! ```
 //!
-//! What loom explores is every way for a few threads, and this is a sample for sixteen. It is a sample
-//! of sequentially consistent executions: a Release that is missing shows here never, in `loom-tests`
-//! and under ThreadSanitizer it does. Each model runs over the code which ships and over *twins*:
-//! copies with a step left out or swapped, over which it must fail.
+//! loom explores every execution of a few threads; this is a sample for sixteen. shuttle is
+//! sequentially consistent, so a missing Release never shows here, but in `loom-tests` and under
+//! ThreadSanitizer. Each model runs over the code that ships, and over *twins*: copies with a planted
+//! bug, such as a step left out or swapped, over which it must fail.
 //!
 //! Without `--cfg shuttle` this crate is empty.
+
+#![forbid(unsafe_code)]
 
 #[cfg(shuttle)]
 mod mailboxes;

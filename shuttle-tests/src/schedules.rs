@@ -1,4 +1,4 @@
-//! Running a model in many schedules.
+//! Runs a model in many schedules.
 
 use std::any::Any;
 use std::io::Write;
@@ -10,26 +10,31 @@ use raddle_loom_tests::message;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 
-/// Schedules in which each step is of a random thread.
+/// Number of schedules in which a random thread takes each step.
 const RANDOM: usize = 1_000;
-/// Schedules by random priorities, which find what takes a thread that is held up for long.
+/// Number of schedules by random priorities, which find bugs that need a long delay of one thread.
 const BY_PRIORITY: usize = 2_000;
-/// Changes of priority in one of those.
+/// Changes of priority per schedule.
 const DEPTH: usize = 3;
 
-/// Runs a model in schedules drawn from a seed, which is printed.
+/// Runs a model in schedules drawn from a seed, and prints the seed.
+///
+/// # Panics
+/// If the model fails.
 pub fn explore(name: &str, model: impl Fn() + Send + Sync + 'static) {
     let executions = Arc::default();
     let seed = run(&executions, model).unwrap_or_else(|(seed, panic)| {
         panic!("{name}: fails with seed {seed}: {}", message(&*panic));
     });
     let executions = executions.load(Relaxed);
-    tell(format_args!("{name}: {executions} schedules of seed {seed}"));
-    assert_eq!(executions, RANDOM + BY_PRIORITY, "{name}: not every schedule was run");
+    print(format_args!("{name}: {executions} schedules of seed {seed}"));
+    assert_eq!(executions, RANDOM + BY_PRIORITY, "{name}: not every schedule ran");
 }
 
-/// Runs a model over a planted bug, and checks that it fails with a message that has `expected` in
-/// it.
+/// Runs a model over a planted bug, and checks that it fails with a message that contains `expected`.
+///
+/// # Panics
+/// If the model does not fail, or fails for another reason.
 pub fn fails_with(name: &str, expected: &str, model: impl Fn() + Send + Sync + 'static) {
     let executions = Arc::default();
     let result = run(&executions, model);
@@ -40,16 +45,16 @@ pub fn fails_with(name: &str, expected: &str, model: impl Fn() + Send + Sync + '
     };
     let message = message(&*panic);
     assert!(message.contains(expected), "{name}: failed for another reason: {message}");
-    tell(format_args!("{name}: fails in schedule {executions} of seed {seed}"));
+    print(format_args!("{name}: fails in schedule {executions} of seed {seed}"));
 }
 
-/// The seed, and in a failure what the model panicked with.
+/// Returns the seed, and after a failure also the panic payload.
 fn run(
     executions: &Arc<AtomicUsize>,
     model: impl Fn() + Send + Sync + 'static,
 ) -> Result<u64, (u64, Box<dyn Any + Send>)> {
-    let given = std::env::var("SHUTTLE_RANDOM_SEED").ok();
-    let seed = given.map_or_else(
+    let set = std::env::var("SHUTTLE_RANDOM_SEED").ok();
+    let seed = set.map_or_else(
         || fastrand::Rng::new().u64(..1 << 32),
         |seed| seed.parse().expect("SHUTTLE_RANDOM_SEED is a number"),
     );
@@ -58,7 +63,7 @@ fn run(
         let (model, executions) = (Arc::clone(&model), Arc::clone(executions));
         let counted = move || {
             executions.fetch_add(1, Relaxed);
-            // Random choices must repeat, and all threads of a model are this one.
+            // Random choices must repeat; all threads of a model share this one's generator.
             fastrand::seed(7);
             model();
         };
@@ -70,8 +75,8 @@ fn run(
     Ok(seed)
 }
 
-/// Prints past the test harness, which keeps what a test prints until it fails: of what shuttle says at
-/// each failure nobody wants to see that of a twin.
-fn tell(what: std::fmt::Arguments<'_>) {
+/// Prints past the test harness, which captures output: capturing hides shuttle's reports of the
+/// expected failures of twins.
+fn print(what: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{what}");
 }

@@ -1,5 +1,5 @@
-//! A pool of four workers is closed while sixteen dispatchers give it tasks by a strategy: each task
-//! is run once or comes back to its dispatcher, and every worker goes.
+//! A pool of four workers closes while sixteen dispatchers send tasks by a strategy: each task is run
+//! once or returned to its dispatcher, and every worker ends.
 #![cfg(shuttle)]
 
 use std::sync::Arc;
@@ -15,14 +15,14 @@ const WORKERS: usize = 4;
 const DISPATCHERS: usize = 16;
 const TASKS_EACH: usize = 2;
 
-/// What is left out.
+/// The planted bug.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
     None,
-    /// The worker goes when it finds its mailbox closed and empty: without the look at what is in
-    /// flight, a task whose dispatcher has reserved and not yet sent is never read.
-    GoesWhenEmpty,
-    /// Closing does not wake the worker: it waits for a task that nobody may send any more.
+    /// The worker ends when its mailbox is closed and empty. Without checking the tasks in flight, it
+    /// misses a task that is reserved but not yet sent.
+    EndsWhenEmpty,
+    /// Closing does not wake the worker, which waits for a task that can no longer be sent.
     DoesNotWake,
 }
 
@@ -34,7 +34,7 @@ fn close(mailbox: &Mailbox<Task>, bug: Bug) {
     }
 }
 
-/// Takes and ends tasks until the worker may go.
+/// Takes and ends tasks until the worker may end.
 fn work(mut inbox: Inbox<Task>, mut recorder: Recorder, bug: Bug) -> Vec<Task> {
     let mut taken = Vec::new();
     loop {
@@ -44,13 +44,13 @@ fn work(mut inbox: Inbox<Task>, mut recorder: Recorder, bug: Bug) -> Vec<Task> {
             continue;
         }
         let is_closed = inbox.mailbox().worker().stats().is_closed();
-        if bug == Bug::GoesWhenEmpty && is_closed || !inbox.wait(&mut recorder) {
+        if bug == Bug::EndsWhenEmpty && is_closed || !inbox.wait(&mut recorder) {
             return taken;
         }
     }
 }
 
-/// The tasks that were admitted.
+/// Sends the dispatcher's tasks and returns those that were admitted.
 fn dispatch(
     number: usize,
     balancer: &Balancer,
@@ -59,9 +59,11 @@ fn dispatch(
 ) -> Vec<Task> {
     let mut tasks: Vec<_> = (0..TASKS_EACH).map(|index| number * TASKS_EACH + index).collect();
     tasks.retain(|task| {
-        let Ok(place) = balancer.select(&TaskProfile::default(), roster) else { return false };
-        let mailbox = &mailboxes[place.position()];
-        mailbox.put(place, Lane::Normal, *task, &Overflow::Reject, drop).is_ok()
+        let Ok(reservation) = balancer.select(&TaskProfile::default(), roster) else {
+            return false;
+        };
+        let mailbox = &mailboxes[reservation.position()];
+        mailbox.put(reservation, Lane::Normal, *task, &Overflow::Reject, drop).is_ok()
     });
     tasks
 }
@@ -89,24 +91,24 @@ fn model(strategy: impl Strategy + 'static, bug: Bug) {
     let accepted: Vec<Task> =
         dispatchers.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     taken.sort_unstable();
-    assert_eq!(taken, accepted, "taken are not the tasks that were accepted");
+    assert_eq!(taken, accepted, "the tasks taken are not those accepted");
     assert_settled(&workers(&roster), accepted.len());
 }
 
 #[test]
-fn in_rotation() {
+fn a_closing_pool_with_round_robin_loses_nothing() {
     explore("closing pool, round robin", || model(RoundRobin::new(), Bug::None));
 }
 
 #[test]
-fn to_the_idle() {
+fn a_closing_pool_with_join_idle_loses_nothing() {
     explore("closing pool, join idle", || model(JoinIdle, Bug::None));
 }
 
 #[test]
-fn going_when_empty_loses_a_task() {
-    let expected = "taken are not the tasks that were accepted";
-    fails_with("goes when empty", expected, || model(RoundRobin::new(), Bug::GoesWhenEmpty));
+fn ending_when_empty_loses_a_task() {
+    let expected = "the tasks taken are not those accepted";
+    fails_with("ends when empty", expected, || model(RoundRobin::new(), Bug::EndsWhenEmpty));
 }
 
 #[test]

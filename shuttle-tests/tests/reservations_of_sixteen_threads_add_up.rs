@@ -1,5 +1,5 @@
-//! Sixteen threads reserve, end, give back, let go and end by id at one worker: what is in flight is
-//! never too little, nothing at the end, and every end is counted once.
+//! Sixteen threads reserve, finish, release, detach and record tasks of one worker: the number in
+//! flight is never too low and 0 at the end, and every end is counted once.
 #![cfg(shuttle)]
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn real() -> Arc<Roster> {
     Arc::new(roster(1))
 }
 
-/// A minimal worker with a bug planted. Every ordering is the strongest: the bugs are in the steps.
+/// A minimal worker with a planted bug. Every ordering is the strongest: the bugs are in the steps.
 struct Twin {
     bug: Bug,
     admitted: AtomicU64,
@@ -28,17 +28,17 @@ struct Twin {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
-    /// Reads what was admitted before what has ended.
+    /// Reads the admitted tasks before the ended ones.
     AdmittedFirst,
-    /// Counts an end by a load and a store, though any thread may.
+    /// Counts an end by a load and a store, although several threads do so.
     LoadsThenStores,
-    /// Looks whether a task was detached and then takes it.
-    LooksThenTakes,
-    /// The closed bit is a word of its own.
-    LooksThenAdmits,
+    /// Checks whether a task is detached, and then takes it.
+    ChecksThenTakes,
+    /// The closed bit is a separate word.
+    ChecksThenAdmits,
 }
 
-/// What [`Twin::reserve`] gives.
+/// A reservation of [`Twin`].
 struct Place(Option<Arc<Twin>>);
 
 impl Twin {
@@ -74,7 +74,7 @@ impl Account for Twin {
     type Place = Place;
 
     fn reserve(self: &Arc<Self>) -> Option<Place> {
-        // Planted, in every twin, as only one model closes.
+        // Planted in every twin, as only one model closes.
         if self.closed.load(SeqCst) {
             return None;
         }
@@ -88,7 +88,7 @@ impl Account for Twin {
         place.0.take().unwrap().detached.fetch_add(1, SeqCst);
     }
     fn record(&self) -> bool {
-        let taken = if self.bug == Bug::LooksThenTakes {
+        let taken = if self.bug == Bug::ChecksThenTakes {
             // Planted.
             let some = self.detached.load(SeqCst) > 0;
             self.detached.fetch_sub(u64::from(some), SeqCst);
@@ -107,7 +107,7 @@ impl Account for Twin {
     }
     fn in_flight(&self) -> u64 {
         if self.bug == Bug::AdmittedFirst {
-            // Planted: a task that comes and goes in between is taken off without being counted.
+            // Planted: a task that starts and ends in between is subtracted without being counted.
             let admitted = self.admitted.load(SeqCst);
             return admitted.saturating_sub(self.ended.load(SeqCst));
         }
@@ -122,8 +122,8 @@ impl Account for Twin {
     }
 }
 
-/// What one thread does to a task; how many it has detached and recorded.
-fn deed<A: Account>(account: &Arc<A>, number: usize) -> [u64; 2] {
+/// One step of a thread; returns how many tasks it detached and recorded.
+fn act<A: Account>(account: &Arc<A>, number: usize) -> [u64; 2] {
     match number % 4 {
         0 => A::finish(account.reserve().unwrap()),
         1 => drop(account.reserve()),
@@ -136,39 +136,39 @@ fn deed<A: Account>(account: &Arc<A>, number: usize) -> [u64; 2] {
     [0, 0]
 }
 
-/// One task is held while sixteen threads do everything that can be done to others.
-fn everything_at_once<A: Account>(account: Arc<A>) {
-    let held = account.reserve().unwrap();
+/// One task stays reserved while sixteen threads do everything possible with others.
+fn all_operations_at_once<A: Account>(account: Arc<A>) {
+    let reserved = account.reserve().unwrap();
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let account = Arc::clone(&account);
             thread::spawn(move || {
-                let deeds = (0..ROUNDS).map(|round| deed(&account, thread + round));
-                deeds.fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+                let counts = (0..ROUNDS).map(|round| act(&account, thread + round));
+                counts.fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
             })
         })
         .collect();
     let mut before = 0;
     for _ in 0..8 {
         let (seen, completed) = (account.in_flight(), account.completed());
-        assert!(seen >= 1, "{seen} in flight while one is held");
-        assert!(completed >= before, "{completed} completed after {before}: an end is lost");
+        assert!(seen >= 1, "{seen} in flight while one is reserved");
+        assert!(completed >= before, "{completed} completed after {before}: an end was lost");
         before = completed;
     }
     let done = threads.into_iter().map(|thread| thread.join().unwrap());
     let [detached, recorded] = done.fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
-    assert!(recorded <= detached, "{recorded} were recorded of {detached}");
+    assert!(recorded <= detached, "{recorded} recorded of {detached} detached");
     for _ in recorded..detached {
         assert!(account.record(), "a detached task could not be recorded");
     }
-    assert!(!account.record(), "one more was recorded than detached");
-    assert_eq!(account.in_flight(), 1, "in flight with one held: an end is lost");
-    A::finish(held);
+    assert!(!account.record(), "more were recorded than detached");
+    assert_eq!(account.in_flight(), 1, "in flight with one reserved: an end was lost");
+    A::finish(reserved);
     let finished = (THREADS * ROUNDS / 4) as u64;
     assert_eq!((account.in_flight(), account.completed()), (0, 1 + finished + detached));
 }
 
-/// Sixteen threads end eight detached tasks.
+/// Sixteen threads record eight detached tasks.
 fn a_task_is_recorded_once<A: Account>(account: Arc<A>) {
     const DETACHED: usize = THREADS / 2;
     (0..DETACHED).for_each(|_| A::detach(account.reserve().unwrap()));
@@ -180,20 +180,20 @@ fn a_task_is_recorded_once<A: Account>(account: Arc<A>) {
         .collect();
     let recorded = threads.into_iter().map(|thread| thread.join().unwrap());
     let recorded = recorded.filter(|recorded| *recorded).count();
-    assert_eq!(recorded, DETACHED, "recorded are not the tasks that were detached");
+    assert_eq!(recorded, DETACHED, "the tasks recorded are not those detached");
     assert_eq!((account.in_flight(), account.completed()), (0, DETACHED as u64));
 }
 
-/// A worker that is closed and has nothing in flight goes, while sixteen dispatchers try to reserve.
-fn a_closed_worker_that_is_idle_stays_so<A: Account>(account: Arc<A>) {
-    let gone = Arc::new(AtomicBool::new(false));
+/// A closed worker with nothing in flight ends, while sixteen dispatchers try to reserve.
+fn a_closed_idle_worker_stays_idle<A: Account>(account: Arc<A>) {
+    let ended = Arc::new(AtomicBool::new(false));
     let dispatchers: Vec<_> = (0..THREADS)
         .map(|_| {
-            let (account, gone) = (Arc::clone(&account), Arc::clone(&gone));
+            let (account, ended) = (Arc::clone(&account), Arc::clone(&ended));
             thread::spawn(move || {
-                if let Some(place) = account.reserve() {
-                    assert!(!gone.load(SeqCst), "a task was admitted to a worker that is gone");
-                    A::finish(place);
+                if let Some(reservation) = account.reserve() {
+                    assert!(!ended.load(SeqCst), "a task was admitted to a worker that has ended");
+                    A::finish(reservation);
                 }
             })
         })
@@ -202,26 +202,26 @@ fn a_closed_worker_that_is_idle_stays_so<A: Account>(account: Arc<A>) {
     while account.in_flight() > 0 {
         thread::yield_now();
     }
-    gone.store(true, SeqCst);
+    ended.store(true, SeqCst);
     dispatchers.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(account.in_flight(), 0);
 }
 
 #[test]
-fn everything_adds_up() {
-    explore("reservations of sixteen threads", || everything_at_once(real()));
+fn reservations_of_sixteen_threads_add_up() {
+    explore("reservations of sixteen threads", || all_operations_at_once(real()));
 }
 
 #[test]
-fn reading_admissions_first_loses_a_held_task() {
-    let model = || everything_at_once(Twin::with(Bug::AdmittedFirst));
-    fails_with("admissions read first", "0 in flight while one is held", model);
+fn reading_admissions_first_loses_a_reserved_task() {
+    let model = || all_operations_at_once(Twin::with(Bug::AdmittedFirst));
+    fails_with("admissions read first", "0 in flight while one is reserved", model);
 }
 
 #[test]
 fn counting_ends_by_load_and_store_loses_one() {
-    let model = || everything_at_once(Twin::with(Bug::LoadsThenStores));
-    fails_with("ends by load and store", "an end is lost", model);
+    let model = || all_operations_at_once(Twin::with(Bug::LoadsThenStores));
+    fails_with("ends by load and store", "an end was lost", model);
 }
 
 #[test]
@@ -230,20 +230,20 @@ fn each_detached_task_is_recorded_once() {
 }
 
 #[test]
-fn looking_before_taking_records_twice() {
-    let expected = "recorded are not the tasks that were detached";
-    let model = || a_task_is_recorded_once(Twin::with(Bug::LooksThenTakes));
-    fails_with("look, then take", expected, model);
+fn checking_before_taking_records_twice() {
+    let expected = "the tasks recorded are not those detached";
+    let model = || a_task_is_recorded_once(Twin::with(Bug::ChecksThenTakes));
+    fails_with("check, then take", expected, model);
 }
 
 #[test]
 fn closed_and_idle_is_final() {
-    let model = || a_closed_worker_that_is_idle_stays_so(real());
-    explore("a closed worker that is idle stays so", model);
+    let model = || a_closed_idle_worker_stays_idle(real());
+    explore("a closed idle worker stays idle", model);
 }
 
 #[test]
-fn a_closed_bit_apart_admits_to_the_gone() {
-    let model = || a_closed_worker_that_is_idle_stays_so(Twin::with(Bug::LooksThenAdmits));
-    fails_with("closed bit apart", "admitted to a worker that is gone", model);
+fn a_separate_closed_bit_admits_after_the_end() {
+    let model = || a_closed_idle_worker_stays_idle(Twin::with(Bug::ChecksThenAdmits));
+    fails_with("separate closed bit", "admitted to a worker that has ended", model);
 }

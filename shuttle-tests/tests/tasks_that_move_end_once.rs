@@ -1,5 +1,5 @@
-//! One of eight workers is retired and its tasks go to siblings, who steal from each other too, while
-//! five dispatchers give more and two readers count: each task ends once, none is missed on its way.
+//! One of eight workers retires and its tasks move to siblings, which also steal from each other, while
+//! five dispatchers send more and two readers count: each task ends once, and none is ever uncounted.
 #![cfg(shuttle)]
 
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use shuttle::thread;
 const WORKERS: usize = 8;
 const DISPATCHERS: usize = 5;
 const READERS: usize = 2;
-/// Tasks that wait from the start, at the worker that retires.
+/// Tasks that wait at the retiring worker from the start.
 const WAITING: usize = 16;
-/// Tasks that each dispatcher gives.
+/// Tasks per dispatcher.
 const TASKS_EACH: usize = 2;
 
-/// How a thief makes a task its own that is the victim's.
+/// How a thief takes over the count of a victim's task.
 type Adopt = fn(&mut Recorder, &Worker);
 
 fn adopts(thief: &mut Recorder, victim: &Worker) {
     thief.adopt(victim);
 }
 
-fn gives_up_first(thief: &mut Recorder, victim: &Worker) {
-    // Planted: between the two, the task is in flight nowhere.
+fn withdraws_first(thief: &mut Recorder, victim: &Worker) {
+    // Planted: between the two steps, the task is counted nowhere.
     victim.withdraw();
     thief.adopt(&roster(1).members()[0].worker);
 }
 
 fn does_not_adopt(_: &mut Recorder, _: &Worker) {
-    // Planted: the task ends at a worker that was never given it.
+    // Planted: the task ends at a worker that never counted it.
 }
 
-/// How a task of the worker that retires moves to a sibling; `false` when it is to end where it is.
+/// How a task of the retiring worker moves to a sibling; `false` if it must end where it is.
 type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
 
-fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
+fn sends_then_withdraws(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     let moved = give(to, task);
     if moved {
         from.worker().withdraw();
@@ -48,13 +48,13 @@ fn puts_then_gives_up(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> b
     moved
 }
 
-fn gives_up_then_puts(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
-    // Planted: between the two, the task is in flight nowhere.
+fn withdraws_then_sends(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
+    // Planted: between the two steps, the task is counted nowhere.
     from.worker().withdraw();
     give(to, task)
 }
 
-/// The first worker: closes, and lets each task move or ends it.
+/// The first worker: closes, and moves or ends each of its tasks.
 fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) -> Vec<Task> {
     let (from, siblings) = mailboxes.split_first().unwrap();
     let mut ended = Vec::new();
@@ -71,12 +71,12 @@ fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) 
             }
         }
     }
-    assert!(from.is_empty(), "gone with a task in its mailbox");
+    assert!(from.is_empty(), "ended with a task in its mailbox");
     ended
 }
 
-/// Another worker: runs its own tasks and, when it has none, one of those before it. So every task
-/// moves in one direction, the reader's.
+/// Another worker: runs its own tasks, or else steals from the workers before it. So tasks move only in
+/// one direction, the one in which the readers count.
 fn work(
     mailboxes: &[Mailbox<Task>],
     index: usize,
@@ -104,8 +104,8 @@ fn work(
     }
 }
 
-/// The tasks that were admitted by so many as `accepted` says are in flight or ended.
-fn check_none_is_missed(roster: &Roster, accepted: &AtomicU64) {
+/// Checks that at least `accepted` tasks are in flight or ended.
+fn check_all_are_counted(roster: &Roster, accepted: &AtomicU64) {
     let accepted = accepted.load(Relaxed);
     let seen = tasks_of(&workers(roster));
     assert!(seen >= accepted, "{seen} tasks in flight or ended of {accepted}");
@@ -147,13 +147,13 @@ fn model(adopt: Adopt, relocate: Move) {
     let readers: Vec<_> = (0..READERS)
         .map(|_| {
             let (roster, accepted) = (Arc::clone(&roster), Arc::clone(&accepted));
-            thread::spawn(move || (0..10).for_each(|_| check_none_is_missed(&roster, &accepted)))
+            thread::spawn(move || (0..10).for_each(|_| check_all_are_counted(&roster, &accepted)))
         })
         .collect();
     tasks.extend(dispatchers.into_iter().flat_map(|thread| thread.join().unwrap()));
     let mut threads = threads.into_iter();
     let mut ended = threads.next().unwrap().join().unwrap();
-    // Tasks move to the later ones, which go last.
+    // Tasks move to later workers, so those end last.
     for (mailbox, thread) in mailboxes[1..].iter().zip(threads) {
         mailbox.close();
         ended.extend(thread.join().unwrap());
@@ -161,30 +161,30 @@ fn model(adopt: Adopt, relocate: Move) {
     readers.into_iter().for_each(|thread| thread.join().unwrap());
     ended.sort_unstable();
     tasks.sort_unstable();
-    assert_eq!(ended, tasks, "not every task was ended, once");
+    assert_eq!(ended, tasks, "not every task ended exactly once");
     assert_settled(&workers(&roster), tasks.len());
 }
 
 #[test]
-fn retiring_and_stealing() {
-    explore("tasks that move", || model(adopts, puts_then_gives_up));
+fn tasks_that_move_by_retiring_and_stealing_end_once() {
+    explore("tasks that move", || model(adopts, sends_then_withdraws));
 }
 
 #[test]
-fn giving_up_before_adopting_loses_sight_of_a_task() {
+fn withdrawing_before_adopting_leaves_a_task_uncounted() {
     let expected = "tasks in flight or ended of";
-    fails_with("gives up, then adopts", expected, || model(gives_up_first, puts_then_gives_up));
+    fails_with("withdraws, then adopts", expected, || model(withdraws_first, sends_then_withdraws));
 }
 
 #[test]
-fn giving_up_before_the_sibling_has_it_loses_sight_of_a_task() {
+fn withdrawing_before_sending_leaves_a_task_uncounted() {
     let expected = "tasks in flight or ended of";
-    fails_with("gives up, then puts", expected, || model(adopts, gives_up_then_puts));
+    fails_with("withdraws, then sends", expected, || model(adopts, withdraws_then_sends));
 }
 
 #[test]
 fn stealing_without_adopting_leaves_the_victim_waiting() {
-    // shuttle's word for an execution without an end.
+    // shuttle's message for an execution that does not end.
     let expected = "exceeded max_steps bound";
-    fails_with("does not adopt", expected, || model(does_not_adopt, puts_then_gives_up));
+    fails_with("does not adopt", expected, || model(does_not_adopt, sends_then_withdraws));
 }
