@@ -10,7 +10,7 @@ use super::planned::PlannedWorker;
 use super::section::{Section, line_of};
 use super::tables::{
     read_arrivals, read_capabilities, read_dispatchers, read_fault, read_keys, read_service,
-    read_tracking, share,
+    read_share, read_tracking,
 };
 use super::{Scenario, SimWorker};
 use crate::{Keys, Load, Workers};
@@ -133,7 +133,7 @@ impl Scenario {
             Some(at) => Some(usize::try_from(at.value).unwrap_or(usize::MAX)),
             None => None,
         };
-        scenario.failure_rate = share(&mut file, "failure_rate")?.unwrap_or(0.0);
+        scenario.failure_rate = read_share(&mut file, "failure_rate")?.unwrap_or(0.0);
         scenario.durations_known = file.boolean("durations_known")?.unwrap_or(false);
         scenario.stealing = file.boolean("stealing")?.unwrap_or(false);
         scenario.refresh_interval =

@@ -10,7 +10,7 @@ use super::planned::PlannedWorker;
 use super::section::Section;
 use crate::{Arrivals, Capabilities, Fault, FaultKind, Keys, Service};
 
-pub fn share(section: &mut Section<'_>, key: &'static str) -> Result<Option<f64>, ParseError> {
+pub fn read_share(section: &mut Section<'_>, key: &'static str) -> Result<Option<f64>, ParseError> {
     let value = section.number(key, "a share from 0 to 1", |x| (0.0..=1.0).contains(&x))?;
     Ok(value.map(|at| at.value))
 }
@@ -25,7 +25,7 @@ pub fn read_service(mut section: Section<'_>) -> Result<Service, ParseError> {
             long: section.required_time("long")?,
             long_share: {
                 let missing = section.missing("long_share", "a share from 0 to 1");
-                share(&mut section, "long_share")?.ok_or(missing)?
+                read_share(&mut section, "long_share")?.ok_or(missing)?
             },
         },
         _ => {
