@@ -1,5 +1,5 @@
-//! Traces: parsing never panics, a fault is where the error says, and a parsed trace survives a round
-//! trip through its text.
+//! Traces: parsing never panics, a fault is where the error says, and a parsed trace survives a
+//! round trip through its text.
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "only a part of the program is used")]
 

@@ -1,5 +1,5 @@
-//! Workers as text, the form of `--workers`: parsing never panics, an error quotes its cause and says
-//! what is expected, and parsed workers survive a round trip through their text.
+//! Workers as text, the form of `--workers`: parsing never panics, an error quotes its cause and
+//! says what is expected, and parsed workers survive a round trip through their text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -36,7 +36,10 @@ fuzz_target!(|text: &str| {
                     return;
                 }
             };
-            assert!(text.split(',').any(|part| part == quoted), "does not occur in the text: {words}");
+            assert!(
+                text.split(',').any(|part| part == quoted),
+                "does not occur in the text: {words}"
+            );
         }
     }
 });

@@ -62,8 +62,8 @@ impl Count {
         }
     }
 
-    /// Returns the contradictions with the pool's account; `hedges` is the number of clones that the
-    /// pool submitted.
+    /// Returns the contradictions with the pool's account; `hedges` is the number of clones that
+    /// the pool submitted.
     fn contradicts(&self, account: &Account, hedges: u64) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut equal = |what: &str, pool: u64, tasks: u64| {

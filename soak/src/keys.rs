@@ -12,10 +12,10 @@ pub struct Key {
 
 /// Checks that the tasks of each key run one at a time and in order.
 ///
-/// The pool does not wait for a handler that it has revoked as hung, so another may rightly run beside
-/// it or before it. The first handler sees the second in these words, by acquiring read-modify-writes,
-/// and only then checks whether it was revoked, which happened before the second started. So overlaps
-/// are neither excused nor reported wrongly.
+/// The pool does not wait for a handler that it has revoked as hung, so another may rightly run
+/// beside it or before it. The first handler sees the second in these words, by acquiring
+/// read-modify-writes, and only then checks whether it was revoked, which happened before the
+/// second started. So overlaps are neither excused nor reported wrongly.
 #[derive(Debug)]
 pub struct Keys(Box<[State]>);
 

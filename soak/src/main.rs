@@ -1,9 +1,9 @@
 //! A stress test with fault injection. Handlers panic, fail, run slowly and hang; hooks, drops and
-//! callbacks panic. Eight threads submit tasks in every way while others change the pool in every way.
-//! Afterwards every single task must be accounted for.
+//! callbacks panic. Eight threads submit tasks in every way while others change the pool in every
+//! way. Afterwards every single task must be accounted for.
 //!
-//! Each round runs a different pool, drawn from the seed, and ends in a full check. `fate.rs` defines
-//! how a task may end, `check.rs` checks the pool's account, and `round.rs` does the rest.
+//! Each round runs a different pool, drawn from the seed, and ends in a full check. `fate.rs`
+//! defines how a task may end, `check.rs` checks the pool's account, and `round.rs` does the rest.
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,8 @@
 //! synchronisation of its own: only raddle orders the accesses.
 //!
 //! raddle contains no `unsafe` and shares only atomics, so a wrong ordering is not a data race in
-//! raddle itself. It is one in the memory of a caller that relies on the ordering, and these tests are
-//! such callers. They run like any other test, and prove more under `cargo xtask tsan`:
+//! raddle itself. It is one in the memory of a caller that relies on the ordering, and these tests
+//! are such callers. They run like any other test, and prove more under `cargo xtask tsan`:
 //! ThreadSanitizer reports every unordered access, even if the value was right. `planted-race`
 //! contains tests that rely on something raddle does not promise; each must be reported.
 

@@ -17,8 +17,8 @@ pub struct Question<'a> {
     pub objective: Objective,
     /// Runs per strategy, each with its own seed. Confidence intervals need at least two.
     ///
-    /// A random load has different tasks with each seed. A trace always has the same tasks, and only
-    /// the strategies' random choices differ.
+    /// A random load has different tasks with each seed. A trace always has the same tasks, and
+    /// only the strategies' random choices differ.
     pub seeds: NonZeroUsize,
     /// Loads at which to run each strategy as well, in any order; empty for no curves.
     pub loads: &'a [f64],
@@ -137,8 +137,8 @@ impl Question<'_> {
     }
 }
 
-/// Repeats the scenario with `seeds` seeds. Only the first samples queue lengths: one timeline is as
-/// good as another, and with many workers they are long.
+/// Repeats the scenario with `seeds` seeds. Only the first samples queue lengths: one timeline is
+/// as good as another, and with many workers they are long.
 fn with_seeds(scenario: &Scenario, seeds: NonZeroUsize) -> Vec<Scenario> {
     let with = |number: usize| Scenario {
         seed: scenario.seed.wrapping_add(number as u64),

@@ -211,8 +211,8 @@ impl<'s> Engine<'s> {
         Ok(())
     }
 
-    /// Draws the next task. Checks its time here rather than when it arrives, as every periodic event
-    /// before a task that is years away would be simulated first.
+    /// Draws the next task. Checks its time here rather than when it arrives, as every periodic
+    /// event before a task that is years away would be simulated first.
     #[inline]
     fn draw(&mut self) -> Result<Option<Drawn>, SimError> {
         let Some(task) = self.tasks.next() else { return Ok(None) };

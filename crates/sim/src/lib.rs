@@ -34,10 +34,10 @@
 //!   them, and what happens on the way: [faults](Fault), stealing, timeouts, bounded mailboxes,
 //!   several [dispatchers](Dispatchers) with stale knowledge. It is built in code or
 //!   [read from TOML](Scenario::from_toml).
-//! - A [`Load`] consists of [`Arrivals`] and [`Service`] times, each a random process or a trace, and
-//!   optionally of [`Capabilities`] and [`Keys`].
-//! - A [`Run`] is the result of a scenario under one strategy: counts by outcome, [`Latencies`], and
-//!   figures per worker.
+//! - A [`Load`] consists of [`Arrivals`] and [`Service`] times, each a random process or a trace,
+//!   and optionally of [`Capabilities`] and [`Keys`].
+//! - A [`Run`] is the result of a scenario under one strategy: counts by outcome, [`Latencies`],
+//!   and figures per worker.
 //! - [`simulate_all`] runs many scenarios on a few threads. [`advise`] runs every strategy with
 //!   several seeds, ranks them, and says which differences are significant.
 //!
@@ -53,8 +53,8 @@
 //!
 //! Selecting, sending and waking take no virtual time. The simulator therefore shows the queueing
 //! that a policy causes, but not the cost of the policy itself: benchmarks measure that. Workers do
-//! not disturb each other, and a warm cache gains nothing. Setters and struct fields take any value;
-//! running a scenario [validates](Scenario::validate) it first.
+//! not disturb each other, and a warm cache gains nothing. Setters and struct fields take any
+//! value; running a scenario [validates](Scenario::validate) it first.
 
 #![forbid(unsafe_code)]
 

@@ -25,7 +25,8 @@ pub struct Standing {
     pub runs: Vec<Run>,
 }
 
-/// Orders strategies by the results of their runs, which must have the same seeds in the same order.
+/// Orders strategies by the results of their runs, which must have the same seeds in the same
+/// order.
 pub(crate) fn rank(
     objective: Objective,
     runs_by_strategy: Vec<(String, Vec<Run>)>,

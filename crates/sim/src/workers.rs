@@ -11,8 +11,8 @@ const FASTEST: f64 = 1_000.0;
 const FORM: &str =
     "COUNTxSPEED or COUNTxSPEED:CAPABILITY+CAPABILITY, joined by commas, like `4x1.0:code,2x0.5`";
 
-/// Groups of workers, parsed from text: `COUNTxSPEED` or `COUNTxSPEED:CAPABILITY+CAPABILITY`, joined
-/// by commas. A worker without capabilities serves every task.
+/// Groups of workers, parsed from text: `COUNTxSPEED` or `COUNTxSPEED:CAPABILITY+CAPABILITY`,
+/// joined by commas. A worker without capabilities serves every task.
 ///
 /// ```
 /// use raddle_sim::Workers;

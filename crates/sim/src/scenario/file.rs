@@ -16,7 +16,8 @@ use super::{Scenario, SimWorker};
 use crate::{Keys, Load, Workers};
 
 impl Scenario {
-    /// Loads a scenario from a TOML file; see [`from_toml`](Self::from_toml). Blocks on the file system.
+    /// Loads a scenario from a TOML file; see [`from_toml`](Self::from_toml). Blocks on the file
+    /// system.
     ///
     /// # Errors
     /// If the file cannot be read or does not contain a scenario.
@@ -24,8 +25,8 @@ impl Scenario {
         Self::load_file(path.as_ref(), None)
     }
 
-    /// Loads a scenario from a TOML file, with these workers in place of the file's own. A `load` is
-    /// then a share of their capacity, a `rate` is unchanged, and faults refer to them.
+    /// Loads a scenario from a TOML file, with these workers in place of the file's own. A `load`
+    /// is then a share of their capacity, a `rate` is unchanged, and faults refer to them.
     ///
     /// # Errors
     /// If the file cannot be read, or does not contain a scenario with its own workers or with
@@ -41,8 +42,8 @@ impl Scenario {
             .map_err(|source| FileError::Parse { path: path.to_owned(), source })
     }
 
-    /// Parses a scenario from TOML. Durations are strings such as `"5ms"`; `docs/scenarios/equal.toml`
-    /// shows every key.
+    /// Parses a scenario from TOML. Durations are strings such as `"5ms"`;
+    /// `docs/scenarios/equal.toml` shows every key.
     ///
     /// ```
     /// use raddle_sim::Scenario;
@@ -82,7 +83,7 @@ impl Scenario {
     /// | `[keys]` | `count`, `exponent` | no keys |
     /// | `[dispatchers]` | `count`, `sync_interval` | one |
     /// | `[[fault]]` | `kind` = `hang`, `fail_fast` (`after`), `slow_down` (`factor`), `restart`; `worker` by position or name, `at`, `duration` | none |
-    /// | `[tracking]` | `enabled`, `window_size`, `history_decay`, `fast_threshold`, `failure_penalty`, `peak_decay` | [`Tracking::default`] |
+    /// | `[tracking]` | `enabled`, `window_size`, `history_decay`, `fast_threshold`, `failure_penalty`, `peak_decay` | [`Tracking::default`](raddle_core::Tracking) |
     ///
     /// # Errors
     /// Returns the first error, with its line, key and value, and the allowed values.

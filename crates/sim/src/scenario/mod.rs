@@ -65,8 +65,8 @@ pub struct SimWorker {
 pub struct Dispatchers {
     /// Number of dispatchers, 1 to 65,536.
     pub count: usize,
-    /// Time between two moments at which each dispatcher learns what the others and the workers did;
-    /// zero for immediately.
+    /// Time between two moments at which each dispatcher learns what the others and the workers
+    /// did; zero for immediately.
     ///
     /// With several dispatchers and a time above zero, each has its own roster, which contains its
     /// own tasks immediately and everything else as of the last sync.
@@ -74,8 +74,8 @@ pub struct Dispatchers {
 }
 
 impl Scenario {
-    /// Creates a scenario with a million tasks, a tenth of them warm-up, one dispatcher, no faults, no
-    /// stealing and unbounded mailboxes.
+    /// Creates a scenario with a million tasks, a tenth of them warm-up, one dispatcher, no faults,
+    /// no stealing and unbounded mailboxes.
     pub fn new(workers: Vec<SimWorker>, load: Load) -> Self {
         Self {
             workers,

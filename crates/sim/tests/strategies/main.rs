@@ -1,5 +1,5 @@
-//! How each strategy copes with faults, unequal workers and bursts. Every figure is printed with its
-//! seed.
+//! How each strategy copes with faults, unequal workers and bursts. Every figure is printed with
+//! its seed.
 
 mod bursts;
 mod faults;
@@ -35,13 +35,13 @@ fn run(scenario: &Scenario, strategy: StrategyName) -> Run {
 
 /// How much a queue of a stable system may grow by chance.
 ///
-/// An unstable queue grows by a share of the load: in these runs by hundreds of tasks from the second
-/// quarter to the last.
+/// An unstable queue grows by a share of the load: in these runs by hundreds of tasks from the
+/// second quarter to the last.
 const NOISE: f64 = 10.0;
 
-/// Returns by how many tasks a worker's queue is longer on average in the last quarter of the samples
-/// than in the second; in the first it fills. Samples after the last arrival are ignored: by then
-/// every queue shrinks.
+/// Returns by how many tasks a worker's queue is longer on average in the last quarter of the
+/// samples than in the second; in the first it fills. Samples after the last arrival are ignored:
+/// by then every queue shrinks.
 fn growth(run: &Run, arriving: Duration, worker: usize) -> f64 {
     let samples: Vec<_> = run.timeline.iter().filter(|sample| sample.at <= arriving).collect();
     let quarter = samples.len() / 4;

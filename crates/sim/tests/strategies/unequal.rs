@@ -7,8 +7,8 @@ use super::*;
 const ARRIVING: Duration = Duration::from_secs(100);
 
 /// Eight workers of speed 1.8 and eight of 0.2, at load 0.7. In rotation and at random, a slow one
-/// receives 3.5 times its capacity. Of two random workers, both are slow in 23 % of the draws, which
-/// is 1.6 times the slow workers' capacity. Every other strategy must notice.
+/// receives 3.5 times its capacity. Of two random workers, both are slow in 23 % of the draws,
+/// which is 1.6 times the slow workers' capacity. Every other strategy must notice.
 #[test]
 fn queues_grow_only_under_blind_strategies_and_two_choices() {
     let mut workers = SimWorker::equal(16);

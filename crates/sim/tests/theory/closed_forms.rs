@@ -109,8 +109,8 @@ pub fn mg1(law: Law, rho: f64) -> f64 {
 
 /// Returns the step of a grid, and the distribution of the wait of M/G/1 on it.
 ///
-/// The wait is a sum of geometrically many residual services (Beneš, 1957), which Panjer's recursion
-/// (1981) computes on a grid. The grid is ten mean sojourns long.
+/// The wait is a sum of geometrically many residual services (Beneš, 1957), which Panjer's
+/// recursion (1981) computes on a grid. The grid is ten mean sojourns long.
 fn mg1_wait(law: Law, rho: f64) -> (f64, Vec<f64>) {
     let step = mg1(law, rho) / 400.0;
     let edge = |cell: usize| law.residual((cell as f64 + 0.5) * step);

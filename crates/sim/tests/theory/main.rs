@@ -1,5 +1,5 @@
-//! The simulator checked against queueing theory: means within 2 %, 99th percentiles within 5 %. Each
-//! figure is over several seeds, from 1 on; a failure prints how many.
+//! The simulator checked against queueing theory: means within 2 %, 99th percentiles within 5 %.
+//! Each figure is over several seeds, from 1 on; a failure prints how many.
 
 mod closed_forms;
 mod identities;

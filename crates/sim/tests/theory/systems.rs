@@ -9,9 +9,9 @@ use super::*;
 
 const SEEDS: u64 = 4;
 
-/// Tasks per seed. For the same relative error, the number grows with the inverse square of the spare
-/// capacity (Whitt, Planning Queueing Simulations, 1989). Over all seeds, the standard error is about
-/// 0.7 % of M/M/1's mean.
+/// Tasks per seed. For the same relative error, the number grows with the inverse square of the
+/// spare capacity (Whitt, Planning Queueing Simulations, 1989). Over all seeds, the standard error
+/// is about 0.7 % of M/M/1's mean.
 fn tasks(rho: f64) -> u64 {
     match rho {
         0.95.. => 8_000_000,
@@ -74,8 +74,8 @@ fn in_rotation_each_worker_is_em1() {
     }
 }
 
-/// With stealing, no worker is idle while tasks wait: the number present is that of one queue, and by
-/// Little's law so is the mean. The order differs, and with it the percentiles.
+/// With stealing, no worker is idle while tasks wait: the number present is that of one queue, and
+/// by Little's law so is the mean. The order differs, and with it the percentiles.
 #[test]
 fn with_stealing_all_workers_together_have_the_mean_of_mmn() {
     for workers in [4, 16] {
