@@ -3,26 +3,26 @@ use std::time::Duration;
 
 use raddle_core::{Completion, Outcome, OwnedReservation, Reservation, Roster, Worker};
 
-/// The account of one worker.
+/// The in-flight account of one worker.
 pub trait Account: Send + Sync + 'static {
-    /// A task in flight; dropped, it is given back.
-    type Place: Send + 'static;
+    /// A task in flight, released when dropped.
+    type Reserved: Send + 'static;
 
-    /// Takes a place, unless it is closed.
-    fn reserve(self: &Arc<Self>) -> Option<Self::Place>;
+    /// Reserves a task, unless the worker is closed.
+    fn reserve(self: &Arc<Self>) -> Option<Self::Reserved>;
     /// Ends a task.
-    fn finish(place: Self::Place);
+    fn finish(reserved: Self::Reserved);
     /// Leaves a task in flight.
-    fn detach(place: Self::Place);
-    /// Ends a detached task, if there is one.
+    fn detach(reserved: Self::Reserved);
+    /// Ends a detached task. Returns `false` if there is none.
     fn record(&self) -> bool;
-    /// Refuses every further one.
+    /// Refuses all further reservations.
     fn close(&self);
-    /// As reports read it.
+    /// Returns the tasks in flight, as reports read them.
     fn in_flight(&self) -> u64;
-    /// The same as a selection reads it, which does not stop at 0.
+    /// Returns the tasks in flight, as selections read them: not clamped at 0.
     fn selectable(&self) -> u64;
-    /// Tasks that have ended.
+    /// Returns the number of tasks that have ended.
     fn completed(&self) -> u64;
 }
 
@@ -31,18 +31,17 @@ fn only(roster: &Roster) -> &Arc<Worker> {
     &roster.members()[0].worker
 }
 
-/// The account of a roster's only worker.
 impl Account for Roster {
-    type Place = OwnedReservation;
+    type Reserved = OwnedReservation;
 
-    fn reserve(self: &Arc<Self>) -> Option<Self::Place> {
+    fn reserve(self: &Arc<Self>) -> Option<Self::Reserved> {
         Reservation::take(only(self), 0, None).map(Reservation::into_owned)
     }
-    fn finish(place: Self::Place) {
-        place.finish(Outcome::Completed, Duration::ZERO);
+    fn finish(reserved: Self::Reserved) {
+        reserved.finish(Outcome::Completed, Duration::ZERO);
     }
-    fn detach(place: Self::Place) {
-        place.detach();
+    fn detach(reserved: Self::Reserved) {
+        reserved.detach();
     }
     fn record(&self) -> bool {
         let end = Completion::new(Outcome::Completed);

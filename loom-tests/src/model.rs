@@ -14,14 +14,19 @@ use raddle_runtime::mailbox::{self, Inbox, Mailbox, WaitStrategy};
 
 use crate::{completed, message, roster};
 
-/// Runs a model in every way that `preemptions` an execution allow, which must be more than one:
-/// a model without a choice checks nothing. `LOOM_MAX_PREEMPTIONS` overrides the bound.
+/// Explores every execution of a model with up to `preemptions` preemptions, which must be more
+/// than one execution: a model without a choice checks nothing. `LOOM_MAX_PREEMPTIONS` overrides
+/// the bound.
+///
+/// # Panics
+/// If the model fails, or has only one execution.
 #[track_caller]
 pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     Run::new(name, preemptions).explore(model);
 }
 
-/// The same whatever `LOOM_MAX_PREEMPTIONS` says, of a model that takes too long with one more.
+/// Explores a model like [`explore`], but ignores `LOOM_MAX_PREEMPTIONS`, for a model that would
+/// take too long with a larger bound.
 #[track_caller]
 pub fn explore_no_deeper(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut run = Run::new(name, preemptions);
@@ -29,8 +34,11 @@ pub fn explore_no_deeper(name: &str, preemptions: usize, model: impl Fn() + Send
     run.explore(model);
 }
 
-/// Runs a model over a planted bug, and checks that it fails with a message that has `expected` in
-/// it.
+/// Runs a model over a planted bug, and checks that it fails with a message that contains
+/// `expected`.
+///
+/// # Panics
+/// If the model does not fail, or fails for another reason.
 #[track_caller]
 pub fn fails_with(
     name: &str,
@@ -50,7 +58,7 @@ pub fn fails_with(
     run.report(expected);
 }
 
-/// Calls `fails` without a message of the panics in it. loom's threads are all of this one.
+/// Calls `fails` without printing its panics. All of loom's threads run on this one.
 fn quietly<R>(fails: impl FnOnce() -> R) -> R {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
@@ -68,13 +76,13 @@ fn quietly<R>(fails: impl FnOnce() -> R) -> R {
     result
 }
 
-/// One model, being explored.
+/// The exploration of one model.
 struct Run<'n> {
     name: &'n str,
     file: &'static str,
     builder: Builder,
     executions: Arc<AtomicUsize>,
-    begun: Instant,
+    started: Instant,
 }
 
 impl<'n> Run<'n> {
@@ -82,17 +90,17 @@ impl<'n> Run<'n> {
     fn new(name: &'n str, preemptions: usize) -> Self {
         let mut builder = Builder::new();
         builder.preemption_bound.get_or_insert(preemptions);
-        // loom reports success when it stops at a cap.
+        // No caps: loom reports success when it reaches one.
         (builder.max_duration, builder.max_permutations) = (None, None);
         let file = Location::caller().file();
-        Self { name, file, builder, executions: Arc::default(), begun: Instant::now() }
+        Self { name, file, builder, executions: Arc::default(), started: Instant::now() }
     }
 
     fn explore(&self, model: impl Fn() + Send + Sync + 'static) {
         self.check(model);
         let (name, executions) = (self.name, self.executions());
         println!("{name}: {executions} executions");
-        assert!(executions > 1, "{name}: explored one execution only");
+        assert!(executions > 1, "{name}: explored only one execution");
         self.report("");
     }
 
@@ -100,7 +108,7 @@ impl<'n> Run<'n> {
         let executions = Arc::clone(&self.executions);
         self.builder.check(move || {
             executions.fetch_add(1, Relaxed);
-            // Random choices must repeat: the generator is the thread's own, and loom has one thread.
+            // Random choices must repeat; all of loom's threads share this thread's generator.
             fastrand::seed(7);
             model();
         });
@@ -110,37 +118,37 @@ impl<'n> Run<'n> {
         self.executions.load(Relaxed)
     }
 
-    /// Adds a line to the report of `cargo xtask loom`, where one is asked for: the file, the model,
-    /// its bound, its executions, its milliseconds, and why it failed if it was to.
+    /// Adds a line to the report that `cargo xtask loom` requests: file, model, bound, executions,
+    /// milliseconds, and the reason of an expected failure.
     fn report(&self, failed_with: &str) {
         let Some(path) = env::var_os("RADDLE_LOOM_REPORT") else { return };
         let file = Path::new(self.file).file_stem().expect("a source file").display();
         let Self { name, builder, .. } = self;
         let bound = builder.preemption_bound.expect("every model has a bound");
-        let (executions, millis) = (self.executions(), self.begun.elapsed().as_millis());
+        let (executions, millis) = (self.executions(), self.started.elapsed().as_millis());
         let line = format!("{file}\t{name}\t{bound}\t{executions}\t{millis}\t{failed_with}\n");
-        // At once, as others add theirs.
+        // In one write, as other test processes append too.
         let mut report = OpenOptions::new().append(true).create(true).open(path).expect("a file");
         report.write_all(line.as_bytes()).expect("room for a line");
     }
 }
 
-/// The worker of a roster of one.
+/// Returns the only worker of a roster.
 pub fn worker() -> Arc<Worker> {
     Arc::clone(&roster(1).members()[0].worker)
 }
 
-/// The mailbox of a worker, with its worker's end.
+/// Creates the mailbox of a worker, and the worker's end of it.
 ///
-/// For all threads at once: a model of a mailbox is to clone none, as each clone takes the lock of
-/// each of its channels, and so has as many choices more.
+/// The mailbox is shared by all threads. Models must not clone it: every clone locks every channel,
+/// and multiplies the executions.
 pub fn mailbox<T>(worker: &Arc<Worker>, capacity: usize) -> (Arc<Mailbox<T>>, Inbox<T>) {
     let mailbox = mailbox::bounded(Arc::clone(worker), capacity);
     let inbox = mailbox.inbox(WaitStrategy::Park, Arc::default());
     (Arc::new(mailbox), inbox)
 }
 
-/// The next task; waits for one. `None` when the worker may go.
+/// Waits for the next task; returns `None` when the worker may end.
 pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Option<T> {
     loop {
         if let Some(task) = inbox.try_next() {
@@ -152,7 +160,7 @@ pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Option<T> {
     }
 }
 
-/// Takes and ends tasks until the worker may go.
+/// Takes and ends tasks until the worker may end.
 pub fn work<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Vec<T> {
     let mut taken = Vec::new();
     while let Some(task) = next(inbox, recorder) {

@@ -1,12 +1,12 @@
-//! Workers and mailboxes without a pool's threads around them.
+//! Workers and mailboxes without the threads of a pool.
 
 use raddle_core::{Clock, Completion, Outcome, Reservation, Roster, Tracking, Worker, WorkerSpec};
 use raddle_runtime::mailbox::{Lane, Mailbox, Overflow};
 
-/// A roster of so many generalists, without the thousands of atomics that tracking keeps.
+/// Creates a roster of general workers, without the thousands of atomics of tracking.
 ///
 /// # Panics
-/// Never: the roster is a valid one.
+/// Never: the roster is valid.
 pub fn roster(workers: usize) -> Roster {
     Roster::builder()
         .workers(workers, WorkerSpec::general())
@@ -16,12 +16,13 @@ pub fn roster(workers: usize) -> Roster {
         .expect("a valid roster")
 }
 
-/// Puts a task by this policy; `false` when it was not admitted. What makes room goes to `shed`.
+/// Sends a task with an overflow policy. Returns `false` if it was not admitted. Tasks dropped to
+/// make room are passed to `shed`.
 pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: &Overflow, shed: impl FnMut(T)) -> bool {
     put_in(mailbox, Lane::Normal, task, overflow, shed)
 }
 
-/// The same into this lane.
+/// Sends a task like [`put`], into a lane.
 pub fn put_in<T>(
     mailbox: &Mailbox<T>,
     lane: Lane,
@@ -30,30 +31,30 @@ pub fn put_in<T>(
     shed: impl FnMut(T),
 ) -> bool {
     Reservation::take(mailbox.worker(), 0, None)
-        .is_some_and(|place| mailbox.put(place, lane, task, overflow, shed).is_ok())
+        .is_some_and(|reservation| mailbox.put(reservation, lane, task, overflow, shed).is_ok())
 }
 
-/// The same where there is room for all: none is shed.
-pub fn give<T>(mailbox: &Mailbox<T>, task: T) -> bool {
-    put(mailbox, task, &Overflow::Reject, |_| unreachable!("none is shed"))
+/// Sends a task that is refused if there is no room. Returns `false` if it was not admitted.
+pub fn send<T>(mailbox: &Mailbox<T>, task: T) -> bool {
+    put(mailbox, task, &Overflow::Reject, |_| unreachable!("nothing is shed"))
 }
 
-/// The end of a task that took no time.
+/// Returns the completion of a task that took no time.
 pub fn completed() -> Completion {
     Completion::new(Outcome::Completed)
 }
 
-/// Tasks in flight and tasks ended, in sum. Where tasks move from one worker to the next in this
-/// order, none is missed: one that has left the former is seen with the latter.
+/// Returns the tasks in flight plus the tasks ended. No task is missed that moves from one worker
+/// to another in this order: having left the former, it is counted at the latter.
 pub fn tasks_of(workers: &[&Worker]) -> u64 {
     let in_flight: u64 = workers.iter().map(|worker| worker.stats().in_flight()).sum();
     in_flight + workers.iter().map(|worker| worker.stats().counts().ended()).sum::<u64>()
 }
 
-/// Checks that nothing is in flight and that so many tasks were admitted and ended, in sum.
+/// Checks that `tasks` tasks in total were admitted and ended, and that none is in flight.
 ///
 /// # Panics
-/// When it is not so.
+/// If the check fails.
 pub fn assert_settled(workers: &[&Worker], tasks: usize) {
     let (mut admitted, mut ended) = (0, 0);
     for worker in workers {
@@ -61,7 +62,7 @@ pub fn assert_settled(workers: &[&Worker], tasks: usize) {
         (admitted, ended) = (admitted + counts.admitted, ended + counts.ended());
     }
     let tasks = tasks as u64;
-    assert_eq!((admitted, ended), (tasks, tasks), "not every task is accounted for, once");
+    assert_eq!((admitted, ended), (tasks, tasks), "not every task is accounted for exactly once");
     for worker in workers {
         assert_eq!(worker.stats().in_flight(), 0, "in flight at the end");
     }

@@ -1,5 +1,5 @@
-//! A timer is cancelled while the thread that fires it looks for what is due: either a cancel
-//! prevents the firing, and one says so, or it fires. After a cancel no firing begins.
+//! A timer is cancelled while another thread fires due timers: either exactly one cancel prevents
+//! the firing and reports so, or the timer fires. No firing starts after a cancel.
 #![cfg(loom)]
 
 use std::num::NonZeroU64;
@@ -13,14 +13,14 @@ use raddle_sync::atomic::{
     Ordering::{Acquire, Release},
 };
 
-/// A queue of one timer, which is always due.
+/// A queue with one timer, which is always due.
 trait Timer: Send + Sized + 'static {
     type Handle: Clone + Send + 'static;
 
     fn new(is_periodic: bool) -> (Self, Self::Handle);
-    /// Whether it fired.
+    /// Fires the timer; returns `false` if it no longer can.
     fn fire(&mut self) -> bool;
-    /// Whether that prevented the next firing.
+    /// Cancels the timer; returns `true` if this prevented its next firing.
     fn cancel(handle: &Self::Handle) -> bool;
 }
 
@@ -33,7 +33,7 @@ impl Timer for TimerQueue<()> {
         (queue, handle)
     }
     fn fire(&mut self) -> bool {
-        // Due again by then if it is periodic.
+        // A periodic timer is due again.
         let now = self.next_due();
         now.is_some_and(|now| self.pop_due(now).is_some())
     }
@@ -42,13 +42,13 @@ impl Timer for TimerQueue<()> {
     }
 }
 
-/// A minimal timer with a bug planted.
+/// A minimal timer with a planted bug.
 struct Twin<const BUG: u8> {
     state: Arc<AtomicU32>,
     is_periodic: bool,
 }
 
-/// A firing claims by a load and a store.
+/// A firing is claimed by a load and a store.
 const FIRES_BY_STORE: u8 = 0;
 /// A cancel is a load and a store.
 const CANCELS_BY_STORE: u8 = 1;
@@ -57,12 +57,12 @@ const PENDING: u32 = 0;
 const FIRED: u32 = 1;
 const CANCELLED: u32 = 2;
 
-/// Takes the timer from pending to `next`, if it is pending.
+/// Changes the state from pending to `next`; returns `false` if it is not pending.
 fn decide(state: &AtomicU32, next: u32, by_store: bool) -> bool {
     if !by_store {
         return state.compare_exchange(PENDING, next, Release, Acquire).is_ok();
     }
-    // Planted: between the two the other side may decide otherwise.
+    // Planted: the other side may decide between the load and the store.
     let is_pending = state.load(Acquire) == PENDING;
     if is_pending {
         state.store(next, Release);
@@ -86,7 +86,7 @@ impl<const BUG: u8> Timer for Twin<BUG> {
     }
 }
 
-/// Fires in this thread, while others cancel.
+/// This thread fires the timer while others cancel it.
 fn fires_here<T: Timer>(cancellers: usize) {
     let (mut timer, handle) = T::new(false);
     let threads: Vec<_> = (0..cancellers)
@@ -99,10 +99,10 @@ fn fires_here<T: Timer>(cancellers: usize) {
     let cancels = threads.into_iter().map(|thread| thread.join().unwrap());
     let cancels = cancels.filter(|prevented| *prevented).count();
     assert_eq!(usize::from(fired) + cancels, 1, "fired: {fired}, cancelled {cancels} times");
-    assert!(!timer.fire(), "fired after its end");
+    assert!(!timer.fire(), "fired twice");
 }
 
-/// Cancels in this thread, while another fires.
+/// This thread cancels the timer while another fires it.
 fn cancels_here<T: Timer>() {
     let (mut timer, handle) = T::new(false);
     let firing = thread::spawn(move || timer.fire());
@@ -111,40 +111,40 @@ fn cancels_here<T: Timer>() {
     assert_eq!(usize::from(fired) + cancels, 1, "fired: {fired}, cancelled {cancels} times");
 }
 
-/// Fires a periodic timer again and again, while another thread cancels it.
-fn no_period_begins_after_the_cancel<T: Timer>() {
+/// This thread fires a periodic timer repeatedly while another cancels it.
+fn a_periodic_timer_stops_at_the_cancel<T: Timer>() {
     let (mut timer, handle) = T::new(true);
     let cancelled = Arc::new(AtomicBool::new(false));
     let canceller = thread::spawn({
         let cancelled = Arc::clone(&cancelled);
         move || {
-            assert!(T::cancel(&handle), "a periodic timer was at its end before the cancel");
+            assert!(T::cancel(&handle), "a periodic timer ended before the cancel");
             cancelled.store(true, Release);
         }
     });
     for _ in 0..2 {
-        let over = cancelled.load(Acquire);
+        let was_cancelled = cancelled.load(Acquire);
         let fired = timer.fire();
-        assert!(!(over && fired), "fired after the cancel");
+        assert!(!(was_cancelled && fired), "fired after the cancel");
     }
     canceller.join().unwrap();
     assert!(!timer.fire(), "fired after the cancel");
 }
 
 #[test]
-fn one_canceller() {
+fn a_timer_with_one_canceller() {
     explore("timer, fired while cancelled", 3, || fires_here::<TimerQueue<()>>(1));
     explore("timer, cancelled while fired", 3, cancels_here::<TimerQueue<()>>);
 }
 
 #[test]
-fn two_cancellers() {
+fn a_timer_with_two_cancellers() {
     explore("timer, two cancellers", 3, || fires_here::<TimerQueue<()>>(2));
 }
 
 #[test]
-fn a_periodic_timer() {
-    let model = no_period_begins_after_the_cancel::<TimerQueue<()>>;
+fn a_periodic_timer_with_one_canceller() {
+    let model = a_periodic_timer_stops_at_the_cancel::<TimerQueue<()>>;
     explore("timer, periodic", 3, model);
 }
 
@@ -163,6 +163,6 @@ fn a_cancel_by_store_misses_a_firing() {
 
 #[test]
 fn a_periodic_firing_by_store_undoes_a_cancel() {
-    let model = no_period_begins_after_the_cancel::<Twin<FIRES_BY_STORE>>;
+    let model = a_periodic_timer_stops_at_the_cancel::<Twin<FIRES_BY_STORE>>;
     fails_with("periodic timer fires by store", 2, "fired after the cancel", model);
 }

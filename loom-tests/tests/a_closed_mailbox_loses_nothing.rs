@@ -1,5 +1,5 @@
-//! A mailbox is closed while dispatchers put tasks into it: each task is either taken by the
-//! worker, once, or comes back to its dispatcher, and the worker goes.
+//! A mailbox closes while dispatchers send tasks to it: each task is either taken by the worker,
+//! once, or returned to its dispatcher, and the worker ends.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use raddle_loom_tests::{
 };
 use raddle_runtime::mailbox::{Inbox, Mailbox, Overflow};
 
-/// The task of a dispatcher, which is its number.
+/// A task is the number of its dispatcher.
 type Task = usize;
 
-/// How a mailbox is closed, and left by its worker.
+/// How a mailbox is closed, and how its worker ends.
 trait Closing: 'static {
     fn close(mailbox: &Mailbox<Task>);
-    /// The next task; `None` when the worker goes.
+    /// Returns the next task, or `None` when the worker ends.
     fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder) -> Option<Task>;
 }
 
@@ -32,18 +32,18 @@ impl Closing for Shipped {
     }
 }
 
-/// The same with a bug planted.
+/// The shipped code with a planted bug.
 struct Tampered<const BUG: u8>;
 
-/// The worker goes when it finds its mailbox closed and empty.
-const GOES_WHEN_EMPTY: u8 = 0;
+/// The worker ends when its mailbox is closed and empty.
+const ENDS_WHEN_EMPTY: u8 = 0;
 /// Closing does not wake the worker.
 const DOES_NOT_WAKE: u8 = 1;
 
 impl<const BUG: u8> Closing for Tampered<BUG> {
     fn close(mailbox: &Mailbox<Task>) {
         match BUG {
-            // Planted: the worker waits for a task that nobody may send any more.
+            // Planted: the worker waits for a task that can no longer be sent.
             DOES_NOT_WAKE => mailbox.worker().close(),
             _ => mailbox.close(),
         }
@@ -53,17 +53,17 @@ impl<const BUG: u8> Closing for Tampered<BUG> {
             if let Some(task) = inbox.try_next() {
                 return Some(task);
             }
-            // Planted: without the look at what is in flight, a task whose dispatcher has reserved
-            // and not yet sent is accepted by a channel that nobody reads.
+            // Planted: without checking the tasks in flight, a task that is reserved but not yet
+            // sent is accepted by a channel that nobody reads.
             let is_closed = inbox.mailbox().worker().stats().is_closed();
-            if BUG == GOES_WHEN_EMPTY && is_closed || !inbox.wait(recorder) {
+            if BUG == ENDS_WHEN_EMPTY && is_closed || !inbox.wait(recorder) {
                 return None;
             }
         }
     }
 }
 
-/// Dispatchers with a task each and one who closes, while this thread does the worker's part.
+/// Dispatchers send a task each and another thread closes, while this thread is the worker's.
 fn model<C: Closing>(dispatchers: usize, overflow: &Overflow) {
     let worker = worker();
     let mut recorder = worker.recorder().unwrap();
@@ -72,7 +72,7 @@ fn model<C: Closing>(dispatchers: usize, overflow: &Overflow) {
         .map(|task| {
             let (mailbox, overflow) = (Arc::clone(&mailbox), overflow.clone());
             thread::spawn(move || {
-                put(&mailbox, task, &overflow, |_| unreachable!("none is shed")).then_some(task)
+                put(&mailbox, task, &overflow, |_| unreachable!("nothing is shed")).then_some(task)
             })
         })
         .collect();
@@ -89,29 +89,29 @@ fn model<C: Closing>(dispatchers: usize, overflow: &Overflow) {
         threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
     closing.join().unwrap();
     taken.sort_unstable();
-    assert_eq!(taken, accepted, "taken are not the tasks that were accepted");
+    assert_eq!(taken, accepted, "the tasks taken are not those accepted");
     assert_settled(&[&worker], accepted.len());
 }
 
 #[test]
-fn one_dispatcher() {
+fn a_mailbox_with_one_dispatcher() {
     explore("mailbox, one dispatcher", 3, || model::<Shipped>(1, &Overflow::Reject));
 }
 
 #[test]
-fn two_dispatchers_that_wait_for_room() {
+fn a_mailbox_with_two_blocking_dispatchers() {
     explore("mailbox, blocking", 2, || model::<Shipped>(2, &Overflow::Block));
 }
 
 #[test]
-fn two_dispatchers_that_are_refused() {
+fn a_mailbox_that_rejects_two_dispatchers() {
     explore("mailbox, rejecting", 2, || model::<Shipped>(2, &Overflow::Reject));
 }
 
 #[test]
-fn going_when_empty_loses_a_task() {
-    fails_with("goes when empty", 2, "taken are not the tasks that were accepted", || {
-        model::<Tampered<GOES_WHEN_EMPTY>>(1, &Overflow::Reject);
+fn ending_when_empty_loses_a_task() {
+    fails_with("ends when empty", 2, "the tasks taken are not those accepted", || {
+        model::<Tampered<ENDS_WHEN_EMPTY>>(1, &Overflow::Reject);
     });
 }
 

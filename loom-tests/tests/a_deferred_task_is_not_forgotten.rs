@@ -1,5 +1,6 @@
-//! A worker keeps a task back until its key is free, the watchdog keeps another in the same mailbox as
-//! no other worker has room, and the worker falls asleep: both are run, once, and it goes when closed.
+//! A worker defers a task until its key is free, the watchdog defers another in the same mailbox
+//! because no other worker has room, and the worker parks: both tasks run, once, and the worker
+//! ends when closed.
 #![cfg(loom)]
 
 use std::mem::ManuallyDrop;
@@ -18,47 +19,47 @@ use raddle_sync::atomic::{
 
 type Task = usize;
 
-/// A task with a key, and one that is free.
+/// A task with a key, and one without.
 const KEYED: Task = 0;
 const FREE: Task = 1;
 
-/// What others do to the mailbox.
+/// What other threads do to the mailbox.
 #[derive(Clone, Copy)]
 struct Others {
-    /// The watchdog's part.
-    keep: fn(&Mailbox<Task>),
-    /// Another worker lets go of the key; without, it is free from the start.
-    let_go: Option<fn(&Mailbox<Task>, &AtomicBool)>,
+    /// The watchdog's step.
+    defer: fn(&Mailbox<Task>),
+    /// Another worker releases the key; `None` if it is free from the start.
+    release: Option<fn(&Mailbox<Task>, &AtomicBool)>,
 }
 
-const SHIPPED: Others = Others { keep: keeps, let_go: Some(lets_go) };
+const SHIPPED: Others = Others { defer: defers, release: Some(releases) };
 
-fn keeps(mailbox: &Mailbox<Task>) {
+fn defers(mailbox: &Mailbox<Task>) {
     if let Some(task) = mailbox.steal() {
         mailbox.hold(task);
         mailbox.wake();
     }
 }
 
-fn keeps_silently(mailbox: &Mailbox<Task>) {
-    // Planted: the worker sleeps, as what it was woken for was gone when it looked.
+fn defers_silently(mailbox: &Mailbox<Task>) {
+    // Planted: the worker stays parked, as the task it was woken for was gone when it checked.
     if let Some(task) = mailbox.steal() {
         mailbox.hold(task);
     }
 }
 
-fn lets_go(mailbox: &Mailbox<Task>, may_run: &AtomicBool) {
+fn releases(mailbox: &Mailbox<Task>, may_run: &AtomicBool) {
     may_run.store(true, Release);
     mailbox.wake();
 }
 
 fn wakes_first(mailbox: &Mailbox<Task>, may_run: &AtomicBool) {
-    // Planted: the worker looks in between, and sleeps again.
+    // Planted: the worker checks between the two steps, and parks again.
     mailbox.wake();
     may_run.store(true, Release);
 }
 
-/// As the worker's thread takes its next task; `None` when it goes.
+/// Takes the next task as the worker's thread does; returns `None` when the worker ends.
 fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder, may_run: &AtomicBool) -> Option<Task> {
     let runs = |task: Task| task == FREE || may_run.load(Acquire);
     loop {
@@ -79,28 +80,28 @@ fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder, may_run: &AtomicBool) 
     }
 }
 
-/// Both tasks are there from the start, and this thread does the worker's part. It is closed by the
-/// other worker, in the end, or by this thread when it has run both.
+/// Both tasks wait from the start, and this thread is the worker's. The mailbox is closed by the
+/// other worker (`closes`), or by this thread after both tasks have run.
 fn model(others: Others, closes: bool) {
     let worker = worker();
     let recorder = worker.recorder().unwrap();
     let (mailbox, inbox) = mailbox(&worker, 2);
-    // Leaked: when a model fails, destructors are run outside of loom.
+    // Leaked: after a failure, destructors would run outside of loom.
     let (mut inbox, mut recorder) = (ManuallyDrop::new(inbox), ManuallyDrop::new(recorder));
     std::mem::forget(Arc::clone(&mailbox));
-    let shed = |_| unreachable!("none is shed");
+    let shed = |_| unreachable!("nothing is shed");
     assert!(put_in(&mailbox, Lane::Keyed, KEYED, &Overflow::Reject, shed));
     assert!(put(&mailbox, FREE, &Overflow::Reject, shed));
-    let may_run = Arc::new(AtomicBool::new(others.let_go.is_none()));
+    let may_run = Arc::new(AtomicBool::new(others.release.is_none()));
     let watchdog = thread::spawn({
         let mailbox = Arc::clone(&mailbox);
-        move || (others.keep)(&mailbox)
+        move || (others.defer)(&mailbox)
     });
     let other = thread::spawn({
         let (mailbox, may_run) = (Arc::clone(&mailbox), Arc::clone(&may_run));
         move || {
-            if let Some(let_go) = others.let_go {
-                let_go(&mailbox, &may_run);
+            if let Some(release) = others.release {
+                release(&mailbox, &may_run);
             }
             if closes {
                 mailbox.close();
@@ -118,31 +119,31 @@ fn model(others: Others, closes: bool) {
     watchdog.join().unwrap();
     other.join().unwrap();
     ran.sort_unstable();
-    assert_eq!(ran, [KEYED, FREE], "not every task was run, once");
+    assert_eq!(ran, [KEYED, FREE], "not every task ran exactly once");
     assert_settled(&[&worker], 2);
 }
 
 #[test]
-fn a_sleeping_worker() {
-    explore("kept tasks", 3, || model(SHIPPED, false));
-    explore("kept task without a key", 3, || model(Others { let_go: None, ..SHIPPED }, false));
+fn a_parked_worker_runs_its_deferred_tasks() {
+    explore("deferred tasks", 3, || model(SHIPPED, false));
+    explore("deferred task without a key", 3, || model(Others { release: None, ..SHIPPED }, false));
 }
 
 #[test]
-fn a_worker_that_is_to_go() {
-    explore("kept tasks, closed", 3, || model(SHIPPED, true));
+fn a_closed_worker_runs_its_deferred_tasks() {
+    explore("deferred tasks, closed", 3, || model(SHIPPED, true));
 }
 
 #[test]
-fn keeping_silently() {
-    fails_with("keeps silently", 2, "deadlock", || {
-        model(Others { keep: keeps_silently, let_go: None }, false);
+fn deferring_without_waking_leaves_the_worker_parked() {
+    fails_with("defers silently", 2, "deadlock", || {
+        model(Others { defer: defers_silently, release: None }, false);
     });
 }
 
 #[test]
-fn waking_before_letting_go() {
-    fails_with("wakes, then lets go", 2, "deadlock", || {
-        model(Others { let_go: Some(wakes_first), ..SHIPPED }, false);
+fn waking_before_releasing_leaves_the_worker_parked() {
+    fails_with("wakes, then releases", 2, "deadlock", || {
+        model(Others { release: Some(wakes_first), ..SHIPPED }, false);
     });
 }

@@ -1,5 +1,5 @@
-//! Who records a task twice is refused, and nobody is refused for it who records a task once: as
-//! many records succeed as tasks were left, at any moment.
+//! Recording a task twice is refused, and does not cause the only record of another task to be
+//! refused: at any moment, as many records succeed as tasks were detached.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use raddle_sync::atomic::{
 
 /// A worker whose tasks are ended by its id.
 trait ById: Send + Sync + 'static {
-    /// Admits a task and leaves it in flight.
+    /// Admits a task and detaches it.
     fn detach(self: &Arc<Self>);
-    /// Ends such a task, if there is one.
+    /// Ends a detached task; returns `false` if there is none.
     fn record(&self) -> bool;
     fn in_flight(&self) -> u64;
 }
@@ -34,7 +34,7 @@ impl ById for Worker {
     }
 }
 
-/// A worker whose refused records lower the count for an instant.
+/// A worker whose refused records lower the count for a moment.
 #[derive(Default)]
 struct TakesAndTakesBack {
     admitted: AtomicU64,
@@ -48,7 +48,7 @@ impl ById for TakesAndTakesBack {
         self.detached.fetch_add(1, Release);
     }
     fn record(&self) -> bool {
-        // Planted: below zero until the refused one has taken its asking back.
+        // Planted: the count is below zero until the refused record has restored it.
         let taken = self.detached.fetch_sub(1, Acquire).cast_signed() > 0;
         if taken {
             self.ended.fetch_add(1, Release);
@@ -63,13 +63,14 @@ impl ById for TakesAndTakesBack {
     }
 }
 
-/// One thread records its task twice while another leaves and records one of its own.
+/// One thread records its task twice while another detaches and records its own.
 ///
-/// An id names a worker and not a task, so the second record may take the other's task, whose own
-/// record is then the one too many. What it may not do is to be refused and make the other one be.
+/// An id names a worker, not a task, so the second record may take the other's task, whose own
+/// record is then the one too many. But it must not be refused and also cause the other's to be
+/// refused.
 fn one_record_too_many_is_one_refusal<W: ById>(worker: Arc<W>) {
     worker.detach();
-    assert!(worker.record(), "the first of one's own records was refused");
+    assert!(worker.record(), "the first record was refused");
     let other = thread::spawn({
         let worker = Arc::clone(&worker);
         move || {
@@ -79,44 +80,44 @@ fn one_record_too_many_is_one_refusal<W: ById>(worker: Arc<W>) {
     });
     let twice = worker.record();
     let once = other.join().unwrap();
-    assert!(twice || once, "the second record was refused, and the other's only one with it");
+    assert!(twice || once, "the second record and the other's only one were both refused");
     assert!(!(twice && once), "two tasks were recorded three times");
     assert_eq!(worker.in_flight(), 0);
 }
 
-/// Two threads record once too often while a third leaves and records a task of its own.
+/// Two threads record without a task while a third detaches and records its own.
 fn refusals_do_not_add_up<W: ById>(worker: Arc<W>) {
-    let too_often = [(); 2].map(|()| {
+    let surplus = [(); 2].map(|()| {
         let worker = Arc::clone(&worker);
         thread::spawn(move || worker.record())
     });
     worker.detach();
     let mut recorded = usize::from(worker.record());
-    for thread in too_often {
+    for thread in surplus {
         recorded += usize::from(thread.join().unwrap());
     }
-    assert_eq!(recorded, 1, "records of the one task");
+    assert_eq!(recorded, 1, "records of one task");
     assert_eq!(worker.in_flight(), 0);
 }
 
 #[test]
-fn one_record_too_many() {
+fn one_record_too_many_is_refused() {
     explore("one record too many", 3, || one_record_too_many_is_one_refusal(worker()));
 }
 
 #[test]
 fn a_count_below_zero_refuses_another() {
     let model = || one_record_too_many_is_one_refusal(Arc::<TakesAndTakesBack>::default());
-    fails_with("takes and takes back", 2, "and the other's only one with it", model);
+    fails_with("takes and takes back", 2, "the other's only one were both refused", model);
 }
 
 #[test]
-fn two_records_too_many() {
+fn two_records_too_many_are_refused() {
     explore("two records too many", 3, || refusals_do_not_add_up(worker()));
 }
 
 #[test]
-fn a_count_below_zero_refuses_another_among_three() {
+fn a_count_below_zero_refuses_another_of_three() {
     let model = || refusals_do_not_add_up(Arc::<TakesAndTakesBack>::default());
-    fails_with("takes and takes back, of three", 2, "records of the one task", model);
+    fails_with("takes and takes back, of three", 2, "records of one task", model);
 }

@@ -1,7 +1,7 @@
-//! A pool of two workers, of whom one takes tasks from the other, is shut down, out of time at once,
-//! while a dispatcher puts: each task that was accepted is run or cancelled, once, and both go.
+//! A pool of two workers, one of which steals from the other, shuts down without any time left
+//! while a dispatcher sends: each accepted task is run or cancelled, once, and both workers end.
 //!
-//! What the workers' threads do is written out here, over the mailboxes and the accounts that ship.
+//! The workers' threads are written out here, over the mailboxes and accounts that ship.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use loom::thread;
 use raddle_core::internal::RecorderInternals;
 use raddle_core::{Completion, Outcome, Recorder};
 use raddle_loom_tests::{
-    assert_settled, completed, explore, explore_no_deeper, fails_with, give, mailbox, roster,
+    assert_settled, completed, explore, explore_no_deeper, fails_with, mailbox, roster, send,
     tasks_of,
 };
 use raddle_runtime::mailbox::{Inbox, Mailbox};
@@ -22,13 +22,13 @@ type Task = usize;
 struct WorkerThread {
     inbox: Inbox<Task>,
     recorder: Recorder,
-    /// From whom it takes tasks.
+    /// The mailbox it steals from.
     sibling: Option<Arc<Mailbox<Task>>>,
-    /// Whether what is queued is to be cancelled.
+    /// Whether queued tasks must be cancelled.
     cancelling: Arc<AtomicBool>,
 }
 
-/// How a worker ends a task that is to be cancelled; `false` when it goes.
+/// How a worker cancels a task; `false` if the worker ends.
 type Cancel = fn(&mut Recorder) -> bool;
 
 fn cancels(recorder: &mut Recorder) -> bool {
@@ -37,18 +37,18 @@ fn cancels(recorder: &mut Recorder) -> bool {
 }
 
 fn forgets(_: &mut Recorder) -> bool {
-    // Planted: a task that is not run has ended, too.
+    // Planted: a task that is not run must be ended, too.
     true
 }
 
-fn goes(recorder: &mut Recorder) -> bool {
-    // Planted: what else is queued is nobody's then.
+fn ends(recorder: &mut Recorder) -> bool {
+    // Planted: the other queued tasks are abandoned.
     cancels(recorder);
     false
 }
 
 impl WorkerThread {
-    /// Runs or cancels tasks until nothing can come any more: what it has ended.
+    /// Runs or cancels tasks until no more can arrive; returns those it has ended.
     fn work(mut self, cancel: Cancel) -> Vec<Task> {
         let mut ended = Vec::new();
         while let Some(task) = self.next() {
@@ -84,14 +84,14 @@ impl WorkerThread {
     }
 }
 
-/// The first worker is this thread and has a task from the start. Another thread gives it one more and
-/// shuts down; or a third does that.
+/// This thread is the first worker's, which has a task from the start. Another thread sends it one
+/// more and then shuts the pool down; with `meanwhile`, a third thread shuts it down.
 fn model(cancel: Cancel, meanwhile: bool) {
     let roster = roster(2);
     let workers = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
     let cancelling = Arc::new(AtomicBool::new(false));
     let [(first, inbox), (second, other)] = workers.each_ref().map(|worker| mailbox(worker, 2));
-    assert!(give(&first, 0), "there is room");
+    assert!(send(&first, 0), "there is room");
     let [main, thief] =
         [(inbox, None, 0), (other, Some(Arc::clone(&first)), 1)].map(|(inbox, sibling, worker)| {
             let recorder = workers[worker].recorder().unwrap();
@@ -106,9 +106,9 @@ fn model(cancel: Cancel, meanwhile: bool) {
             mailboxes.iter().for_each(|mailbox| mailbox.wake());
         }
     };
-    let apart = meanwhile.then(|| thread::spawn(shut_down.clone()));
+    let closing = meanwhile.then(|| thread::spawn(shut_down.clone()));
     let dispatcher = thread::spawn(move || {
-        let accepted = 1 + usize::from(give(&first, 1));
+        let accepted = 1 + usize::from(send(&first, 1));
         if !meanwhile {
             shut_down();
         }
@@ -117,33 +117,35 @@ fn model(cancel: Cancel, meanwhile: bool) {
     let mut ended = main.work(cancel);
     let accepted = dispatcher.join().unwrap();
     ended.extend(thief.join().unwrap());
-    apart.into_iter().for_each(|thread| thread.join().unwrap());
+    closing.into_iter().for_each(|thread| thread.join().unwrap());
     ended.sort_unstable();
-    assert_eq!(ended, (0..accepted).collect::<Vec<_>>(), "not every task was ended, once");
+    assert_eq!(ended, (0..accepted).collect::<Vec<_>>(), "not every task ended exactly once");
     let workers = workers.each_ref().map(|worker| &**worker);
     assert_settled(&workers, accepted);
     assert_eq!(tasks_of(&workers), accepted as u64);
 }
 
 #[test]
-fn a_pool_that_is_shut_down() {
-    explore("drain, after a dispatcher", 2, || model(cancels, false));
+fn a_pool_that_shuts_down_after_a_dispatch() {
+    explore("drain, after a dispatch", 2, || model(cancels, false));
 }
 
 #[test]
 #[ignore = "slow: `cargo xtask loom --deep`"]
-fn a_pool_that_is_shut_down_meanwhile() {
-    explore_no_deeper("drain, beside a dispatcher", 2, || model(cancels, true));
+fn a_pool_that_shuts_down_during_a_dispatch() {
+    explore_no_deeper("drain, during a dispatch", 2, || model(cancels, true));
 }
 
 #[test]
-fn cancelling_without_an_end() {
-    // loom's word for an execution without an end: the worker waits for its task.
+fn cancelling_without_ending_leaves_the_worker_waiting() {
+    // loom's message for an execution that does not end: the worker waits for its task.
     let expected = "exceeded maximum number of branches";
-    fails_with("cancelled is not ended", 2, expected, || model(forgets, false));
+    fails_with("cancels without ending", 2, expected, || model(forgets, false));
 }
 
 #[test]
-fn going_when_cancelled() {
-    fails_with("goes when cancelled", 2, "not every task was ended", || model(goes, false));
+fn ending_after_one_cancellation_loses_tasks() {
+    fails_with("ends after one cancellation", 2, "not every task ended exactly once", || {
+        model(ends, false)
+    });
 }

@@ -1,5 +1,5 @@
-//! Dispatchers put tasks while the worker falls asleep: it is woken for each that it did not see
-//! before. A lost wake-up is a deadlock.
+//! Dispatchers send tasks while the worker parks: it is woken for every task that it did not see
+//! before parking. A lost wake-up is a deadlock.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use raddle_sync::atomic::{
 };
 use raddle_sync::channel::{self, Receiver, Sender};
 
-/// The task of a dispatcher, which is its number.
+/// A task is the number of its dispatcher.
 type Task = usize;
 
-/// A mailbox whose worker sleeps while it has nothing to do.
+/// A mailbox whose worker parks while it has no tasks.
 trait Post: Sized + Send + Sync + 'static {
     type Inbox;
 
@@ -25,11 +25,11 @@ trait Post: Sized + Send + Sync + 'static {
     fn put(&self, task: Task);
     /// Waits for a task and ends it.
     fn take(&self, inbox: &mut Self::Inbox) -> Task;
-    /// Looks at the account at the end.
+    /// Checks the account at the end.
     fn check(&self);
 }
 
-/// All in the normal lane, or the second dispatcher in one that is made by its task.
+/// The shipped mailbox. Both tasks go to the normal lane, or the second to a lane that it creates.
 struct Shipped<const NORMAL: bool> {
     mailbox: Arc<Mailbox<Task>>,
     worker: Arc<Worker>,
@@ -46,7 +46,7 @@ impl<const NORMAL: bool> Post for Shipped<NORMAL> {
     }
     fn put(&self, task: Task) {
         let lane = if NORMAL { Lane::Normal } else { [Lane::Normal, Lane::Low][task] };
-        let shed = |_| unreachable!("none is shed");
+        let shed = |_| unreachable!("nothing is shed");
         assert!(put_in(&self.mailbox, lane, task, &Overflow::Reject, shed), "there is room");
     }
     fn take(&self, (inbox, recorder): &mut Self::Inbox) -> Task {
@@ -56,73 +56,73 @@ impl<const NORMAL: bool> Post for Shipped<NORMAL> {
     }
     fn check(&self) {
         assert_settled(&[&self.worker], DISPATCHERS);
-        assert!(!self.worker.stats().is_parked(), "asleep while it runs");
+        assert!(!self.worker.stats().is_parked(), "parked while it runs");
     }
 }
 
-/// The same protocol in one place, with a bug planted or [none](NO_BUG).
+/// The same protocol on its own, with a planted bug or [none](NO_BUG).
 struct Twin<const BUG: u8> {
     admitted: AtomicU64,
-    sleeping: AtomicBool,
+    parked: AtomicBool,
     tasks: (Sender<Task>, Receiver<Task>),
-    token: (Sender<()>, Receiver<()>),
+    notification: (Sender<()>, Receiver<()>),
 }
 
 const NO_BUG: u8 = 0;
-/// The worker looks at the admissions by a load.
-const LOOKS_BY_LOAD: u8 = 1;
+/// The worker checks the admissions by a load.
+const CHECKS_BY_LOAD: u8 = 1;
 /// A dispatcher counts its task without Acquire.
 const ADMITS_RELAXED: u8 = 2;
-/// A dispatcher looks whether the worker sleeps before it counts its task.
-const LOOKS_FIRST: u8 = 3;
-/// A dispatcher leaves no token.
-const NO_TOKEN: u8 = 4;
+/// A dispatcher checks whether the worker is parked before it counts its task.
+const CHECKS_FIRST: u8 = 3;
+/// A dispatcher does not notify the worker.
+const NO_NOTIFICATION: u8 = 4;
 
 impl<const BUG: u8> Twin<BUG> {
     fn must_wake(&self) -> bool {
-        self.sleeping.load(Relaxed)
-            && self.sleeping.compare_exchange(true, false, Relaxed, Relaxed).is_ok()
+        self.parked.load(Relaxed)
+            && self.parked.compare_exchange(true, false, Relaxed, Relaxed).is_ok()
     }
 
     fn try_park(&self, ended: u64) -> bool {
-        self.sleeping.store(true, Relaxed);
+        self.parked.store(true, Relaxed);
         let admitted = match BUG {
-            // Planted: the load may read an old value while its dispatcher reads the old flag.
-            LOOKS_BY_LOAD => self.admitted.load(Acquire),
+            // Planted: the load may read an old count while the dispatcher reads the old flag.
+            CHECKS_BY_LOAD => self.admitted.load(Acquire),
             _ => self.admitted.fetch_add(0, AcqRel),
         };
         if admitted == ended {
             return true;
         }
-        self.sleeping.store(false, Relaxed);
+        self.parked.store(false, Relaxed);
         false
     }
 }
 
 impl<const BUG: u8> Post for Twin<BUG> {
-    /// The tasks ended so far.
+    /// Number of tasks ended so far.
     type Inbox = u64;
 
     fn new() -> (Arc<Self>, u64) {
         let twin = Self {
             admitted: AtomicU64::new(0),
-            sleeping: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
             tasks: channel::bounded(DISPATCHERS),
-            token: channel::bounded(1),
+            notification: channel::bounded(1),
         };
         (Arc::new(twin), 0)
     }
     fn put(&self, task: Task) {
-        // Planted: the worker may fall asleep between this and the count.
-        let slept = BUG == LOOKS_FIRST && self.must_wake();
-        // Planted: counted after the worker looked, and yet the flag may be read as it was.
+        // Planted: the worker may park between this check and the count.
+        let was_parked = BUG == CHECKS_FIRST && self.must_wake();
+        // Planted: the task is counted after the worker's check, and yet the old flag may be read.
         let ordering = if BUG == ADMITS_RELAXED { Relaxed } else { Acquire };
         self.admitted.fetch_add(1, ordering);
         self.tasks.0.try_send(task).unwrap();
-        let must_wake = if BUG == LOOKS_FIRST { slept } else { self.must_wake() };
+        let must_wake = if BUG == CHECKS_FIRST { was_parked } else { self.must_wake() };
         // Planted.
-        if must_wake && BUG != NO_TOKEN {
-            let _ = self.token.0.try_send(());
+        if must_wake && BUG != NO_NOTIFICATION {
+            let _ = self.notification.0.try_send(());
         }
     }
     fn take(&self, ended: &mut u64) -> Task {
@@ -132,7 +132,7 @@ impl<const BUG: u8> Post for Twin<BUG> {
                 return task;
             }
             if self.try_park(*ended) {
-                self.token.1.recv().unwrap();
+                self.notification.1.recv().unwrap();
                 self.must_wake();
             } else {
                 thread::yield_now();
@@ -144,7 +144,7 @@ impl<const BUG: u8> Post for Twin<BUG> {
 
 const DISPATCHERS: usize = 2;
 
-/// Two dispatchers with a task each, while this thread does the worker's part.
+/// Two dispatchers send a task each, while this thread is the worker's.
 fn model<P: Post>() {
     let (post, mut inbox) = P::new();
     let dispatchers = [0, 1].map(|task| {
@@ -153,43 +153,43 @@ fn model<P: Post>() {
     });
     let mut taken = [0, 1].map(|_| post.take(&mut inbox));
     taken.sort_unstable();
-    assert_eq!(taken, [0, 1], "taken are not the tasks that were put");
+    assert_eq!(taken, [0, 1], "the tasks taken are not those sent");
     dispatchers.into_iter().for_each(|dispatcher| dispatcher.join().unwrap());
     post.check();
 }
 
 #[test]
-fn a_sleeping_worker() {
+fn a_parked_worker_is_woken() {
     explore("parked worker", 3, model::<Shipped<true>>);
 }
 
-/// The lane is made meanwhile, and the worker need not have heard of it.
+/// The lane is created meanwhile, and the worker need not know about it yet.
 #[test]
-fn a_sleeping_worker_and_the_first_task_of_a_lane() {
+fn a_parked_worker_is_woken_by_the_first_task_of_a_lane() {
     explore("parked worker, another lane", 3, model::<Shipped<false>>);
 }
 
 #[test]
-fn the_protocol_alone() {
+fn the_wake_protocol_alone_loses_no_wake_up() {
     explore("parked worker, the protocol alone", 3, model::<Twin<NO_BUG>>);
 }
 
 #[test]
-fn looking_by_a_load() {
-    fails_with("looks by a load", 2, "deadlock", model::<Twin<LOOKS_BY_LOAD>>);
+fn checking_by_a_load_loses_a_wake_up() {
+    fails_with("checks by a load", 2, "deadlock", model::<Twin<CHECKS_BY_LOAD>>);
 }
 
 #[test]
-fn admitting_relaxed() {
+fn admitting_relaxed_loses_a_wake_up() {
     fails_with("admits Relaxed", 2, "deadlock", model::<Twin<ADMITS_RELAXED>>);
 }
 
 #[test]
-fn looking_before_counting() {
-    fails_with("looks at the flag first", 2, "deadlock", model::<Twin<LOOKS_FIRST>>);
+fn checking_before_counting_loses_a_wake_up() {
+    fails_with("checks the flag first", 2, "deadlock", model::<Twin<CHECKS_FIRST>>);
 }
 
 #[test]
-fn a_dispatcher_that_leaves_no_token() {
-    fails_with("leaves no token", 2, "deadlock", model::<Twin<NO_TOKEN>>);
+fn a_dispatcher_that_does_not_notify_loses_a_wake_up() {
+    fails_with("does not notify", 2, "deadlock", model::<Twin<NO_NOTIFICATION>>);
 }

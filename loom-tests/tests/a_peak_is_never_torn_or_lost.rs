@@ -1,5 +1,5 @@
-//! Several threads push into a peak latency while one reads: each reading is of a latency and of the
-//! time at which that latency ended, and the highest of those that ended together stays.
+//! Several threads push into a peak latency while one reads: each reading combines a latency with
+//! the time at which that latency ended, and the highest of those that ended together remains.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ trait Peak: Send + Sync + 'static {
     fn get(&self, now: u64) -> Option<u64>;
 }
 
-/// A half of a decay with a `tau` of a second.
+/// Half-life, in nanoseconds, of a decay with a `tau` of one second.
 const HALF: u64 = 693_147_181;
 
 impl Peak for PeakLatency {
@@ -31,12 +31,12 @@ impl Peak for PeakLatency {
     }
 }
 
-/// What is left of a value of that time, by whole halves.
+/// Returns what is left of a value, by whole half-lives.
 fn decayed(value: u64, since: u64, now: u64) -> u64 {
     (value >> (now.saturating_sub(since) / HALF)).max(1)
 }
 
-/// A peak whose value and time are two words.
+/// A peak whose value and time are separate words.
 struct TwoWords {
     value: AtomicU64,
     since: AtomicU64,
@@ -48,7 +48,7 @@ impl Peak for TwoWords {
     }
     fn push(&self, latency: u64, at: u64) {
         let old = decayed(self.value.load(Relaxed), self.since.load(Relaxed), at);
-        // Planted: not one word. A reader, or another writer, may come between the two stores.
+        // Planted: a reader or another writer may come between the two stores.
         self.value.store(latency.max(old), Relaxed);
         self.since.store(at, Relaxed);
     }
@@ -58,7 +58,7 @@ impl Peak for TwoWords {
     }
 }
 
-/// A peak of latencies that end together, which takes the writer for the only one.
+/// A peak of latencies that end together, which assumes a single writer.
 struct LoadAndStore(AtomicU64);
 
 impl Peak for LoadAndStore {
@@ -66,7 +66,7 @@ impl Peak for LoadAndStore {
         Self(AtomicU64::new(0))
     }
     fn push(&self, latency: u64, _: u64) {
-        // Planted: not a read-modify-write. What another has written since the load is gone.
+        // Planted: what another writer has stored since the load is lost.
         let old = self.0.load(Relaxed);
         self.0.store(old.max(latency), Relaxed);
     }
@@ -75,15 +75,15 @@ impl Peak for LoadAndStore {
     }
 }
 
-/// A long latency and, ten halves later, a short one. The long one with the short one's time would
-/// read 2^20, the short one with the long one's time 1.
-fn ends_at_two_times<P: Peak>() {
+/// A long latency and, ten half-lives later, a short one. The long one with the short one's time
+/// would read 2^20, and the short one with the long one's time 1.
+fn ends_at_different_times<P: Peak>() {
     const LONG: u64 = 1 << 20;
     const SHORT: u64 = 1 << 8;
     let (then, now) = (HALF, 11 * HALF);
     let possible = |value: Option<u64>| {
         value.is_none_or(|value| {
-            // The short one alone; the long one alone, or with the short one taken for as old.
+            // The short one, or the decayed long one.
             let near = |whole: u64| value.abs_diff(whole) <= whole / 64;
             near(SHORT) || near(LONG >> 10)
         })
@@ -95,11 +95,11 @@ fn ends_at_two_times<P: Peak>() {
     });
     for _ in 0..2 {
         let seen = peak.get(now);
-        assert!(possible(seen), "torn: {seen:?} is of one latency and another's time");
+        assert!(possible(seen), "torn: {seen:?} combines a latency with another's time");
     }
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     let seen = peak.get(now);
-    assert!(seen.is_some() && possible(seen), "torn: {seen:?} is of no latency and its time");
+    assert!(seen.is_some() && possible(seen), "torn: {seen:?} is not a latency with its own time");
 }
 
 fn ends_together<P: Peak>() {
@@ -112,22 +112,22 @@ fn ends_together<P: Peak>() {
     let seen = peak.get(HALF);
     assert!(seen >= Some(20), "lost: {seen:?} is below a latency that was pushed before");
     writers.into_iter().for_each(|writer| writer.join().unwrap());
-    assert_eq!(peak.get(HALF), Some(30), "lost: not the highest of those that were pushed");
+    assert_eq!(peak.get(HALF), Some(30), "lost: not the highest latency pushed");
 }
 
 #[test]
-fn a_reading_is_of_one_end() {
-    explore("peak, two times", 3, ends_at_two_times::<PeakLatency>);
+fn a_reading_combines_a_latency_with_its_own_time() {
+    explore("peak, different times", 3, ends_at_different_times::<PeakLatency>);
 }
 
 #[test]
-fn the_highest_stays() {
-    explore("peak, one time", 3, ends_together::<PeakLatency>);
+fn the_highest_of_simultaneous_latencies_remains() {
+    explore("peak, same time", 3, ends_together::<PeakLatency>);
 }
 
 #[test]
-fn two_words_are_torn() {
-    fails_with("value and time apart", 2, "torn: ", ends_at_two_times::<TwoWords>);
+fn separate_words_are_torn() {
+    fails_with("separate value and time", 2, "torn: ", ends_at_different_times::<TwoWords>);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! A worker's thread keeps ends pending and publishes them with a later one, or when it rests: who
-//! reports sees each end at once, who selects sees none too early, neither sees an end twice or
-//! without its task, and a worker that was taken off the list of the idle meanwhile is found again.
+//! A worker's thread keeps ends pending, and publishes them with a later one or when it goes idle.
+//! Reports see each end immediately, selections see none too early, neither sees an end twice or
+//! without its task, and a worker whose idle bit was cleared meanwhile is found again.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -20,31 +20,31 @@ trait Account: Sized + Send + Sync + 'static {
     type Recorder;
 
     fn new() -> Arc<Self>;
-    /// The right to end tasks, unless another thread has it.
+    /// Returns the right to end tasks, unless another thread has it.
     fn recorder(self: &Arc<Self>) -> Option<Self::Recorder>;
-    /// Leaves a task to the worker's thread.
+    /// Admits a task, which the worker's thread will end.
     fn admit(&self);
-    /// Takes one back that it was not left.
+    /// Withdraws an admitted task.
     fn withdraw(&self);
-    /// Ends a task at this time: kept pending within [`DELAY`] of one that was published.
+    /// Ends a task at this time. The end is kept pending within [`DELAY`] of a published one.
     fn end(recorder: &mut Self::Recorder, at: u64);
     fn mark_idle(recorder: &mut Self::Recorder);
-    /// In flight as a report reads it.
+    /// Returns the tasks in flight, as reports read them.
     fn reported(&self) -> u64;
-    /// The same as a selection reads it, which does not stop at 0.
+    /// Returns the tasks in flight, as selections read them: not clamped at 0.
     fn selectable(&self) -> u64;
     fn completed(&self) -> u64;
-    /// Looks for an idle worker; whether this one was found.
+    /// Searches for an idle worker; returns `true` if this one was found.
     fn find(&self) -> bool;
 }
 
-/// For so long ends are kept.
+/// How long ends may stay pending.
 const DELAY: u64 = 10;
-/// An end that is published, as none was before.
+/// The time of an end that is published, as none was before.
 const FIRST: u64 = 1_000;
-/// One that is kept after that.
+/// The time of an end that is kept pending after that.
 const SOON: u64 = FIRST + DELAY / 2;
-/// One that is published, with those that were kept.
+/// The time of an end that is published along with the pending ones.
 const LATER: u64 = FIRST + DELAY;
 
 /// The only worker of a roster.
@@ -89,12 +89,12 @@ impl Account for Roster {
     }
 }
 
-/// The same protocol in one place, with a bug planted or [none](NO_BUG).
+/// The same protocol on its own, with a planted bug or [none](NO_BUG).
 struct Twin<const BUG: u8> {
     admitted: AtomicU64,
     ended: AtomicU64,
-    /// Ends so far as of the last one that was kept; where that is the bug, those that are pending.
-    kept: AtomicU64,
+    /// All ends up to the last pending one; with some bugs, only the pending ones.
+    reported: AtomicU64,
     completed: AtomicU64,
     unlisted: AtomicBool,
     bit: AtomicBool,
@@ -102,32 +102,34 @@ struct Twin<const BUG: u8> {
 }
 
 const NO_BUG: u8 = 0;
-/// Those that are pending are counted apart, and taken off before they are published.
-const TAKES_FIRST: u8 = 1;
-/// Those that are pending are counted apart, and taken off after they were published.
+/// Pending ends are counted separately, and subtracted before they are published.
+const SUBTRACTS_FIRST: u8 = 1;
+/// Pending ends are counted separately, and subtracted after they are published.
 const PUBLISHES_FIRST: u8 = 2;
-/// The same, and who reports reads them before what was published.
+/// Like [`PUBLISHES_FIRST`], and reports read the pending ends before the published ones.
 const READS_PENDING_FIRST: u8 = 3;
 /// Ends are published without Release.
 const PUBLISHES_RELAXED: u8 = 4;
-/// An end is kept without Release.
-const KEEPS_RELAXED: u8 = 5;
-/// Who reports reads what was published alone.
-const READS_PUBLISHED_ALONE: u8 = 6;
-/// Who reads in flight reads what was admitted before what has ended.
+/// A pending end is stored without Release.
+const PENDING_RELAXED: u8 = 5;
+/// Reports read only the published ends.
+const READS_ONLY_PUBLISHED: u8 = 6;
+/// The admitted tasks are read before the ended ones.
 const READS_ADMITTED_FIRST: u8 = 7;
-/// The worker rests and publishes nothing.
-const RESTS_UNPUBLISHED: u8 = 8;
-/// The worker looks whether it is listed, and publishes then.
-const RESTS_BEFORE_PUBLISHING: u8 = 9;
-/// The recorder is given back before what it has kept is published.
-const GIVES_BACK_FIRST: u8 = 10;
+/// The worker goes idle without publishing.
+const IDLE_UNPUBLISHED: u8 = 8;
+/// The worker sets its idle bit before it publishes.
+const IDLE_BEFORE_PUBLISHING: u8 = 9;
+/// The recorder is returned before its pending ends are published.
+const RETURNS_FIRST: u8 = 10;
 
 impl<const BUG: u8> Twin<BUG> {
-    const COUNTS_APART: bool = matches!(BUG, TAKES_FIRST | PUBLISHES_FIRST | READS_PENDING_FIRST);
+    const COUNTS_SEPARATELY: bool =
+        matches!(BUG, SUBTRACTS_FIRST | PUBLISHES_FIRST | READS_PENDING_FIRST);
 
-    fn admitted_less(&self, ended: impl FnOnce() -> u64) -> u64 {
-        // Planted: a task that comes and ends in between is taken off without having been counted.
+    fn admitted_minus(&self, ended: impl FnOnce() -> u64) -> u64 {
+        // Planted: a task that starts and ends in between is subtracted without having been
+        // counted.
         let early = (BUG == READS_ADMITTED_FIRST).then(|| self.admitted.load(Acquire));
         let ended = ended();
         early.unwrap_or_else(|| self.admitted.load(Acquire)).wrapping_sub(ended)
@@ -151,7 +153,7 @@ impl<const BUG: u8> Twin<BUG> {
     }
 }
 
-/// The ordering, or Relaxed where that is the bug.
+/// Returns the ordering, or Relaxed if that is the bug.
 fn unless(bug: bool, ordering: Ordering) -> Ordering {
     if bug { Relaxed } else { ordering }
 }
@@ -165,16 +167,16 @@ struct TwinRecorder<const BUG: u8> {
 impl<const BUG: u8> TwinRecorder<BUG> {
     fn publish(&mut self, more: u64) {
         let twin = &self.twin;
-        // Planted: an end that was reported is in neither for a moment.
-        if BUG == TAKES_FIRST {
-            twin.kept.store(0, Relaxed);
+        // Planted: for a moment, an end that was reported is counted nowhere.
+        if BUG == SUBTRACTS_FIRST {
+            twin.reported.store(0, Relaxed);
         }
         let ended = twin.ended.load(Relaxed) + self.pending + more;
-        // Planted: they are seen without their admissions and without their outcomes.
+        // Planted: the ends are seen without their admissions and outcomes.
         twin.ended.store(ended, unless(BUG == PUBLISHES_RELAXED, Release));
-        // Planted: what is pending is published, too, for a moment.
+        // Planted: for a moment, pending ends are also counted as published.
         if matches!(BUG, PUBLISHES_FIRST | READS_PENDING_FIRST) {
-            twin.kept.store(0, Release);
+            twin.reported.store(0, Release);
         }
         self.pending = 0;
     }
@@ -182,12 +184,12 @@ impl<const BUG: u8> TwinRecorder<BUG> {
 
 impl<const BUG: u8> Drop for TwinRecorder<BUG> {
     fn drop(&mut self) {
-        if BUG != GIVES_BACK_FIRST {
+        if BUG != RETURNS_FIRST {
             self.publish(0);
         }
         self.twin.recorder_taken.store(false, Release);
         // Planted: another thread may write the same word.
-        if BUG == GIVES_BACK_FIRST {
+        if BUG == RETURNS_FIRST {
             self.publish(0);
         }
         self.twin.bit.swap(true, Release);
@@ -201,7 +203,7 @@ impl<const BUG: u8> Account for Twin<BUG> {
         Arc::new(Self {
             admitted: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
             completed: AtomicU64::new(0),
             unlisted: AtomicBool::new(false),
             bit: AtomicBool::new(true),
@@ -231,36 +233,36 @@ impl<const BUG: u8> Account for Twin<BUG> {
         }
         recorder.pending += 1;
         let twin = &recorder.twin;
-        let before = if Self::COUNTS_APART { 0 } else { twin.ended.load(Relaxed) };
-        // Planted: the end is seen without its admission and without its outcome.
-        let ordering = unless(BUG == KEEPS_RELAXED, Release);
-        twin.kept.store(before + recorder.pending, ordering);
+        let before = if Self::COUNTS_SEPARATELY { 0 } else { twin.ended.load(Relaxed) };
+        // Planted: the end is seen without its admission and outcome.
+        let ordering = unless(BUG == PENDING_RELAXED, Release);
+        twin.reported.store(before + recorder.pending, ordering);
     }
     fn mark_idle(recorder: &mut TwinRecorder<BUG>) {
-        if BUG != RESTS_UNPUBLISHED && BUG != RESTS_BEFORE_PUBLISHING {
+        if BUG != IDLE_UNPUBLISHED && BUG != IDLE_BEFORE_PUBLISHING {
             recorder.publish(0);
         }
         recorder.published_at = 0;
-        // Planted: there are ends that it does not see, and nobody looks after it.
+        // Planted: it misses its pending ends here, and no one checks later.
         recorder.twin.list_if_idle();
-        if BUG == RESTS_BEFORE_PUBLISHING {
+        if BUG == IDLE_BEFORE_PUBLISHING {
             recorder.publish(0);
         }
     }
     fn reported(&self) -> u64 {
-        let (ended, kept) = (|| self.ended.load(Acquire), || self.kept.load(Acquire));
-        let in_flight = self.admitted_less(|| match BUG {
-            TAKES_FIRST | PUBLISHES_FIRST => ended() + kept(),
-            // Planted: what is pending is published between the two, and taken off twice.
-            READS_PENDING_FIRST => kept() + ended(),
-            // Planted: what is pending is in flight still.
-            READS_PUBLISHED_ALONE => ended(),
-            _ => ended().max(kept()),
+        let (ended, pending) = (|| self.ended.load(Acquire), || self.reported.load(Acquire));
+        let in_flight = self.admitted_minus(|| match BUG {
+            SUBTRACTS_FIRST | PUBLISHES_FIRST => ended() + pending(),
+            // Planted: an end published between the two reads is subtracted twice.
+            READS_PENDING_FIRST => pending() + ended(),
+            // Planted: pending ends still count as in flight.
+            READS_ONLY_PUBLISHED => ended(),
+            _ => ended().max(pending()),
         });
         in_flight.cast_signed().max(0).cast_unsigned()
     }
     fn selectable(&self) -> u64 {
-        self.admitted_less(|| self.ended.load(Acquire))
+        self.admitted_minus(|| self.ended.load(Acquire))
     }
     fn completed(&self) -> u64 {
         self.completed.load(Relaxed)
@@ -277,11 +279,12 @@ impl<const BUG: u8> Account for Twin<BUG> {
     }
 }
 
-/// A number in flight, read by a report or by a selection.
+/// How a thread reads the tasks in flight: as a report or as a selection.
 type Read<A> = fn(&A) -> u64;
 
-/// One task is held while others come and end: one published, one kept, and one published with it.
-fn a_held_task_is_always_counted<A: Account>(read: Read<A>) {
+/// One task stays unfinished while others arrive and end: one end is published, one pending, and
+/// one published with it.
+fn an_unfinished_task_is_always_counted<A: Account>(read: Read<A>) {
     let account = A::new();
     let mut recorder = account.recorder().unwrap();
     (0..2).for_each(|_| account.admit());
@@ -293,14 +296,14 @@ fn a_held_task_is_always_counted<A: Account>(read: Read<A>) {
         let account = Arc::clone(&account);
         move || {
             let seen = read(&account);
-            assert!((1..=4).contains(&seen), "{seen} in flight while one is held");
+            assert!((1..=4).contains(&seen), "{seen} in flight while one is unfinished");
         }
     });
     A::end(&mut recorder, FIRST);
-    // As by the channel: the worker's thread has the tasks, the reader knows nothing of it.
+    // Like a channel would: the worker's thread now has the tasks, and the reader does not know.
     dispatcher.join().unwrap();
     A::end(&mut recorder, SOON);
-    assert_eq!(account.reported(), 2, "reported is not what is in flight");
+    assert_eq!(account.reported(), 2, "the report does not match the tasks in flight");
     A::end(&mut recorder, LATER);
     reader.join().unwrap();
     assert_eq!((account.reported(), account.selectable()), (1, 1));
@@ -310,8 +313,8 @@ fn a_held_task_is_always_counted<A: Account>(read: Read<A>) {
     assert_eq!(account.completed(), 4);
 }
 
-/// Two tasks end, one of them pending until the worker rests.
-fn who_reads_nothing_sees_what_led_there<A: Account>(read: Read<A>) {
+/// Two tasks end, one of them pending until the worker goes idle.
+fn reading_zero_shows_all_ends<A: Account>(read: Read<A>) {
     let account = A::new();
     let mut recorder = account.recorder().unwrap();
     (0..2).for_each(|_| account.admit());
@@ -320,7 +323,7 @@ fn who_reads_nothing_sees_what_led_there<A: Account>(read: Read<A>) {
         move || {
             if read(&account) == 0 {
                 assert_eq!(account.completed(), 2, "{UNSEEN}");
-                assert_eq!(account.reported(), 0, "{SEEN_NO_MORE}");
+                assert_eq!(account.reported(), 0, "{DISAPPEARED}");
             }
         }
     });
@@ -331,9 +334,9 @@ fn who_reads_nothing_sees_what_led_there<A: Account>(read: Read<A>) {
     assert_eq!((account.reported(), account.selectable()), (0, 0), "in flight at the end");
 }
 
-/// The worker's thread rests after an end that it kept, while callers pick and one gives a place
-/// back.
-fn who_rests_is_found<A: Account>(callers: usize, withdraws: bool) {
+/// The worker's thread goes idle after a pending end, while callers search and one withdraws a
+/// task.
+fn an_idle_worker_is_found<A: Account>(callers: usize, withdraws: bool) {
     let account = A::new();
     let mut recorder = account.recorder().unwrap();
     (0..2).for_each(|_| account.admit());
@@ -352,12 +355,12 @@ fn who_rests_is_found<A: Account>(callers: usize, withdraws: bool) {
     A::end(&mut recorder, SOON);
     A::mark_idle(&mut recorder);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert!(account.find(), "idle and not found");
+    assert!(account.find(), "idle but not found");
     assert_eq!((account.reported(), account.selectable()), (0, 0), "in flight at the end");
 }
 
-/// The right to record goes from one thread, which has kept an end, to another, which ends a task.
-fn what_was_kept_is_published_by_who_kept_it<A: Account>() {
+/// The recorder passes from one thread, which has a pending end, to another, which ends a task.
+fn pending_ends_are_published_by_their_recorder<A: Account>() {
     let account = A::new();
     let mut recorder = account.recorder().unwrap();
     (0..3).for_each(|_| account.admit());
@@ -376,124 +379,127 @@ fn what_was_kept_is_published_by_who_kept_it<A: Account>() {
     assert_eq!(seen, (in_flight, in_flight), "an end was lost");
 }
 
-const HELD: &str = "in flight while one is held";
+const UNFINISHED: &str = "in flight while one is unfinished";
 const UNSEEN: &str = "an end is seen without its outcome";
-const SEEN_NO_MORE: &str = "an end is seen, and then no more";
-const LOST: &str = "idle and not found";
+const DISAPPEARED: &str = "an end was seen and then disappeared";
+const LOST: &str = "idle but not found";
 
 #[test]
-fn held_tasks_are_counted() {
-    let model = || a_held_task_is_always_counted::<Roster>(Roster::reported);
-    explore("pending: a held task is always reported", 3, model);
-    let model = || a_held_task_is_always_counted::<Twin<NO_BUG>>(Twin::reported);
-    explore("pending: a held task is always reported, the protocol alone", 3, model);
-    let model = || a_held_task_is_always_counted::<Roster>(Roster::selectable);
-    explore("pending: a held task is always selected by", 3, model);
+fn unfinished_tasks_are_counted() {
+    let model = || an_unfinished_task_is_always_counted::<Roster>(Roster::reported);
+    explore("pending: an unfinished task is always reported", 3, model);
+    let model = || an_unfinished_task_is_always_counted::<Twin<NO_BUG>>(Twin::reported);
+    explore("pending: an unfinished task is always reported, the protocol alone", 3, model);
+    let model = || an_unfinished_task_is_always_counted::<Roster>(Roster::selectable);
+    explore("pending: an unfinished task is always seen by selections", 3, model);
 }
 
 #[test]
-fn idleness_shows_what_led_there() {
-    for read in [Roster::reported, Roster::selectable] {
-        let model = move || who_reads_nothing_sees_what_led_there::<Roster>(read);
-        explore("pending: who reads nothing sees what led there", 3, model);
-    }
-    let model = || who_reads_nothing_sees_what_led_there::<Twin<NO_BUG>>(Twin::reported);
-    explore("pending: who reads nothing sees what led there, the protocol alone", 3, model);
+fn idleness_shows_all_ends() {
+    let model = || reading_zero_shows_all_ends::<Roster>(Roster::reported);
+    explore("pending: a report of 0 shows all ends", 3, model);
+    let model = || reading_zero_shows_all_ends::<Roster>(Roster::selectable);
+    explore("pending: a selection of 0 shows all ends", 3, model);
+    let model = || reading_zero_shows_all_ends::<Twin<NO_BUG>>(Twin::reported);
+    explore("pending: a report of 0 shows all ends, the protocol alone", 3, model);
 }
 
 #[test]
-fn a_worker_that_rests() {
-    explore("pending: rests", 3, || who_rests_is_found::<Roster>(1, false));
-    let twin = || who_rests_is_found::<Twin<NO_BUG>>(1, false);
-    explore("pending: rests, the protocol alone", 3, twin);
+fn a_worker_that_goes_idle_is_found() {
+    explore("pending: goes idle", 3, || an_idle_worker_is_found::<Roster>(1, false));
+    let twin = || an_idle_worker_is_found::<Twin<NO_BUG>>(1, false);
+    explore("pending: goes idle, the protocol alone", 3, twin);
 }
 
 #[test]
-fn a_worker_that_rests_and_a_place_that_is_given_back() {
-    explore("pending: rests and withdraws", 2, || who_rests_is_found::<Roster>(1, true));
-    let twin = || who_rests_is_found::<Twin<NO_BUG>>(1, true);
-    explore("pending: rests and withdraws, the protocol alone", 3, twin);
+fn a_worker_that_goes_idle_during_a_withdrawal_is_found() {
+    explore("pending: goes idle and withdraws", 2, || an_idle_worker_is_found::<Roster>(1, true));
+    let twin = || an_idle_worker_is_found::<Twin<NO_BUG>>(1, true);
+    explore("pending: goes idle and withdraws, the protocol alone", 3, twin);
 }
 
 #[test]
-fn two_who_look() {
-    explore("pending: two callers", 2, || who_rests_is_found::<Roster>(2, false));
+fn a_worker_with_two_callers_is_found() {
+    explore("pending: two callers", 2, || an_idle_worker_is_found::<Roster>(2, false));
 }
 
 #[test]
-fn a_recorder_that_is_given_back() {
-    let model = what_was_kept_is_published_by_who_kept_it::<Roster>;
-    explore("pending: gives the recorder back", 3, model);
-    let twin = what_was_kept_is_published_by_who_kept_it::<Twin<NO_BUG>>;
-    explore("pending: gives the recorder back, the protocol alone", 3, twin);
+fn a_returned_recorder_has_published_its_ends() {
+    let model = pending_ends_are_published_by_their_recorder::<Roster>;
+    explore("pending: returns the recorder", 3, model);
+    let twin = pending_ends_are_published_by_their_recorder::<Twin<NO_BUG>>;
+    explore("pending: returns the recorder, the protocol alone", 3, twin);
 }
 
 #[test]
-fn taking_before_publishing() {
-    let model = || who_reads_nothing_sees_what_led_there::<Twin<TAKES_FIRST>>(Twin::reported);
-    fails_with("takes first", 2, SEEN_NO_MORE, model);
+fn subtracting_before_publishing_hides_an_end() {
+    let model = || reading_zero_shows_all_ends::<Twin<SUBTRACTS_FIRST>>(Twin::reported);
+    fails_with("subtracts first", 2, DISAPPEARED, model);
 }
 
 #[test]
-fn publishing_before_taking() {
-    let model = || a_held_task_is_always_counted::<Twin<PUBLISHES_FIRST>>(Twin::reported);
-    fails_with("publishes first", 2, HELD, model);
+fn publishing_before_subtracting_counts_twice() {
+    let model = || an_unfinished_task_is_always_counted::<Twin<PUBLISHES_FIRST>>(Twin::reported);
+    fails_with("publishes first", 2, UNFINISHED, model);
 }
 
 #[test]
-fn publishing_relaxed() {
+fn publishing_relaxed_hides_admissions_and_outcomes() {
     for read in [Twin::<PUBLISHES_RELAXED>::reported, Twin::selectable] {
-        let model = move || a_held_task_is_always_counted(read);
-        fails_with("publishes Relaxed, admission", 2, HELD, model);
+        let model = move || an_unfinished_task_is_always_counted(read);
+        fails_with("publishes Relaxed, admission", 2, UNFINISHED, model);
     }
-    let model =
-        || who_reads_nothing_sees_what_led_there::<Twin<PUBLISHES_RELAXED>>(Twin::selectable);
+    let model = || reading_zero_shows_all_ends::<Twin<PUBLISHES_RELAXED>>(Twin::selectable);
     fails_with("publishes Relaxed, outcome", 2, UNSEEN, model);
 }
 
 #[test]
-fn keeping_relaxed() {
-    let model = || a_held_task_is_always_counted::<Twin<KEEPS_RELAXED>>(Twin::reported);
-    fails_with("keeps Relaxed, admission", 2, HELD, model);
-    let model = || who_reads_nothing_sees_what_led_there::<Twin<KEEPS_RELAXED>>(Twin::reported);
-    fails_with("keeps Relaxed, outcome", 2, UNSEEN, model);
+fn pending_relaxed_hides_admissions_and_outcomes() {
+    let model = || an_unfinished_task_is_always_counted::<Twin<PENDING_RELAXED>>(Twin::reported);
+    fails_with("pending Relaxed, admission", 2, UNFINISHED, model);
+    let model = || reading_zero_shows_all_ends::<Twin<PENDING_RELAXED>>(Twin::reported);
+    fails_with("pending Relaxed, outcome", 2, UNSEEN, model);
 }
 
 #[test]
-fn reading_pending_first() {
-    let model = || a_held_task_is_always_counted::<Twin<READS_PENDING_FIRST>>(Twin::reported);
-    fails_with("reads pending first", 2, HELD, model);
+fn reading_pending_first_counts_twice() {
+    let model =
+        || an_unfinished_task_is_always_counted::<Twin<READS_PENDING_FIRST>>(Twin::reported);
+    fails_with("reads pending first", 2, UNFINISHED, model);
 }
 
 #[test]
-fn reading_what_was_published_alone() {
-    let model = || a_held_task_is_always_counted::<Twin<READS_PUBLISHED_ALONE>>(Twin::reported);
-    fails_with("reads published alone", 2, "reported is not what is in flight", model);
+fn reading_only_published_misses_pending_ends() {
+    let model =
+        || an_unfinished_task_is_always_counted::<Twin<READS_ONLY_PUBLISHED>>(Twin::reported);
+    fails_with("reads only published", 2, "the report does not match the tasks in flight", model);
 }
 
 #[test]
-fn reading_admissions_first() {
+fn reading_admissions_first_loses_an_unfinished_task() {
     for read in [Twin::<READS_ADMITTED_FIRST>::reported, Twin::selectable] {
-        fails_with("reads admitted first", 2, HELD, move || a_held_task_is_always_counted(read));
+        fails_with("reads admitted first", 2, UNFINISHED, move || {
+            an_unfinished_task_is_always_counted(read)
+        });
     }
 }
 
 #[test]
-fn resting_without_publishing() {
-    fails_with("rests unpublished", 2, LOST, || {
-        who_rests_is_found::<Twin<RESTS_UNPUBLISHED>>(1, false);
+fn going_idle_without_publishing_loses_the_worker() {
+    fails_with("goes idle unpublished", 2, LOST, || {
+        an_idle_worker_is_found::<Twin<IDLE_UNPUBLISHED>>(1, false);
     });
 }
 
 #[test]
-fn resting_before_publishing() {
-    fails_with("rests before publishing", 2, LOST, || {
-        who_rests_is_found::<Twin<RESTS_BEFORE_PUBLISHING>>(1, false);
+fn going_idle_before_publishing_loses_the_worker() {
+    fails_with("goes idle before publishing", 2, LOST, || {
+        an_idle_worker_is_found::<Twin<IDLE_BEFORE_PUBLISHING>>(1, false);
     });
 }
 
 #[test]
-fn giving_the_recorder_back_before_publishing() {
-    let twin = what_was_kept_is_published_by_who_kept_it::<Twin<GIVES_BACK_FIRST>>;
-    fails_with("gives back first", 3, "an end was lost", twin);
+fn returning_the_recorder_before_publishing_loses_an_end() {
+    let twin = pending_ends_are_published_by_their_recorder::<Twin<RETURNS_FIRST>>;
+    fails_with("returns the recorder first", 3, "an end was lost", twin);
 }

@@ -1,8 +1,8 @@
-//! A task panics, and the actor is made anew after a pause, while tasks are put and the mailbox is
-//! closed: each task that was accepted is run once, by this actor or the next, and the worker goes.
+//! A task panics and the actor is restarted after a pause, while tasks are sent and the mailbox
+//! closes: each accepted task runs once, under the old actor or the new one, and the worker ends.
 //!
-//! What the worker's thread does is written out here, over the mailbox and the account that ship:
-//! `worker/life.rs` does it among threads and hooks that loom has no place for.
+//! The worker's thread is written out here, over the mailbox and account that ship: the runtime's
+//! own loop has threads and hooks that do not fit into a model.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use std::time::Duration;
 use loom::thread;
 use raddle_core::{Completion, Outcome};
 use raddle_loom_tests::{
-    assert_settled, completed, explore, fails_with, give, mailbox, next, worker,
+    assert_settled, completed, explore, fails_with, mailbox, next, send, worker,
 };
 use raddle_runtime::mailbox::Inbox;
 
 type Task = usize;
 
-/// The task that panics, and others.
+/// The task that panics, and the number of tasks.
 const PANICS: Task = 0;
 const TASKS: usize = 3;
 
-/// What is done between two actors; `false` when the worker goes.
+/// What happens between two actors; `false` if the worker ends.
 type Restart = fn(&mut Inbox<Task>) -> bool;
 
-/// Pauses until the restart is due, or the worker is to end. Pausing takes the token of whoever wakes
-/// it: what that was for is found by the looks that follow.
+/// Pauses until the restart is due or the worker closes. Pausing consumes notifications; the polls
+/// that follow find what they were for.
 fn pauses(inbox: &mut Inbox<Task>) -> bool {
     for _ in 0..2 {
         if !inbox.mailbox().worker().stats().is_closed() {
@@ -36,27 +36,27 @@ fn pauses(inbox: &mut Inbox<Task>) -> bool {
 }
 
 fn discards(inbox: &mut Inbox<Task>) -> bool {
-    // Planted: the next actor begins with nothing. Who put these tasks has counted them.
+    // Planted: the new actor starts with an empty mailbox, but the discarded tasks are counted.
     while inbox.try_next().is_some() {}
     pauses(inbox)
 }
 
-fn goes_when_closed(inbox: &mut Inbox<Task>) -> bool {
-    // Planted: there is no actor to be made any more, but there are tasks.
+fn ends_when_closed(inbox: &mut Inbox<Task>) -> bool {
+    // Planted: a closed worker is not restarted, although it has tasks.
     pauses(inbox) && !inbox.mailbox().worker().stats().is_closed()
 }
 
-/// The task that panics is there from the start. Two dispatchers put another each, the second of whom
-/// closes then, while this thread does the worker's part.
+/// The task that panics waits from the start. Two dispatchers send another each, and the second
+/// then closes the mailbox, while this thread is the worker's.
 fn model(restart: Restart) {
     let worker = worker();
     let mut recorder = worker.recorder().unwrap();
     let (mailbox, mut inbox) = mailbox(&worker, TASKS);
-    assert!(give(&mailbox, PANICS), "there is room");
+    assert!(send(&mailbox, PANICS), "there is room");
     let dispatchers = [1, 2].map(|task| {
         let mailbox = Arc::clone(&mailbox);
         thread::spawn(move || {
-            let accepted = give(&mailbox, task);
+            let accepted = send(&mailbox, task);
             if task == 2 {
                 mailbox.close();
             }
@@ -80,25 +80,25 @@ fn model(restart: Restart) {
     let accepted = dispatchers.into_iter().filter_map(|dispatcher| dispatcher.join().unwrap());
     let accepted: Vec<_> = [PANICS].into_iter().chain(accepted).collect();
     ran.sort_unstable();
-    assert_eq!(ran, accepted, "run are not the tasks that were accepted");
+    assert_eq!(ran, accepted, "the tasks run are not those accepted");
     assert_settled(&[&worker], accepted.len());
     assert_eq!((worker.stats().counts().panicked, worker.generation()), (1, 1));
 }
 
 #[test]
-fn a_worker_that_restarts() {
+fn a_restarting_worker_loses_no_task() {
     explore("restart", 2, || model(pauses));
 }
 
 #[test]
-fn discarding_the_mailbox() {
-    // loom's word for an execution without an end: what is discarded stays in flight.
+fn discarding_the_mailbox_leaves_tasks_in_flight() {
+    // loom's message for an execution that does not end: discarded tasks stay in flight.
     let expected = "exceeded maximum number of branches";
     fails_with("restart discards the mailbox", 2, expected, || model(discards));
 }
 
 #[test]
-fn going_when_closed_meanwhile() {
-    let expected = "run are not the tasks that were accepted";
-    fails_with("restart goes when closed", 2, expected, || model(goes_when_closed));
+fn ending_when_closed_meanwhile_loses_tasks() {
+    let expected = "the tasks run are not those accepted";
+    fails_with("restart ends when closed", 2, expected, || model(ends_when_closed));
 }

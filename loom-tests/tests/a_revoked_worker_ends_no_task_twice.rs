@@ -1,6 +1,6 @@
-//! The watchdog takes a worker from its thread while that ends tasks: each task ends once, for the
-//! worker or in the pool's ledger, and the worker's statistics have one writer at a time. The slot of
-//! the task's key is taken with it, and not that of another.
+//! The watchdog revokes a worker from its thread while that ends tasks: each task ends once, at the
+//! worker or in the pool's ledger, and the worker's statistics have one writer at a time. The
+//! watchdog learns the partition of the hung task's key, not that of another task.
 #![cfg(loom)]
 
 use std::num::NonZeroU32;
@@ -18,23 +18,23 @@ use raddle_sync::atomic::{
 };
 use raddle_sync::channel::{self, Receiver};
 
-/// What says which thread is the worker.
+/// Says which thread is the worker's.
 trait Tenancy: Send + Sync + 'static {
     type Stay;
 
     fn new() -> Self;
-    /// The thread begins a task, of a key with this slot.
-    fn begin(&self, now: u64, slot: NonZeroU32) -> Self::Stay;
-    /// The thread has run it; whether the worker is still its own.
+    /// The thread starts a task, whose key is in this partition.
+    fn start(&self, now: u64, partition: NonZeroU32) -> Self::Stay;
+    /// The thread has run the task; returns `false` if the worker has been revoked.
     fn end(&self, stay: Self::Stay) -> bool;
-    /// Takes the worker from a thread that runs a task for longer than the limit: that one's slot, 0
-    /// when it is not known.
+    /// Revokes the worker from a thread that runs a task for longer than the limit; returns the
+    /// task's partition, or 0 if unknown.
     fn revoke_overdue(&self, now: u64) -> Option<u32>;
 }
 
 /// How long a task may take.
 const LIMIT: u64 = 10;
-/// When the watchdog looks.
+/// When the watchdog checks.
 const NOW: u64 = 1_000;
 
 impl Tenancy for Lease {
@@ -43,8 +43,8 @@ impl Tenancy for Lease {
     fn new() -> Self {
         Self::new()
     }
-    fn begin(&self, now: u64, slot: NonZeroU32) -> Stay {
-        self.begin_task(now, Some(slot))
+    fn start(&self, now: u64, partition: NonZeroU32) -> Stay {
+        self.begin_task(now, Some(partition))
     }
     fn end(&self, stay: Stay) -> bool {
         Self::end(self, stay)
@@ -56,83 +56,83 @@ impl Tenancy for Lease {
     }
 }
 
-/// A minimal lease with a bug planted: the word is the start of the task that runs.
+/// A minimal lease with a planted bug: the word is the start of the running task.
 struct Twin<const BUG: u8> {
     word: AtomicU64,
-    /// The start where the word is [`RUNNING`].
-    start: AtomicU64,
-    slot: AtomicU32,
+    /// The start of the task if the word is [`RUNNING`].
+    since: AtomicU64,
+    partition: AtomicU32,
 }
 
-const INSIDE: u64 = 0;
+const IDLE: u64 = 0;
 const REVOKED: u64 = u64::MAX;
 const RUNNING: u64 = u64::MAX - 1;
 
-/// The thread comes back by a load and a store.
+/// The thread ends a task by a load and a store.
 const ENDS_BY_STORE: u8 = 0;
-/// A task is begun without Release.
-const BEGINS_RELAXED: u8 = 1;
-/// A worker is taken without Acquire.
+/// A task is started without Release.
+const STARTS_RELAXED: u8 = 1;
+/// A worker is revoked without Acquire.
 const REVOKES_RELAXED: u8 = 2;
-/// The word says that a task runs, and not which.
+/// The word says that a task runs, but not which one.
 const STATE_ONLY: u8 = 3;
-/// A worker is taken by a load and a store.
+/// A worker is revoked by a load and a store.
 const REVOKES_BY_STORE: u8 = 4;
-/// The slot is read before the worker is taken.
-const READS_SLOT_FIRST: u8 = 5;
+/// The partition is read before the worker is revoked.
+const READS_PARTITION_FIRST: u8 = 5;
 
 impl<const BUG: u8> Tenancy for Twin<BUG> {
     type Stay = u64;
 
     fn new() -> Self {
-        let (word, start) = (AtomicU64::new(INSIDE), AtomicU64::new(0));
-        Self { word, start, slot: AtomicU32::new(0) }
+        let (word, since) = (AtomicU64::new(IDLE), AtomicU64::new(0));
+        Self { word, since, partition: AtomicU32::new(0) }
     }
-    fn begin(&self, now: u64, slot: NonZeroU32) -> u64 {
-        self.slot.store(slot.get(), Relaxed);
-        self.start.store(now, Relaxed);
+    fn start(&self, now: u64, partition: NonZeroU32) -> u64 {
+        self.partition.store(partition.get(), Relaxed);
+        self.since.store(now, Relaxed);
         let word = if BUG == STATE_ONLY { RUNNING } else { now };
-        // Planted: what the thread did to the statistics before need not be seen.
-        self.word.store(word, if BUG == BEGINS_RELAXED { Relaxed } else { Release });
+        // Planted: the thread's earlier writes to the statistics may not be seen.
+        self.word.store(word, if BUG == STARTS_RELAXED { Relaxed } else { Release });
         word
     }
     fn end(&self, stay: u64) -> bool {
         if BUG != ENDS_BY_STORE {
-            return self.word.compare_exchange(stay, INSIDE, Relaxed, Relaxed).is_ok();
+            return self.word.compare_exchange(stay, IDLE, Relaxed, Relaxed).is_ok();
         }
-        // Planted: the worker may be taken between the two.
-        let kept = self.word.load(Relaxed) == stay;
-        if kept {
-            self.word.store(INSIDE, Relaxed);
+        // Planted: the worker may be revoked between the load and the store.
+        let is_ours = self.word.load(Relaxed) == stay;
+        if is_ours {
+            self.word.store(IDLE, Relaxed);
         }
-        kept
+        is_ours
     }
     fn revoke_overdue(&self, now: u64) -> Option<u32> {
         let word = self.word.load(Relaxed);
-        if word == INSIDE || now.saturating_sub(self.start.load(Relaxed)) <= LIMIT {
+        if word == IDLE || now.saturating_sub(self.since.load(Relaxed)) <= LIMIT {
             return None;
         }
-        // Planted in `READS_SLOT_FIRST`: it may be that of the task before.
-        let early = self.slot.load(Relaxed);
+        // Planted in `READS_PARTITION_FIRST`: it may be the previous task's.
+        let early = self.partition.load(Relaxed);
         let takes = if BUG == REVOKES_BY_STORE {
-            // Planted: the thread may have come back between the two.
+            // Planted: the thread may end the task between the load and the store.
             let takes = self.word.load(Acquire) == word;
             if takes {
                 self.word.store(REVOKED, Relaxed);
             }
             takes
         } else {
-            // Planted: the same as in `BEGINS_RELAXED`, on the other side.
+            // Planted: like `STARTS_RELAXED`, on the other side.
             let success = if BUG == REVOKES_RELAXED { Relaxed } else { Acquire };
-            // Planted in `STATE_ONLY`: the task that runs by now may be the next one.
+            // Planted in `STATE_ONLY`: the task running by now may be the next one.
             self.word.compare_exchange(word, REVOKED, success, Relaxed).is_ok()
         };
-        let late = self.slot.load(Relaxed);
-        takes.then_some(if BUG == READS_SLOT_FIRST { early } else { late })
+        let late = self.partition.load(Relaxed);
+        takes.then_some(if BUG == READS_PARTITION_FIRST { early } else { late })
     }
 }
 
-/// The start of a task by the clock.
+/// A task is the clock time of its start.
 type Task = u64;
 
 /// What the threads share.
@@ -140,20 +140,20 @@ struct Pool<T> {
     tenancy: T,
     worker: Arc<Worker>,
     tasks: Receiver<Task>,
-    /// Written beside the worker's statistics: loom reports two writers at a time.
+    /// Written along with the worker's statistics: loom reports concurrent writers.
     statistics: UnsafeCell<()>,
-    /// Tasks taken over from the worker, and those of them that have ended.
+    /// Tasks transferred from the worker to the pool's ledger, and those of them that have ended.
     ledger: [AtomicU64; 2],
-    /// The start of the task that hangs, as the watchdog knows it by its slot and as its thread
-    /// does; 0 where none hangs.
+    /// The start of the hung task, as the watchdog knows it from the partition and as its thread
+    /// knows it; 0 for none.
     hung: [AtomicU64; 2],
 }
 
 impl<T: Tenancy> Pool<T> {
-    /// Runs tasks as the worker's thread, until there are none or the worker is taken from it.
+    /// Runs tasks as the worker's thread, until there are none left or the worker is revoked.
     fn run(&self, tenancy: &T, mut recorder: Recorder) {
         while let Ok(task) = self.tasks.try_recv() {
-            let stay = tenancy.begin(task, slot(task));
+            let stay = tenancy.start(task, partition(task));
             if !tenancy.end(stay) {
                 assert!(NOW - task > LIMIT, "a task was revoked for its predecessor's time");
                 self.ledger[1].fetch_add(1, Relaxed);
@@ -166,10 +166,10 @@ impl<T: Tenancy> Pool<T> {
         }
     }
 
-    /// Takes the worker from its thread, if the task that it runs is overdue, and is its next thread.
+    /// Revokes the worker if its running task is overdue, and becomes its next thread.
     fn watch(&self) {
-        let Some(slot) = self.tenancy.revoke_overdue(NOW) else { return };
-        self.hung[0].store(slot.into(), Relaxed);
+        let Some(partition) = self.tenancy.revoke_overdue(NOW) else { return };
+        self.hung[0].store(partition.into(), Relaxed);
         let mut recorder = self.worker.replace_recorder();
         self.statistics.with_mut(|_| ());
         recorder.mark_idle(NOW);
@@ -179,12 +179,12 @@ impl<T: Tenancy> Pool<T> {
     }
 }
 
-/// The slot of a task's key.
-fn slot(task: Task) -> NonZeroU32 {
+/// Returns the partition of a task's key.
+fn partition(task: Task) -> NonZeroU32 {
     u32::try_from(task).ok().and_then(NonZeroU32::new).unwrap()
 }
 
-/// Tasks that begin at these times are run by this thread, while the watchdog looks once.
+/// This thread runs tasks that start at these times, while the watchdog checks once.
 fn model<T: Tenancy>(starts: &'static [Task]) {
     let worker = worker();
     let recorder = worker.recorder().unwrap();
@@ -193,7 +193,7 @@ fn model<T: Tenancy>(starts: &'static [Task]) {
         let _ = Reservation::take(&worker, 0, None).unwrap().hand_over();
         sender.send(*start).unwrap();
     }
-    // Leaked: when a model fails, a channel's destructor is run outside of loom.
+    // Leaked: after a failure, a channel's destructor would run outside of loom.
     std::mem::forget(sender);
     let pool: &Pool<T> = Box::leak(Box::new(Pool {
         tenancy: T::new(),
@@ -209,63 +209,65 @@ fn model<T: Tenancy>(starts: &'static [Task]) {
     let (counts, [taken, ended]) =
         (pool.worker.stats().counts(), [0, 1].map(|index| pool.ledger[index].load(Relaxed)));
     let tasks = starts.len() as u64;
-    assert_eq!(counts.ended() + ended, tasks, "not every task has ended, once");
-    assert_eq!((counts.admitted, taken), (counts.ended(), ended), "the accounts are off");
+    assert_eq!(counts.ended() + ended, tasks, "not every task ended exactly once");
+    assert_eq!((counts.admitted, taken), (counts.ended(), ended), "the accounts do not match");
     assert_eq!(pool.worker.stats().in_flight(), 0);
     let [taken, hung] = [0, 1].map(|index| pool.hung[index].load(Relaxed));
-    assert_eq!(taken, hung, "the slot of another task");
+    assert_eq!(taken, hung, "the partition of another task");
 }
 
-/// Both are overdue when the watchdog looks.
+/// Both are overdue when the watchdog checks.
 const OVERDUE: &[Task] = &[1, 2];
-/// The first is overdue when the watchdog looks, and the second begins then.
+/// The first is overdue when the watchdog checks, and the second starts then.
 const THEN_PROMPT: &[Task] = &[1, NOW];
-/// What loom says of two writes of which neither comes after the other.
+/// loom's message for two unordered writes.
 const CONCURRENT: &str = "Concurrent write accesses";
 
 #[test]
-fn overdue_tasks() {
+fn overdue_tasks_end_once() {
     explore("revoked worker", 3, || model::<Lease>(OVERDUE));
 }
 
 #[test]
-fn more_overdue_tasks() {
+fn three_overdue_tasks_end_once() {
     explore("revoked worker, three tasks", 2, || model::<Lease>(&[1, 2, 3]));
 }
 
 #[test]
-fn a_prompt_task_after_one_that_is_overdue() {
+fn a_prompt_task_after_an_overdue_one_is_not_revoked() {
     explore("revoked worker, then a prompt task", 3, || model::<Lease>(THEN_PROMPT));
 }
 
 #[test]
-fn ending_by_a_store() {
+fn ending_by_a_store_allows_two_writers() {
     fails_with("ends by a store", 3, CONCURRENT, || model::<Twin<ENDS_BY_STORE>>(&[1]));
 }
 
 #[test]
-fn revoking_by_a_store() {
+fn revoking_by_a_store_allows_two_writers() {
     fails_with("revokes by a store", 3, CONCURRENT, || model::<Twin<REVOKES_BY_STORE>>(&[1]));
 }
 
 #[test]
-fn beginning_relaxed() {
-    fails_with("begins Relaxed", 3, CONCURRENT, || model::<Twin<BEGINS_RELAXED>>(OVERDUE));
+fn starting_relaxed_hides_the_last_writes() {
+    fails_with("starts Relaxed", 3, CONCURRENT, || model::<Twin<STARTS_RELAXED>>(OVERDUE));
 }
 
 #[test]
-fn revoking_relaxed() {
+fn revoking_relaxed_hides_the_last_writes() {
     fails_with("revokes Relaxed", 3, CONCURRENT, || model::<Twin<REVOKES_RELAXED>>(OVERDUE));
 }
 
 #[test]
-fn reading_the_slot_first() {
-    let expected = "the slot of another task";
-    fails_with("slot read first", 3, expected, || model::<Twin<READS_SLOT_FIRST>>(OVERDUE));
+fn reading_the_partition_first_reads_another_tasks() {
+    let expected = "the partition of another task";
+    fails_with("partition read first", 3, expected, || {
+        model::<Twin<READS_PARTITION_FIRST>>(OVERDUE)
+    });
 }
 
 #[test]
-fn a_word_without_the_start() {
+fn a_word_without_the_start_revokes_the_next_task() {
     let expected = "revoked for its predecessor's time";
     fails_with("word without the start", 3, expected, || model::<Twin<STATE_ONLY>>(THEN_PROMPT));
 }

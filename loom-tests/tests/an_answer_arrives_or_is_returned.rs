@@ -1,9 +1,10 @@
-//! A worker answers while its asker sleeps, is awaited by one waker after another, or goes: the answer
-//! reaches an asker that waits, and else is dropped once; who answers learns when nobody has it.
+//! A worker answers while its asker waits, polls with changing wakers, or drops its reply: the
+//! answer reaches a waiting asker, and otherwise is dropped once; the sender learns if nobody
+//! received it.
 //!
-//! The slot is that of the crate `oneshot`, over loom's atomics as well: what is explored is the way
-//! of an answer from end to end. A model that fails while there is such a slot aborts, as loom knows
-//! of the allocation: a twin fails when there is none any more, or has a slot of its own.
+//! The slot is `oneshot`'s, built over loom's atomics, so an answer is explored from end to end. A
+//! model that fails while such a slot exists aborts, as loom tracks the allocation. Twins therefore
+//! fail after the slot is gone, or use their own slot.
 #![cfg(loom)]
 
 use std::future::IntoFuture;
@@ -36,7 +37,7 @@ impl Drop for Answer {
 type Sender = ReplySender<Answer, ()>;
 type Result = std::result::Result<Answer, AskError<()>>;
 
-// ---- an asker that waits
+// ---- the asker waits
 
 /// How an asker waits for its answer.
 type Wait = fn(Reply<Answer, ()>) -> Result;
@@ -52,7 +53,7 @@ fn waits_again(mut reply: Reply<Answer, ()>) -> Result {
     }
 }
 
-/// Another thread answers, having written what the asker reads afterwards.
+/// Another thread writes what the asker reads afterwards, and answers.
 fn waiting(wait: Wait) {
     let drops = Arc::default();
     let work: &UnsafeCell<()> = Box::leak(Box::new(UnsafeCell::new(())));
@@ -61,51 +62,51 @@ fn waiting(wait: Wait) {
         let answer = Answer(Arc::clone(&drops));
         move || {
             work.with_mut(|_| ());
-            assert!(sender.send(Ok(answer)).is_none(), "handed back, and somebody waits");
+            assert!(sender.send(Ok(answer)).is_none(), "handed back although the asker waits");
         }
     });
     assert!(wait(reply).is_ok(), "no answer");
-    // loom reports a read that does not come after the write.
+    // loom reports a read that is not ordered after the write.
     work.with(|_| ());
     answering.join().unwrap();
     assert_eq!(drops.load(AnyOrder), 1);
 }
 
 #[test]
-fn an_asker_that_sleeps() {
+fn a_waiting_asker_receives_the_answer() {
     explore("reply, waited for", 3, || waiting(waits));
     explore("reply, waited for twice", 3, || waiting(waits_again));
 }
 
 #[test]
-fn looking_for_who_sleeps_too_early() {
-    fails_with("looks for a sleeper first", 2, "deadlock", || {
+fn checking_for_a_sleeper_first_loses_a_wake_up() {
+    fails_with("checks for a sleeper first", 2, "deadlock", || {
         let words = Arc::<[AtomicBool; 2]>::default();
         let asker = thread::current();
         thread::spawn({
             let words = Arc::clone(&words);
             move || {
-                let [asleep, answered] = &*words;
-                // Planted: the asker may fall asleep between this and the answer.
-                let sleeps = asleep.load(Acquire);
+                let [parked, answered] = &*words;
+                // Planted: the asker may park between this check and the answer.
+                let is_parked = parked.load(Acquire);
                 answered.store(true, Release);
-                if sleeps {
+                if is_parked {
                     asker.unpark();
                 }
             }
         });
-        let [asleep, answered] = &*words;
-        asleep.store(true, Release);
+        let [parked, answered] = &*words;
+        parked.store(true, Release);
         while !answered.load(Acquire) {
             thread::park();
         }
     });
 }
 
-/// The worker is gone without an answer: its end of the slot is dropped.
+/// The worker's end of the slot is dropped without an answer.
 #[test]
-fn an_asker_whose_task_is_dropped() {
-    explore("reply, never given", 3, || {
+fn a_waiting_asker_learns_that_its_task_was_dropped() {
+    explore("reply, never sent", 3, || {
         let (sender, reply) = slot::<Answer, ()>(false);
         let dropping = thread::spawn(move || drop(sender));
         assert_eq!(reply.wait().err(), Some(AskError::Taken));
@@ -113,7 +114,7 @@ fn an_asker_whose_task_is_dropped() {
     });
 }
 
-// ---- an asker that is a future
+// ---- the asker polls a future
 
 #[derive(Default)]
 struct Woken(Count);
@@ -124,7 +125,7 @@ impl Wake for Woken {
     }
 }
 
-/// How a future hands its waker over.
+/// How a future passes its waker on.
 trait Awaited {
     fn new(reply: Reply<Answer, ()>) -> Self;
     fn poll(&mut self, waker: &Waker) -> Poll<Result>;
@@ -139,7 +140,7 @@ impl Awaited for ReplyFuture<Answer, ()> {
     }
 }
 
-/// A future that stays with its first waker.
+/// A future that keeps its first waker.
 struct Faithful(ReplyFuture<Answer, ()>, Option<Waker>);
 
 impl Awaited for Faithful {
@@ -147,19 +148,19 @@ impl Awaited for Faithful {
         Self(reply.into_future(), None)
     }
     fn poll(&mut self, waker: &Waker) -> Poll<Result> {
-        // Planted: the task that polls now may be another.
+        // Planted: another task may be polling now.
         let first = self.1.get_or_insert_with(|| waker.clone());
         Future::poll(Pin::new(&mut self.0), &mut Context::from_waker(first))
     }
 }
 
-/// A future is polled by one waker and then by another while a thread answers.
+/// A future is polled with one waker and then with another, while a thread answers.
 fn changing_wakers<F: Awaited>() {
     let drops = Arc::default();
     let (sender, reply) = slot::<_, ()>(false);
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
-        move || assert!(sender.send(Ok(answer)).is_none(), "handed back, and somebody waits")
+        move || assert!(sender.send(Ok(answer)).is_none(), "handed back although the asker waits")
     });
     let woken = [Arc::<Woken>::default(), Arc::default()];
     let mut future = F::new(reply);
@@ -178,11 +179,11 @@ fn changing_wakers<F: Awaited>() {
     drop((future, answer));
     assert_eq!(drops.load(AnyOrder), 1);
     for waker in woken {
-        assert_eq!(Arc::strong_count(&waker), 1, "a waker is kept");
+        assert_eq!(Arc::strong_count(&waker), 1, "a waker was leaked");
     }
 }
 
-/// A future is polled and dropped while a thread answers.
+/// A future is polled and dropped, while a thread answers.
 fn dropping_a_future() {
     let drops = Arc::default();
     let (sender, reply) = slot::<_, ()>(false);
@@ -195,37 +196,37 @@ fn dropping_a_future() {
     drop(Awaited::poll(&mut future, &Arc::clone(&woken).into()));
     drop(future);
     answering.join().unwrap();
-    assert_eq!(drops.load(AnyOrder), 1, "the answer is not dropped once");
-    assert_eq!(Arc::strong_count(&woken), 1, "a waker is kept");
+    assert_eq!(drops.load(AnyOrder), 1, "the answer was not dropped exactly once");
+    assert_eq!(Arc::strong_count(&woken), 1, "a waker was leaked");
 }
 
 #[test]
-fn a_future_whose_waker_changes() {
+fn the_last_waker_of_a_future_is_woken() {
     explore("reply, waker changes", 3, changing_wakers::<ReplyFuture<Answer, ()>>);
 }
 
 #[test]
-fn a_future_that_is_dropped() {
+fn a_dropped_future_drops_the_answer_once() {
     explore("reply, future dropped", 3, dropping_a_future);
 }
 
 #[test]
-fn staying_with_the_first_waker() {
+fn keeping_the_first_waker_loses_a_wake_up() {
     fails_with("first waker kept", 2, "last poll was not woken", changing_wakers::<Faithful>);
 }
 
-// ---- an asker that goes
+// ---- the asker drops its reply
 
-/// The two ends of a slot whose asker goes, which is to cancel its task.
+/// The two ends of a slot whose asker drops its reply to cancel the task.
 trait Withdrawing: Send + Sync + 'static {
     type Sender: Send + 'static;
     type Reply: Send + 'static;
 
     fn slot() -> (Self::Sender, Self::Reply);
     fn has_withdrawn(sender: &Self::Sender) -> bool;
-    /// The answer again, when nobody will have it.
+    /// Sends the answer; returns it if nobody will receive it.
     fn send(sender: Self::Sender, answer: Answer) -> Option<Answer>;
-    /// The asker goes. What it has seen of an answer, if it has taken a look.
+    /// Drops the reply; returns an answer that the asker has taken before.
     fn withdraw(reply: Self::Reply) -> Option<Answer>;
 }
 
@@ -250,32 +251,32 @@ impl Withdrawing for Shipped {
     }
 }
 
-/// The same, but that the asker tells first and goes then.
-struct TellsFirst;
+/// The shipped slot, but the asker announces that it withdraws before it does.
+struct AnnouncesFirst;
 
-impl Withdrawing for TellsFirst {
+impl Withdrawing for AnnouncesFirst {
     type Sender = (Sender, Arc<AtomicBool>);
     type Reply = (Reply<Answer, ()>, Arc<AtomicBool>);
 
     fn slot() -> (Self::Sender, Self::Reply) {
         let (sender, reply) = slot(true);
-        let told = Arc::<AtomicBool>::default();
-        ((sender, Arc::clone(&told)), (reply, told))
+        let announced = Arc::<AtomicBool>::default();
+        ((sender, Arc::clone(&announced)), (reply, announced))
     }
-    fn has_withdrawn((_, told): &Self::Sender) -> bool {
-        told.load(Acquire)
+    fn has_withdrawn((_, announced): &Self::Sender) -> bool {
+        announced.load(Acquire)
     }
     fn send((sender, _): Self::Sender, answer: Answer) -> Option<Answer> {
         sender.send(Ok(answer)).and_then(Result::ok)
     }
-    fn withdraw((mut reply, told): Self::Reply) -> Option<Answer> {
-        told.store(true, Release);
-        // Planted: an answer may come in between, of a task that was taken for unwanted.
+    fn withdraw((mut reply, announced): Self::Reply) -> Option<Answer> {
+        announced.store(true, Release);
+        // Planted: the answer of a task that was considered withdrawn may arrive in between.
         reply.try_recv().and_then(Result::ok)
     }
 }
 
-/// A minimal slot, filled by a load and a store.
+/// A minimal slot that is filled by a load and a store.
 struct FillsByStore {
     state: AtomicU32,
     answer: Mutex<Option<Answer>>,
@@ -299,12 +300,12 @@ impl Withdrawing for FillsByStore {
     }
     fn send(slot: Arc<Self>, answer: Answer) -> Option<Answer> {
         *slot.answer.lock().unwrap() = Some(answer);
-        // Planted: the asker may go between the two, and finds nothing to drop.
+        // Planted: the asker may leave between the load and the store, without dropping the answer.
         if slot.state.load(Acquire) == LEFT {
             return slot.answer.lock().unwrap().take();
         }
         slot.state.store(FULL, Release);
-        // Kept by the model for as long as it looks.
+        // The answer must stay undropped for the model to notice.
         std::mem::forget(slot);
         None
     }
@@ -316,7 +317,7 @@ impl Withdrawing for FillsByStore {
     }
 }
 
-/// The asker goes while this thread looks whether it has, and answers.
+/// The asker drops its reply while this thread checks for that, and answers.
 fn withdrawing<W: Withdrawing>() {
     let drops = Arc::default();
     let (sender, reply) = W::slot();
@@ -324,29 +325,34 @@ fn withdrawing<W: Withdrawing>() {
     let withdrawn = W::has_withdrawn(&sender);
     let back = W::send(sender, Answer(Arc::clone(&drops)));
     let seen = asker.join().unwrap();
-    assert!(!withdrawn || back.is_some(), "taken for withdrawn, and its answer was put");
+    assert!(!withdrawn || back.is_some(), "answered although the asker had withdrawn");
     drop((back, seen));
-    assert_eq!(drops.load(AnyOrder), 1, "the answer is not dropped once");
+    assert_eq!(drops.load(AnyOrder), 1, "the answer was not dropped exactly once");
 }
 
 #[test]
-fn an_asker_that_goes() {
+fn a_withdrawn_answer_is_handed_back() {
     explore("reply, dropped", 3, withdrawing::<Shipped>);
 }
 
 #[test]
-fn telling_before_going() {
-    fails_with("withdraws, then looks", 2, "taken for withdrawn", withdrawing::<TellsFirst>);
+fn announcing_before_withdrawing_loses_an_answer() {
+    fails_with(
+        "announces, then withdraws",
+        2,
+        "answered although the asker had withdrawn",
+        withdrawing::<AnnouncesFirst>,
+    );
 }
 
 #[test]
-fn filling_by_a_store() {
-    fails_with("fills by a store", 2, "not dropped once", withdrawing::<FillsByStore>);
+fn filling_by_a_store_leaks_an_answer() {
+    fails_with("fills by a store", 2, "not dropped exactly once", withdrawing::<FillsByStore>);
 }
 
-// ---- two copies that answer one asker
+// ---- two copies answer one asker
 
-/// How a copy of a hedged task says its end: the answer again, when it is not the one.
+/// How a copy of a hedged task ends; returns its answer if it was not the one used.
 type End = fn(Arc<Hedged<Answer, ()>>, Result) -> Option<Result>;
 
 fn ends(hedged: Arc<Hedged<Answer, ()>>, answer: Result) -> Option<Result> {
@@ -354,19 +360,19 @@ fn ends(hedged: Arc<Hedged<Answer, ()>>, answer: Result) -> Option<Result> {
 }
 
 fn ends_as_with_an_answer(hedged: Arc<Hedged<Answer, ()>>, answer: Result) -> Option<Result> {
-    // Planted: the error of one copy is taken for the answer of both.
+    // Planted: the error of one copy counts as the answer of both.
     match hedged.copies.finish(true) {
         Some(sender) => sender.send(answer).err().map(|_| Err(AskError::Taken)),
         None => Some(answer),
     }
 }
 
-/// Two copies end, the first in a thread of its own, and the asker waits in another.
+/// Two copies end, the first in its own thread, while the asker waits in another.
 fn hedging(end: End, answers: [bool; 2]) {
     let drops: [Arc<Count>; 2] = Default::default();
     let (sender, reply) = slot::<_, ()>(false);
     let (_, hedged) = sender.share();
-    assert!(hedged.copies.join(), "none has ended");
+    assert!(hedged.copies.join(), "no copy has ended");
     let endings = [0, 1].map(|copy| {
         let answer = Answer(Arc::clone(&drops[copy]));
         if answers[copy] { Ok(answer) } else { Err(AskError::Cancelled) }
@@ -380,26 +386,26 @@ fn hedging(end: End, answers: [bool; 2]) {
     let backs = [end(hedged, second).is_some(), copy.join().unwrap()];
     let answered = asker.join().unwrap();
     assert_eq!(answered, answers.contains(&true), "an answer was lost");
-    assert_eq!(backs.iter().filter(|back| **back).count(), 1, "both or none were the one");
+    assert_eq!(backs.iter().filter(|back| **back).count(), 1, "both copies or none were used");
     let drops = drops.each_ref().map(|drops| drops.load(AnyOrder));
-    assert_eq!(drops, [1, 1], "an answer is not dropped once");
+    assert_eq!(drops, [1, 1], "an answer was not dropped exactly once");
 }
 
-/// Two copies look whether they are wanted and answer, while their asker goes.
-fn withdrawing_from_two(tells_first: bool) {
-    let told = Arc::new(AtomicBool::new(false));
+/// Two copies check whether they are withdrawn and answer, while their asker drops its reply.
+fn withdrawing_from_two(announces_first: bool) {
+    let announced = Arc::new(AtomicBool::new(false));
     let drops: [Arc<Count>; 2] = Default::default();
     let (sender, reply) = slot::<_, ()>(true);
     let (_, hedged) = sender.share();
-    assert!(hedged.copies.join(), "none has ended");
+    assert!(hedged.copies.join(), "no copy has ended");
     let [first, second] = drops.each_ref().map(|drops| Answer(Arc::clone(drops)));
     let copy = {
         let hedged = Arc::clone(&hedged);
         move |answer| {
             let sender = Sender::Shared(hedged);
-            let withdrawn = sender.has_withdrawn() || told.load(Acquire);
-            // Planted: the other copy hears of an answer, and may still be the first to give one.
-            told.store(tells_first, Release);
+            let withdrawn = sender.has_withdrawn() || announced.load(Acquire);
+            // Planted: the other copy learns of an answer, and may still be the first to send one.
+            announced.store(announces_first, Release);
             let back = sender.send(Ok(answer));
             !withdrawn || back.is_some()
         }
@@ -412,33 +418,33 @@ fn withdrawing_from_two(tells_first: bool) {
     let rights = [copy(second), other.join().unwrap()];
     asker.join().unwrap();
     drop(hedged);
-    assert_eq!(rights, [true, true], "taken for withdrawn, and its answer was put");
+    assert_eq!(rights, [true, true], "answered although the asker had withdrawn");
     let drops = drops.each_ref().map(|drops| drops.load(AnyOrder));
-    assert_eq!(drops, [1, 1], "an answer is not dropped once");
+    assert_eq!(drops, [1, 1], "an answer was not dropped exactly once");
 }
 
 #[test]
-fn an_asker_of_two_copies() {
+fn an_asker_of_two_copies_receives_one_answer() {
     for answers in [[false, false], [false, true], [true, false], [true, true]] {
         explore(&format!("hedged reply, {answers:?}"), 3, move || hedging(ends, answers));
     }
 }
 
 #[test]
-fn an_asker_that_goes_from_two_copies() {
+fn two_withdrawn_answers_are_handed_back() {
     explore("hedged reply, dropped", 3, || withdrawing_from_two(false));
 }
 
 #[test]
-fn telling_the_other_copy_first() {
-    fails_with("copy tells, then answers", 2, "taken for withdrawn", || {
+fn announcing_an_answer_before_sending_it_loses_it() {
+    fails_with("announces, then answers", 2, "answered although the asker had withdrawn", || {
         withdrawing_from_two(true);
     });
 }
 
 #[test]
-fn ending_without_an_answer_as_with_one() {
-    fails_with("error taken for an answer", 2, "an answer was lost", || {
+fn treating_an_error_as_an_answer_loses_the_answer() {
+    fails_with("error treated as an answer", 2, "an answer was lost", || {
         hedging(ends_as_with_an_answer, [false, true]);
     });
 }

@@ -1,6 +1,6 @@
-//! Whoever makes a worker idle does so while another, who has met it with a task, takes it off the
-//! list of the idle: when all is quiet, who has nothing in flight is listed, and so is found. One
-//! who is not would never be found again.
+//! One thread makes a worker idle while another, which has seen it with a task, clears its idle
+//! bit: when everything has come to rest, a worker with nothing in flight has its bit set, and is
+//! found. Otherwise it would never be found again.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use raddle_sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// One worker, by what its idle bit has to do with.
+/// One worker, with the operations that concern its idle bit.
 trait Idle: Sized + Send + Sync + 'static {
-    type Place: Send + 'static;
-    /// The right to end tasks by plain stores.
+    type Reserved: Send + 'static;
+    /// The exclusive right to end tasks by plain stores.
     type Recorder;
 
     fn new() -> Arc<Self>;
     fn recorder(self: &Arc<Self>) -> Self::Recorder;
-    fn reserve(self: &Arc<Self>) -> Self::Place;
-    /// Ends a task by the worker's thread, which then has nothing to do.
-    fn end_and_rest(place: Self::Place, recorder: &mut Self::Recorder);
-    /// Ends a task by any thread.
-    fn finish(place: Self::Place);
-    /// Gives a place back.
-    fn withdraw(place: Self::Place);
-    /// Looks for an idle worker; whether this one was found.
+    fn reserve(self: &Arc<Self>) -> Self::Reserved;
+    /// The worker's thread ends a task and becomes idle.
+    fn end_and_go_idle(reserved: Self::Reserved, recorder: &mut Self::Recorder);
+    /// Ends a task from any thread.
+    fn finish(reserved: Self::Reserved);
+    /// Releases a reservation.
+    fn withdraw(reserved: Self::Reserved);
+    /// Searches for an idle worker; returns `true` if this one was found.
     fn find(&self) -> bool;
 }
 
@@ -39,7 +39,7 @@ fn only(roster: &Roster) -> &Arc<Worker> {
 }
 
 impl Idle for Roster {
-    type Place = OwnedReservation;
+    type Reserved = OwnedReservation;
     type Recorder = Recorder;
 
     fn new() -> Arc<Self> {
@@ -48,27 +48,27 @@ impl Idle for Roster {
     fn recorder(self: &Arc<Self>) -> Recorder {
         only(self).recorder().unwrap()
     }
-    fn reserve(self: &Arc<Self>) -> Self::Place {
+    fn reserve(self: &Arc<Self>) -> Self::Reserved {
         Reservation::take(only(self), 0, None).unwrap().into_owned()
     }
-    fn end_and_rest(place: Self::Place, recorder: &mut Recorder) {
-        // Left in flight, as by a hand-over.
-        let _ = place.detach();
+    fn end_and_go_idle(reserved: Self::Reserved, recorder: &mut Recorder) {
+        // Stays in flight, like after a hand-over.
+        let _ = reserved.detach();
         recorder.end(&completed());
         recorder.mark_idle(7);
     }
-    fn finish(place: Self::Place) {
-        place.finish(Outcome::Completed, Duration::ZERO);
+    fn finish(reserved: Self::Reserved) {
+        reserved.finish(Outcome::Completed, Duration::ZERO);
     }
-    fn withdraw(place: Self::Place) {
-        drop(place);
+    fn withdraw(reserved: Self::Reserved) {
+        drop(reserved);
     }
     fn find(&self) -> bool {
         self.candidates(None).find_idle(7, |_, _, _| true).is_some()
     }
 }
 
-/// The same protocol in one place, with a bug planted or [none](NO_BUG).
+/// The same protocol on its own, with a planted bug or [none](NO_BUG).
 struct Twin<const BUG: u8> {
     admitted: AtomicU64,
     ended: AtomicU64,
@@ -78,41 +78,41 @@ struct Twin<const BUG: u8> {
 }
 
 const NO_BUG: u8 = 0;
-/// Who has cleared the bit does not look again.
-const NO_SECOND_LOOK: u8 = 1;
-/// Who has cleared the bit looks again by a load.
-const SECOND_LOOK_BY_LOAD: u8 = 2;
-/// Who has cleared the bit looks again before it says so.
-const LOOKS_BEFORE_TELLING: u8 = 3;
-/// The worker looks at the admissions by a load.
-const RESTS_BY_LOAD: u8 = 4;
-/// Who ends another's task looks at the admissions by a load.
+/// Clearing the bit does not recheck.
+const NO_RECHECK: u8 = 1;
+/// Clearing the bit rechecks by a load.
+const RECHECKS_BY_LOAD: u8 = 2;
+/// Clearing the bit rechecks before it announces the clearing.
+const RECHECKS_FIRST: u8 = 3;
+/// The worker's thread reads the admissions by a load.
+const GOES_IDLE_BY_LOAD: u8 = 4;
+/// Another thread that ends a task reads the admissions by a load.
 const FINISHES_BY_LOAD: u8 = 5;
-/// A place is given back without Acquire.
-const WITHDRAWS_UNSEEING: u8 = 6;
-/// Who withdraws does not look.
-const WITHDRAWS_BLINDLY: u8 = 7;
-/// Who clears the bit says so first.
-const TELLS_FIRST: u8 = 8;
-/// The bit is cleared without Acquire of its setting.
-const CLEARS_UNSEEING: u8 = 9;
-/// Who has cleared the bit does not look at the ends by any thread.
-const NO_LOOK_AT_ENDS: u8 = 10;
-/// Who has cleared the bit looks at the ends after it has looked at the admissions.
-const LOOKS_AT_ENDS_LAST: u8 = 11;
-/// A task is ended by any thread without Acquire.
-const FINISHES_UNSEEING: u8 = 12;
-/// The recorder is given back and the bit left as it is.
-const GIVES_BACK_ALONE: u8 = 13;
+/// A reservation is released without Acquire.
+const WITHDRAWS_WITHOUT_ACQUIRE: u8 = 6;
+/// Withdrawing does not check for idleness.
+const WITHDRAWS_UNCHECKED: u8 = 7;
+/// The clearing is announced before it happens.
+const ANNOUNCES_FIRST: u8 = 8;
+/// The bit is cleared without Acquire.
+const CLEARS_WITHOUT_ACQUIRE: u8 = 9;
+/// Clearing the bit does not recheck the ends by other threads.
+const NO_RECHECK_OF_ENDS: u8 = 10;
+/// Clearing the bit rechecks the ends after the admissions.
+const RECHECKS_ENDS_LAST: u8 = 11;
+/// Another thread ends a task without Acquire.
+const FINISHES_WITHOUT_ACQUIRE: u8 = 12;
+/// The recorder is returned without setting the bit.
+const RETURNS_UNLISTED: u8 = 13;
 
 impl<const BUG: u8> Twin<BUG> {
-    fn look(&self, by_load: bool) -> u64 {
-        // Planted: both sides may read what was before the other's write.
+    fn read_admitted(&self, by_load: bool) -> u64 {
+        // Planted: both sides may read the value before the other's write.
         if by_load { self.admitted.load(Acquire) } else { self.admitted.fetch_add(0, AcqRel) }
     }
 
     fn list_if_idle(&self, by_load: bool) {
-        let admitted = self.look(by_load);
+        let admitted = self.read_admitted(by_load);
         if self.unlisted.load(Relaxed) {
             self.list(admitted);
         }
@@ -127,32 +127,32 @@ impl<const BUG: u8> Twin<BUG> {
     }
 
     fn unlist(&self) {
-        // Planted: who makes the worker idle may set the bit before it was cleared.
-        if BUG == TELLS_FIRST {
+        // Planted: the thread that makes the worker idle may set the bit before it is cleared.
+        if BUG == ANNOUNCES_FIRST {
             self.unlisted.store(true, Release);
         }
-        // Planted: that the bit is clear may be said before it was taken back by who set it.
-        let ordering = if BUG == CLEARS_UNSEEING { Relaxed } else { Acquire };
+        // Planted: the clearing may be announced before the setter has withdrawn the previous one.
+        let ordering = if BUG == CLEARS_WITHOUT_ACQUIRE { Relaxed } else { Acquire };
         if !self.bit.swap(false, ordering) {
             return;
         }
-        let early = (BUG == LOOKS_BEFORE_TELLING).then(|| self.look(false));
-        if BUG != TELLS_FIRST {
+        let early = (BUG == RECHECKS_FIRST).then(|| self.read_admitted(false));
+        if BUG != ANNOUNCES_FIRST {
             self.unlisted.store(true, Release);
         }
-        // Planted: it may have ended between the first look and the clearing.
-        if BUG == NO_SECOND_LOOK {
+        // Planted: the last task may have ended between the first check and the clearing.
+        if BUG == NO_RECHECK {
             return;
         }
         let shared = !self.recorder_taken.load(Relaxed);
-        // Planted: both who has cleared the bit and who ends a task may miss the other.
-        if shared && BUG != NO_LOOK_AT_ENDS && BUG != LOOKS_AT_ENDS_LAST {
+        // Planted: the thread that clears the bit and one that ends a task may miss each other.
+        if shared && BUG != NO_RECHECK_OF_ENDS && BUG != RECHECKS_ENDS_LAST {
             self.ended.fetch_add(0, AcqRel);
         }
-        // Planted: who made it idle after that look may not have been told.
-        let admitted = early.unwrap_or_else(|| self.look(BUG == SECOND_LOOK_BY_LOAD));
-        // Planted: who withdraws after the look at the admissions may not see the end.
-        if shared && BUG == LOOKS_AT_ENDS_LAST {
+        // Planted: a thread that made it idle after that check may miss the announcement.
+        let admitted = early.unwrap_or_else(|| self.read_admitted(BUG == RECHECKS_BY_LOAD));
+        // Planted: a thread that withdraws after the check of the admissions may not see the end.
+        if shared && BUG == RECHECKS_ENDS_LAST {
             self.ended.fetch_add(0, AcqRel);
         }
         self.list(admitted);
@@ -164,15 +164,15 @@ struct TwinRecorder<const BUG: u8>(Arc<Twin<BUG>>);
 impl<const BUG: u8> Drop for TwinRecorder<BUG> {
     fn drop(&mut self) {
         self.0.recorder_taken.store(false, Release);
-        // Planted: who has cleared the bit may think that nobody else ends tasks.
-        if BUG != GIVES_BACK_ALONE {
+        // Planted: the thread that cleared the bit may assume that no other thread ends tasks.
+        if BUG != RETURNS_UNLISTED {
             self.0.bit.swap(true, Release);
         }
     }
 }
 
 impl<const BUG: u8> Idle for Twin<BUG> {
-    type Place = Arc<Self>;
+    type Reserved = Arc<Self>;
     type Recorder = TwinRecorder<BUG>;
 
     fn new() -> Arc<Self> {
@@ -188,29 +188,29 @@ impl<const BUG: u8> Idle for Twin<BUG> {
         self.recorder_taken.store(true, Relaxed);
         TwinRecorder(Arc::clone(self))
     }
-    fn reserve(self: &Arc<Self>) -> Self::Place {
+    fn reserve(self: &Arc<Self>) -> Self::Reserved {
         self.admitted.fetch_add(1, Acquire);
         Arc::clone(self)
     }
-    fn end_and_rest(place: Self::Place, _: &mut TwinRecorder<BUG>) {
-        place.ended.store(place.ended.load(Relaxed) + 1, Release);
-        place.list_if_idle(BUG == RESTS_BY_LOAD);
+    fn end_and_go_idle(reserved: Self::Reserved, _: &mut TwinRecorder<BUG>) {
+        reserved.ended.store(reserved.ended.load(Relaxed) + 1, Release);
+        reserved.list_if_idle(BUG == GOES_IDLE_BY_LOAD);
     }
-    fn finish(place: Self::Place) {
-        // Planted: that the bit was cleared before the look at the endings is not seen.
-        let ordering = if BUG == FINISHES_UNSEEING { Release } else { AcqRel };
-        place.ended.fetch_add(1, ordering);
-        if !place.bit.load(Relaxed) {
-            place.list_if_idle(BUG == FINISHES_BY_LOAD);
+    fn finish(reserved: Self::Reserved) {
+        // Planted: a clearing before the recheck of the ends is not seen.
+        let ordering = if BUG == FINISHES_WITHOUT_ACQUIRE { Release } else { AcqRel };
+        reserved.ended.fetch_add(1, ordering);
+        if !reserved.bit.load(Relaxed) {
+            reserved.list_if_idle(BUG == FINISHES_BY_LOAD);
         }
     }
-    fn withdraw(place: Self::Place) {
-        // Planted: what the other did before its look is not seen.
-        let ordering = if BUG == WITHDRAWS_UNSEEING { Release } else { AcqRel };
-        place.admitted.fetch_sub(1, ordering);
+    fn withdraw(reserved: Self::Reserved) {
+        // Planted: what the other thread did before its recheck is not seen.
+        let ordering = if BUG == WITHDRAWS_WITHOUT_ACQUIRE { Release } else { AcqRel };
+        reserved.admitted.fetch_sub(1, ordering);
         // Planted.
-        if BUG != WITHDRAWS_BLINDLY && place.unlisted.load(Relaxed) {
-            place.list_if_idle(false);
+        if BUG != WITHDRAWS_UNCHECKED && reserved.unlisted.load(Relaxed) {
+            reserved.list_if_idle(false);
         }
     }
     fn find(&self) -> bool {
@@ -226,32 +226,34 @@ impl<const BUG: u8> Idle for Twin<BUG> {
     }
 }
 
-/// What a thread does with a place.
-type Then<I> = fn(<I as Idle>::Place);
+/// What a thread does with a reservation.
+type Then<I> = fn(<I as Idle>::Reserved);
 
-/// The worker's own thread, if it has one, ends a task; others do what they do with theirs, while
-/// callers pick.
+/// The worker's own thread ends a task (`own`), other threads end or release theirs, and callers
+/// search for an idle worker.
 fn model<I: Idle>(own: bool, others: &[Then<I>], callers: usize) {
     let idle = I::new();
-    // Only who has a thread of its own has a recorder: the others' ends are theirs.
+    // Without a thread of its own, the worker has no recorder, and other threads end its tasks.
     let mut owner = own.then(|| (idle.reserve(), idle.recorder()));
-    let places: Vec<_> = others.iter().map(|then| (idle.reserve(), *then)).collect();
-    let mut threads: Vec<_> =
-        places.into_iter().map(|(place, then)| thread::spawn(move || then(place))).collect();
+    let reserved: Vec<_> = others.iter().map(|then| (idle.reserve(), *then)).collect();
+    let mut threads: Vec<_> = reserved
+        .into_iter()
+        .map(|(reserved, then)| thread::spawn(move || then(reserved)))
+        .collect();
     threads.extend((0..callers).map(|_| {
         let idle = Arc::clone(&idle);
         thread::spawn(move || _ = idle.find())
     }));
-    let recorder = owner.take().map(|(place, mut recorder)| {
-        I::end_and_rest(place, &mut recorder);
+    let recorder = owner.take().map(|(reserved, mut recorder)| {
+        I::end_and_go_idle(reserved, &mut recorder);
         recorder
     });
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert!(idle.find(), "idle and not found");
+    assert!(idle.find(), "idle but not found");
     drop(recorder);
 }
 
-fn rests<I: Idle>() {
+fn goes_idle<I: Idle>() {
     model::<I>(true, &[], 1);
 }
 
@@ -263,7 +265,7 @@ fn withdraws<I: Idle>() {
     model::<I>(false, &[I::withdraw], 1);
 }
 
-fn rests_and_withdraws<I: Idle>() {
+fn goes_idle_and_withdraws<I: Idle>() {
     model::<I>(true, &[I::withdraw], 1);
 }
 
@@ -275,24 +277,24 @@ fn two_callers<I: Idle>() {
     model::<I>(true, &[], 2);
 }
 
-/// The worker's thread ends its task and gives its recorder back without a rest; another ends what
-/// is left.
-fn gives_the_recorder_back<I: Idle>() {
+/// The worker's thread returns its recorder without becoming idle, and another thread ends the
+/// task.
+fn returns_the_recorder<I: Idle>() {
     let idle = I::new();
-    let place = idle.reserve();
+    let reserved = idle.reserve();
     let recorder = idle.recorder();
     let caller = {
         let idle = Arc::clone(&idle);
         thread::spawn(move || _ = idle.find())
     };
     drop(recorder);
-    I::finish(place);
+    I::finish(reserved);
     caller.join().unwrap();
-    assert!(idle.find(), "idle and not found");
+    assert!(idle.find(), "idle but not found");
 }
 
-/// A caller whose own task, taken when it was found, is withdrawn while another picks.
-fn found_and_given_back<I: Idle>() {
+/// A caller finds the worker, reserves a task and releases it, while another caller searches.
+fn found_and_released<I: Idle>() {
     let idle = I::new();
     let others = Arc::clone(&idle);
     let caller = thread::spawn(move || _ = others.find());
@@ -300,121 +302,121 @@ fn found_and_given_back<I: Idle>() {
         I::withdraw(idle.reserve());
     }
     caller.join().unwrap();
-    assert!(idle.find(), "idle and not found");
+    assert!(idle.find(), "idle but not found");
 }
 
 #[test]
-fn a_worker_that_rests() {
-    explore("idle: rests", 3, rests::<Roster>);
-    explore("idle: rests, the protocol alone", 3, rests::<Twin<NO_BUG>>);
+fn a_worker_that_goes_idle_is_found() {
+    explore("idle: goes idle", 3, goes_idle::<Roster>);
+    explore("idle: goes idle, the protocol alone", 3, goes_idle::<Twin<NO_BUG>>);
 }
 
 #[test]
-fn a_task_that_anybody_ends() {
+fn a_worker_whose_task_another_thread_ends_is_found() {
     explore("idle: finishes", 3, finishes::<Roster>);
     explore("idle: finishes, the protocol alone", 3, finishes::<Twin<NO_BUG>>);
 }
 
 #[test]
-fn a_place_that_is_given_back() {
+fn a_worker_whose_reservation_is_released_is_found() {
     explore("idle: withdraws", 3, withdraws::<Roster>);
     explore("idle: withdraws, the protocol alone", 3, withdraws::<Twin<NO_BUG>>);
-    explore("idle: found and given back", 3, found_and_given_back::<Roster>);
+    explore("idle: found and released", 3, found_and_released::<Roster>);
 }
 
 #[test]
-fn a_worker_that_rests_and_a_place_that_is_given_back() {
-    explore("idle: rests and withdraws", 2, rests_and_withdraws::<Roster>);
-    let twin = rests_and_withdraws::<Twin<NO_BUG>>;
-    explore("idle: rests and withdraws, the protocol alone", 3, twin);
+fn a_worker_that_goes_idle_during_a_withdrawal_is_found() {
+    explore("idle: goes idle and withdraws", 2, goes_idle_and_withdraws::<Roster>);
+    let twin = goes_idle_and_withdraws::<Twin<NO_BUG>>;
+    explore("idle: goes idle and withdraws, the protocol alone", 3, twin);
 }
 
 #[test]
-fn a_task_that_anybody_ends_and_a_place_that_is_given_back() {
+fn a_worker_with_an_end_and_a_withdrawal_is_found() {
     explore("idle: finishes and withdraws", 2, finishes_and_withdraws::<Roster>);
     let twin = finishes_and_withdraws::<Twin<NO_BUG>>;
     explore("idle: finishes and withdraws, the protocol alone", 3, twin);
 }
 
 #[test]
-fn a_recorder_that_is_given_back() {
-    explore("idle: gives the recorder back", 3, gives_the_recorder_back::<Roster>);
-    let twin = gives_the_recorder_back::<Twin<NO_BUG>>;
-    explore("idle: gives the recorder back, the protocol alone", 3, twin);
+fn a_worker_whose_recorder_is_returned_is_found() {
+    explore("idle: returns the recorder", 3, returns_the_recorder::<Roster>);
+    let twin = returns_the_recorder::<Twin<NO_BUG>>;
+    explore("idle: returns the recorder, the protocol alone", 3, twin);
 }
 
 #[test]
-fn giving_the_recorder_back_alone() {
-    let twin = gives_the_recorder_back::<Twin<GIVES_BACK_ALONE>>;
-    fails_with("gives back alone", 3, LOST, twin);
+fn returning_the_recorder_without_listing_loses_the_worker() {
+    let twin = returns_the_recorder::<Twin<RETURNS_UNLISTED>>;
+    fails_with("returns the recorder unlisted", 3, LOST, twin);
 }
 
 #[test]
-fn two_who_look() {
+fn a_worker_with_two_callers_is_found() {
     explore("idle: two callers", 2, two_callers::<Roster>);
     explore("idle: two callers, the protocol alone", 3, two_callers::<Twin<NO_BUG>>);
 }
 
-const LOST: &str = "idle and not found";
+const LOST: &str = "idle but not found";
 
 #[test]
-fn no_second_look() {
-    fails_with("no second look", 2, LOST, rests::<Twin<NO_SECOND_LOOK>>);
+fn no_recheck_loses_the_worker() {
+    fails_with("does not recheck", 2, LOST, goes_idle::<Twin<NO_RECHECK>>);
 }
 
 #[test]
-fn a_second_look_by_a_load() {
-    fails_with("second look by a load", 2, LOST, rests::<Twin<SECOND_LOOK_BY_LOAD>>);
+fn rechecking_by_a_load_loses_the_worker() {
+    fails_with("rechecks by a load", 2, LOST, goes_idle::<Twin<RECHECKS_BY_LOAD>>);
 }
 
 #[test]
-fn a_second_look_before_telling() {
-    fails_with("looks before telling", 2, LOST, rests::<Twin<LOOKS_BEFORE_TELLING>>);
+fn rechecking_before_announcing_loses_the_worker() {
+    fails_with("rechecks before announcing", 2, LOST, goes_idle::<Twin<RECHECKS_FIRST>>);
 }
 
 #[test]
-fn resting_with_a_load() {
-    fails_with("rests by a load", 2, LOST, rests::<Twin<RESTS_BY_LOAD>>);
+fn going_idle_by_a_load_loses_the_worker() {
+    fails_with("goes idle by a load", 2, LOST, goes_idle::<Twin<GOES_IDLE_BY_LOAD>>);
 }
 
 #[test]
-fn finishing_with_a_load() {
+fn finishing_by_a_load_loses_the_worker() {
     let twin = finishes_and_withdraws::<Twin<FINISHES_BY_LOAD>>;
     fails_with("finishes by a load", 3, LOST, twin);
 }
 
 #[test]
-fn finishing_without_acquire() {
-    fails_with("finishes unseeing", 2, LOST, finishes::<Twin<FINISHES_UNSEEING>>);
+fn finishing_without_acquire_loses_the_worker() {
+    fails_with("finishes without Acquire", 2, LOST, finishes::<Twin<FINISHES_WITHOUT_ACQUIRE>>);
 }
 
 #[test]
-fn no_look_at_ends() {
-    fails_with("no look at ends", 2, LOST, finishes::<Twin<NO_LOOK_AT_ENDS>>);
+fn no_recheck_of_ends_loses_the_worker() {
+    fails_with("does not recheck ends", 2, LOST, finishes::<Twin<NO_RECHECK_OF_ENDS>>);
 }
 
 #[test]
-fn looking_at_ends_last() {
-    let twin = finishes_and_withdraws::<Twin<LOOKS_AT_ENDS_LAST>>;
-    fails_with("looks at ends last", 3, LOST, twin);
+fn rechecking_ends_last_loses_the_worker() {
+    let twin = finishes_and_withdraws::<Twin<RECHECKS_ENDS_LAST>>;
+    fails_with("rechecks ends last", 3, LOST, twin);
 }
 
 #[test]
-fn withdrawing_without_acquire() {
-    fails_with("withdraws unseeing", 2, LOST, withdraws::<Twin<WITHDRAWS_UNSEEING>>);
+fn withdrawing_without_acquire_loses_the_worker() {
+    fails_with("withdraws without Acquire", 2, LOST, withdraws::<Twin<WITHDRAWS_WITHOUT_ACQUIRE>>);
 }
 
 #[test]
-fn withdrawing_without_a_look() {
-    fails_with("withdraws blindly", 2, LOST, withdraws::<Twin<WITHDRAWS_BLINDLY>>);
+fn withdrawing_without_checking_loses_the_worker() {
+    fails_with("withdraws without checking", 2, LOST, withdraws::<Twin<WITHDRAWS_UNCHECKED>>);
 }
 
 #[test]
-fn telling_before_clearing() {
-    fails_with("tells first", 2, LOST, rests::<Twin<TELLS_FIRST>>);
+fn announcing_before_clearing_loses_the_worker() {
+    fails_with("announces first", 2, LOST, goes_idle::<Twin<ANNOUNCES_FIRST>>);
 }
 
 #[test]
-fn clearing_the_bit_without_acquire() {
-    fails_with("clears unseeing", 3, LOST, two_callers::<Twin<CLEARS_UNSEEING>>);
+fn clearing_without_acquire_loses_the_worker() {
+    fails_with("clears without Acquire", 3, LOST, two_callers::<Twin<CLEARS_WITHOUT_ACQUIRE>>);
 }

@@ -1,5 +1,5 @@
-//! Dispatchers that let the oldest task make room meet in a mailbox with room for one, beside its
-//! worker: each task that was accepted is either run or shed, once, and then no longer in flight.
+//! Dispatchers that drop the oldest task to make room compete for a mailbox of capacity one, along
+//! with its worker: each accepted task is either run or shed, once, and then no longer in flight.
 #![cfg(loom)]
 
 use raddle_core::internal::WorkerInternals;
@@ -11,18 +11,18 @@ use raddle_loom_tests::{
 };
 use raddle_runtime::mailbox::{Mailbox, Overflow};
 
-/// The task of a dispatcher, which is its number.
+/// A task is the number of its dispatcher.
 type Task = usize;
 
-/// How a task is put that the oldest is to make room for: whether it was accepted. What made room
-/// goes to the list.
+/// How a task is sent that may drop the oldest; returns whether it was accepted. Dropped tasks are
+/// added to the list.
 type Put = fn(&Mailbox<Task>, Task, &mut Vec<Task>) -> bool;
 
 fn shipped(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
     put(mailbox, task, &Overflow::DropOldest, |oldest| shed.push(oldest))
 }
 
-/// The same by hand: `make_room` brings the end of a task that makes room.
+/// Drops the oldest by hand; `make_room` ends the dropped task.
 fn by_hand(
     mailbox: &Mailbox<Task>,
     task: Task,
@@ -41,25 +41,25 @@ fn by_hand(
     true
 }
 
-fn gives_up(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
+fn withdraws(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
     by_hand(mailbox, task, shed, |mailbox| mailbox.worker().withdraw())
 }
 
-fn does_not_give_up(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
-    // Planted: what was shed stays in flight, and the worker waits for its end.
+fn does_not_withdraw(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
+    // Planted: the shed task stays in flight, and the worker waits for its end.
     by_hand(mailbox, task, shed, |_| {})
 }
 
-fn gives_up_twice(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
-    // Planted: another task is in flight no more.
+fn withdraws_twice(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
+    // Planted: another task is no longer counted in flight.
     by_hand(mailbox, task, shed, |mailbox| {
         mailbox.worker().withdraw();
         mailbox.worker().withdraw();
     })
 }
 
-/// Two dispatchers with a task each, while this thread takes what it finds, and at the end the
-/// rest.
+/// Two dispatchers send a task each, while this thread takes what it finds, and the rest at the
+/// end.
 fn model(put: Put) {
     let worker = worker();
     let mut recorder = worker.recorder().unwrap();
@@ -78,8 +78,8 @@ fn model(put: Put) {
     check(&mailbox, run, dispatched);
 }
 
-/// The same with a worker that sleeps, and that the second dispatcher closes.
-fn model_with_a_sleeper(put: Put) {
+/// Like [`model`], with a worker that parks, and that the second dispatcher closes.
+fn model_with_parking(put: Put) {
     let worker = worker();
     let mut recorder = worker.recorder().unwrap();
     let (mailbox, mut inbox) = mailbox(&worker, 1);
@@ -88,7 +88,7 @@ fn model_with_a_sleeper(put: Put) {
     check(&mailbox, run, dispatchers.map(|dispatcher| dispatcher.join().unwrap()));
 }
 
-/// A task, when it was accepted, and the tasks that were shed for it.
+/// A task, if it was accepted, and the tasks that were shed for it.
 type Dispatched = (Option<Task>, Vec<Task>);
 
 fn dispatcher(
@@ -116,33 +116,33 @@ fn check(mailbox: &Mailbox<Task>, run: Vec<Task>, dispatched: [Dispatched; 2]) {
         gone.extend(shed);
     }
     gone.sort_unstable();
-    assert_eq!(gone, accepted, "run and shed are not the tasks that were accepted");
+    assert_eq!(gone, accepted, "the tasks run and shed are not those accepted");
     assert_settled(&[mailbox.worker()], ended);
 }
 
 #[test]
-fn two_dispatchers() {
+fn each_task_is_shed_or_run_once() {
     explore("drop oldest", 3, || model(shipped));
 }
 
 #[test]
-fn two_dispatchers_and_a_sleeping_worker() {
-    explore("drop oldest, sleeping worker", 2, || model_with_a_sleeper(shipped));
+fn each_task_is_shed_or_run_once_with_a_parking_worker() {
+    explore("drop oldest, parking worker", 2, || model_with_parking(shipped));
 }
 
 #[test]
-fn by_hand_and_right() {
-    explore("drop oldest by hand", 3, || model(gives_up));
+fn dropping_by_hand_is_correct() {
+    explore("drop oldest by hand", 3, || model(withdraws));
 }
 
 #[test]
-fn shedding_without_giving_up() {
+fn shedding_without_withdrawing_leaves_a_task_in_flight() {
     let expected = "not every task is accounted for";
-    fails_with("shed is not given up", 2, expected, || model(does_not_give_up));
+    fails_with("sheds without withdrawing", 2, expected, || model(does_not_withdraw));
 }
 
 #[test]
-fn giving_up_twice() {
+fn withdrawing_twice_uncounts_another_task() {
     let expected = "not every task is accounted for";
-    fails_with("shed is given up twice", 2, expected, || model(gives_up_twice));
+    fails_with("withdraws twice", 2, expected, || model(withdraws_twice));
 }

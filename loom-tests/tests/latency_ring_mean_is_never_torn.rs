@@ -1,5 +1,5 @@
-//! Several threads push into a latency ring while one reads: the sum and the count are always
-//! those of latencies that were in the ring together, and of what is in it when all is quiet.
+//! Several threads push into a latency ring while one reads: sum and count always belong to
+//! latencies that were in the ring together, and in the end to those that are in it.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ trait Ring: Send + Sync + 'static {
     fn new(window: usize) -> Self;
     fn push(&self, latency: u64);
     fn sum_and_count(&self) -> (u64, u64);
-    /// The latencies in the slots, each of which was pushed once, while nobody writes.
-    fn held(&self) -> Vec<u64>;
+    /// Returns the latencies in the slots, each of which was pushed once. Only without writers.
+    fn contents(&self) -> Vec<u64>;
 }
 
 impl Ring for LatencyRing {
@@ -30,15 +30,15 @@ impl Ring for LatencyRing {
     fn sum_and_count(&self) -> (u64, u64) {
         LatencyRing::sum_and_count(self)
     }
-    fn held(&self) -> Vec<u64> {
-        // The lowest and the highest are all there is in a window of one or two.
-        let mut held: Vec<u64> = [0.0, 1.0].iter().filter_map(|q| self.quantile(*q)).collect();
-        held.dedup();
-        held
+    fn contents(&self) -> Vec<u64> {
+        // The lowest and the highest are all of a window of one or two.
+        let mut contents: Vec<u64> = [0.0, 1.0].iter().filter_map(|q| self.quantile(*q)).collect();
+        contents.dedup();
+        contents
     }
 }
 
-/// A ring whose writer gives up its slot before the total has its latency.
+/// A ring whose writer releases its slot before it has added its latency to the total.
 struct EarlyRelease {
     total: AtomicU64,
     cursor: AtomicU64,
@@ -64,8 +64,8 @@ impl Ring for EarlyRelease {
         if old == BUSY {
             return;
         }
-        // Planted: these two are swapped. The slot's next writer may take the latency out of the
-        // total before it is in, and the sum goes below zero.
+        // Planted: these two steps are swapped. The slot's next writer may subtract the latency
+        // from the total before it is added, and the sum falls below zero.
         slot.store(new, Release);
         self.total.fetch_add(
             match old {
@@ -79,13 +79,13 @@ impl Ring for EarlyRelease {
         let total = self.total.load(Relaxed);
         (total >> COUNT_BITS, total & ((1 << COUNT_BITS) - 1))
     }
-    fn held(&self) -> Vec<u64> {
+    fn contents(&self) -> Vec<u64> {
         let slots = self.slots.iter().map(|slot| slot.load(Relaxed));
         slots.filter(|slot| !matches!(*slot, EMPTY | BUSY)).map(|slot| slot - 1).collect()
     }
 }
 
-/// Each writer pushes its latencies in turn, while the model's own thread looks twice.
+/// Each writer pushes its latencies in turn, while this thread reads twice.
 fn model<R: Ring>(window: usize, writers: &[&'static [u64]], possible: &[(u64, u64)]) {
     let ring = Arc::new(R::new(window));
     let threads: Vec<_> = writers
@@ -98,15 +98,18 @@ fn model<R: Ring>(window: usize, writers: &[&'static [u64]], possible: &[(u64, u
         .collect();
     for _ in 0..2 {
         let seen = ring.sum_and_count();
-        assert!(possible.contains(&seen), "torn: {seen:?} is of no latencies that were pushed");
+        assert!(
+            possible.contains(&seen),
+            "torn: {seen:?} does not belong to latencies in the ring"
+        );
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    let (total, held) = (ring.sum_and_count(), ring.held());
-    assert!(possible.contains(&total), "torn: {total:?} is of no latencies that were pushed");
-    // loom may show a slot as BUSY here, which no machine does: the swap which found it BUSY comes
-    // directly after the one that made it so, hence before its owner's store. loom lacks that rule.
-    if held.len() as u64 == total.1 {
-        assert_eq!(total.0, held.iter().sum(), "the ring is quiet and its sum is not exact");
+    let (total, contents) = (ring.sum_and_count(), ring.contents());
+    assert!(possible.contains(&total), "torn: {total:?} does not belong to latencies in the ring");
+    // loom may show a slot as BUSY here, which is impossible: the swap that found it BUSY directly
+    // follows the one that made it so, and thus precedes its owner's store. loom lacks that rule.
+    if contents.len() as u64 == total.1 {
+        assert_eq!(total.0, contents.iter().sum(), "the final sum is not exact");
     }
 }
 
@@ -115,23 +118,23 @@ fn one_slot<R: Ring>() {
 }
 
 fn two_slots<R: Ring>() {
-    // Every choice of one latency a slot has a sum of its own.
+    // Every choice of one latency per slot has its own sum.
     let possible = [(0, 0), (1, 1), (2, 1), (4, 1), (3, 2), (5, 2), (6, 2)];
     model::<R>(2, &[&[4, 1], &[2]], &possible);
 }
 
 #[test]
-fn two_writers_of_one_slot() {
+fn two_writers_of_one_slot_tear_nothing() {
     explore("latency ring, one slot", 3, one_slot::<LatencyRing>);
 }
 
 #[test]
-fn two_writers_of_two_slots() {
+fn two_writers_of_two_slots_tear_nothing() {
     explore("latency ring, two slots", 2, two_slots::<LatencyRing>);
 }
 
 #[test]
-fn a_slot_given_up_early_tears_the_mean() {
+fn a_slot_released_early_tears_the_mean() {
     fails_with("early release, one slot", 2, "torn: ", one_slot::<EarlyRelease>);
     fails_with("early release, two slots", 2, "torn: ", two_slots::<EarlyRelease>);
 }

@@ -1,5 +1,5 @@
-//! The exclusive recorder of a worker, which writes without read-modify-writes: who takes it over
-//! goes on from where the last one stopped, and who sees its ends sees their outcomes.
+//! The exclusive recorder of a worker writes without read-modify-writes: the next recorder
+//! continues where the last one stopped, and a thread that sees its ends sees their outcomes.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use raddle_sync::atomic::{
     Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
 
-/// A worker that has been given two tasks.
+/// A worker with two tasks.
 trait Recorded: Send + Sync + 'static {
-    /// The exclusive right to write; given back when dropped.
+    /// The exclusive right to write, returned when dropped.
     type Recorder;
 
     fn recorder(self: &Arc<Self>) -> Option<Self::Recorder>;
@@ -49,7 +49,7 @@ fn worker_with_two_tasks() -> Arc<Worker> {
     worker
 }
 
-/// A minimal worker, with the orderings that a twin weakens.
+/// A minimal worker with orderings that a twin weakens.
 struct Twin {
     taken: AtomicBool,
     ended: AtomicU64,
@@ -106,8 +106,8 @@ fn try_to_end<R: Recorded>(worker: &Arc<R>) -> u64 {
     })
 }
 
-/// Two threads become the worker's, one after the other or not.
-fn the_next_recorder_goes_on<R: Recorded>(worker: Arc<R>) {
+/// Two threads try to become the worker's, one after the other or at the same time.
+fn the_next_recorder_continues<R: Recorded>(worker: Arc<R>) {
     let other = thread::spawn({
         let worker = Arc::clone(&worker);
         move || try_to_end(&worker)
@@ -118,7 +118,7 @@ fn the_next_recorder_goes_on<R: Recorded>(worker: Arc<R>) {
     assert_eq!(counted, (ended, ended), "an end was lost on the way to the next recorder");
 }
 
-/// The worker's thread ends both tasks while another one looks.
+/// The worker's thread ends both tasks while another thread reads.
 fn ends_are_seen_with_their_outcomes<R: Recorded>(worker: Arc<R>) {
     let reader = thread::spawn({
         let worker = Arc::clone(&worker);
@@ -136,35 +136,35 @@ fn ends_are_seen_with_their_outcomes<R: Recorded>(worker: Arc<R>) {
 }
 
 #[test]
-fn handing_over() {
-    let model = || the_next_recorder_goes_on(worker_with_two_tasks());
-    explore("the next recorder goes on", 3, model);
+fn handing_over_loses_no_end() {
+    let model = || the_next_recorder_continues(worker_with_two_tasks());
+    explore("the next recorder continues", 3, model);
 }
 
 #[test]
 fn handing_over_without_release_loses_ends() {
-    // Planted: the right is returned by a Relaxed store, so that the next one's loads may read
-    // what the counters were before.
-    let model = || the_next_recorder_goes_on(Twin::new(AcqRel, Relaxed, Release));
+    // Planted: the right is returned by a Relaxed store, so that the next recorder's loads may read
+    // old counts.
+    let model = || the_next_recorder_continues(Twin::new(AcqRel, Relaxed, Release));
     fails_with("recorder returned Relaxed", 2, "an end was lost", model);
 }
 
 #[test]
 fn taking_over_without_acquire_loses_ends() {
     // Planted: the right is taken by a Relaxed swap, with the same effect.
-    let model = || the_next_recorder_goes_on(Twin::new(Relaxed, Release, Release));
+    let model = || the_next_recorder_continues(Twin::new(Relaxed, Release, Release));
     fails_with("recorder taken Relaxed", 2, "an end was lost", model);
 }
 
 #[test]
-fn ends_and_outcomes() {
+fn ends_are_never_seen_before_their_outcomes() {
     let model = || ends_are_seen_with_their_outcomes(worker_with_two_tasks());
     explore("ends are seen with their outcomes", 3, model);
 }
 
 #[test]
 fn a_relaxed_end_hides_its_outcome() {
-    // Planted: the end is counted by a Relaxed store, which may be seen before the outcome's.
+    // Planted: the end is counted by a Relaxed store, which may be seen before the outcome.
     let model = || ends_are_seen_with_their_outcomes(Twin::new(AcqRel, Release, Relaxed));
     fails_with("exclusive end Relaxed", 2, "ends are seen, but", model);
 }

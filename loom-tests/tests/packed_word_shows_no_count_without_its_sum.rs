@@ -1,5 +1,5 @@
 //! A worker's thread pushes latencies without read-modify-writes while another thread reads: each
-//! reading is the sum and count after one of the pushes, and readings do not go back.
+//! reading is the sum and count after one of the pushes, and readings never go back.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Window for LatencyRing {
     }
 }
 
-/// What the two twins have in common: where the next latency goes and which it replaces.
+/// The slots of both twins: the position of the next latency, and the one it replaces.
 struct Slots {
     cursor: AtomicU64,
     latencies: [AtomicU64; 2],
@@ -38,7 +38,7 @@ impl Slots {
     fn new() -> Self {
         Self { cursor: AtomicU64::new(0), latencies: [AtomicU64::new(0), AtomicU64::new(0)] }
     }
-    /// The latency that `latency` replaces, and whether there was none.
+    /// Stores a latency; returns the one it replaces, and whether the slot was empty.
     fn replace(&self, latency: u64) -> (u64, bool) {
         let cursor = self.cursor.load(Relaxed);
         self.cursor.store(cursor + 1, Relaxed);
@@ -49,7 +49,7 @@ impl Slots {
     }
 }
 
-/// A window whose sum and count are two words.
+/// A window whose sum and count are separate words.
 struct TwoWords {
     slots: Slots,
     sum: AtomicU64,
@@ -62,8 +62,7 @@ impl Window for TwoWords {
     }
     fn push(&self, latency: u64) {
         let (old, fresh) = self.slots.replace(latency);
-        // Planted: not one word. A reader may come between the two stores, or see the second
-        // without the first.
+        // Planted: a reader may come between the two stores, or see the second without the first.
         self.sum.store(self.sum.load(Relaxed) + latency - old, Relaxed);
         self.count.store(self.count.load(Relaxed) + u64::from(fresh), Relaxed);
     }
@@ -72,7 +71,7 @@ impl Window for TwoWords {
     }
 }
 
-/// A window of one word that is written twice for one latency.
+/// A window of one word that is stored twice per latency.
 struct TwoStores {
     slots: Slots,
     total: AtomicU64,
@@ -85,8 +84,7 @@ impl Window for TwoStores {
     fn push(&self, latency: u64) {
         let (old, fresh) = self.slots.replace(latency);
         let total = self.total.load(Relaxed) + u64::from(fresh) - (old << 2);
-        // Planted: one store too many. Between the two, the old latency's place counts and has
-        // nothing in it.
+        // Planted: one store too many. Between the two, the old latency is counted but not summed.
         self.total.store(total, Relaxed);
         self.total.store(total + (latency << 2), Relaxed);
     }
@@ -108,7 +106,7 @@ fn model<W: Window>() {
             for _ in 0..3 {
                 let seen = window.sum_and_count();
                 let Some(pushed) = AFTER_EACH.iter().position(|possible| *possible == seen) else {
-                    panic!("torn: {seen:?} is the sum and count after none of the pushes");
+                    panic!("torn: {seen:?} is not the sum and count after any push");
                 };
                 assert!(pushed >= at_least, "read {pushed} latencies after {at_least}");
                 at_least = pushed;
@@ -121,12 +119,12 @@ fn model<W: Window>() {
 }
 
 #[test]
-fn a_reader_of_a_worker_that_writes() {
+fn readings_of_a_writing_worker_are_never_torn() {
     explore("packed word, exclusive writer", 3, model::<LatencyRing>);
 }
 
 #[test]
-fn two_words_are_torn() {
+fn separate_words_are_torn() {
     fails_with("sum and count in two words", 2, "torn: ", model::<TwoWords>);
 }
 

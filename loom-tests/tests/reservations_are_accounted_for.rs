@@ -1,5 +1,5 @@
-//! What is in flight at a worker is never too little and is nothing when all has ended or was given
-//! back; who reads nothing, sees everything that led there.
+//! The number of tasks in flight at a worker is never too low, and is 0 when all have ended or were
+//! released; a thread that reads 0 sees everything that led to it.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn real() -> Arc<Roster> {
     Arc::new(roster(1))
 }
 
-/// A minimal worker with a bug planted.
+/// A minimal worker with a planted bug.
 struct Twin {
     bug: Bug,
     admitted: AtomicU64,
@@ -28,26 +28,26 @@ struct Twin {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
-    /// Reads what was admitted before what has ended: a task that comes and goes in between is
-    /// taken off without having been counted.
+    /// Reads the admitted tasks before the ended ones: a task that starts and ends in between is
+    /// subtracted without having been counted.
     AdmittedFirst,
     /// Counts an end without Release: it is seen without its admission and without its outcome.
     RelaxedEnd,
-    /// Gives a place back without Release: it is seen without what the thread did before.
+    /// Releases a reservation without Release: it is seen without what the thread did before.
     RelaxedWithdrawal,
-    /// The closed bit is a word of its own: the worker may close between the look and the count.
-    LooksThenAdmits,
+    /// The closed bit is a separate word: the worker may close between the check and the count.
+    ChecksThenAdmits,
     /// Ends by id while there are fewer ends than admissions, without Acquire: it counts the ends
-    /// of others and may miss their admissions.
+    /// of others but may miss their admissions.
     OutnumbersUnseen,
-    /// Looks whether a task was detached and then takes it: two threads may take the same one.
-    LooksThenTakes,
+    /// Checks whether a task is detached, and then takes it: two threads may take the same one.
+    ChecksThenTakes,
     /// Takes a detached task without Acquire: its end is seen without its admission.
     TakesUnseen,
 }
 
-/// What [`Twin::reserve`] gives.
-struct Place(Option<Arc<Twin>>);
+/// A reservation of [`Twin`].
+struct Reserved(Option<Arc<Twin>>);
 
 impl Twin {
     fn with(bug: Bug) -> Arc<Self> {
@@ -61,13 +61,13 @@ impl Twin {
         })
     }
 
-    /// The ordering, or Relaxed where that is the bug.
+    /// Returns the ordering, or Relaxed if that is the bug.
     fn unless(&self, bug: Bug, ordering: Ordering) -> Ordering {
         if self.bug == bug { Relaxed } else { ordering }
     }
 }
 
-impl Drop for Place {
+impl Drop for Reserved {
     fn drop(&mut self) {
         if let Some(twin) = &self.0 {
             // Planted: RelaxedWithdrawal.
@@ -77,24 +77,24 @@ impl Drop for Place {
 }
 
 impl Account for Twin {
-    type Place = Place;
+    type Reserved = Reserved;
 
-    fn reserve(self: &Arc<Self>) -> Option<Place> {
-        // Planted: LooksThenAdmits, in every twin, as the other models do not close.
+    fn reserve(self: &Arc<Self>) -> Option<Reserved> {
+        // Planted: ChecksThenAdmits, in every twin, as the other models do not close.
         if self.closed.load(Acquire) {
             return None;
         }
         self.admitted.fetch_add(1, Relaxed);
-        Some(Place(Some(Arc::clone(self))))
+        Some(Reserved(Some(Arc::clone(self))))
     }
-    fn finish(mut place: Place) {
-        let twin = place.0.take().unwrap();
+    fn finish(mut reserved: Reserved) {
+        let twin = reserved.0.take().unwrap();
         twin.completed.fetch_add(1, Relaxed);
         // Planted: RelaxedEnd.
         twin.ended.fetch_add(1, twin.unless(Bug::RelaxedEnd, Release));
     }
-    fn detach(mut place: Place) {
-        place.0.take().unwrap().detached.fetch_add(1, Release);
+    fn detach(mut reserved: Reserved) {
+        reserved.0.take().unwrap().detached.fetch_add(1, Release);
     }
     fn record(&self) -> bool {
         let taken = match self.bug {
@@ -104,8 +104,8 @@ impl Account for Twin {
                 self.ended.fetch_sub(1, Relaxed);
                 fewer
             }
-            // Planted: LooksThenTakes.
-            Bug::LooksThenTakes => {
+            // Planted: ChecksThenTakes.
+            Bug::ChecksThenTakes => {
                 let some = self.detached.load(Acquire) > 0;
                 self.detached.fetch_sub(u64::from(some), AcqRel);
                 some
@@ -145,73 +145,73 @@ impl Account for Twin {
     }
 }
 
-/// One task is held while two come and go: one ends, one is given back.
-fn a_held_task_is_always_counted<A: Account>(account: Arc<A>) {
-    let held = account.reserve().unwrap();
+/// One task stays reserved while one ends and another is released.
+fn a_reserved_task_is_always_counted<A: Account>(account: Arc<A>) {
+    let reserved = account.reserve().unwrap();
     let ends = thread::spawn({
         let account = Arc::clone(&account);
         move || account.reserve().map(A::finish)
     });
-    let gives_back = thread::spawn({
+    let releases = thread::spawn({
         let account = Arc::clone(&account);
         move || drop(account.reserve())
     });
     let seen = account.in_flight();
-    assert!((1..=3).contains(&seen), "{seen} in flight while one is held");
+    assert!((1..=3).contains(&seen), "{seen} in flight while one is reserved");
     ends.join().unwrap();
-    gives_back.join().unwrap();
+    releases.join().unwrap();
     assert_eq!(account.in_flight(), 1);
-    A::finish(held);
+    A::finish(reserved);
     assert_eq!((account.in_flight(), account.completed()), (0, 2));
 }
 
-/// One task ends and one is given back, each after its thread left a note.
-fn who_reads_nothing_sees_what_led_there<A: Account>(account: Arc<A>) {
-    let (ends, gives_back) = (account.reserve().unwrap(), account.reserve().unwrap());
-    let note = Arc::new(AtomicBool::new(false));
+/// One task ends and one is released; the releasing thread sets a flag before.
+fn reading_zero_shows_all_ends<A: Account>(account: Arc<A>) {
+    let (ends, releases) = (account.reserve().unwrap(), account.reserve().unwrap());
+    let flag = Arc::new(AtomicBool::new(false));
     let threads = [
         thread::spawn(move || A::finish(ends)),
         thread::spawn({
-            let note = Arc::clone(&note);
+            let flag = Arc::clone(&flag);
             move || {
-                note.store(true, Relaxed);
-                drop(gives_back);
+                flag.store(true, Relaxed);
+                drop(releases);
             }
         }),
     ];
     if account.in_flight() == 0 {
         assert_eq!(account.completed(), 1, "an end is seen without its outcome");
-        assert!(note.load(Relaxed), "a place is back before what its thread did");
+        assert!(flag.load(Relaxed), "a reservation was released before what its thread did");
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(account.in_flight(), 0);
 }
 
-/// A worker that is closed and has nothing in flight goes, while a dispatcher tries to reserve.
-fn a_closed_worker_that_is_idle_stays_so<A: Account>(account: Arc<A>) {
-    let gone = Arc::new(AtomicBool::new(false));
+/// A closed worker with nothing in flight ends, while dispatchers try to reserve.
+fn a_closed_idle_worker_stays_idle<A: Account>(account: Arc<A>) {
+    let ended = Arc::new(AtomicBool::new(false));
     let dispatchers: Vec<_> = (0..2)
         .map(|_| {
-            let (account, gone) = (Arc::clone(&account), Arc::clone(&gone));
+            let (account, ended) = (Arc::clone(&account), Arc::clone(&ended));
             thread::spawn(move || {
-                if let Some(place) = account.reserve() {
-                    assert!(!gone.load(Relaxed), "a task was admitted to a worker that is gone");
-                    A::finish(place);
+                if let Some(reserved) = account.reserve() {
+                    assert!(!ended.load(Relaxed), "a task was admitted to a worker that has ended");
+                    A::finish(reserved);
                 }
             })
         })
         .collect();
     account.close();
-    assert!(account.reserve().is_none(), "admitted by the thread that closed");
+    assert!(account.reserve().is_none(), "admitted by the thread that closed it");
     if account.in_flight() == 0 {
-        gone.store(true, Relaxed);
+        ended.store(true, Relaxed);
     }
     dispatchers.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(account.in_flight(), 0);
 }
 
-/// Two threads reserve, let go and record by id.
-fn who_reserved_can_record<A: Account>(account: Arc<A>) {
+/// Two threads reserve, detach and record by id.
+fn a_reserved_task_can_be_recorded<A: Account>(account: Arc<A>) {
     let other = thread::spawn({
         let account = Arc::clone(&account);
         move || {
@@ -239,7 +239,7 @@ fn a_task_is_recorded_once<A: Account>(account: Arc<A>) {
     assert_eq!(account.in_flight(), 1);
 }
 
-/// A thread records what another has detached, without having been told of it.
+/// A thread records what another has detached, without synchronising with it.
 fn an_end_by_id_is_seen_with_its_admission<A: Account>(account: Arc<A>) {
     let dispatcher = thread::spawn({
         let account = Arc::clone(&account);
@@ -257,60 +257,65 @@ fn an_end_by_id_is_seen_with_its_admission<A: Account>(account: Arc<A>) {
 }
 
 #[test]
-fn held_tasks_are_counted() {
-    explore("a held task is always counted", 3, || a_held_task_is_always_counted(real()));
+fn reserved_tasks_are_counted() {
+    explore("a reserved task is always counted", 3, || a_reserved_task_is_always_counted(real()));
 }
 
 #[test]
-fn reading_admissions_first_loses_a_held_task() {
-    let model = || a_held_task_is_always_counted(Twin::with(Bug::AdmittedFirst));
-    fails_with("admissions read first", 2, "0 in flight while one is held", model);
+fn reading_admissions_first_loses_a_reserved_task() {
+    let model = || a_reserved_task_is_always_counted(Twin::with(Bug::AdmittedFirst));
+    fails_with("admissions read first", 2, "0 in flight while one is reserved", model);
 }
 
 #[test]
 fn a_relaxed_end_hides_its_admission() {
-    let model = || a_held_task_is_always_counted(Twin::with(Bug::RelaxedEnd));
-    fails_with("relaxed end, admission", 2, "0 in flight while one is held", model);
+    let model = || a_reserved_task_is_always_counted(Twin::with(Bug::RelaxedEnd));
+    fails_with("relaxed end, admission", 2, "0 in flight while one is reserved", model);
 }
 
 #[test]
-fn idleness_shows_what_led_there() {
-    let model = || who_reads_nothing_sees_what_led_there(real());
-    explore("who reads nothing sees what led there", 3, model);
+fn idleness_shows_all_ends() {
+    let model = || reading_zero_shows_all_ends(real());
+    explore("reading 0 shows all ends", 3, model);
 }
 
 #[test]
 fn a_relaxed_end_hides_its_outcome() {
-    let model = || who_reads_nothing_sees_what_led_there(Twin::with(Bug::RelaxedEnd));
+    let model = || reading_zero_shows_all_ends(Twin::with(Bug::RelaxedEnd));
     fails_with("relaxed end, outcome", 2, "an end is seen without its outcome", model);
 }
 
 #[test]
 fn a_relaxed_withdrawal_hides_what_came_before() {
-    let model = || who_reads_nothing_sees_what_led_there(Twin::with(Bug::RelaxedWithdrawal));
-    fails_with("relaxed withdrawal", 2, "a place is back before what its thread did", model);
+    let model = || reading_zero_shows_all_ends(Twin::with(Bug::RelaxedWithdrawal));
+    fails_with(
+        "relaxed withdrawal",
+        2,
+        "a reservation was released before what its thread did",
+        model,
+    );
 }
 
 #[test]
 fn closed_and_idle_is_final() {
-    let model = || a_closed_worker_that_is_idle_stays_so(real());
-    explore("a closed worker that is idle stays so", 3, model);
+    let model = || a_closed_idle_worker_stays_idle(real());
+    explore("a closed idle worker stays idle", 3, model);
 }
 
 #[test]
-fn a_closed_bit_apart_admits_to_the_gone() {
-    let model = || a_closed_worker_that_is_idle_stays_so(Twin::with(Bug::LooksThenAdmits));
-    fails_with("closed bit apart", 2, "admitted to a worker that is gone", model);
+fn a_separate_closed_bit_admits_after_the_end() {
+    let model = || a_closed_idle_worker_stays_idle(Twin::with(Bug::ChecksThenAdmits));
+    fails_with("separate closed bit", 2, "admitted to a worker that has ended", model);
 }
 
 #[test]
 fn each_detached_task_can_be_recorded() {
-    explore("who reserved can record", 3, || who_reserved_can_record(real()));
+    explore("a reserved task can be recorded", 3, || a_reserved_task_can_be_recorded(real()));
 }
 
 #[test]
 fn outnumbering_unseen_admissions_refuses_a_record() {
-    let model = || who_reserved_can_record(Twin::with(Bug::OutnumbersUnseen));
+    let model = || a_reserved_task_can_be_recorded(Twin::with(Bug::OutnumbersUnseen));
     fails_with("ends outnumber unseen admissions", 2, "could not be recorded", model);
 }
 
@@ -320,9 +325,9 @@ fn a_second_record_is_refused() {
 }
 
 #[test]
-fn looking_before_taking_records_twice() {
-    let model = || a_task_is_recorded_once(Twin::with(Bug::LooksThenTakes));
-    fails_with("look, then take", 2, "one task was recorded by both", model);
+fn checking_before_taking_records_twice() {
+    let model = || a_task_is_recorded_once(Twin::with(Bug::ChecksThenTakes));
+    fails_with("check, then take", 2, "one task was recorded by both", model);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The strategy, or the roster, is replaced while tasks are selected and recorded: what is counted
-//! stays counted, and nothing is in flight at the end.
+//! The strategy or the roster is replaced while workers are selected and tasks recorded: no count
+//! is lost, and nothing is in flight at the end.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use raddle_sync::atomic::{
 
 /// A pool whose strategy can be swapped.
 trait Pool: Send + Sync + 'static {
-    type Place<'p>;
+    type Reserved<'p>;
 
     fn new() -> Self;
-    fn select(&self) -> Self::Place<'_>;
-    fn finish(&self, place: Self::Place<'_>);
+    fn select(&self) -> Self::Reserved<'_>;
+    fn finish(&self, reserved: Self::Reserved<'_>);
     fn swap(&self);
-    /// Tasks in flight and tasks completed.
+    /// Returns the tasks in flight and the tasks completed.
     fn counts(&self) -> (u64, u64);
 }
 
@@ -35,7 +35,7 @@ struct RealPool {
 }
 
 impl Pool for RealPool {
-    type Place<'p> = Reservation<'p>;
+    type Reserved<'p> = Reservation<'p>;
 
     fn new() -> Self {
         let strategy: Box<dyn Strategy> = Box::new(LeastLoaded::new());
@@ -45,8 +45,8 @@ impl Pool for RealPool {
         let (strategy, task) = (self.strategy.load(), TaskProfile::default());
         reserve(&**strategy, &task, &self.roster).unwrap()
     }
-    fn finish(&self, place: Reservation<'_>) {
-        place.finish(Outcome::Completed, Duration::ZERO);
+    fn finish(&self, reserved: Reservation<'_>) {
+        reserved.finish(Outcome::Completed, Duration::ZERO);
     }
     fn swap(&self) {
         self.strategy.store(Arc::new(Box::new(RoundRobin::new())));
@@ -59,7 +59,7 @@ impl Pool for RealPool {
     }
 }
 
-/// A strategy that keeps what is in flight and what has completed itself.
+/// A strategy that keeps the counts itself.
 #[derive(Default)]
 struct Learned {
     in_flight: AtomicU64,
@@ -70,7 +70,7 @@ struct Learned {
 struct Twin(Snapshot<Learned>);
 
 impl Pool for Twin {
-    type Place<'p> = ();
+    type Reserved<'p> = ();
 
     fn new() -> Self {
         Self(Snapshot::new(Arc::default()))
@@ -79,8 +79,8 @@ impl Pool for Twin {
         self.0.load().in_flight.fetch_add(1, Relaxed);
     }
     fn finish(&self, (): ()) {
-        // Planted: the counts are the strategy's. A task selected by the old one and ended under
-        // the new one stays in flight in the one and was never in flight in the other.
+        // Planted: the counts belong to the strategy. A task selected by the old one and ended
+        // under the new one stays in flight in the old one, and was never in flight in the new one.
         let strategy = self.0.load();
         strategy.completed.fetch_add(1, Relaxed);
         strategy.in_flight.fetch_sub(1, Release);
@@ -110,25 +110,25 @@ fn tasks_while_the_strategy_is_swapped<P: Pool>() {
     assert_eq!(pool.counts(), (0, 2), "in flight and completed after both tasks have ended");
 }
 
-/// How a roster with a changed worker is made of another.
+/// How a roster with a changed worker is derived from another.
 type Change = fn(&Roster) -> Roster;
 
-/// The first worker drains and one is added.
+/// Drains the first worker and adds one.
 fn changed(roster: &Roster) -> Roster {
     let first = roster.members()[0].worker.id();
     let draining = roster.with_health(first, Health::Draining).unwrap();
     draining.with_workers(&[WorkerSpec::new("added")]).unwrap()
 }
 
-/// The same.
-fn made_anew(_: &Roster) -> Roster {
-    // Planted: the next roster has workers of the same ids and names which are not the same
-    // workers, so that a task selected before is in flight at none of them.
+/// Creates the changed roster from scratch.
+fn recreated(_: &Roster) -> Roster {
+    // Planted: the new roster has different workers with the same ids and names, so that a task
+    // selected before is in flight at none of them.
     changed(&roster(1))
 }
 
-/// A task is selected from one roster, and recorded by its worker's id in the one that is current
-/// then.
+/// A worker is selected from one roster, and its task recorded by the worker's id in the roster
+/// current at that time.
 fn a_task_while_the_roster_is_swapped(change: Change) {
     let rosters = Arc::new(Snapshot::new(Arc::new(roster(1))));
     let operator = thread::spawn({
@@ -157,7 +157,7 @@ fn a_task_while_the_roster_is_swapped(change: Change) {
 }
 
 #[test]
-fn swapping_the_strategy() {
+fn swapping_the_strategy_loses_no_count() {
     explore("strategy swap", 2, tasks_while_the_strategy_is_swapped::<RealPool>);
 }
 
@@ -168,13 +168,13 @@ fn counts_kept_by_the_strategy_are_lost() {
 }
 
 #[test]
-fn swapping_the_roster() {
+fn swapping_the_roster_loses_no_count() {
     explore("roster swap", 3, || a_task_while_the_roster_is_swapped(changed));
 }
 
 #[test]
 fn a_roster_of_new_workers_loses_the_task() {
-    fails_with("workers made anew", 2, "the task was lost with the old roster", || {
-        a_task_while_the_roster_is_swapped(made_anew);
+    fails_with("recreated workers", 2, "the task was lost with the old roster", || {
+        a_task_while_the_roster_is_swapped(recreated);
     });
 }

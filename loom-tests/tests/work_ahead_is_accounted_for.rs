@@ -1,5 +1,5 @@
-//! The sizes of what is in flight at a worker are never too little for a task that is held, never
-//! wrap below zero, and are nothing when nothing is in flight.
+//! The expected work in flight at a worker always includes a reserved task, never wraps below zero,
+//! and is 0 when nothing is in flight.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use raddle_sync::atomic::{
     Ordering::{self, Acquire, Relaxed, Release},
 };
 
-/// The account of one worker, whose own thread ends one kind of its tasks.
+/// The account of one worker, whose own thread ends tasks that are handed over.
 trait Account: Send + Sync + 'static {
-    /// A task in flight; dropped, it is given back.
-    type Place: Send + 'static;
+    /// A task in flight, released when dropped.
+    type Reserved: Send + 'static;
     /// The right to start and end tasks.
     type Thread: 'static;
 
-    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Place;
-    fn finish(place: Self::Place);
-    fn hand_over(place: Self::Place);
+    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Reserved;
+    fn finish(reserved: Self::Reserved);
+    fn hand_over(reserved: Self::Reserved);
     fn thread(self: &Arc<Self>) -> Self::Thread;
-    /// Starts a handed over task of this size.
+    /// Starts a task that was handed over.
     fn start(thread: &mut Self::Thread, now: u64, expected_duration: u64);
     fn end(thread: &mut Self::Thread, expected_duration: u64);
     fn in_flight(&self) -> u64;
-    /// The sizes in flight.
+    /// Returns the sum of the expected durations in flight.
     fn work(&self) -> i64;
-    /// The work ahead at this time, as a selection reads it.
+    /// Returns the work ahead at this time, as selections read it.
     fn ahead(&self, now: u64) -> u64;
 }
 
@@ -39,20 +39,19 @@ fn only(roster: &Roster) -> &Arc<Worker> {
     &roster.members()[0].worker
 }
 
-/// The account of a roster's only worker.
 impl Account for Roster {
-    type Place = OwnedReservation;
+    type Reserved = OwnedReservation;
     type Thread = Recorder;
 
-    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Place {
+    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Reserved {
         Reservation::take(only(self), 0, None).unwrap().expecting(expected_duration).into_owned()
     }
-    fn finish(place: Self::Place) {
-        place.finish(Outcome::Completed, Duration::ZERO);
+    fn finish(reserved: Self::Reserved) {
+        reserved.finish(Outcome::Completed, Duration::ZERO);
     }
-    fn hand_over(place: Self::Place) {
-        // An owned one is handed over by its id.
-        place.detach();
+    fn hand_over(reserved: Self::Reserved) {
+        // An owned reservation is handed over by its id.
+        reserved.detach();
     }
     fn thread(self: &Arc<Self>) -> Recorder {
         only(self).recorder().unwrap()
@@ -79,7 +78,7 @@ fn real() -> Arc<Roster> {
     Arc::new(roster(1))
 }
 
-/// A minimal worker with a bug planted.
+/// A minimal worker with a planted bug.
 struct Twin {
     bug: Bug,
     admitted: AtomicU64,
@@ -92,19 +91,20 @@ struct Twin {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
-    /// Reads the admitted sizes before those that have ended.
+    /// Reads the admitted work before the ended work.
     AdmittedFirst,
-    /// Counts the size of an end without Release: it is seen without its admission.
+    /// Counts ended work without Release: it is seen without its admission.
     RelaxedEnd,
-    /// Gives the place back, and then its size.
-    PlaceFirst,
-    /// Ends the task, and then its size.
+    /// Releases the reservation, and then its work.
+    ReservationFirst,
+    /// Ends the task, and then its work.
     EndFirst,
-    /// Tells a running task's size without Release: it is seen with another one's start.
+    /// Publishes the running task's expected duration without Release: it is seen with another
+    /// task's start.
     RelaxedRun,
-    /// Says that no task runs only after the sizes say that it has ended.
+    /// Clears the running task only after its work has ended.
     RunsOn,
-    /// Reads what is run before what has ended.
+    /// Reads the running task before the ended work.
     RunningFirst,
 }
 
@@ -122,7 +122,7 @@ impl Twin {
         })
     }
 
-    /// The ordering, or Relaxed where that is the bug.
+    /// Returns the ordering, or Relaxed if that is the bug.
     fn unless(&self, bug: Bug, ordering: Ordering) -> Ordering {
         if self.bug == bug { Relaxed } else { ordering }
     }
@@ -143,14 +143,14 @@ impl Twin {
     }
 }
 
-/// What [`Twin::reserve`] gives, with its size.
-struct Place(Option<Arc<Twin>>, u64);
+/// A reservation of [`Twin`], with its expected duration.
+struct Reserved(Option<Arc<Twin>>, u64);
 
-impl Drop for Place {
+impl Drop for Reserved {
     fn drop(&mut self) {
         let Some(twin) = &self.0 else { return };
-        // Planted: PlaceFirst.
-        if twin.bug == Bug::PlaceFirst {
+        // Planted: ReservationFirst.
+        if twin.bug == Bug::ReservationFirst {
             twin.admitted.fetch_sub(1, Release);
             twin.work_admitted.fetch_sub(self.1, Release);
         } else {
@@ -161,19 +161,19 @@ impl Drop for Place {
 }
 
 impl Account for Twin {
-    type Place = Place;
+    type Reserved = Reserved;
     type Thread = Arc<Twin>;
 
-    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Place {
+    fn reserve(self: &Arc<Self>, expected_duration: u64) -> Reserved {
         self.admitted.fetch_add(1, Relaxed);
         self.work_admitted.fetch_add(expected_duration, Relaxed);
-        Place(Some(Arc::clone(self)), expected_duration)
+        Reserved(Some(Arc::clone(self)), expected_duration)
     }
-    fn finish(mut place: Place) {
-        place.0.take().unwrap().end_one(place.1);
+    fn finish(mut reserved: Reserved) {
+        reserved.0.take().unwrap().end_one(reserved.1);
     }
-    fn hand_over(mut place: Place) {
-        place.0 = None;
+    fn hand_over(mut reserved: Reserved) {
+        reserved.0 = None;
     }
     fn thread(self: &Arc<Self>) -> Arc<Twin> {
         Arc::clone(self)
@@ -222,30 +222,30 @@ impl Account for Twin {
     }
 }
 
-/// A task of 10 is held while one of 1 ends and one of 3 is given back.
-fn a_held_size_is_always_counted<A: Account>(account: Arc<A>) {
-    let held = account.reserve(10);
+/// A task of 10 stays reserved while one of 1 ends and one of 3 is released.
+fn reserved_work_is_always_counted<A: Account>(account: Arc<A>) {
+    let reserved = account.reserve(10);
     let ends = thread::spawn({
         let account = Arc::clone(&account);
         move || A::finish(account.reserve(1))
     });
-    let gives_back = thread::spawn({
+    let releases = thread::spawn({
         let account = Arc::clone(&account);
         move || drop(account.reserve(3))
     });
     let seen = account.work();
-    assert!([10, 11, 13, 14].contains(&seen), "{seen} in flight while 10 is held");
+    assert!([10, 11, 13, 14].contains(&seen), "{seen} in flight while 10 is reserved");
     ends.join().unwrap();
-    gives_back.join().unwrap();
+    releases.join().unwrap();
     assert_eq!(account.work(), 10);
-    A::finish(held);
+    A::finish(reserved);
     assert_eq!((account.in_flight(), account.work()), (0, 0));
 }
 
-/// One task ends and one is given back.
-fn who_sees_no_task_sees_no_work<A: Account>(account: Arc<A>) {
-    let (ends, gives_back) = (account.reserve(5), account.reserve(7));
-    let threads = [thread::spawn(move || A::finish(ends)), thread::spawn(move || drop(gives_back))];
+/// One task ends and one is released.
+fn no_task_in_flight_shows_no_work<A: Account>(account: Arc<A>) {
+    let (ends, releases) = (account.reserve(5), account.reserve(7));
+    let threads = [thread::spawn(move || A::finish(ends)), thread::spawn(move || drop(releases))];
     if account.in_flight() == 0 {
         assert_eq!(account.work(), 0, "work without a task");
     }
@@ -253,9 +253,8 @@ fn who_sees_no_task_sees_no_work<A: Account>(account: Arc<A>) {
     assert_eq!((account.in_flight(), account.work()), (0, 0));
 }
 
-/// The worker has run a task of 100 for 90 and ends it, then starts one of 85. The time is told
-/// with the start.
-fn what_is_left_is_never_too_little<A: Account>(account: Arc<A>) {
+/// The worker has run a task of 100 for 90 and ends it, then starts one of 85.
+fn remaining_work_is_never_too_low<A: Account>(account: Arc<A>) {
     let mut worker = account.thread();
     A::hand_over(account.reserve(100));
     A::hand_over(account.reserve(85));
@@ -264,7 +263,7 @@ fn what_is_left_is_never_too_little<A: Account>(account: Arc<A>) {
         let account = Arc::clone(&account);
         move || {
             let seen = account.ahead(100);
-            // 10 of the first and 85, then 85. What has ended may still be counted.
+            // 10 of the first plus 85, then 85. Ended work may still be counted.
             assert!((85..=185).contains(&seen), "{seen} ahead");
         }
     });
@@ -276,101 +275,100 @@ fn what_is_left_is_never_too_little<A: Account>(account: Arc<A>) {
     assert_eq!((account.ahead(110), account.work()), (0, 0));
 }
 
-/// A task's size becomes another worker's, while that is watched.
-fn a_size_that_moves_is_always_counted(moves: fn(&mut Recorder, &Worker)) {
+/// The work of a task moves to another worker, while a thread reads both.
+fn moving_work_is_always_counted(moves: fn(&mut Recorder, &Worker)) {
     let roster = roster(2);
     let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
-    let _ = Reservation::take(&victim, 0, None).unwrap().expecting(SIZE).hand_over();
+    let _ = Reservation::take(&victim, 0, None).unwrap().expecting(DURATION).hand_over();
     let mut recorder = thief.recorder().unwrap();
-    let watching = thread::spawn({
+    let reader = thread::spawn({
         let (victim, thief) = (Arc::clone(&victim), Arc::clone(&thief));
         move || {
-            // In the order in which it moves.
+            // In the direction of the move.
             let seen = victim.stats().work_in_flight() + thief.stats().work_in_flight();
-            assert!(seen >= SIZE as i64, "{seen} in flight at the two of {SIZE}");
+            assert!(seen >= DURATION as i64, "{seen} in flight at the two of {DURATION}");
         }
     });
     moves(&mut recorder, &victim);
-    watching.join().unwrap();
-    let sizes = [victim, thief].map(|worker| worker.stats().work_in_flight());
-    assert_eq!(sizes, [0, SIZE as i64]);
+    reader.join().unwrap();
+    let work = [victim, thief].map(|worker| worker.stats().work_in_flight());
+    assert_eq!(work, [0, DURATION as i64]);
 }
 
-const SIZE: u64 = 10;
+const DURATION: u64 = 10;
 
 #[test]
-fn sizes_that_move_are_counted() {
-    explore("a expected_duration that moves is always counted", 3, || {
-        a_size_that_moves_is_always_counted(|thief, victim| thief.adopt_work(victim, SIZE));
+fn moving_work_is_counted() {
+    explore("work that moves is always counted", 3, || {
+        moving_work_is_always_counted(|thief, victim| thief.adopt_work(victim, DURATION));
     });
 }
 
 #[test]
-fn giving_a_size_up_before_it_is_adopted() {
-    fails_with("gives a expected_duration up first", 2, "0 in flight at the two", || {
-        a_size_that_moves_is_always_counted(|thief, victim| {
-            // Planted: between the two, the size is nobody's. It is added by a place that is left.
-            victim.withdraw_work_of(SIZE);
-            let _ = Reservation::take(thief.worker(), 0, None).unwrap().expecting(SIZE).hand_over();
+fn withdrawing_work_before_adopting_it_leaves_it_uncounted() {
+    fails_with("withdraws work first", 2, "0 in flight at the two", || {
+        moving_work_is_always_counted(|thief, victim| {
+            // Planted: between the two steps, the work is counted nowhere.
+            victim.withdraw_work_of(DURATION);
+            let _ =
+                Reservation::take(thief.worker(), 0, None).unwrap().expecting(DURATION).hand_over();
         });
     });
 }
 
 #[test]
-fn held_sizes_are_counted() {
-    explore("a held expected_duration is always counted", 3, || {
-        a_held_size_is_always_counted(real())
-    });
+fn reserved_work_is_counted() {
+    explore("reserved work is always counted", 3, || reserved_work_is_always_counted(real()));
 }
 
 #[test]
-fn reading_admitted_sizes_first_loses_a_held_one() {
-    let model = || a_held_size_is_always_counted(Twin::with(Bug::AdmittedFirst));
-    fails_with("admitted sizes read first", 2, "in flight while 10 is held", model);
+fn reading_admitted_work_first_loses_reserved_work() {
+    let model = || reserved_work_is_always_counted(Twin::with(Bug::AdmittedFirst));
+    fails_with("admitted work read first", 2, "in flight while 10 is reserved", model);
 }
 
 #[test]
-fn a_relaxed_end_hides_its_admitted_size() {
-    let model = || a_held_size_is_always_counted(Twin::with(Bug::RelaxedEnd));
-    fails_with("relaxed end of a expected_duration", 2, "in flight while 10 is held", model);
+fn a_relaxed_end_hides_its_admitted_work() {
+    let model = || reserved_work_is_always_counted(Twin::with(Bug::RelaxedEnd));
+    fails_with("relaxed end of work", 2, "in flight while 10 is reserved", model);
 }
 
 #[test]
 fn idleness_shows_no_work() {
-    explore("who sees no task sees no work", 3, || who_sees_no_task_sees_no_work(real()));
+    explore("no task in flight shows no work", 3, || no_task_in_flight_shows_no_work(real()));
 }
 
 #[test]
-fn a_place_given_back_before_its_size_leaves_work() {
-    let model = || who_sees_no_task_sees_no_work(Twin::with(Bug::PlaceFirst));
-    fails_with("place before expected_duration", 2, "work without a task", model);
+fn releasing_before_withdrawing_work_leaves_work() {
+    let model = || no_task_in_flight_shows_no_work(Twin::with(Bug::ReservationFirst));
+    fails_with("reservation before work", 2, "work without a task", model);
 }
 
 #[test]
-fn an_end_before_its_size_leaves_work() {
-    let model = || who_sees_no_task_sees_no_work(Twin::with(Bug::EndFirst));
-    fails_with("end before expected_duration", 2, "work without a task", model);
+fn ending_before_withdrawing_work_leaves_work() {
+    let model = || no_task_in_flight_shows_no_work(Twin::with(Bug::EndFirst));
+    fails_with("end before work", 2, "work without a task", model);
 }
 
 #[test]
-fn what_is_left_of_the_running_task_is_of_that_task() {
-    explore("what is left is never too little", 3, || what_is_left_is_never_too_little(real()));
+fn remaining_work_belongs_to_the_running_task() {
+    explore("remaining work is never too low", 3, || remaining_work_is_never_too_low(real()));
 }
 
 #[test]
-fn a_size_without_its_start_is_taken_for_done() {
-    let model = || what_is_left_is_never_too_little(Twin::with(Bug::RelaxedRun));
-    fails_with("expected_duration without its start", 3, "ahead", model);
+fn running_work_without_its_start_counts_as_done() {
+    let model = || remaining_work_is_never_too_low(Twin::with(Bug::RelaxedRun));
+    fails_with("running work without its start", 3, "ahead", model);
 }
 
 #[test]
-fn reading_what_is_run_first_takes_an_ended_task_for_it() {
-    let model = || what_is_left_is_never_too_little(Twin::with(Bug::RunningFirst));
+fn reading_the_running_task_first_reads_an_ended_one() {
+    let model = || remaining_work_is_never_too_low(Twin::with(Bug::RunningFirst));
     fails_with("running task read first", 3, "ahead", model);
 }
 
 #[test]
-fn an_ended_task_that_runs_on_takes_from_the_next() {
-    let model = || what_is_left_is_never_too_little(Twin::with(Bug::RunsOn));
-    fails_with("runs on", 3, "ahead", model);
+fn an_ended_task_that_keeps_running_subtracts_from_the_next() {
+    let model = || remaining_work_is_never_too_low(Twin::with(Bug::RunsOn));
+    fails_with("keeps running", 3, "ahead", model);
 }

@@ -31,7 +31,8 @@ pub fn explore(name: &str, model: impl Fn() + Send + Sync + 'static) {
     assert_eq!(executions, RANDOM + BY_PRIORITY, "{name}: not every schedule ran");
 }
 
-/// Runs a model over a planted bug, and checks that it fails with a message that contains `expected`.
+/// Runs a model over a planted bug, and checks that it fails with a message that contains
+/// `expected`.
 ///
 /// # Panics
 /// If the model does not fail, or fails for another reason.

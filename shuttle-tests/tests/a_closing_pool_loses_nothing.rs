@@ -1,5 +1,5 @@
-//! A pool of four workers closes while sixteen dispatchers send tasks by a strategy: each task is run
-//! once or returned to its dispatcher, and every worker ends.
+//! A pool of four workers closes while sixteen dispatchers send tasks by a strategy: each task is
+//! run once or returned to its dispatcher, and every worker ends.
 #![cfg(shuttle)]
 
 use std::sync::Arc;
@@ -19,8 +19,8 @@ const TASKS_EACH: usize = 2;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
     None,
-    /// The worker ends when its mailbox is closed and empty. Without checking the tasks in flight, it
-    /// misses a task that is reserved but not yet sent.
+    /// The worker ends when its mailbox is closed and empty. Without checking the tasks in flight,
+    /// it misses a task that is reserved but not yet sent.
     EndsWhenEmpty,
     /// Closing does not wake the worker, which waits for a task that can no longer be sent.
     DoesNotWake,

@@ -39,7 +39,7 @@ enum Bug {
 }
 
 /// A reservation of [`Twin`].
-struct Place(Option<Arc<Twin>>);
+struct Reserved(Option<Arc<Twin>>);
 
 impl Twin {
     fn with(bug: Bug) -> Arc<Self> {
@@ -62,7 +62,7 @@ impl Twin {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reserved {
     fn drop(&mut self) {
         if let Some(twin) = &self.0 {
             twin.admitted.fetch_sub(1, SeqCst);
@@ -71,21 +71,21 @@ impl Drop for Place {
 }
 
 impl Account for Twin {
-    type Place = Place;
+    type Reserved = Reserved;
 
-    fn reserve(self: &Arc<Self>) -> Option<Place> {
+    fn reserve(self: &Arc<Self>) -> Option<Reserved> {
         // Planted in every twin, as only one model closes.
         if self.closed.load(SeqCst) {
             return None;
         }
         self.admitted.fetch_add(1, SeqCst);
-        Some(Place(Some(Arc::clone(self))))
+        Some(Reserved(Some(Arc::clone(self))))
     }
-    fn finish(mut place: Place) {
-        place.0.take().unwrap().end();
+    fn finish(mut reserved: Reserved) {
+        reserved.0.take().unwrap().end();
     }
-    fn detach(mut place: Place) {
-        place.0.take().unwrap().detached.fetch_add(1, SeqCst);
+    fn detach(mut reserved: Reserved) {
+        reserved.0.take().unwrap().detached.fetch_add(1, SeqCst);
     }
     fn record(&self) -> bool {
         let taken = if self.bug == Bug::ChecksThenTakes {

@@ -1,5 +1,6 @@
-//! One of eight workers retires and its tasks move to siblings, which also steal from each other, while
-//! five dispatchers send more and two readers count: each task ends once, and none is ever uncounted.
+//! One of eight workers retires and its tasks move to siblings, which also steal from each other,
+//! while five dispatchers send more and two readers count: each task ends once, and none is ever
+//! uncounted.
 #![cfg(shuttle)]
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Outcome, Recorder, Roster, Worker};
-use raddle_loom_tests::{assert_settled, completed, give, roster, tasks_of};
+use raddle_loom_tests::{assert_settled, completed, roster, send, tasks_of};
 use raddle_runtime::mailbox::{Mailbox, WaitStrategy};
 use raddle_shuttle_tests::{Task, explore, fails_with, mailboxes, workers};
 use shuttle::thread;
@@ -41,7 +42,7 @@ fn does_not_adopt(_: &mut Recorder, _: &Worker) {
 type Move = fn(&Mailbox<Task>, &Mailbox<Task>, Task) -> bool;
 
 fn sends_then_withdraws(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
-    let moved = give(to, task);
+    let moved = send(to, task);
     if moved {
         from.worker().withdraw();
     }
@@ -51,7 +52,7 @@ fn sends_then_withdraws(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) ->
 fn withdraws_then_sends(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) -> bool {
     // Planted: between the two steps, the task is counted nowhere.
     from.worker().withdraw();
-    give(to, task)
+    send(to, task)
 }
 
 /// The first worker: closes, and moves or ends each of its tasks.
@@ -75,8 +76,8 @@ fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) 
     ended
 }
 
-/// Another worker: runs its own tasks, or else steals from the workers before it. So tasks move only in
-/// one direction, the one in which the readers count.
+/// Another worker: runs its own tasks, or else steals from the workers before it. So tasks move
+/// only in one direction, the one in which the readers count.
 fn work(
     mailboxes: &[Mailbox<Task>],
     index: usize,
@@ -116,7 +117,7 @@ fn model(adopt: Adopt, relocate: Move) {
     let mailboxes = mailboxes(&roster, WAITING + DISPATCHERS * TASKS_EACH);
     let mut tasks: Vec<Task> = (0..WAITING).collect();
     for task in &tasks {
-        assert!(give(&mailboxes[0], *task), "there is room");
+        assert!(send(&mailboxes[0], *task), "there is room");
     }
     accepted.store(tasks.len() as u64, Relaxed);
     let threads: Vec<_> = (0..WORKERS)
@@ -136,7 +137,7 @@ fn model(adopt: Adopt, relocate: Move) {
                 let first = WAITING + number * TASKS_EACH;
                 let mut tasks: Vec<_> = (first..first + TASKS_EACH).collect();
                 tasks.retain(|task| {
-                    let admitted = give(&mailboxes[task % WORKERS], *task);
+                    let admitted = send(&mailboxes[task % WORKERS], *task);
                     accepted.fetch_add(u64::from(admitted), Relaxed);
                     admitted
                 });

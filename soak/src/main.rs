@@ -5,8 +5,6 @@
 //! Each round runs a different pool, drawn from the seed, and ends in a full check. `fate.rs`
 //! defines how a task may end, `check.rs` checks the pool's account, and `round.rs` does the rest.
 
-#![forbid(unsafe_code)]
-
 mod actor;
 mod args;
 mod asks;

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use raddle_core::nanos;
 
 use crate::SimError;
-use crate::error::positive;
+use crate::error::{not_empty, positive};
 use crate::random::exponential;
 
 /// When tasks arrive.
@@ -81,9 +81,7 @@ impl Arrivals {
                 })
             }
             Self::Trace(times) => {
-                SimError::unless(!times.is_empty(), "trace", "empty", || {
-                    "at least one task".into()
-                })?;
+                not_empty(times)?;
                 let wrong = times.windows(2).find(|pair| pair[1] < pair[0]);
                 SimError::unless(wrong.is_none(), "trace", format!("{wrong:?}"), || {
                     "times in ascending order".into()

@@ -384,16 +384,12 @@ impl<'s> Engine<'s> {
         let count = self.servers.len();
         let first = rng.usize(..count);
         let candidates = (first..count).chain(0..first).take(MAX_VICTIMS);
-        let alike = |worker: usize| {
-            let capabilities = |index: usize| self.truth.members()[index].worker.capabilities();
-            capabilities(worker) == capabilities(thief)
-        };
         let sooner = |worker: usize| {
             let stats = self.truth.members()[worker].worker.stats();
             stats.finishes_sooner_than(own_mean, self.now)
         };
         let from = candidates
-            .filter(|worker| *worker != thief && alike(*worker) && !sooner(*worker))
+            .filter(|worker| *worker != thief && self.are_alike(*worker, thief) && !sooner(*worker))
             .find(|worker| self.servers[*worker].queue.iter().any(|task| !task.keyed))?;
         let position = self.servers[from].queue.iter().position(|task| !task.keyed)?;
         let task = self.servers[from].queue.remove(position)?;
@@ -407,6 +403,12 @@ impl<'s> Engine<'s> {
         Some(task)
     }
 
+    /// Returns `true` if two workers have the same capabilities.
+    fn are_alike(&self, one: usize, other: usize) -> bool {
+        let capabilities = |worker: usize| self.truth.members()[worker].worker.capabilities();
+        capabilities(one) == capabilities(other)
+    }
+
     /// Lets an idle worker steal after a task has arrived at a busy one.
     fn wake_thief(&mut self, busy: usize) {
         if self.stealing.is_none() {
@@ -414,13 +416,9 @@ impl<'s> Engine<'s> {
         }
         let count = self.servers.len();
         let mut siblings = (busy + 1..count).chain(0..busy);
-        let capabilities = |index: usize| self.truth.members()[index].worker.capabilities();
         let thief = siblings.find(|worker| {
             let server = &self.servers[*worker];
-            server.idle
-                && server.is_free()
-                && !server.is_hung()
-                && capabilities(*worker) == capabilities(busy)
+            server.idle && server.is_free() && !server.is_hung() && self.are_alike(*worker, busy)
         });
         if let Some(thief) = thief
             && let Some(task) = self.steal(thief)

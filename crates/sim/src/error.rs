@@ -52,6 +52,11 @@ impl SimError {
     }
 }
 
+/// Checks that a trace is not empty.
+pub(crate) fn not_empty<T>(trace: &[T]) -> Result<(), SimError> {
+    SimError::unless(!trace.is_empty(), "trace", "empty", || "at least one task".into())
+}
+
 /// Checks that a number is positive and finite.
 pub(crate) fn positive(what: &'static str, number: f64) -> Result<(), SimError> {
     let right = number > 0.0 && number.is_finite();

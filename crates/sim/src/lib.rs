@@ -56,8 +56,6 @@
 //! not disturb each other, and a warm cache gains nothing. Setters and struct fields take any
 //! value; running a scenario [validates](Scenario::validate) it first.
 
-#![forbid(unsafe_code)]
-
 mod advise;
 mod arrivals;
 mod calendar;

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use raddle_core::Capability;
 
 use crate::arrivals::ArrivalTimes;
-use crate::error::positive;
+use crate::error::{not_empty, positive};
 use crate::random::{Purpose, mix, rng};
 use crate::service::ServiceTimes;
 use crate::{Arrivals, Service, SimError};
@@ -97,11 +97,7 @@ impl Load {
                 }
                 positive("sum of the capabilities' shares", shares.iter().map(|mix| mix.1).sum())?;
             }
-            Capabilities::Trace(trace) => {
-                SimError::unless(!trace.is_empty(), "trace", "empty", || {
-                    "at least one task".into()
-                })?;
-            }
+            Capabilities::Trace(trace) => not_empty(trace)?,
             Capabilities::None => {}
         }
         match &self.keys {
@@ -111,9 +107,7 @@ impl Load {
                 let right = *exponent >= 0.0 && exponent.is_finite();
                 SimError::unless(right, "exponent of the keys", exponent, || "0 or more".into())
             }
-            Keys::Trace(trace) => {
-                SimError::unless(!trace.is_empty(), "trace", "empty", || "at least one task".into())
-            }
+            Keys::Trace(trace) => not_empty(trace),
             Keys::None => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use raddle_core::nanos;
 
 use crate::SimError;
-use crate::error::{duration, share, timely};
+use crate::error::{duration, not_empty, share, timely};
 use crate::random::exponential;
 
 /// How long a worker of speed 1 takes for a task.
@@ -66,8 +66,7 @@ impl Service {
                 timely("longest service", *longest)
             }
             Self::Trace(times) => {
-                let some = !times.is_empty();
-                SimError::unless(some, "trace", "empty", || "at least one task".into())?;
+                not_empty(times)?;
                 times.iter().try_for_each(|time| timely("service in a trace", *time))
             }
         }

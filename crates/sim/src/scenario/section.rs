@@ -99,6 +99,17 @@ impl<'t> Section<'t> {
         self.value(key).map(|value| value.read(allowed, read)).transpose()
     }
 
+    /// Reads a required number that passes the test `is_allowed`.
+    pub fn required_number(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        is_allowed: impl Fn(f64) -> bool,
+    ) -> Result<f64, ParseError> {
+        let number = self.number(key, allowed, is_allowed)?;
+        number.map(|at| at.value).ok_or_else(|| self.missing(key, allowed))
+    }
+
     /// Reads a whole number of at least `least`.
     pub fn whole_number(
         &mut self,

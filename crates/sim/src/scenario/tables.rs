@@ -10,9 +10,14 @@ use super::planned::PlannedWorker;
 use super::section::Section;
 use crate::{Arrivals, Capabilities, Fault, FaultKind, Keys, Service};
 
+const SHARE: &str = "a share from 0 to 1";
+
 pub fn read_share(section: &mut Section<'_>, key: &'static str) -> Result<Option<f64>, ParseError> {
-    let value = section.number(key, "a share from 0 to 1", |x| (0.0..=1.0).contains(&x))?;
-    Ok(value.map(|at| at.value))
+    Ok(section.number(key, SHARE, is_share)?.map(|at| at.value))
+}
+
+fn is_share(number: f64) -> bool {
+    (0.0..=1.0).contains(&number)
 }
 
 pub fn read_service(mut section: Section<'_>) -> Result<Service, ParseError> {
@@ -23,16 +28,12 @@ pub fn read_service(mut section: Section<'_>) -> Result<Service, ParseError> {
         "bimodal" => Service::Bimodal {
             short: section.required_time("short")?,
             long: section.required_time("long")?,
-            long_share: {
-                let missing = section.missing("long_share", "a share from 0 to 1");
-                read_share(&mut section, "long_share")?.ok_or(missing)?
-            },
+            long_share: section.required_number("long_share", SHARE, is_share)?,
         },
         _ => {
             let mean = section.required_time("mean")?;
             let allowed = "a number above 1 and at most 100";
-            let shape = section.number("shape", allowed, |x| x > 1.0 && x <= 100.0)?;
-            let shape = shape.ok_or_else(|| section.missing("shape", allowed))?.value;
+            let shape = section.required_number("shape", allowed, |x| x > 1.0 && x <= 100.0)?;
             let longest = section.required_time("longest")?;
             if longest <= mean {
                 let mean = humantime::format_duration(mean);
@@ -77,8 +78,8 @@ pub fn read_arrivals(mut section: Section<'_>, full_rate: f64) -> Result<Arrival
                 "a multiple of the mean rate, from 1 to {most:.6} with these lengths \
                  ((burst_length + quiet_length) / burst_length)"
             );
-            let burst = section.number("burst", &allowed, |x| (1.0..=most).contains(&x))?;
-            let burst = burst.ok_or_else(|| section.missing("burst", allowed))?.value;
+            let burst =
+                section.required_number("burst", &allowed, |x| (1.0..=most).contains(&x))?;
             Arrivals::Bursty { rate, burst, burst_length, quiet_length }
         }
     };
@@ -97,8 +98,7 @@ pub fn read_capabilities(
     let mut mix = Vec::new();
     for mut section in sections {
         let allowed = "a number above 0";
-        let share = section.number("share", allowed, is_positive)?;
-        let share = share.ok_or_else(|| section.missing("share", allowed))?.value;
+        let share = section.required_number("share", allowed, is_positive)?;
         let name = section.text("name", "the name of a capability")?;
         let capability = match name {
             None => None,
@@ -150,8 +150,8 @@ pub fn read_fault(
         "fail_fast" => FaultKind::FailFast { after: section.required_time("after")? },
         "slow_down" => {
             let allowed = "a number from 0.001 to 1000000, above 1 for slower";
-            let factor = section.number("factor", allowed, |x| (1e-3..=1e6).contains(&x))?;
-            let factor = factor.ok_or_else(|| section.missing("factor", allowed))?.value;
+            let factor =
+                section.required_number("factor", allowed, |x| (1e-3..=1e6).contains(&x))?;
             FaultKind::SlowDown { factor }
         }
         _ => FaultKind::Restart,
