@@ -1,8 +1,8 @@
 //! Channels: crossbeam's, or under loom and shuttle a model with the same contract.
 //!
-//! Neither can see into `crossbeam-channel`, so what is checked on top of this model is our
-//! protocol, not theirs. The model knows what the runtime uses: bounded and unbounded queues,
-//! blocking and trying, and disconnection from either side.
+//! Neither checker can see inside `crossbeam-channel`, so they check raddle's protocols on top of
+//! the model, not crossbeam's. The model covers what the runtime uses: bounded and unbounded
+//! queues, blocking and non-blocking operations, and disconnection from either side.
 
 pub use crossbeam_channel::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
@@ -39,7 +39,7 @@ mod imp {
     /// Model of `crossbeam_channel::Receiver`.
     pub struct Receiver<T>(Arc<Channel<T>>);
 
-    /// Model of `crossbeam_channel::bounded`, for a capacity of at least one.
+    /// Model of `crossbeam_channel::bounded`. The capacity must be at least one.
     pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         let channel = Arc::new(Channel {
             capacity,
@@ -55,7 +55,7 @@ mod imp {
     }
 
     impl<T> Sender<T> {
-        /// Waits for room and sends.
+        /// Waits for room, then sends.
         pub fn send(&self, message: T) -> Result<(), SendError<T>> {
             let mut state = self.0.state.lock().unwrap();
             loop {
@@ -71,7 +71,7 @@ mod imp {
             }
         }
 
-        /// Sends when there is room.
+        /// Sends if there is room.
         pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
             let mut state = self.0.state.lock().unwrap();
             if state.receivers == 0 {
@@ -84,10 +84,8 @@ mod imp {
             self.0.changed.notify_all();
             Ok(())
         }
-    }
 
-    impl<T> Sender<T> {
-        /// Sends when there is room, or times out at once: a checker has no time.
+        /// Sends if there is room. Otherwise times out at once, because a checker has no time.
         pub fn send_timeout(&self, message: T, _: Duration) -> Result<(), SendTimeoutError<T>> {
             self.try_send(message).map_err(|error| match error {
                 TrySendError::Full(message) => SendTimeoutError::Timeout(message),
@@ -95,30 +93,28 @@ mod imp {
             })
         }
 
-        /// Messages in the channel.
+        /// Returns the number of messages in the channel.
         pub fn len(&self) -> usize {
             self.0.state.lock().unwrap().queue.len()
         }
 
-        /// Whether there are none.
+        /// Returns whether the channel is empty.
         pub fn is_empty(&self) -> bool {
             self.len() == 0
         }
     }
 
     impl<T> Receiver<T> {
-        /// Messages in the channel.
+        /// Returns the number of messages in the channel.
         pub fn len(&self) -> usize {
             self.0.state.lock().unwrap().queue.len()
         }
 
-        /// Whether there are none.
+        /// Returns whether the channel is empty.
         pub fn is_empty(&self) -> bool {
             self.len() == 0
         }
-    }
 
-    impl<T> Receiver<T> {
         /// Waits for a message.
         pub fn recv(&self) -> Result<T, RecvError> {
             let mut state = self.0.state.lock().unwrap();
@@ -134,7 +130,7 @@ mod imp {
             }
         }
 
-        /// Takes a message when there is one.
+        /// Takes a message if there is one.
         pub fn try_recv(&self) -> Result<T, TryRecvError> {
             let mut state = self.0.state.lock().unwrap();
             match state.queue.pop_front() {
@@ -146,10 +142,8 @@ mod imp {
                 None => Err(TryRecvError::Empty),
             }
         }
-    }
 
-    impl<T> Receiver<T> {
-        /// Takes a message when there is one, or times out at once: a checker has no time.
+        /// Takes a message if there is one. Otherwise times out at once, because a checker has no time.
         pub fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
             self.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
@@ -181,7 +175,7 @@ mod imp {
 
     impl<T> Drop for Receiver<T> {
         fn drop(&mut self) {
-            // crossbeam discards what is queued when its last receiver goes.
+            // crossbeam discards queued messages when the last receiver is dropped.
             let discarded = {
                 let mut state = self.0.state.lock().unwrap();
                 state.receivers -= 1;

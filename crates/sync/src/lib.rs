@@ -1,12 +1,11 @@
-//! The facade through which every raddle crate uses atomics, interior mutability, locks, threads,
-//! channels and snapshots.
+//! The facade through which every raddle crate uses atomics, locks, threads, channels and snapshots.
 //!
-//! In a normal build these are the items of `std`, `crossbeam-channel` and `arc-swap`. Under
-//! `--cfg loom` they are loom's types, or models built on loom's mutex; under `--cfg shuttle` they
-//! are shuttle's. The code that a checker explores is therefore the code that ships. `clippy.toml`
-//! forbids raw atomics, locks and channels outside this crate.
+//! In a normal build, these are the items of `std`, `crossbeam-channel` and `arc-swap`. Under
+//! `--cfg loom` or `--cfg shuttle`, they are the types of that checker, or models built on its
+//! mutex. The code that a checker explores is therefore the code that ships. `clippy.toml` forbids
+//! raw atomics, locks and channels outside this crate.
 //!
-//! The crate is an implementation detail of raddle: it has no stability guarantee of its own.
+//! The crate is an implementation detail of raddle and makes no stability guarantee.
 
 #![forbid(unsafe_code)]
 
@@ -30,37 +29,37 @@ pub mod atomic {
     pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
-/// Locks, for where tasks are not. Who waits in one of `std`'s hangs under a checker, which runs all
-/// its threads as one.
+/// Locks, for code off the path of a task. Waiting for a `std` lock would hang a checker, which runs
+/// all threads as one.
 pub mod lock {
-    #![allow(clippy::disallowed_types, reason = "who has one says why")]
+    #![allow(clippy::disallowed_types, reason = "each use of a lock says why")]
 
     #[cfg(any(loom, shuttle))]
     pub use super::checker::sync::{Mutex, MutexGuard};
     #[cfg(not(any(loom, shuttle)))]
     pub use std::sync::{Mutex, MutexGuard};
 
-    /// A lock that holds `value`.
+    /// Creates a lock that protects `value`.
     pub fn mutex<T>(value: T) -> Mutex<T> {
         Mutex::new(value)
     }
 }
 
-/// Spawning and yielding.
+/// Spawning threads, yielding and sleeping.
 pub mod thread {
     #[cfg(any(loom, shuttle))]
     pub use super::checker::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
     #[cfg(not(any(loom, shuttle)))]
     pub use std::thread::{Builder, JoinHandle, ThreadId, current, sleep, spawn, yield_now};
 
-    /// Lets another thread run: a checker has no time.
+    /// Yields to another thread, because a checker has no notion of time.
     #[cfg(any(loom, shuttle))]
     pub fn sleep(_: std::time::Duration) {
         yield_now();
     }
 }
 
-/// Telling the processor that one spins.
+/// Spin-loop hints.
 pub mod hint {
     #[cfg(any(loom, shuttle))]
     pub use super::checker::hint::spin_loop;

@@ -2,20 +2,21 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A value that is replaced whole while others read it: `arc-swap`, or under loom and shuttle a lock.
+/// A value that can be replaced as a whole while others read it: `arc-swap`, or a lock under loom
+/// and shuttle.
 ///
-/// Loading is lock-free (about 14 ns), loading through a [`SnapshotReader`] costs one comparison
-/// while nothing was stored. Storing may wait for readers that are in the middle of a load.
+/// Loading is lock-free (about 14 ns). Loading through a [`SnapshotReader`] costs one comparison
+/// unless a new value was stored. Storing may wait for readers in the middle of a load.
 pub struct Snapshot<T> {
     cell: Cell<T>,
 }
 
-/// What [`Snapshot::load`] returns: the value as it was, kept alive while this lives.
+/// A value loaded by [`Snapshot::load`], kept alive by this guard.
 pub struct SnapshotGuard<T>(Guard<T>);
 
 /// A cached view of a [`Snapshot`], one per thread or handle.
 ///
-/// It keeps the value of its last load alive, even after another was stored.
+/// Keeps the value of its last load alive, even after another was stored.
 pub struct SnapshotReader<T>(Reader<T>);
 
 #[cfg(not(any(loom, shuttle)))]
@@ -61,7 +62,7 @@ mod imp {
         Arc::clone(&cell.lock().unwrap())
     }
     pub(super) fn store<T>(cell: &Cell<T>, value: Arc<T>) {
-        // The old value is dropped after the lock is released, as arc-swap would.
+        // Like arc-swap, drops the old value after the lock is released.
         let _old = std::mem::replace(&mut *cell.lock().unwrap(), value);
     }
     pub(super) fn reader<T>(cell: &Cell<T>) -> Reader<T> {
@@ -79,30 +80,30 @@ mod imp {
 use imp::{Cell, Guard, Reader};
 
 impl<T> Snapshot<T> {
-    /// A snapshot that holds `value`.
+    /// Creates a snapshot that holds `value`.
     pub fn new(value: Arc<T>) -> Self {
         Self { cell: imp::cell(value) }
     }
 
-    /// The current value. Lock-free.
+    /// Returns the current value. Lock-free.
     #[inline]
     pub fn load(&self) -> SnapshotGuard<T> {
         SnapshotGuard(imp::load(&self.cell))
     }
 
-    /// Replaces the value. Allocates nothing; may wait for loads in progress.
+    /// Replaces the value. May wait for loads in progress; allocates nothing.
     pub fn store(&self, value: Arc<T>) {
         imp::store(&self.cell, value);
     }
 
-    /// A cached view for one thread or handle.
+    /// Creates a cached view for one thread or handle.
     pub fn reader(&self) -> SnapshotReader<T> {
         SnapshotReader(imp::reader(&self.cell))
     }
 }
 
 impl<T> SnapshotReader<T> {
-    /// The current value; one comparison while nothing was stored since the last call.
+    /// Returns the current value. Costs one comparison unless a value was stored since the last call.
     #[inline]
     pub fn load(&mut self) -> &Arc<T> {
         imp::refresh(&mut self.0)

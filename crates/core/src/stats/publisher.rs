@@ -16,7 +16,7 @@ pub(super) struct Publisher {
     /// Ends recorded since.
     pending: u64,
     /// The column of the history that has changed since it was published.
-    stale_history: Option<usize>,
+    stale_history: Option<u8>,
 }
 
 impl Publisher {
@@ -44,15 +44,18 @@ impl Publisher {
     pub(super) fn end(&mut self, stats: &WorkerStats, now: u64) {
         self.published = stats.pulse().endings.end_exclusive(self.pending + 1);
         (self.pending, self.published_at) = (0, now);
-        self.publish_stale_history(stats, None);
+        self.publish_stale_history(stats);
     }
 
     /// Counts an end that changed the history in `column`, and leaves it pending.
     #[inline]
-    pub(super) fn defer(&mut self, stats: &WorkerStats, column: usize) {
+    pub(super) fn defer(&mut self, stats: &WorkerStats, column: u8) {
         self.pending += 1;
         stats.counters.all_endings.set(self.published + self.pending);
-        self.publish_stale_history(stats, Some(column));
+        if self.stale_history != Some(column) {
+            self.publish_stale_history(stats);
+            self.stale_history = Some(column);
+        }
     }
 
     /// Publishes all pending ends.
@@ -61,7 +64,7 @@ impl Publisher {
         if self.pending != 0 {
             self.published = stats.publish(self.pending, baseline);
             self.pending = 0;
-            self.publish_stale_history(stats, None);
+            self.publish_stale_history(stats);
         }
     }
 
@@ -71,14 +74,10 @@ impl Publisher {
         self.published_at = 0;
     }
 
-    /// Publishes the history that is stale, unless it is the one in column `now_stale`.
     #[inline]
-    fn publish_stale_history(&mut self, stats: &WorkerStats, now_stale: Option<usize>) {
-        if self.stale_history == now_stale {
-            return;
-        }
-        if let Some(column) = std::mem::replace(&mut self.stale_history, now_stale) {
-            stats.publish_history(column);
+    fn publish_stale_history(&mut self, stats: &WorkerStats) {
+        if let Some(column) = self.stale_history.take() {
+            stats.publish_history(usize::from(column));
         }
     }
 }

@@ -103,7 +103,7 @@ impl Recorder {
             }
             self.publisher.end(stats, end.at);
         } else {
-            self.publisher.defer(stats, column(end.capability));
+            self.publisher.defer(stats, column(end.capability) as u8);
         }
     }
 
