@@ -1,7 +1,8 @@
-//! A pool with a hung worker, with a failing one, with tasks of very unequal duration, and overloaded.
+//! A pool with a hung worker, with a failing one, with tasks of very unequal duration, and
+//! overloaded.
 //!
-//! `cargo bench -p raddle-benches --bench faults -- hung` runs one of `hung`, `failing`, `sizes` and
-//! `overload`; without a name all are run. Figures that are compared are measured in one run.
+//! `cargo bench -p raddle-benches --bench faults -- hung` runs one of `hung`, `failing`, `sizes`
+//! and `overload`; without a name all are run. Figures that are compared are measured in one run.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

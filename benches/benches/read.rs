@@ -16,8 +16,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Measures the snapshot of a pool's roster: loaded each time, as by `Pool::tell`, and cached, as by a
-/// `LocalPool`; alone, and while another thread loads it too.
+/// Measures the snapshot of a pool's roster: loaded each time, as by `Pool::tell`, and cached, as
+/// by a `LocalPool`; alone, and while another thread loads it too.
 fn routing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/routing");
     let snapshot = Snapshot::new(Arc::new(warm_roster(4)));

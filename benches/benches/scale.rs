@@ -1,8 +1,8 @@
 //! The cost of a task with many workers and many dispatching threads, measured from the first
 //! submission to the end of the last task. Idle workers park.
 //!
-//! `cargo bench -p raddle-benches --bench scale -- scale/join_idle/64/` runs one pool with each number
-//! of dispatchers.
+//! `cargo bench -p raddle-benches --bench scale -- scale/join_idle/64/` runs one pool with each
+//! number of dispatchers.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -21,8 +21,8 @@ const DISPATCHERS: [u64; 4] = [1, 2, 8, 32];
 const MAILBOX: usize = 64;
 
 fn main() {
-    // Longer than the other benches: the cost of a task depends on whether its worker is parked, which
-    // is a matter of chance.
+    // Longer than the other benches: the cost of a task depends on whether its worker is parked,
+    // which is a matter of chance.
     let mut criterion = criterion().measurement_time(Duration::from_secs(2));
     let mut group = criterion.benchmark_group("scale");
     group.throughput(Throughput::Elements(1));

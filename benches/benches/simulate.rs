@@ -1,5 +1,5 @@
-//! Simulated tasks per second of wall time on one thread, by strategy with 16 workers and by number of
-//! workers. Creating the workers is included.
+//! Simulated tasks per second of wall time on one thread, by strategy with 16 workers and by number
+//! of workers. Creating the workers is included.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! Settings and pools that the benches share.
 //!
-//! `cargo bench -p raddle-benches` runs all benches, `-- select/hot/random` those whose names contain
-//! it. With `--features profile`, `-- --profile-time 5 tell/round_robin/1` draws a flame graph.
+//! `cargo bench -p raddle-benches` runs all benches, `-- select/hot/random` those whose names
+//! contain it. With `--features profile`, `-- --profile-time 5 tell/round_robin/1` draws a flame
+//! graph.
 
 pub mod open_loop;
 #[cfg(feature = "profile")]

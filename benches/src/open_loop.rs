@@ -103,8 +103,8 @@ impl Actor for Sleeper {
     }
 }
 
-/// Submits jobs to the pool for `time`, at random intervals of mean `interval` (a Poisson process with
-/// a fixed seed), each with a service time drawn by `service`. Returns the number of jobs.
+/// Submits jobs to the pool for `time`, at random intervals of mean `interval` (a Poisson process
+/// with a fixed seed), each with a service time drawn by `service`. Returns the number of jobs.
 pub fn drive(
     pool: &Pool<Sleeper>,
     seen: &Arc<Seen>,

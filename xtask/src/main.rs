@@ -74,8 +74,8 @@ enum Chore {
         #[arg(long, default_value_t = 25)]
         seconds: u64,
     },
-    /// Counts the instructions of select, record, tell and ask with callgrind, and compares them with
-    /// `benches/instructions/baseline.csv`.
+    /// Counts the instructions of select, record, tell and ask with callgrind, and compares them
+    /// with `benches/instructions/baseline.csv`.
     Instructions {
         /// Makes the counts the baseline.
         #[arg(long)]

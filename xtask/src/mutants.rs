@@ -1,5 +1,5 @@
-//! Runs cargo-mutants on core and strategies. Each mutant must fail a test of its own package, or be
-//! excluded in `.cargo/mutants.toml` with a reason.
+//! Runs cargo-mutants on core and strategies. Each mutant must fail a test of its own package, or
+//! be excluded in `.cargo/mutants.toml` with a reason.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,8 +19,8 @@ type Files = BTreeMap<String, BTreeMap<&'static str, usize>>;
 /// Runs cargo-mutants and prints a table of its lists, by file.
 ///
 /// The first run uses the unit tests only, which are built in a second and catch most mutants. The
-/// second runs the rest with all tests but those in the documentation, each of which is a program to
-/// link and catches nothing more.
+/// second runs the rest with all tests but those in the documentation, each of which is a program
+/// to link and catches nothing more.
 ///
 /// # Errors
 /// When a mutant survives or takes too long, or the options select none.

@@ -71,8 +71,8 @@ fn collect(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
 }
 
 /// Counts the public items of a library with rustdoc's JSON: modules, types, traits, functions,
-/// methods, variants, fields, constants and macros. Re-exports, implementations of traits and hidden
-/// items are left out.
+/// methods, variants, fields, constants and macros. Re-exports, implementations of traits and
+/// hidden items are left out.
 fn public_items(shell: &Shell, package: &str) -> Result<usize, Box<dyn Error>> {
     let json = ["-Z", "unstable-options", "--output-format", "json"];
     cmd!(shell, "cargo rustdoc --quiet -p {package} --lib --all-features -- {json...}")

@@ -1,8 +1,8 @@
 //! The steps whose instructions `cargo xtask instructions` counts.
 //!
-//! This program runs under callgrind, which counts between the [`marks`] and writes the count at the
-//! end of each step. The steps' names are printed in the same order. Set-up is outside of the marks and
-//! is not counted.
+//! This program runs under callgrind, which counts between the [`marks`] and writes the count at
+//! the end of each step. The steps' names are printed in the same order. Set-up is outside of the
+//! marks and is not counted.
 
 mod actor;
 mod ask;

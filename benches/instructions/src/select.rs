@@ -10,8 +10,8 @@ use raddle_sync::Snapshot;
 use crate::marks::count;
 use crate::rosters;
 
-/// Counts an empty loop, a clock reading, a reservation without selection, and loading the snapshot that a
-/// selection reads.
+/// Counts an empty loop, a clock reading, a reservation without selection, and loading the snapshot
+/// that a selection reads.
 pub(crate) fn base() {
     count("base/noop", || {
         black_box(7);

@@ -107,7 +107,8 @@ impl<'m> Graph<'m> {
         targets
     }
 
-    /// Descriptions of cycles, short ones first, until every edge that is in a cycle is in one of them.
+    /// Descriptions of cycles, short ones first, until every edge that is in a cycle is in one of
+    /// them.
     pub(super) fn cycles(&self) -> Vec<String> {
         let mut cycles = BTreeSet::new();
         for (from, targets) in &self.edges {

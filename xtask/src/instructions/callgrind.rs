@@ -33,8 +33,8 @@ pub(crate) fn count(shell: &Shell) -> Result<Vec<Count>, Box<dyn Error>> {
         .args(marks)
         .args(dumps)
         .arg(program)
-        // Lets glibc keep all reply slots in the thread's cache, as in a program whose tasks come and
-        // go.
+        // Lets glibc keep all reply slots in the thread's cache, as in a program whose tasks come
+        // and go.
         .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=20000")
         .quiet()
         .read()?;

@@ -1,8 +1,8 @@
 //! Counts the instructions of each step of a task's path with callgrind, and compares them with a
 //! committed baseline.
 //!
-//! On a shared machine times vary by half between runs, but counts do not. They show what the compiler
-//! generated, and nothing about caches, branches and waiting, which the benches measure.
+//! On a shared machine times vary by half between runs, but counts do not. They show what the
+//! compiler generated, and nothing about caches, branches and waiting, which the benches measure.
 
 mod baseline;
 mod callgrind;

@@ -29,8 +29,8 @@ pub(crate) fn of_all(counts: &[Count], baseline: &Baseline) -> Vec<Verdict> {
     counted.chain(missing).collect()
 }
 
-/// Returns how much a count may differ from the baseline: 2 %, but at least 3 instructions, because the
-/// worker's side of a task depends on times that differ between runs.
+/// Returns how much a count may differ from the baseline: 2 %, but at least 3 instructions, because
+/// the worker's side of a task depends on times that differ between runs.
 fn tolerance(baseline: u64) -> u64 {
     (baseline / 50).max(3)
 }

@@ -13,9 +13,9 @@ use crate::checker::with_loom;
 use crate::{document, test_run};
 use executions::Executions;
 
-/// Runs every model and returns the tests that were skipped. With `deep`, the slow model runs too, and
-/// all others with three preemptions per execution. `update` writes the numbers of executions, and
-/// without `deep` the table, instead of checking them.
+/// Runs every model and returns the tests that were skipped. With `deep`, the slow model runs too,
+/// and all others with three preemptions per execution. `update` writes the numbers of executions,
+/// and without `deep` the table, instead of checking them.
 ///
 /// # Errors
 /// When a model fails, a twin does not, two have the same name, or a number of executions differs.

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use super::sites::{Ordering, Site};
 
-/// The start of an explanation, such as `No model needs this Release: ...`. It is directly above the
-/// line of the ordering and ends with the comment or where the next explanation starts.
+/// The start of an explanation, such as `No model needs this Release: ...`. It is directly above
+/// the line of the ordering and ends with the comment or where the next explanation starts.
 const FORM: &str = "No model needs this ";
 
 /// A comment that says why a weakened ordering may survive.

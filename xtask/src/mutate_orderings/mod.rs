@@ -1,9 +1,9 @@
-//! Weakens each ordering of the library until a loom model fails. An ordering that no model needs must
-//! become `Relaxed`, get a model, or be explained in the source if loom cannot check it.
+//! Weakens each ordering of the library until a loom model fails. An ordering that no model needs
+//! must become `Relaxed`, get a model, or be explained in the source if loom cannot check it.
 //!
-//! All mutants are in one build: a copy of the workspace requests each ordering by its number, and an
-//! environment variable selects the one to weaken. A first run of each test shows which orderings it
-//! reaches, so that a mutant is run with these tests only.
+//! All mutants are in one build: a copy of the workspace requests each ordering by its number, and
+//! an environment variable selects the one to weaken. A first run of each test shows which
+//! orderings it reaches, so that a mutant is run with these tests only.
 
 mod explanations;
 mod models;
@@ -49,7 +49,7 @@ pub(crate) struct Options {
 /// selected.
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<(), Box<dyn Error>> {
     let (mut all, mut explanations) = (Vec::new(), Vec::new());
-    let crates = ["core", "strategies", "runtime"];
+    let crates = ["sync", "core", "strategies", "runtime"];
     let sources = crates.map(|name| format!("crates/{name}/src/**.rs"));
     for file in cmd!(shell, "git ls-files {sources...}").quiet().read()?.lines() {
         let source = shell.read_file(file)?;
@@ -124,8 +124,8 @@ fn mutants<'s>(
     }
 }
 
-/// Runs the models that reach the mutant until one fails: first the one that failed the last time, then
-/// the others, shortest first.
+/// Runs the models that reach the mutant until one fails: first the one that failed the last time,
+/// then the others, shortest first.
 fn verdict(mutant: &Mutant<'_>, models: &[Model], known: &Known) -> std::io::Result<Verdict> {
     let mut models: Vec<_> =
         models.iter().filter(|model| model.reaches.contains(&mutant.number)).collect();

@@ -1,5 +1,5 @@
-//! Returns each ordering to the copied sources. Environment variables select one to weaken, and make the
-//! program print those that it reaches. Copied into `raddle-sync`.
+//! Returns each ordering to the copied sources. Environment variables select one to weaken, and
+//! make the program print those that it reaches. Copied into `raddle-sync`.
 #![allow(missing_docs, clippy::disallowed_types)]
 
 use std::io::Write;

@@ -50,8 +50,8 @@ impl Ordering {
         all.into_iter().find(|ordering| ordering.to_string() == name)
     }
 
-    /// Returns the weaker orderings to try. loom treats `SeqCst` as `AcqRel`, so that only `Relaxed` is
-    /// weaker.
+    /// Returns the weaker orderings to try. loom treats `SeqCst` as `AcqRel`, so that only
+    /// `Relaxed` is weaker.
     pub(super) fn weaker(self) -> &'static [Self] {
         match self {
             Self::Relaxed => &[],
@@ -79,8 +79,8 @@ impl fmt::Display for Ordering {
 /// Returns the orderings in a source, without those in imports and tests.
 ///
 /// # Errors
-/// When the source is not Rust, names an ordering outside of a call, or has a fence, which would have to
-/// be removed rather than weakened.
+/// When the source is not Rust, names an ordering outside of a call, or has a fence, which would
+/// have to be removed rather than weakened.
 pub(super) fn find(file: &str, source: &str) -> Result<Vec<Site>, Box<dyn Error>> {
     let tokens: TokenStream = source.parse().map_err(|error| format!("{file}: {error}"))?;
     let mut finder = Finder { file, sites: Vec::new(), named: 0 };

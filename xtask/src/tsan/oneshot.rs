@@ -1,7 +1,7 @@
 //! A copy of oneshot without fences, which ThreadSanitizer does not support.
 //!
-//! oneshot reads a channel's state with a Relaxed load, followed by an Acquire fence once there is a
-//! message. The sanitizer ignores the fence and reports every reply as a race, in oneshot and
+//! oneshot reads a channel's state with a Relaxed load, followed by an Acquire fence once there is
+//! a message. The sanitizer ignores the fence and reports every reply as a race, in oneshot and
 //! wherever the reply is then used, so that no suppression would be narrow enough. The loads of the
 //! copy are Acquire. This could hide a missing fence in oneshot itself, which its own loom tests
 //! check.
