@@ -2,59 +2,56 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// What can go wrong in a comparison.
+/// Why there is no comparison.
 #[derive(Debug, Error)]
 pub enum PeersError {
     /// There is no such scenario.
-    #[error("there is no scenario `{0}`; there are {1}")]
+    #[error("there is no scenario `{0}`, allowed are {1}")]
     NoScenario(String, String),
     /// The scenario has no such contender.
-    #[error("`{scenario}` has no contender `{contender}`; it has {known}")]
+    #[error("`{scenario}` has no contender `{contender}`, allowed are {known}")]
     NoContender {
         /// The scenario.
         scenario: String,
-        /// Who was asked for.
+        /// The unknown name.
         contender: String,
-        /// Who there is.
+        /// The names of its contenders.
         known: String,
     },
-    /// Nothing is left to measure.
-    #[error("nothing to measure: no scenario and contender has `{0}` in its name")]
-    Nothing(String),
-    /// A number is out of its range.
+    /// A value of `--only` is part of no name.
+    #[error("`{name}` is part of no name, allowed are parts of: {allowed}")]
+    Unknown {
+        /// The value.
+        name: String,
+        /// The names.
+        allowed: String,
+    },
+    /// A number is out of range.
     #[error("{what} is {value}, allowed is {least} to {most}")]
     Range {
         /// The option.
         what: &'static str,
-        /// What was given.
+        /// The value.
         value: f64,
-        /// The least that is allowed.
+        /// The minimum.
         least: f64,
-        /// The most.
+        /// The maximum.
         most: f64,
     },
     /// This program could not start itself.
-    #[error("no process could be started: {0}")]
+    #[error("cannot start a process")]
     Spawn(#[source] std::io::Error),
     /// A file could not be written.
-    #[error("{path} could not be written: {source}")]
+    #[error("cannot write {path}")]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: std::io::Error,
-    },
-    /// A picture could not be drawn.
-    #[error("{path} could not be drawn: {reason}")]
-    Draw {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        reason: String,
     },
 }
 
-/// The value, when it is between these.
+/// Returns the value if it is in this range.
 pub fn in_range(what: &'static str, value: f64, least: f64, most: f64) -> Result<f64, PeersError> {
     if (least..=most).contains(&value) {
         Ok(value)

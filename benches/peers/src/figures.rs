@@ -4,40 +4,40 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// What a sample has measured, by the name of the figure.
+/// The measurements of a sample, by the name of the figure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Figures(pub BTreeMap<String, f64>);
 
-/// A figure: its name, its unit and which end is the good one.
+/// A kind of measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
-    /// Its name in a sample.
+    /// The name in a sample.
     pub name: &'static str,
-    /// How it is written.
+    /// The unit.
     pub unit: Unit,
     /// Whether more is better.
     pub more_is_better: bool,
 }
 
-/// How a figure is written.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Unit {
-    /// Things a second, in thousands or millions.
+    /// Events per second, written in thousands or millions.
     PerSecond,
-    /// Nanoseconds, microseconds from ten thousand.
+    /// Nanoseconds, written in microseconds from ten thousand.
     Nanoseconds,
 }
 
-/// Messages or tasks a second.
+/// Messages or tasks per second.
 pub const RATE: Figure = Figure { name: "rate", unit: Unit::PerSecond, more_is_better: true };
-/// The median.
+/// The median latency.
 pub const P50: Figure = latency("p50");
-/// The latency that one of a hundred exceeds.
+/// The 99th percentile of latency.
 pub const P99: Figure = latency("p99");
-/// The latency that one of a thousand exceeds.
+/// The 99.9th percentile of latency.
 pub const P999: Figure = latency("p99.9");
-/// What one costs.
+/// The time of one selection.
 pub const COST: Figure = latency("cost");
 
 const fn latency(name: &'static str) -> Figure {
@@ -45,12 +45,12 @@ const fn latency(name: &'static str) -> Figure {
 }
 
 impl Figures {
-    /// A single figure.
+    /// Creates a single measurement.
     pub fn one(figure: Figure, value: f64) -> Self {
         Self(BTreeMap::from([(figure.name.to_owned(), value)]))
     }
 
-    /// The percentiles of a histogram of nanoseconds.
+    /// Returns the percentiles of a histogram of nanoseconds.
     pub fn percentiles(histogram: &Histogram<u64>) -> Self {
         let at = |figure: Figure, quantile| {
             (figure.name.to_owned(), histogram.value_at_quantile(quantile) as f64)
@@ -58,14 +58,14 @@ impl Figures {
         Self(BTreeMap::from([at(P50, 0.5), at(P99, 0.99), at(P999, 0.999)]))
     }
 
-    /// One of them.
+    /// Returns the measurement of a figure.
     pub fn get(&self, figure: Figure) -> Option<f64> {
         self.0.get(figure.name).copied()
     }
 }
 
 impl Unit {
-    /// The value with its unit.
+    /// Writes a value with its unit.
     pub fn write(self, value: f64) -> String {
         match self {
             Self::PerSecond if value < 1e6 => format!("{} k/s", digits(value / 1e3)),
@@ -76,7 +76,7 @@ impl Unit {
     }
 }
 
-/// To about three digits.
+/// Writes about three digits.
 fn digits(value: f64) -> String {
     match value {
         _ if value >= 100.0 => format!("{value:.0}"),
@@ -91,12 +91,31 @@ impl fmt::Display for Figure {
     }
 }
 
+/// Returns the median: of an even number of values, the mean of the two in the middle.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        length if length % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn values_are_written_to_about_three_digits() {
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 9.0]), Some(3.0));
+        assert_eq!(median(&[4.0, 1.0, 9.0, 2.0]), Some(3.0));
+    }
+
+    #[test]
+    fn values_are_written_with_about_three_digits() {
         assert_eq!(Unit::PerSecond.write(26_240_000.0), "26.2 M/s");
         assert_eq!(Unit::PerSecond.write(512_400.0), "512 k/s");
         assert_eq!(Unit::Nanoseconds.write(336.4), "336 ns");

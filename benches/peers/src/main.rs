@@ -1,19 +1,22 @@
-//! raddle beside what is used today instead of it.
+//! Compares raddle with the crates that are used for the same purpose today.
 //!
-//! `compare` measures every contender of every scenario, each sample in a process of its own, and
-//! prints tables and what was to be shown. `openloop` does so for latencies under a load that does
-//! not wait. `cargo xtask peers` and `cargo xtask openloop` run them in a release build.
+//! `compare` measures every contender of every scenario, each sample in its own process, and prints
+//! tables and verdicts. `openloop` measures latencies under a load that does not wait.
+//! `cargo xtask peers` and `cargo xtask openloop` run them in a release build.
+#![forbid(unsafe_code)]
 
 mod compare;
 mod error;
 mod figures;
 mod harness;
+mod only;
 mod openloop;
 mod peers;
 mod process;
 mod scenario;
 mod versions;
 
+use std::error::Error as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,7 +24,7 @@ use clap::{Parser, Subcommand};
 use crate::error::PeersError;
 
 #[derive(Parser)]
-#[command(name = "raddle-peers", about = "raddle beside its peers")]
+#[command(name = "raddle-peers", about = "Compares raddle with its peers")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,13 +32,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures every contender of every scenario, in rounds, and prints tables.
+    /// Measure every contender of every scenario in rounds, and print tables.
     Compare(compare::Arguments),
-    /// Measures one contender of one scenario once, and prints a line of JSON.
+    /// Measure one contender of one scenario once, and print a line of JSON.
     Measure(scenario::Arguments),
-    /// Measures latencies under a load that arrives on schedule, and prints tables.
+    /// Measure latencies under a load that arrives on schedule, and print tables.
     Openloop(openloop::Arguments),
-    /// Measures one contender under such a load, and prints a line of JSON.
+    /// Measure one contender under such a load, and print a line of JSON.
     OpenloopSample(openloop::SampleArguments),
 }
 
@@ -43,7 +46,10 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("raddle-peers: {error}");
+            match error.source() {
+                None => eprintln!("raddle-peers: {error}"),
+                Some(source) => eprintln!("raddle-peers: {error}: {source}"),
+            }
             ExitCode::FAILURE
         }
     }

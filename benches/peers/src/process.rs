@@ -1,4 +1,4 @@
-//! Samples in processes of their own, so that none finds what another left behind.
+//! Takes each sample in its own process, so that none is affected by an earlier one.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,32 +14,32 @@ use crate::error::PeersError;
 /// Why there is no sample.
 #[derive(Debug, Error)]
 pub enum Lost {
-    /// It took too long and was ended.
-    #[error("had not ended after {0:?} and was killed")]
+    /// It took too long and was killed.
+    #[error("was killed, because it took longer than {0:?}")]
     Stuck(Duration),
-    /// It ended with an error.
-    #[error("ended with {0}")]
+    /// It failed.
+    #[error("failed with {0}")]
     Failed(ExitStatus),
-    /// What it printed is no sample.
+    /// It printed no sample.
     #[error("printed no sample: {0}")]
     Garbled(serde_json::Error),
-    /// The system would not tell of it.
-    #[error("could not be watched: {0}")]
-    Unwatched(std::io::Error),
+    /// Its state is unknown.
+    #[error("could not be waited for: {0}")]
+    Unknown(std::io::Error),
 }
 
-/// Between two looks whether a process has ended.
-const LOOK: Duration = Duration::from_millis(10);
+/// The interval between checks whether a process has ended.
+const CHECK: Duration = Duration::from_millis(10);
 
-/// Prints what the process that started this one waits for.
+/// Prints a sample for the process that started this one.
 pub fn answer<T: Serialize>(sample: &T) {
-    println!("{}", serde_json::to_string(sample).expect("figures have names"));
+    println!("{}", serde_json::to_string(sample).expect("a sample can be written as JSON"));
 }
 
 /// Starts this program with these arguments.
 ///
 /// # Errors
-/// When no process could be started.
+/// If no process can be started.
 pub fn start(arguments: &[String]) -> Result<Child, PeersError> {
     let program = std::env::current_exe().map_err(PeersError::Spawn)?;
     Command::new(program)
@@ -50,20 +50,20 @@ pub fn start(arguments: &[String]) -> Result<Child, PeersError> {
         .map_err(PeersError::Spawn)
 }
 
-/// What the process has answered, which is to be within the limit; later it is ended.
+/// Waits for the sample of a process, which is killed after `limit`.
 ///
 /// # Errors
-/// Why it has not.
+/// If there is no sample.
 pub fn wait<T: DeserializeOwned>(mut child: Child, limit: Duration) -> Result<T, Lost> {
     let begin = Instant::now();
     let status = loop {
-        match child.try_wait().map_err(Lost::Unwatched)? {
+        match child.try_wait().map_err(Lost::Unknown)? {
             Some(status) => break status,
             None if begin.elapsed() >= limit => {
-                child.kill().and_then(|()| child.wait()).map_err(Lost::Unwatched)?;
+                child.kill().and_then(|()| child.wait()).map_err(Lost::Unknown)?;
                 return Err(Lost::Stuck(limit));
             }
-            None => thread::sleep(LOOK),
+            None => thread::sleep(CHECK),
         }
     };
     if !status.success() {
@@ -71,7 +71,7 @@ pub fn wait<T: DeserializeOwned>(mut child: Child, limit: Duration) -> Result<T,
     }
     let mut printed = String::new();
     if let Some(mut output) = child.stdout.take() {
-        output.read_to_string(&mut printed).map_err(Lost::Unwatched)?;
+        output.read_to_string(&mut printed).map_err(Lost::Unknown)?;
     }
     serde_json::from_str(&printed).map_err(Lost::Garbled)
 }

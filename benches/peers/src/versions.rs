@@ -1,6 +1,6 @@
-//! Which versions were compared, as they were locked when this program was built.
+//! The versions of the peers, as locked when this program was built.
 
-/// The crates whose versions are told.
+/// The crates whose versions are reported.
 const PEERS: [&str; 13] = [
     "crossbeam-channel",
     "crossbeam-utils",
@@ -17,13 +17,13 @@ const PEERS: [&str; 13] = [
     "pingora-load-balancing",
 ];
 
-/// Each peer and its version.
+/// Returns each peer with its version.
 pub fn peers() -> Vec<(&'static str, &'static str)> {
     let lock = include_str!("../../../Cargo.lock");
     PEERS.iter().filter_map(|name| Some((*name, version(lock, name)?))).collect()
 }
 
-/// The version of a package in a lock file; the last, if there are several.
+/// The version of a package in a lock file, the last if there are several.
 fn version<'l>(lock: &'l str, package: &str) -> Option<&'l str> {
     let (_, rest) = lock.rsplit_once(&format!("name = \"{package}\"\nversion = \""))?;
     rest.split('"').next()

@@ -1,4 +1,4 @@
-//! All samples and verdicts as JSON.
+//! Writes all samples and verdicts as JSON.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -15,7 +15,7 @@ use crate::versions;
 /// Writes the file.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn write(
     path: &Path,
     rounds: u32,

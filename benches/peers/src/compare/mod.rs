@@ -1,4 +1,4 @@
-//! Every contender of every scenario in rounds, and what came of it.
+//! Measures every contender of every scenario in rounds.
 
 mod json;
 mod results;
@@ -8,26 +8,26 @@ mod verdicts;
 
 use std::path::PathBuf;
 
-pub use results::median;
 pub use run::run;
 pub use verdicts::{Bound, Verdict, print};
 
-/// Measures every contender of every scenario.
+/// The options of `compare`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// How often each is measured; more gives steadier medians.
+    /// The number of samples of each contender; more give steadier medians.
     #[arg(long, default_value_t = 7)]
     rounds: u32,
-    /// For about how long a sample is measured.
+    /// The approximate duration of a sample.
     #[arg(long, default_value_t = 0.4)]
     seconds_per_sample: f64,
-    /// Only scenarios and contenders, as `tell/1 raddle`, whose name contains this.
-    #[arg(long)]
-    only: Option<String>,
-    /// Two short rounds: figures that show that all works, and little more.
+    /// Measure only what has one of these in its name, separated by commas: `tell,pool`. A name
+    /// is that of the scenario and the contender, as in `tell/1 raddle`.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Take two short rounds, to check that everything works; the figures are rough.
     #[arg(long)]
     quick: bool,
-    /// Writes all samples and verdicts to this file too.
+    /// Also write all samples and verdicts to this file.
     #[arg(long)]
     json: Option<PathBuf>,
 }

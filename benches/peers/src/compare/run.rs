@@ -3,22 +3,23 @@ use std::time::{Duration, Instant};
 use super::results::Results;
 use super::{Arguments, json, table, verdicts};
 use crate::error::{PeersError, in_range};
-use crate::scenario::{self, Scenario, Settings};
+use crate::only::Only;
+use crate::scenario::{self, Contender, Scenario, Settings};
 use crate::{harness, process, versions};
 
-/// How long a sample may take besides what it measures: to start, to warm up, to end a batch.
+/// The time that a sample may take besides measuring: to start, warm up and end a batch.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Measures, prints tables and verdicts, and writes what was asked for.
+/// Measures, prints tables and verdicts, and writes the file if one was asked for.
 ///
 /// # Errors
-/// When nothing could be measured or a file not be written.
+/// If an option is invalid, a process cannot be started or the file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), PeersError> {
     let (rounds, seconds) =
         if arguments.quick { (2, 0.1) } else { (arguments.rounds, arguments.seconds_per_sample) };
     in_range("--rounds", f64::from(rounds), 1.0, 1_000.0)?;
     in_range("--seconds-per-sample", seconds, 0.001, 60.0)?;
-    let scenarios = chosen(arguments.only.as_deref())?;
+    let scenarios = chosen(&arguments.only)?;
     let settings = Settings { seconds, rounds_per_us: harness::calibrate() };
     print_head(rounds, &settings);
     let results = measure(&scenarios, rounds, &settings)?;
@@ -38,15 +39,20 @@ pub fn run(arguments: &Arguments) -> Result<(), PeersError> {
     }
 }
 
-/// The scenarios with those contenders whose name contains the pattern.
-fn chosen(only: Option<&str>) -> Result<Vec<Scenario>, PeersError> {
-    let only = only.unwrap_or_default();
+/// The scenarios with the chosen contenders.
+fn chosen(only: &[String]) -> Result<Vec<Scenario>, PeersError> {
     let mut scenarios = scenario::all();
+    let full = |scenario: &str, contender: &Contender| format!("{scenario} {}", contender.name);
+    let names: Vec<String> = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.contenders.iter().map(|one| full(&scenario.name, one)))
+        .collect();
+    let only = Only::new(only, &names, || names.join(", "))?;
     for Scenario { name, contenders, .. } in &mut scenarios {
-        contenders.retain(|contender| format!("{name} {}", contender.name).contains(only));
+        contenders.retain(|contender| only.takes(&full(name, contender)));
     }
     scenarios.retain(|scenario| !scenario.contenders.is_empty());
-    if scenarios.is_empty() { Err(PeersError::Nothing(only.to_owned())) } else { Ok(scenarios) }
+    Ok(scenarios)
 }
 
 fn print_head(rounds: u32, settings: &Settings) {
@@ -55,13 +61,13 @@ fn print_head(rounds: u32, settings: &Settings) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{}", peers.join(", "));
     println!(
-        "{cores} cores; medians of {rounds} rounds of about {} s, each sample in a process of its own",
+        "{cores} cores; medians of {rounds} rounds of about {} s, each sample in its own process",
         settings.seconds
     );
 }
 
-/// All contenders of a scenario next to one another, all scenarios, and again: what the machine
-/// does meanwhile falls on all alike.
+/// Measures in rounds through all contenders of all scenarios, so that whatever else the machine
+/// does affects all alike.
 fn measure(
     scenarios: &[Scenario],
     rounds: u32,

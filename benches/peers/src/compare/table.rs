@@ -1,4 +1,4 @@
-//! A scenario's figures as a table.
+//! The figures of a scenario as a table.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -6,10 +6,10 @@ use super::results::Results;
 use crate::figures::Figure;
 use crate::scenario::Scenario;
 
-/// Beside whom ratios are shown: the first contender of the scenario whose name begins so.
+/// Ratios are relative to the first contender whose name starts with each of these.
 const BASES: [&str; 2] = ["raddle", "crossbeam"];
 
-/// The table: a line a contender, in the order of the first figure's medians.
+/// Returns the table: one line per contender, ordered by the median of the first figure.
 pub fn of(scenario: &Scenario, results: &Results) -> Table {
     let first = scenario.figures[0];
     let bases: Vec<(&str, f64)> = BASES
@@ -68,7 +68,7 @@ fn cells(figure: Figure, scenario: &Scenario, contender: &str, results: &Results
     }
 }
 
-/// How many times the base.
+/// Writes a ratio.
 fn ratio(value: f64, base: f64) -> String {
     format!("{:.2}", value / base)
 }
@@ -79,7 +79,7 @@ mod tests {
     use crate::figures::Figures;
 
     #[test]
-    fn the_best_comes_first_with_its_ratio_to_raddle_and_crossbeam() {
+    fn the_best_comes_first_with_its_ratios_to_raddle_and_crossbeam() {
         let scenarios = crate::scenario::all();
         let scenario = &scenarios[0];
         let figure = scenario.figures[0];

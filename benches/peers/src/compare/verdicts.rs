@@ -1,4 +1,4 @@
-//! What was to be shown, and whether it was.
+//! The targets of the comparison, and whether they are met.
 
 use serde::Serialize;
 
@@ -6,35 +6,35 @@ use super::results::Results;
 use crate::figures::{COST, Figure, P50, P99, RATE, Unit};
 use crate::scenario;
 
-/// A figure beside its bound.
+/// A figure and its target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// What was to be shown.
+    /// The number of the target.
     pub show: u32,
-    /// Of what.
+    /// A description of the figure.
     pub what: String,
-    /// What was measured; nothing when a contender has no sample.
+    /// The measurement; `None` if a contender has no sample.
     pub figure: Option<f64>,
-    /// What it is held to.
+    /// The target.
     pub bound: Bound,
 }
 
-/// What a figure is held to.
+/// The bound of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// So many times the other, or more.
+    /// A ratio of at least this.
     TimesAtLeast(f64),
-    /// So many times the other, or fewer.
+    /// A ratio of at most this.
     TimesAtMost(f64),
-    /// More than so many times the other.
+    /// A ratio greater than this.
     TimesAbove(f64),
-    /// So many nanoseconds, or fewer.
+    /// At most this many nanoseconds.
     NanosecondsAtMost(f64),
 }
 
 impl Bound {
-    /// Whether the figure is within it.
+    /// Returns whether the figure meets it.
     pub fn holds(self, figure: f64) -> bool {
         match self {
             Self::TimesAtLeast(bound) => figure >= bound,
@@ -55,22 +55,22 @@ impl Bound {
     }
 }
 
-/// Prints them, each with its figure and bound.
+/// Prints each verdict with its figure and bound.
 pub fn print(verdicts: &[Verdict]) {
     println!();
     for Verdict { show, what, figure, bound } in verdicts {
         match figure {
             Some(figure) => {
-                let (written, held_to) = bound.write(*figure);
+                let (written, target) = bound.write(*figure);
                 let holds = if bound.holds(*figure) { "holds" } else { "falls short" };
-                println!("Show {show}: {what}: {written}, {held_to}: {holds}");
+                println!("Show {show}: {what}: {written}, {target}: {holds}");
             }
             None => println!("Show {show}: {what}: not measured"),
         }
     }
 }
 
-/// The verdicts on what was measured, without those of which nothing was.
+/// Returns the verdicts on what was measured.
 pub fn of(results: &Results) -> Vec<Verdict> {
     let judge = Judge(results);
     let verdicts = [pools(&judge), tells(&judge), asks(&judge), selections(&judge)];
@@ -85,7 +85,7 @@ impl Judge<'_> {
         Some(ours / self.0.median(scenario, theirs, figure)?)
     }
 
-    /// The first over the best of those that `among` takes.
+    /// The ratio of `ours` to the best of those that `among` accepts.
     fn times_best(
         &self,
         scenario: &str,
@@ -195,8 +195,7 @@ fn asks(judge: &Judge<'_>) -> Vec<Verdict> {
     ]
 }
 
-/// Like beside like: tower's two choices with ours, pingora's rotation with ours, and each of our
-/// strategies in the table.
+/// Compares like with like: two random choices with tower's, round robin with pingora's.
 fn selections(judge: &Judge<'_>) -> Vec<Verdict> {
     let pairs = [
         ("tower p2c pending", "raddle power_of_two"),
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_measured_is_judged() {
+    fn only_measured_figures_are_judged() {
         assert!(of(&Results::default()).is_empty());
         let verdicts = of(&results("tell/1", &[("raddle", 14.0), ("crossbeam", 20.0)]));
         assert_eq!(verdicts.len(), 1);
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn ahead_of_everything_else_is_more_than_equal() {
+    fn being_ahead_requires_more_than_a_tie() {
         let rates = [("raddle", 5.0), ("kanal shared", 5.0), ("raddle round robin", 9.0)];
         let verdicts = of(&results("pool/1us", &rates));
         assert_eq!(verdicts[0].figure, Some(1.0));

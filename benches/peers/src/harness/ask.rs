@@ -5,27 +5,27 @@ use quanta::Clock;
 
 use crate::figures::Figures;
 
-/// Asks one after the other from a plain thread, and how long each took.
+/// Measures the latency of successive asks from a plain thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking {
-    /// Between an answer and the next ask.
+    /// The time between an answer and the next ask.
     pub pause: Duration,
-    /// For about how long.
+    /// The approximate duration of the measurement.
     pub seconds: f64,
 }
 
-/// Asks that nobody measures.
+/// The first asks, which are not measured.
 const WARM_UP: u64 = 300;
 
 impl Asking {
-    /// Asks by `ask`, which gets a number and has to come back with it.
+    /// Measures `ask`, which must return its argument.
     ///
     /// # Panics
-    /// When another number comes back.
+    /// If it returns another number.
     pub fn measure(&self, mut ask: impl FnMut(u64) -> u64) -> Figures {
         let clock = Clock::new();
         let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)
-            .expect("nanoseconds up to a minute, to three digits, are allowed");
+            .expect("the bounds of the histogram are valid");
         let end = Duration::from_secs_f64(self.seconds);
         let mut number = 0;
         let mut begin = clock.now();
@@ -33,7 +33,7 @@ impl Asking {
             let asked = clock.raw();
             let answer = ask(number);
             let answered = clock.raw();
-            assert_eq!(answer, number, "the answer is the asker's");
+            assert_eq!(answer, number, "the answer must be the number asked for");
             number += 1;
             if number == WARM_UP {
                 begin = clock.now();
@@ -45,7 +45,7 @@ impl Asking {
             }
             if !self.pause.is_zero() {
                 let answered = clock.now();
-                // Busy with something else, as an asker is.
+                // Busy, like an asker with other work.
                 while answered.elapsed() < self.pause {
                     std::hint::spin_loop();
                 }

@@ -1,36 +1,30 @@
-use std::cell::Cell;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::task::{Task, spin};
 
-/// What a worker does with a task, and how many it has done.
+/// What a worker does with a task, and the number of tasks it has done.
 ///
-/// One thread at a time calls it.
+/// Only one thread at a time may run it.
 pub trait Duty: Send + Sync + 'static {
-    /// Does it on a thread that may block.
+    /// Runs a task on a thread that may block.
     fn run(&self, task: Task);
 
-    /// Does it in an async handler.
+    /// Runs a task in an async handler.
     fn run_async(&self, task: Task) -> impl Future<Output = ()> + Send;
 
-    /// How many were done.
+    /// Returns the number of tasks done.
     fn done(&self) -> u64;
 }
 
-/// The duties of a pool's workers. They live as long as the process, so that workers hold them
-/// without counting references.
+/// The duties of a pool's workers. They are leaked, so that workers need no reference counts.
 pub struct Crew<D: 'static> {
     duties: &'static [D],
     taken: &'static AtomicUsize,
 }
 
-/// Where a thread that was not told its duty finds it: threads take their seats as they come.
-pub struct ShortId;
-
-/// Spins as long as the task says. Its count is on a line of its own and written by plain stores:
-/// the same small price for every contender.
+/// Spins for the duration of a task. Its count has its own cache line and is written by plain
+/// stores, which cost every contender the same.
 #[repr(align(128))]
 #[derive(Debug, Default)]
 pub struct Spinner {
@@ -38,28 +32,28 @@ pub struct Spinner {
 }
 
 impl<D: Duty> Crew<D> {
-    /// A crew of these.
+    /// Creates a crew.
     pub fn new(duties: Vec<D>) -> Self {
         Self { duties: duties.leak(), taken: Box::leak(Box::default()) }
     }
 
-    /// The duty of the next worker.
+    /// Returns the duty of the next worker.
     ///
     /// # Panics
-    /// When there are more workers than duties.
+    /// If there are more workers than duties.
     pub fn next(self) -> &'static D {
         &self.duties[self.taken.fetch_add(1, Relaxed)]
     }
 
-    /// The duty of the thread that asks.
+    /// Returns the duty of the calling thread, for contenders that do not number their workers.
     ///
     /// # Panics
-    /// When more threads have asked than there are duties.
+    /// If there are more threads than duties.
     pub fn here(self) -> &'static D {
-        &self.duties[ShortId::of_this_thread()]
+        &self.duties[number_of_this_thread()]
     }
 
-    /// How many tasks were done.
+    /// Returns the number of tasks done.
     pub fn done(self) -> u64 {
         self.duties.iter().map(Duty::done).sum()
     }
@@ -73,26 +67,20 @@ impl<D> Clone for Crew<D> {
 
 impl<D> Copy for Crew<D> {}
 
-impl ShortId {
-    /// The number of this thread among those that asked.
-    fn of_this_thread() -> usize {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static SEAT: Cell<usize> = const { Cell::new(usize::MAX) };
-        }
-        SEAT.with(|seat| {
-            if seat.get() == usize::MAX {
-                seat.set(NEXT.fetch_add(1, Relaxed));
-            }
-            seat.get()
-        })
+/// The number of this thread, in the order of their first calls.
+fn number_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Relaxed);
     }
+    NUMBER.with(|number| *number)
 }
 
 impl Duty for Spinner {
     #[inline]
     fn run(&self, task: Task) {
         spin(task.0);
+        // Pairs with `done`: the measuring thread sees what the counted tasks have written.
         self.done.store(self.done.load(Relaxed) + 1, Release);
     }
 
@@ -111,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crew_counts_what_its_members_did() {
+    fn a_crew_counts_the_tasks_of_its_members() {
         let crew = Crew::new(vec![Spinner::default(), Spinner::default()]);
         crew.next().run(Task(0));
         let other = crew.next();

@@ -1,4 +1,4 @@
-//! What all contenders share: tasks, who serves them, who gives them and how that is measured.
+//! What all contenders share: tasks, their execution and their measurement.
 
 mod ask;
 mod crew;
@@ -16,39 +16,39 @@ pub use throughput::Throughput;
 
 use tokio::runtime::Runtime;
 
-/// Room in each mailbox or channel, where it can be chosen.
+/// The capacity of each mailbox or channel, if it can be chosen.
 pub const MAILBOX: usize = 1024;
 
-/// Gives tasks to a contender and measures what becomes of them.
+/// Sends tasks to a contender and measures it.
 ///
-/// A contender sets its workers up, each with a duty of the [crew](Self::crew), and hands over the
-/// way in.
+/// A contender sets up its workers, each with a duty of the [crew](Self::crew), and passes a way to
+/// send them tasks.
 pub trait Driver: Sized {
     /// What a worker does with a task.
     type Duty: Duty;
-    /// What was measured.
+    /// The measurement.
     type Outcome;
 
-    /// How many workers there are to be.
+    /// Returns the number of workers that the contender must have.
     fn workers(&self) -> usize;
 
-    /// The workers' duties.
+    /// Returns the workers' duties.
     fn crew(&self) -> Crew<Self::Duty>;
 
-    /// Gives tasks from plain threads. `inlet` makes the way in of one of them.
+    /// Sends tasks from plain threads, each by a function that `inlet` creates.
     fn by_threads<I: FnMut(Task) + Send>(self, inlet: impl FnMut() -> I) -> Self::Outcome;
 
-    /// Gives tasks by an async way in, each producer where its users would have it.
+    /// Sends tasks asynchronously, from tasks of `runtime` or a plain thread.
     fn by_tasks<I: Inlet>(self, runtime: &Runtime, inlet: impl FnMut() -> I) -> Self::Outcome;
 }
 
-/// An async way in.
+/// Sends tasks asynchronously.
 pub trait Inlet: Send + 'static {
-    /// Gives a task, and waits for room if there is none.
+    /// Sends a task, waiting for room if there is none.
     fn send(&mut self, task: Task) -> impl Future<Output = ()> + Send;
 }
 
-/// tokio's runtime at its defaults: a thread a core.
+/// Returns tokio's runtime with its defaults: one thread per core.
 pub fn tokio_runtime() -> Runtime {
-    Runtime::new().expect("the system has threads to give")
+    Runtime::new().expect("the system can start threads")
 }

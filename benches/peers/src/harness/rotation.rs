@@ -1,4 +1,4 @@
-/// Round robin by hand: each in turn.
+/// Round robin.
 #[derive(Clone, Debug)]
 pub struct Rotation<T> {
     members: Vec<T>,
@@ -6,12 +6,12 @@ pub struct Rotation<T> {
 }
 
 impl<T> Rotation<T> {
-    /// Turns among these.
+    /// Creates a rotation among these.
     pub fn new(members: Vec<T>) -> Self {
         Self { members, next: 0 }
     }
 
-    /// Whose turn it is.
+    /// Returns the next member.
     #[inline]
     pub fn next(&mut self) -> &T {
         let at = self.next;
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_come_round() {
+    fn members_take_turns() {
         let mut rotation = Rotation::new(vec![1, 2, 3]);
         let turns: Vec<_> = (0..7).map(|_| *rotation.next()).collect();
         assert_eq!(turns, [1, 2, 3, 1, 2, 3, 1]);

@@ -1,21 +1,21 @@
 use std::time::{Duration, Instant};
 
-use crate::figures::{COST, Figures};
+use crate::figures::{COST, Figures, median};
 
-/// Selections among targets, one after the other on one thread, and what one costs.
+/// Measures the cost of successive selections on one thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Selecting {
-    /// Targets to choose from.
+    /// The number of targets.
     pub targets: usize,
-    /// For about how long.
+    /// The approximate duration of the measurement.
     pub seconds: f64,
 }
 
-/// Selections between two readings of the clock.
+/// The number of selections between two readings of the clock.
 const CHUNK: u32 = 2_000;
 
 impl Selecting {
-    /// The median cost of `select`, over chunks of selections.
+    /// Returns the median cost of `select` over chunks of selections.
     pub fn measure(&self, mut select: impl FnMut()) -> Figures {
         let mut chunk = || {
             let begin = Instant::now();
@@ -31,6 +31,6 @@ impl Selecting {
         while begin.elapsed() < end {
             costs.push(chunk());
         }
-        Figures::one(COST, crate::compare::median(&costs).unwrap_or(f64::NAN))
+        Figures::one(COST, median(&costs).unwrap_or(f64::NAN))
     }
 }

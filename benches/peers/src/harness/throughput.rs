@@ -8,7 +8,7 @@ use super::task::{Plan, Task};
 use super::{Driver, Inlet};
 use crate::figures::{Figures, RATE};
 
-/// Tasks a second, from the first that is given to the last that is done.
+/// Measures tasks per second, from sending the first to the end of the last.
 pub struct Throughput {
     workers: usize,
     producers: u64,
@@ -17,19 +17,19 @@ pub struct Throughput {
     crew: Crew<Spinner>,
 }
 
-/// The most tasks between two waits for all to be done.
+/// The maximum number of tasks between two waits for all to be done.
 const BATCH: u64 = 1_000_000;
-/// The first tasks, which nobody measures.
+/// The first tasks, which are not measured.
 const WARM_UP: u64 = 2_000;
-/// How long the tasks take from which a batch is worked out.
+/// The minimum duration of the tasks that determine the size of a batch.
 const PROBE: Duration = Duration::from_millis(30);
-/// Between two looks whether all tasks are done.
-const LOOK: Duration = Duration::from_micros(50);
+/// The interval between checks whether all tasks are done.
+const CHECK: Duration = Duration::from_micros(50);
 
 impl Throughput {
-    /// Tasks of the plan from so many producers to so many workers, for about this time.
+    /// Creates a measurement of about `seconds`.
     pub fn new(workers: usize, producers: u64, plan: Plan, seconds: f64) -> Self {
-        // More seats than workers, for contenders that have their own number of threads.
+        // Spare duties, for contenders that choose their own number of threads.
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let duties = (0..workers.max(threads) + 8).map(|_| Spinner::default()).collect();
         Self {
@@ -41,20 +41,19 @@ impl Throughput {
         }
     }
 
-    /// The tasks.
+    /// Returns the tasks.
     pub fn plan(&self) -> &'static Plan {
         self.plan
     }
 
-    /// Gives batch after batch by `feed`, which gets the number of tasks of each, and waits for
-    /// their end.
+    /// Measures batches, each of which `feed` sends, given the number of its tasks.
     pub fn measure(&self, mut feed: impl FnMut(u64)) -> Figures {
         let mut batch = |count| {
             let target = self.crew.done() + count;
             let begin = Instant::now();
             feed(count);
             while self.crew.done() < target {
-                thread::sleep(LOOK);
+                thread::sleep(CHECK);
             }
             begin.elapsed()
         };
@@ -75,7 +74,7 @@ impl Throughput {
         Figures::one(RATE, done as f64 / spent.as_secs_f64())
     }
 
-    /// About so many, the same for each producer.
+    /// Rounds up to a multiple of the number of producers.
     fn share(&self, count: u64) -> u64 {
         count.div_ceil(self.producers) * self.producers
     }
@@ -128,7 +127,7 @@ impl Driver for Throughput {
                 .collect();
             inlets = feeding
                 .into_iter()
-                .map(|fed| runtime.block_on(fed).expect("giving does not panic"))
+                .map(|fed| runtime.block_on(fed).expect("sending does not panic"))
                 .collect();
         })
     }

@@ -4,44 +4,44 @@ use clap::ValueEnum;
 
 use super::fault::Fault;
 
-/// Workers of each pool.
+/// The number of workers of each pool.
 pub const WORKERS: usize = 4;
-/// How long a task takes in a healthy worker.
+/// The service time of a task in a healthy worker.
 pub const SERVICE: Duration = Duration::from_millis(2);
-/// Loads, in percent of capacity.
+/// The loads in percent of capacity.
 pub const LOADS: [u32; 4] = [30, 50, 70, 90];
 
-/// What is wrong with one of the workers.
+/// The fault of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Case {
-    /// Nothing.
+    /// None.
     Healthy,
-    /// It takes ten times as long as the others.
+    /// It is ten times slower than the others.
     Slow,
-    /// It stands still for 20 ms every 500 ms.
+    /// It pauses for 20 ms every 500 ms.
     Hiccup,
 }
 
 impl Case {
-    /// What is wrong with a worker: the first, or none.
+    /// Returns the fault of a worker; only the first may have one.
     pub fn fault(self, worker: usize) -> Fault {
         match self {
             Self::Slow if worker == 0 => Fault::Slow(10),
             Self::Hiccup if worker == 0 => Fault::Hiccups {
-                every: Duration::from_millis(500),
-                halt: Duration::from_millis(20),
+                interval: Duration::from_millis(500),
+                pause: Duration::from_millis(20),
             },
             _ => Fault::None,
         }
     }
 
-    /// Tasks a second that all workers together can do.
+    /// Returns the tasks per second that all workers together can serve.
     pub fn capacity(self) -> f64 {
         let paces: f64 = (0..WORKERS).map(|worker| self.fault(worker).pace()).sum();
         paces / SERVICE.as_secs_f64()
     }
 
-    /// Its name as an argument.
+    /// Returns the name as an argument.
     pub fn name(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -50,17 +50,17 @@ impl Case {
         }
     }
 
-    /// It in words.
+    /// Returns a description.
     pub fn words(self) -> &'static str {
         match self {
             Self::Healthy => "all healthy",
-            Self::Slow => "one worker takes ten times as long",
-            Self::Hiccup => "one worker stands still for 20 ms every 500 ms",
+            Self::Slow => "one worker is ten times slower",
+            Self::Hiccup => "one worker pauses for 20 ms every 500 ms",
         }
     }
 }
 
-/// When tasks arrive, from the start: a Poisson process of this rate for this time.
+/// Returns the arrival times of a Poisson process of this rate, within this time.
 pub fn arrivals(rate: f64, time: Duration, seed: u64) -> Vec<Duration> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut due = Duration::ZERO;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_have_their_rate_and_their_seed() {
+    fn arrivals_have_the_given_rate_and_depend_on_the_seed() {
         let arrive = |seed| arrivals(1_000.0, Duration::from_secs(20), seed);
         assert_eq!(arrive(3), arrive(3));
         assert_ne!(arrive(3), arrive(4));

@@ -3,18 +3,18 @@ use ::raddle::prelude::StrategyName;
 use super::drive::OpenLoop;
 use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, rayon, tokio, xtra};
 
-/// Takes part.
+/// A contender.
 pub struct Contender {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Sets its workers up and drives them, and ends the process.
+    /// Sets up its workers, drives them and exits the process.
     pub run: fn(OpenLoop),
 }
 
-/// raddle at its defaults, whom the others are held against.
+/// raddle with its defaults, with which the others are compared.
 pub const OURS: &str = "raddle";
 
-/// All of them; raddle's own first.
+/// Returns all contenders, raddle's own first.
 pub fn all() -> Vec<Contender> {
     let by = |name, run| Contender { name, run };
     vec![

@@ -10,17 +10,17 @@ use super::sleeper::{Oversleep, Sleeper};
 use crate::harness::{Crew, Driver, Inlet, Task};
 use crate::process;
 
-/// Gives tasks when they are due, from a plain thread.
+/// Sends tasks when they are due, from a plain thread.
 pub struct OpenLoop {
     board: &'static Board,
     crew: Crew<Sleeper>,
 }
 
-/// How long after the last task was due the others are waited for.
+/// How long to wait for tasks after the last was due.
 const DRAIN: Duration = Duration::from_secs(1);
 
 impl OpenLoop {
-    /// With these arrivals, for workers with what is wrong in this case.
+    /// Creates a driver for these arrivals, and for workers with the fault of this case.
     pub fn new(case: Case, due: Vec<Duration>) -> Self {
         let board: &'static Board = Box::leak(Box::new(Board::new(due)));
         let oversleep = Oversleep::measure();
@@ -28,16 +28,16 @@ impl OpenLoop {
         Self { board, crew: Crew::new(sleepers.collect()) }
     }
 
-    /// Gives all tasks, waits, answers and ends the process: a pool that is overloaded would be long
-    /// in ending.
-    fn drive(self, mut give: impl FnMut(Task)) {
+    /// Sends all tasks, waits, prints the sample and exits: an overloaded pool would take long to
+    /// shut down.
+    fn drive(self, mut send: impl FnMut(Task)) {
         for (task, due) in (0..).zip(self.board.due()) {
             thread::sleep(due.saturating_sub(self.board.now()));
-            give(Task(task));
+            send(Task(task));
         }
-        let given = Instant::now();
+        let sent = Instant::now();
         let all = self.board.due().len() as u64;
-        while self.crew.done() < all && given.elapsed() < DRAIN {
+        while self.crew.done() < all && sent.elapsed() < DRAIN {
             thread::sleep(Duration::from_millis(1));
         }
         process::answer(&self.board.sample());

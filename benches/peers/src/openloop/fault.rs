@@ -1,54 +1,52 @@
 use std::time::Duration;
 
-/// What is wrong with a worker.
+/// The fault of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
-    /// Nothing.
+    /// None.
     None,
-    /// It takes so many times as long.
+    /// It is slower by this factor.
     Slow(u32),
-    /// It stands still for a while, every so often.
+    /// It pauses at regular intervals.
     Hiccups {
-        /// From one halt to the next.
-        every: Duration,
-        /// For how long.
-        halt: Duration,
+        /// The time from one pause to the next.
+        interval: Duration,
+        /// The length of a pause.
+        pause: Duration,
     },
 }
 
 impl Fault {
-    /// When a task ends that begins at this time from the start and takes so long in a worker
-    /// with whom all is well.
+    /// Returns when a task ends that begins at this time since the start and takes `service` in a
+    /// healthy worker.
     pub fn end(self, begin: Duration, service: Duration) -> Duration {
         match self {
             Self::None => begin + service,
             Self::Slow(times) => begin + service * times,
-            Self::Hiccups { every, halt } => {
+            Self::Hiccups { interval, pause } => {
                 let mut end = begin + service;
-                // The first halt is one interval after the start.
-                let mut halts_at =
-                    every * u32::max(1, (begin.as_nanos() / every.as_nanos()) as u32);
-                loop {
-                    let over = halts_at + halt;
-                    if halts_at >= end {
-                        return end;
+                // The first pause is one interval after the start.
+                let first = u32::max(1, (begin.as_nanos() / interval.as_nanos()) as u32);
+                let mut pauses_at = interval * first;
+                while pauses_at < end {
+                    let resumes_at = pauses_at + pause;
+                    // A task that begins during the pause is delayed only by the rest of it.
+                    if resumes_at > begin {
+                        end += resumes_at - pauses_at.max(begin);
                     }
-                    // Begun within the halt, it waits for its end; else it is held up by all of it.
-                    if over > begin {
-                        end += over - halts_at.max(begin);
-                    }
-                    halts_at += every;
+                    pauses_at += interval;
                 }
+                end
             }
         }
     }
 
-    /// What part of a healthy worker's tasks it does.
+    /// Returns its speed relative to a healthy worker.
     pub fn pace(self) -> f64 {
         match self {
             Self::None => 1.0,
             Self::Slow(times) => 1.0 / f64::from(times),
-            Self::Hiccups { every, halt } => 1.0 - halt.as_secs_f64() / every.as_secs_f64(),
+            Self::Hiccups { interval, pause } => 1.0 - pause.as_secs_f64() / interval.as_secs_f64(),
         }
     }
 }
@@ -69,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hiccup_holds_up_what_it_meets() {
-        let hiccups = Fault::Hiccups { every: ms(500), halt: ms(20) };
+    fn a_hiccup_delays_the_tasks_that_it_meets() {
+        let hiccups = Fault::Hiccups { interval: ms(500), pause: ms(20) };
         for (begin, end) in [
             (0, 2),
             (10, 12),

@@ -1,4 +1,4 @@
-//! Latencies under a load that arrives on schedule, whatever becomes of the tasks before.
+//! Latencies under a load that arrives on schedule and does not wait for earlier tasks.
 
 mod board;
 mod case;
@@ -9,54 +9,60 @@ mod plot;
 mod report;
 mod run;
 mod sleeper;
+mod stage;
 
 use std::path::PathBuf;
 
 pub use run::{run, sample};
 
-use case::Case;
+use case::{Case, LOADS};
 
-/// Measures latencies under a load that arrives on schedule.
+/// The options of `openloop`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// For how long each contender is given tasks, for each case and load.
+    /// The duration of the load on each contender, for each case and load.
     #[arg(long, default_value_t = 4.5)]
     seconds: f64,
-    /// What arrivals are drawn from; drawn itself, and printed, when not given.
+    /// The seed of the arrivals [default: random, and printed].
     #[arg(long)]
     seed: Option<u64>,
-    /// How many contenders are measured at a time. The work is sleeping, which leaves the cores
-    /// idle: two disturb each other little.
+    /// The number of contenders measured at a time. Tasks sleep, which leaves the cores idle, so
+    /// two contenders hardly disturb each other.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Only contenders with this in their name.
-    #[arg(long)]
-    only: Option<String>,
-    /// Only this case.
+    /// Measure only contenders that have one of these in their name, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Measure only this case.
     #[arg(long)]
     case: Option<Case>,
-    /// Only this load, in percent of capacity.
-    #[arg(long)]
+    /// Measure only this load, in percent of capacity: 30, 50, 70 or 90.
+    #[arg(long, value_parser = load)]
     load: Option<u32>,
-    /// Writes a picture for each case and load, and all percentiles as JSON, to this folder.
+    /// Write a picture for each case and load, and all percentiles as JSON, to this folder.
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-/// Measures one contender.
+/// The options of `openloop-sample`.
 #[derive(Debug, clap::Args)]
 pub struct SampleArguments {
-    /// What is wrong with one of the workers.
+    /// The fault of one worker.
     case: Case,
     /// For example `raddle`.
     contender: String,
-    /// In percent of capacity.
+    /// The load in percent of capacity.
     #[arg(long, default_value_t = 70)]
     load: u32,
-    /// For how long tasks are given.
+    /// The duration of the load.
     #[arg(long, default_value_t = 4.5)]
     seconds: f64,
-    /// What arrivals are drawn from.
+    /// The seed of the arrivals.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+fn load(text: &str) -> Result<u32, String> {
+    let load = text.parse().ok().filter(|load| LOADS.contains(load));
+    load.ok_or_else(|| format!("expected one of {LOADS:?}"))
 }

@@ -1,4 +1,4 @@
-//! Tables, verdict, pictures and JSON of an open loop.
+//! Tables, verdicts, pictures and JSON of an open loop.
 
 use std::fs;
 use std::path::Path;
@@ -6,42 +6,16 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
-use super::board::{QUANTILES, Sample};
+use super::board::QUANTILES;
 use super::case::Case;
 use super::contenders::OURS;
 use super::plot;
+use super::stage::{Row, Stage};
 use crate::compare::{Bound, Verdict, print};
 use crate::error::PeersError;
 use crate::versions;
 
-/// All contenders in one case under one load.
-#[derive(Debug)]
-pub struct Stage {
-    /// What is wrong with one of the workers.
-    pub case: Case,
-    /// In percent of capacity.
-    pub load: u32,
-    /// What came of each.
-    pub rows: Vec<Row>,
-}
-
-/// What came of one contender; nothing when its process failed.
-#[derive(Debug)]
-pub struct Row {
-    /// Its name.
-    pub contender: &'static str,
-    /// What it showed.
-    pub sample: Option<Sample>,
-}
-
-impl Stage {
-    /// What it is, in words.
-    pub fn title(&self) -> String {
-        format!("{}, {} % of {:.0} tasks/s", self.case.words(), self.load, self.case.capacity())
-    }
-}
-
-/// Percentiles in milliseconds.
+/// Returns a table of percentiles in milliseconds.
 pub fn table(stage: &Stage) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -52,7 +26,7 @@ pub fn table(stage: &Stage) -> String {
             Some(sample) => QUANTILES
                 .iter()
                 .map(|quantile| sample.at(*quantile).map_or(String::new(), |ms| format!("{ms:.2}")))
-                .chain([format!("{} of {}", sample.unfinished, sample.given)])
+                .chain([format!("{} of {}", sample.unfinished, sample.submitted)])
                 .collect(),
             None => vec!["failed".into()],
         };
@@ -64,7 +38,7 @@ pub fn table(stage: &Stage) -> String {
     format!("\n{table}")
 }
 
-/// Prints what was to be shown, if it was measured.
+/// Prints the verdicts on what was measured.
 pub fn print_verdicts(stages: &[Stage]) {
     let verdicts: Vec<Verdict> = stages.iter().filter_map(verdict).collect();
     if !verdicts.is_empty() {
@@ -72,7 +46,7 @@ pub fn print_verdicts(stages: &[Stage]) {
     }
 }
 
-/// raddle's default beside the best of the peers, with one slow worker under 70 % load.
+/// Compares raddle's default with the best peer, with one slow worker at 70 % load.
 fn verdict(stage: &Stage) -> Option<Verdict> {
     if (stage.case, stage.load) != (Case::Slow, 70) {
         return None;
@@ -91,10 +65,10 @@ fn verdict(stage: &Stage) -> Option<Verdict> {
     })
 }
 
-/// Writes a picture for each stage and all percentiles as JSON.
+/// Writes a picture of each stage, and all percentiles as JSON.
 ///
 /// # Errors
-/// When a file could not be written.
+/// If a file cannot be written.
 pub fn write(folder: &Path, seed: u64, stages: &[Stage]) -> Result<(), PeersError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -102,10 +76,10 @@ pub fn write(folder: &Path, seed: u64, stages: &[Stage]) -> Result<(), PeersErro
     };
     fs::create_dir_all(folder).map_err(failed(folder))?;
     for stage in stages {
-        plot::percentiles(
-            &folder.join(format!("{}-{}.svg", stage.case.name(), stage.load)),
-            stage,
-        )?;
+        if let Some(picture) = plot::picture(stage) {
+            let path = folder.join(format!("{}-{}.svg", stage.case.name(), stage.load));
+            fs::write(&path, picture).map_err(failed(&path))?;
+        }
     }
     let document = json!({
         "seed": seed,
@@ -127,10 +101,11 @@ pub fn write(folder: &Path, seed: u64, stages: &[Stage]) -> Result<(), PeersErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openloop::board::Sample;
 
     fn row(contender: &'static str, p999: f64) -> Row {
         let percentiles = vec![(0.5, 2.0), (0.999, p999)];
-        Row { contender, sample: Some(Sample { given: 9, unfinished: 0, percentiles }) }
+        Row { contender, sample: Some(Sample { submitted: 9, unfinished: 0, percentiles }) }
     }
 
     fn stage(case: Case) -> Stage {
@@ -140,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_held_against_the_best_peer() {
+    fn the_default_is_compared_with_the_best_peer() {
         let verdict = verdict(&stage(Case::Slow)).unwrap();
         assert_eq!(verdict.figure, Some(0.6));
         assert!(verdict.what.contains("kanal shared") && !verdict.bound.holds(0.6));
@@ -148,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_line_a_contender() {
+    fn a_table_has_a_line_per_contender() {
         let mut stage = stage(Case::Hiccup);
         stage.rows.push(Row { contender: "xtra shared", sample: None });
         let table = table(&stage);
@@ -162,6 +137,7 @@ mod tests {
         write(&folder, 1, &[stage(Case::Slow)]).unwrap();
         let picture = fs::read_to_string(folder.join("slow-70.svg")).unwrap();
         assert!(picture.contains("<svg") && picture.contains("kanal shared"));
+        assert_eq!(picture.matches("line strong").count(), 2, "raddle's lines are thick");
         assert!(fs::read_to_string(folder.join("openloop.json")).unwrap().contains("\"slow\""));
         fs::remove_dir_all(folder).unwrap();
     }

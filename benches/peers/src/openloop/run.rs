@@ -6,38 +6,35 @@ use std::time::Duration;
 use super::board::Sample;
 use super::case::{Case, LOADS, SERVICE, WORKERS, arrivals};
 use super::drive::OpenLoop;
-use super::report::{self, Row, Stage};
+use super::report;
+use super::stage::{Row, Stage};
 use super::{Arguments, SampleArguments, contenders};
 use crate::error::{PeersError, in_range};
+use crate::only::Only;
 use crate::{process, versions};
 
-/// How long a process may take besides its arrivals: to start, to find out how it sleeps, to drain.
+/// The time that a process may take besides its load: to start, calibrate and drain.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Measures all that is asked for, prints tables, and draws what was asked for.
+/// Measures, prints tables and writes the files if they were asked for.
 ///
 /// # Errors
-/// When there is nothing to measure or a file could not be written.
+/// If an option is invalid, a process cannot be started or a file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), PeersError> {
     in_range("--seconds", arguments.seconds, 0.01, 3_600.0)?;
     in_range("--jobs", arguments.jobs as f64, 1.0, 64.0)?;
-    in_range("--load", f64::from(arguments.load.unwrap_or(1)), 1.0, 200.0)?;
-    let only = arguments.only.as_deref().unwrap_or_default();
-    let names: Vec<_> = contenders::all()
-        .into_iter()
-        .map(|contender| contender.name)
-        .filter(|name| name.contains(only))
-        .collect();
-    if names.is_empty() {
-        return Err(PeersError::Nothing(only.to_owned()));
-    }
+    let all = contenders::all();
+    let full: Vec<_> = all.iter().map(|contender| contender.name.to_owned()).collect();
+    let only = Only::new(&arguments.only, &full, || full.join(", "))?;
+    let names: Vec<_> =
+        all.iter().map(|contender| contender.name).filter(|name| only.takes(name)).collect();
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..100_000));
     print_head(arguments, seed);
     let mut stages = Vec::new();
     for case in [Case::Healthy, Case::Slow, Case::Hiccup] {
         for load in LOADS {
-            let case_is_asked = arguments.case.is_none_or(|only| only == case);
-            if case_is_asked && arguments.load.is_none_or(|only| only == load) {
+            let is_chosen = arguments.case.is_none_or(|only| only == case);
+            if is_chosen && arguments.load.is_none_or(|only| only == load) {
                 let stage = measure(arguments, seed, case, load, &names)?;
                 println!("{}", report::table(&stage));
                 stages.push(stage);
@@ -56,14 +53,14 @@ fn print_head(arguments: &Arguments, seed: u64) {
         versions::peers().iter().map(|(name, version)| format!("{name} {version}")).collect();
     println!("{}", peers.join(", "));
     println!(
-        "{WORKERS} workers that sleep {} ms a task; Poisson arrivals for {} s, seed {seed}; latency from \
-         when a task was due; load in percent of what all workers together can do",
+        "{WORKERS} workers that sleep {} ms per task; Poisson arrivals for {} s, seed {seed}; latency \
+         from when a task was due; load in percent of the capacity of all workers",
         SERVICE.as_millis(),
         arguments.seconds
     );
 }
 
-/// All contenders on the very same arrivals.
+/// Measures all contenders with the same arrivals.
 fn measure(
     arguments: &Arguments,
     seed: u64,
@@ -110,17 +107,17 @@ fn one(
         format!("--seconds={}", arguments.seconds),
         format!("--seed={seed}"),
     ])?;
-    // A pool with bounded mailboxes may hold arrivals up.
+    // A pool with bounded mailboxes may delay arrivals.
     let limit = GRACE + Duration::from_secs_f64(arguments.seconds * 4.0);
     Ok(process::wait(child, limit)
         .inspect_err(|lost| eprintln!("{} at {load} %, {contender}: {lost}", case.name()))
         .ok())
 }
 
-/// Measures one contender and prints what came of it as a line of JSON.
+/// Measures one contender and prints the sample as a line of JSON.
 ///
 /// # Errors
-/// When there is no such contender or a number is out of its range.
+/// If there is no such contender or a number is out of range.
 pub fn sample(arguments: &SampleArguments) -> Result<(), PeersError> {
     in_range("--seconds", arguments.seconds, 0.01, 3_600.0)?;
     in_range("--load", f64::from(arguments.load), 1.0, 200.0)?;

@@ -10,7 +10,7 @@ use super::case::SERVICE;
 use super::fault::Fault;
 use crate::harness::{Duty, Task, tokio_runtime};
 
-/// Serves a task by sleeping, so that a machine of two cores has as many workers as it likes.
+/// Serves a task by sleeping, so that a machine with two cores can have any number of workers.
 #[derive(Debug)]
 pub struct Sleeper {
     fault: Fault,
@@ -19,8 +19,8 @@ pub struct Sleeper {
     done: AtomicU64,
 }
 
-/// How much longer than asked a sleep takes in the mean, which is taken off what is asked for: a
-/// task takes the same time in a thread and in an async handler.
+/// By how much sleeps are too long on average. It is subtracted, so that a task takes the same time
+/// in a thread and in an async handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Oversleep {
     thread: Duration,
@@ -28,12 +28,12 @@ pub struct Oversleep {
 }
 
 impl Sleeper {
-    /// A worker with this fault.
+    /// Creates a worker with this fault.
     pub fn new(fault: Fault, board: &'static Board, oversleep: Oversleep) -> Self {
         Self { fault, board, oversleep, done: AtomicU64::new(0) }
     }
 
-    /// How long a task takes that begins now.
+    /// The service time of a task that begins now.
     fn service(&self) -> Duration {
         let begin = self.board.now();
         self.fault.end(begin, SERVICE) - begin
@@ -41,7 +41,7 @@ impl Sleeper {
 
     fn ended(&self, task: Task) {
         self.board.ended(task.0);
-        // As with every duty, by one thread at a time.
+        // Only one thread at a time runs a duty. The store pairs with the load in `done`.
         self.done.store(self.done.load(Acquire) + 1, Release);
     }
 }
@@ -53,7 +53,7 @@ impl Duty for Sleeper {
     }
 
     async fn run_async(&self, task: Task) {
-        // tokio's own timer goes by whole milliseconds, half a task.
+        // tokio's own timer has a resolution of one millisecond, half a task.
         Delay::new(self.service().saturating_sub(self.oversleep.handler)).await;
         self.ended(task);
     }
@@ -64,7 +64,7 @@ impl Duty for Sleeper {
 }
 
 impl Oversleep {
-    /// Found out by a number of sleeps.
+    /// Measures a number of sleeps.
     pub fn measure() -> Self {
         let handler = tokio_runtime().block_on(async {
             let timed = async {
@@ -85,5 +85,5 @@ impl Oversleep {
     }
 }
 
-/// Sleeps of which the mean is taken.
+/// The number of sleeps to measure.
 const TRIES: u32 = 50;

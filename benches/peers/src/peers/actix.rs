@@ -1,4 +1,4 @@
-//! actix: an actor in an arbiter, and its pool of threads, the `SyncArbiter`.
+//! actix: an actor in an arbiter, and its thread pool, the `SyncArbiter`.
 
 use std::sync::mpsc;
 use std::thread;
@@ -31,7 +31,7 @@ impl<D: Duty + Unpin> Handler<Task> for Worker<D> {
     }
 }
 
-/// One actor. A tell is `do_send`, which never waits for room.
+/// One actor; messages are sent by `do_send`, which never waits for room.
 pub fn actor<R: Driver>(driver: R) -> R::Outcome
 where
     R::Duty: Unpin,
@@ -58,7 +58,7 @@ impl<D: Duty + Unpin> Handler<Task> for SyncWorker<D> {
     }
 }
 
-/// A `SyncArbiter`: an actor a thread behind one queue.
+/// A `SyncArbiter`: one actor per thread behind one queue.
 pub fn sync_arbiter<R: Driver>(driver: R) -> R::Outcome
 where
     R::Duty: Unpin,
@@ -97,7 +97,7 @@ pub fn ask(asking: &Asking) -> Figures {
     asking.measure(|number| block_on(address.send(Number(number))).expect("the actor answers"))
 }
 
-/// Starts an actor in a system on a thread of its own.
+/// Starts an actor in a system on its own thread.
 fn in_a_system<A: Actor>(start: impl FnOnce() -> Addr<A> + Send + 'static) -> Addr<A>
 where
     Addr<A>: Send,
@@ -106,7 +106,7 @@ where
     thread::spawn(move || {
         let system = System::new();
         let address = system.block_on(async { start() });
-        sender.send(address).expect("the starter waits");
+        sender.send(address).expect("the caller waits");
         system.run().expect("the system runs until the process ends");
     });
     receiver.recv().expect("the system starts")

@@ -1,4 +1,4 @@
-//! Pools by hand over crossbeam's channels.
+//! Hand-written pools over crossbeam's channels.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use crossbeam_utils::Backoff;
 use crate::figures::Figures;
 use crate::harness::{Asking, Driver, Duty, MAILBOX, Rotation, Task};
 
-/// A channel and a thread for each worker, in turn.
+/// One channel and thread per worker, in turn.
 pub fn own_channels<R: Driver>(driver: R) -> R::Outcome {
     let senders: Vec<Sender<Task>> = (0..driver.workers())
         .map(|_| {
@@ -19,11 +19,11 @@ pub fn own_channels<R: Driver>(driver: R) -> R::Outcome {
         .collect();
     driver.by_threads(|| {
         let mut turns = Rotation::new(senders.clone());
-        move |task| turns.next().send(task).expect("the worker is there")
+        move |task| turns.next().send(task).expect("the worker lives")
     })
 }
 
-/// One channel for all workers; with one worker, the bare channel.
+/// One channel for all workers; with a single worker, the bare channel.
 pub fn shared_channel<R: Driver>(driver: R) -> R::Outcome {
     let (sender, receiver) = bounded(MAILBOX);
     for _ in 0..driver.workers() {
@@ -31,7 +31,7 @@ pub fn shared_channel<R: Driver>(driver: R) -> R::Outcome {
     }
     driver.by_threads(|| {
         let sender = sender.clone();
-        move |task| sender.send(task).expect("a worker is there")
+        move |task| sender.send(task).expect("a worker lives")
     })
 }
 
@@ -42,7 +42,7 @@ fn serve<D: Duty>(tasks: Receiver<Task>, duty: &'static D) {
 /// How one side waits for the other.
 type Wait = fn(&Receiver<u64>) -> Option<u64>;
 
-/// Both sides look again and again.
+/// Both sides spin.
 pub fn ask_spinning(asking: &Asking) -> Figures {
     ask(asking, |receiver| {
         loop {
@@ -55,7 +55,7 @@ pub fn ask_spinning(asking: &Asking) -> Figures {
     })
 }
 
-/// Both sides look for a while, then give the core away, then sleep.
+/// Both sides spin, then yield, then block.
 pub fn ask_backoff(asking: &Asking) -> Figures {
     ask(asking, |receiver| {
         let backoff = Backoff::new();
@@ -70,34 +70,34 @@ pub fn ask_backoff(asking: &Asking) -> Figures {
     })
 }
 
-/// Both sides block as the channel does.
+/// Both sides block in the channel.
 pub fn ask_blocking(asking: &Asking) -> Figures {
     ask(asking, |receiver| receiver.recv().ok())
 }
 
-/// The asker keeps one channel for its answers, which is the leanest: no slot an ask.
+/// The asker keeps one channel for its answers, which is the cheapest: no slot per ask.
 fn ask(asking: &Asking, wait: Wait) -> Figures {
     let (sender, receiver) = bounded(MAILBOX);
     let (answer, answers) = bounded(1);
     thread::spawn(move || {
         while let Some(number) = wait(&receiver) {
-            answer.send(number).expect("the asker is there");
+            answer.send(number).expect("the asker lives");
         }
     });
     asking.measure(|number| {
-        sender.send(number).expect("the worker is there");
+        sender.send(number).expect("the worker lives");
         wait(&answers).expect("the worker answers")
     })
 }
 
-/// As [`ask_spinning`], but with a slot from the allocator for each answer, so that any number of
-/// askers may ask.
+/// Like [`ask_spinning`], but with an allocated slot for each answer, so that any number of askers
+/// can ask.
 pub fn ask_spinning_oneshot(asking: &Asking) -> Figures {
     let (sender, receiver) = bounded::<(u64, oneshot::Sender<u64>)>(MAILBOX);
     thread::spawn(move || {
         loop {
             match receiver.try_recv() {
-                Ok((number, answer)) => answer.send(number).expect("the asker is there"),
+                Ok((number, answer)) => answer.send(number).expect("the asker lives"),
                 Err(TryRecvError::Empty) => std::hint::spin_loop(),
                 Err(TryRecvError::Disconnected) => return,
             }
@@ -105,7 +105,7 @@ pub fn ask_spinning_oneshot(asking: &Asking) -> Figures {
     });
     asking.measure(|number| {
         let (answer, answered) = oneshot::channel();
-        sender.send((number, answer)).expect("the worker is there");
+        sender.send((number, answer)).expect("the worker lives");
         loop {
             match answered.try_recv() {
                 Ok(number) => return number,

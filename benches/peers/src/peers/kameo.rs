@@ -1,4 +1,4 @@
-//! kameo: actors in tasks, in turn by hand and behind its `ActorPool`.
+//! kameo: actors in tokio tasks, in turn and behind its `ActorPool`.
 
 use std::convert::Infallible;
 
@@ -31,7 +31,7 @@ impl<D: Duty> Message<Task> for Worker<D> {
 
 impl<D: Duty> Inlet for Rotation<ActorRef<Worker<D>>> {
     async fn send(&mut self, task: Task) {
-        self.next().tell(task).send().await.expect("the actor is there");
+        self.next().tell(task).send().await.expect("the actor lives");
     }
 }
 
@@ -53,11 +53,11 @@ struct PoolInlet<D: Duty>(ActorRef<ActorPool<Worker<D>>>);
 
 impl<D: Duty> Inlet for PoolInlet<D> {
     async fn send(&mut self, task: Task) {
-        self.0.tell(Dispatch(task)).send().await.expect("the pool is there");
+        self.0.tell(Dispatch(task)).send().await.expect("the pool lives");
     }
 }
 
-/// Its pool, an actor that gives tasks to the actor with the fewest.
+/// Its pool, an actor that forwards each task to the actor with the fewest.
 pub fn actor_pool<R: Driver>(driver: R) -> R::Outcome {
     let runtime = tokio_runtime();
     let entered = runtime.enter();

@@ -1,4 +1,4 @@
-//! Pools by hand over kanal's channel.
+//! Hand-written pools over kanal's channel.
 
 use std::thread;
 
@@ -14,17 +14,19 @@ pub fn shared_channel<R: Driver>(driver: R) -> R::Outcome {
     }
     driver.by_threads(|| {
         let sender = sender.clone();
-        move |task| sender.send(task).expect("a worker is there")
+        move |task| sender.send(task).expect("a worker lives")
     })
 }
 
-/// A channel there and one back; both sides wait as the channel does.
+/// One channel in each direction; both sides block in the channel.
 pub fn ask(asking: &Asking) -> Figures {
     let (sender, receiver) = kanal::bounded::<u64>(MAILBOX);
     let (answer, answers) = kanal::bounded::<u64>(1);
-    thread::spawn(move || receiver.for_each(|number| answer.send(number).expect("asked")));
+    thread::spawn(move || {
+        receiver.for_each(|number| answer.send(number).expect("the asker lives"))
+    });
     asking.measure(|number| {
-        sender.send(number).expect("the worker is there");
+        sender.send(number).expect("the worker lives");
         answers.recv().expect("the worker answers")
     })
 }

@@ -1,4 +1,4 @@
-//! The contenders, a file each: workers set up as their users would, at their own defaults.
+//! The contenders, one file each: workers as their users would set them up, with their defaults.
 
 pub mod actix;
 pub mod crossbeam;

@@ -12,7 +12,7 @@ use crate::harness::Selecting;
 pub fn round_robin(selecting: &Selecting) -> Figures {
     let targets = (0..selecting.targets).map(|at| format!("127.0.0.1:{}", 10_000 + at));
     let balancer =
-        LoadBalancer::<RoundRobin>::try_from_iter(targets).expect("the addresses have no mistakes");
+        LoadBalancer::<RoundRobin>::try_from_iter(targets).expect("the addresses are valid");
     selecting.measure(|| {
         assert!(black_box(balancer.select(b"", 256)).is_some(), "all are healthy");
     })

@@ -1,4 +1,4 @@
-//! ractor: actors in tasks, in turn by hand and behind its factory. Their mailboxes have no bound.
+//! ractor: actors in tokio tasks, in turn and behind its factory. Their mailboxes are unbounded.
 
 use ::ractor::factory::queues::DefaultQueue;
 use ::ractor::factory::routing::{QueuerRouting, RoundRobinRouting, Router};
@@ -42,7 +42,7 @@ pub fn actors<R: Driver>(driver: R) -> R::Outcome {
         .collect();
     driver.by_threads(|| {
         let mut turns = Rotation::new(actors.clone());
-        move |task| turns.next().cast(task).expect("the actor is there")
+        move |task| turns.next().cast(task).expect("the actor lives")
     })
 }
 
@@ -75,12 +75,12 @@ impl<D: Duty> factory::Worker for FactoryWorker<D> {
     }
 }
 
-/// Its factory with one queue, from which a worker takes when it is done.
+/// Its factory with one queue for all workers.
 pub fn factory_queuer<R: Driver>(driver: R) -> R::Outcome {
     in_a_factory(driver, QueuerRouting::default())
 }
 
-/// Its factory with a queue for each worker.
+/// Its factory with one queue per worker.
 pub fn factory_round_robin<R: Driver>(driver: R) -> R::Outcome {
     in_a_factory(driver, RoundRobinRouting::default())
 }
@@ -102,7 +102,7 @@ fn in_a_factory<R: Driver>(driver: R, router: impl Router<(), Task>) -> R::Outco
     let (factory, _) = spawned.expect("the factory starts");
     driver.by_threads(|| {
         let factory = factory.clone();
-        move |task| factory.dispatch((), task).expect("the factory is there")
+        move |task| factory.dispatch((), task).expect("the factory lives")
     })
 }
 
@@ -136,6 +136,6 @@ pub fn ask(asking: &Asking) -> Figures {
     let (echo, _) = runtime.block_on(Actor::spawn(None, Echo, ())).expect("the actor starts");
     asking.measure(|number| {
         let answer = echo.call(|port| Number(number, port), None);
-        block_on(answer).expect("the actor is there").expect("the actor answers")
+        block_on(answer).expect("the actor lives").expect("the actor answers")
     })
 }

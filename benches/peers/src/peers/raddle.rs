@@ -1,4 +1,4 @@
-//! raddle: a pool at its defaults, and its balancer alone.
+//! raddle: a pool with its defaults, and its balancer alone.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use raddle::core::Reservation;
 use raddle::prelude::{
-    Actor, AskError, BalancerConfig, Context, Outcome, Pool, Reply, Roster, StrategyName,
-    TaskProfile, WaitStrategy, WorkerSpec,
+    Actor, BalancerConfig, Context, Outcome, Pool, Roster, StrategyName, TaskProfile, WaitStrategy,
+    WorkerSpec,
 };
 
 use crate::figures::Figures;
@@ -26,7 +26,7 @@ impl<D: Duty> Actor for Worker<D> {
     }
 }
 
-/// A pool at its defaults: join idle.
+/// A pool with its defaults: join idle.
 pub fn pool<R: Driver>(driver: R) -> R::Outcome {
     spawn(driver, None)
 }
@@ -42,7 +42,7 @@ fn spawn<R: Driver>(driver: R, strategy: Option<StrategyName>) -> R::Outcome {
     if let Some(strategy) = strategy {
         pool = pool.strategy(strategy.build());
     }
-    let pool = pool.spawn(move |_| Worker(crew.next())).expect("the pool has no mistakes");
+    let pool = pool.spawn(move |_| Worker(crew.next())).expect("the settings are valid");
     driver.by_threads(|| {
         let mut handle = pool.local();
         move |task| handle.tell(task).expect("the pool is open")
@@ -63,39 +63,30 @@ impl Actor for Echo {
 
 /// Asks one worker that spins.
 pub fn ask_spinning(asking: &Asking) -> Figures {
-    ask(asking, WaitStrategy::Spin, answer_spinning)
+    ask(asking, WaitStrategy::Spin)
 }
 
-/// Asks one worker that waits as it does by default.
+/// Asks one worker with its default wait strategy.
 pub fn ask_default(asking: &Asking) -> Figures {
-    ask(asking, WaitStrategy::default(), Reply::wait)
+    ask(asking, WaitStrategy::default())
 }
 
-/// How an asker waits that does not want to sleep.
-fn answer_spinning(reply: Reply<u64, Infallible>) -> Result<u64, AskError<Infallible>> {
-    reply.wait()
-}
-
-fn ask(
-    asking: &Asking,
-    wait: WaitStrategy,
-    answer: fn(Reply<u64, Infallible>) -> Result<u64, AskError<Infallible>>,
-) -> Figures {
+fn ask(asking: &Asking, wait: WaitStrategy) -> Figures {
     let pool = Pool::builder("echo")
         .workers(1, WorkerSpec::general())
         .wait(wait)
         .spawn(|_| Echo)
-        .expect("the pool has no mistakes");
+        .expect("the settings are valid");
     let mut handle = pool.local();
     asking.measure(|number| {
-        answer(handle.ask(number).expect("the pool is open")).expect("the echo answers")
+        handle.ask(number).expect("the pool is open").wait().expect("the echo answers")
     })
 }
 
-/// The balancer alone: selects, reserves and releases.
+/// Selects, reserves and releases by the balancer alone.
 pub fn select(selecting: &Selecting, strategy: StrategyName) -> Figures {
     let roster = warm_roster(selecting.targets);
-    let balancer = BalancerConfig::new(strategy).build().expect("the defaults have no mistakes");
+    let balancer = BalancerConfig::new(strategy).build().expect("the defaults are valid");
     balancer.refresh(&roster);
     let task = TaskProfile::default();
     selecting.measure(|| {
@@ -104,12 +95,12 @@ pub fn select(selecting: &Selecting, strategy: StrategyName) -> Figures {
     })
 }
 
-/// Workers with some latencies of about a millisecond behind them.
+/// Workers that have recorded some latencies of about a millisecond.
 fn warm_roster(workers: usize) -> Roster {
     let roster = Roster::builder()
         .workers(workers, WorkerSpec::general())
         .build()
-        .expect("a roster of generalists has no mistakes");
+        .expect("the roster is valid");
     for (position, member) in roster.members().iter().enumerate() {
         for round in 0..20 {
             let took = Duration::from_nanos(1_000_000 + (position * 7 + round) as u64 * 1_000);

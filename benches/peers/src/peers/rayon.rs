@@ -1,4 +1,4 @@
-//! rayon: a pool of as many threads as there are workers.
+//! rayon: a pool with one thread per worker.
 
 use ::rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -6,10 +6,10 @@ use crate::figures::Figures;
 use crate::harness::{Driver, Duty, Throughput};
 
 fn pool(workers: usize) -> ThreadPool {
-    ThreadPoolBuilder::new().num_threads(workers).build().expect("the system has threads to give")
+    ThreadPoolBuilder::new().num_threads(workers).build().expect("the system can start threads")
 }
 
-/// Tasks spawned in a scope, which one of the pool's threads gives and which ends with the last.
+/// Tasks spawned in a scope by one of the pool's threads; the scope ends with the last task.
 pub fn scope(throughput: Throughput) -> Figures {
     let pool = pool(throughput.workers());
     let (plan, crew) = (throughput.plan(), throughput.crew());
@@ -22,7 +22,7 @@ pub fn scope(throughput: Throughput) -> Figures {
     })
 }
 
-/// Tasks spawned from outside.
+/// Tasks spawned from outside the pool.
 pub fn spawn<R: Driver>(driver: R) -> R::Outcome {
     let pool = pool(driver.workers());
     let crew = driver.crew();

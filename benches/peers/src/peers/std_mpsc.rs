@@ -1,4 +1,4 @@
-//! The standard library's bounded channel and a thread.
+//! The standard library's bounded channel and one thread.
 
 use std::sync::mpsc;
 use std::thread;
@@ -12,6 +12,6 @@ pub fn channel<R: Driver>(driver: R) -> R::Outcome {
     thread::spawn(move || receiver.iter().for_each(|task| duty.run(task)));
     driver.by_threads(|| {
         let sender = sender.clone();
-        move |task| sender.send(task).expect("the worker is there")
+        move |task| sender.send(task).expect("the worker lives")
     })
 }

@@ -1,4 +1,4 @@
-//! tokio: a task a worker behind its channel, and a task a task.
+//! tokio: one tokio task per worker behind a channel, and one tokio task per task.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,11 +9,11 @@ use crate::harness::{
 
 impl Inlet for Rotation<mpsc::Sender<Task>> {
     async fn send(&mut self, task: Task) {
-        self.next().send(task).await.expect("the worker is there");
+        self.next().send(task).await.expect("the worker lives");
     }
 }
 
-/// A task for each worker, in turn.
+/// One tokio task per worker, in turn.
 pub fn tasks<R: Driver>(driver: R) -> R::Outcome {
     let runtime = tokio_runtime();
     let senders: Vec<_> = (0..driver.workers())
@@ -40,25 +40,25 @@ impl<D: Duty> Inlet for Spawner<D> {
     }
 }
 
-/// A task of the runtime for each task. How many work at a time is the runtime's to know.
+/// One tokio task per task; the runtime decides how many run at a time.
 pub fn spawn(throughput: Throughput) -> Figures {
     let runtime = tokio_runtime();
     let crew = throughput.crew();
     throughput.by_tasks(&runtime, || Spawner(crew))
 }
 
-/// Asks a task from outside the runtime, which answers by its oneshot channel.
+/// Asks a tokio task from outside the runtime; it replies through a oneshot channel.
 pub fn ask(asking: &Asking) -> Figures {
     let runtime = tokio_runtime();
     let (sender, mut receiver) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(MAILBOX);
     runtime.spawn(async move {
         while let Some((number, answer)) = receiver.recv().await {
-            answer.send(number).expect("the asker is there");
+            answer.send(number).expect("the asker lives");
         }
     });
     asking.measure(|number| {
         let (answer, answered) = oneshot::channel();
-        sender.blocking_send((number, answer)).expect("the worker is there");
+        sender.blocking_send((number, answer)).expect("the worker lives");
         answered.blocking_recv().expect("the worker answers")
     })
 }

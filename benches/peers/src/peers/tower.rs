@@ -1,4 +1,4 @@
-//! tower: its balancer by power of two choices, over services that are always ready.
+//! tower: its power-of-two-choices balancer over services that are always ready.
 
 use std::convert::Infallible;
 use std::future::Ready;
@@ -16,7 +16,7 @@ use futures::task::noop_waker_ref;
 use crate::figures::Figures;
 use crate::harness::Selecting;
 
-/// Answers at once.
+/// Replies at once.
 struct Instantly(usize);
 
 impl Service<()> for Instantly {

@@ -1,4 +1,4 @@
-//! xtra: actors in tasks, in turn by hand and behind one mailbox.
+//! xtra: actors in tokio tasks, in turn and behind one mailbox.
 
 use ::xtra::{Actor, Address, Context, Handler, Mailbox};
 use futures::executor::block_on;
@@ -24,8 +24,8 @@ impl<D: Duty> Handler<Task> for Worker<D> {
 
 impl<D: Duty> Inlet for Rotation<Address<Worker<D>>> {
     async fn send(&mut self, task: Task) {
-        // The handler's answer is nothing, and nobody waits for it.
-        drop(self.next().send(task).detach().await.expect("the actor is there"));
+        // Nobody waits for the reply.
+        drop(self.next().send(task).detach().await.expect("the actor lives"));
     }
 }
 
@@ -40,7 +40,7 @@ pub fn actors<R: Driver>(driver: R) -> R::Outcome {
     driver.by_tasks(&runtime, || Rotation::new(addresses.clone()))
 }
 
-/// Actors that take from one mailbox.
+/// Actors that share one mailbox.
 pub fn shared<R: Driver>(driver: R) -> R::Outcome {
     let runtime = tokio_runtime();
     let (address, mailbox) = Mailbox::bounded(MAILBOX);

@@ -1,12 +1,13 @@
-//! Asks of one actor from a plain thread, one after the other.
+//! Successive asks of one actor from a plain thread.
 
 use std::time::Duration;
 
-use super::{Contender, Scenario, Settings};
+use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{Figures, P50, P99, P999};
 use crate::harness::Asking;
 use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, tokio, xtra};
 
+/// Returns the scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     [("back-to-back", Duration::ZERO), ("50us-apart", Duration::from_micros(50))]
         .into_iter()
@@ -29,7 +30,7 @@ fn contenders(pause: Duration) -> Vec<Contender> {
         by("raddle spinning", raddle::ask_spinning),
         by("raddle", raddle::ask_default),
         by("crossbeam spinning", crossbeam::ask_spinning),
-        by("crossbeam spinning, oneshot", crossbeam::ask_spinning_oneshot),
+        by("crossbeam spinning oneshot", crossbeam::ask_spinning_oneshot),
         by("crossbeam backoff", crossbeam::ask_backoff),
         by("crossbeam blocking", crossbeam::ask_blocking),
         by("kanal", kanal::ask),

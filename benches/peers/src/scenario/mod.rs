@@ -1,41 +1,15 @@
-//! What is measured, and who takes part.
+//! What is measured, and of which contenders.
 
 mod ask;
+mod definition;
 mod pool;
 mod select;
 mod tell;
 
-use crate::error::PeersError;
-use crate::figures::{Figure, Figures};
-use crate::harness;
+use crate::error::{PeersError, in_range};
+use crate::{harness, process};
 
-/// A scenario and its contenders.
-pub struct Scenario {
-    /// Its name: what is done, and how.
-    pub name: String,
-    /// What it is, for people.
-    pub title: String,
-    /// What is measured.
-    pub figures: &'static [Figure],
-    /// Who takes part, in order.
-    pub contenders: Vec<Contender>,
-}
-
-/// Takes part in a scenario.
-pub struct Contender {
-    /// Its name.
-    pub name: String,
-    measure: Box<dyn Fn(&Settings) -> Figures>,
-}
-
-/// How a sample is taken.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
-    /// For about how long it is measured.
-    pub seconds: f64,
-    /// Rounds of arithmetic that a microsecond takes, the same in a whole comparison.
-    pub rounds_per_us: f64,
-}
+pub use definition::{Contender, Scenario, Settings};
 
 /// Measures one contender of one scenario.
 #[derive(Debug, clap::Args)]
@@ -44,26 +18,15 @@ pub struct Arguments {
     scenario: String,
     /// For example `raddle`.
     contender: String,
-    /// For about how long.
+    /// The approximate duration of the measurement.
     #[arg(long, default_value_t = 0.4)]
     seconds: f64,
-    /// Rounds of arithmetic that a microsecond takes; found out when not given.
+    /// Rounds of arithmetic per microsecond [default: calibrated].
     #[arg(long)]
     rounds_per_us: Option<f64>,
 }
 
-impl Contender {
-    fn new(name: impl Into<String>, measure: impl Fn(&Settings) -> Figures + 'static) -> Self {
-        Self { name: name.into(), measure: Box::new(measure) }
-    }
-
-    /// One sample.
-    pub fn measure(&self, settings: &Settings) -> Figures {
-        (self.measure)(settings)
-    }
-}
-
-/// All scenarios.
+/// Returns all scenarios.
 pub fn all() -> Vec<Scenario> {
     [tell::scenarios(), ask::scenarios(), pool::scenarios(), select::scenarios()]
         .into_iter()
@@ -71,7 +34,10 @@ pub fn all() -> Vec<Scenario> {
         .collect()
 }
 
-/// Measures what is asked for and prints the figures as a line of JSON.
+/// Takes one sample and prints its figures as a line of JSON.
+///
+/// # Errors
+/// If there is no such scenario or contender, or a number is out of range.
 pub fn run(arguments: &Arguments) -> Result<(), PeersError> {
     let scenarios = all();
     let scenario = scenarios.iter().find(|known| known.name == arguments.scenario);
@@ -85,10 +51,10 @@ pub fn run(arguments: &Arguments) -> Result<(), PeersError> {
         known: list(scenario.contenders.iter().map(|c| &c.name)),
     })?;
     let settings = Settings {
-        seconds: crate::error::in_range("--seconds", arguments.seconds, 0.001, 60.0)?,
+        seconds: in_range("--seconds", arguments.seconds, 0.001, 60.0)?,
         rounds_per_us: arguments.rounds_per_us.unwrap_or_else(harness::calibrate),
     };
-    crate::process::answer(&contender.measure(&settings));
+    process::answer(&contender.measure(&settings));
     Ok(())
 }
 
@@ -103,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_every_scenario_has_raddle_in_it() {
+    fn names_are_unique_and_raddle_comes_first() {
         let scenarios = all();
         let names: HashSet<_> = scenarios.iter().map(|scenario| &scenario.name).collect();
         assert_eq!(names.len(), scenarios.len());

@@ -1,15 +1,16 @@
-//! A pool of four workers and one dispatcher, by what the tasks take.
+//! Throughput of a pool of four workers and one dispatcher, by duration of the tasks.
 
 use ::raddle::prelude::StrategyName;
 
-use super::{Contender, Scenario, Settings};
+use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{Figures, RATE};
 use crate::harness::{Throughput, Work};
 use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, rayon, tokio, xtra};
 
-/// How many workers there are.
+/// The number of workers.
 const WORKERS: usize = 4;
 
+/// Returns the scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     [
         ("empty", "empty tasks", Work::Empty),

@@ -1,8 +1,8 @@
-//! A selection with its reservation, given back again, on one thread.
+//! The cost of selecting, reserving and releasing on one thread.
 
 use ::raddle::prelude::StrategyName;
 
-use super::{Contender, Scenario, Settings};
+use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{COST, Figures};
 use crate::harness::Selecting;
 #[cfg(feature = "pingora")]
@@ -18,6 +18,7 @@ const STRATEGIES: [StrategyName; 6] = [
     StrategyName::LeastLoaded,
 ];
 
+/// Returns the scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     [4, 16, 64]
         .into_iter()

@@ -1,10 +1,11 @@
-//! Messages to one actor with a mailbox of 1024, from one producer and from four.
+//! Throughput of one actor with a mailbox of 1024, with one producer and with four.
 
-use super::{Contender, Scenario, Settings};
+use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{Figures, RATE};
 use crate::harness::{Throughput, Work};
 use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, std_mpsc, tokio, xtra};
 
+/// Returns the scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     [(1, "one producer"), (4, "four producers")]
         .into_iter()
