@@ -52,8 +52,8 @@ impl Scale {
         }
     }
 
-    /// Creates a scale for counts from 0 to `most`: linear, or logarithmic if a `typical` count would
-    /// be too close to 0 to see.
+    /// Creates a scale for counts from 0 to `most`: linear, or logarithmic if a `typical` count
+    /// would be too close to 0 to see.
     pub fn counts(typical: f64, most: f64) -> Self {
         if typical > 0.0 && most / typical > MOST_LINEAR_RATIO {
             Self::LogFromZero { to: most.max(1.0) }

@@ -151,7 +151,8 @@ pub struct SimulationArgs {
     /// Divide the times between arrivals by X; service times stay the same.
     #[arg(long, value_name = "X", value_parser = speedup)]
     pub speedup: Option<f64>,
-    /// Traces: hide the duration of a task from the strategies.
+    /// Hide from the strategies how long each task takes, which they know of a trace's tasks and if
+    /// the scenario says so.
     #[arg(long)]
     pub durations_unknown: bool,
     /// The service time of tokens, for Azure traces.
@@ -205,7 +206,8 @@ pub struct RunArgs {
     /// Closed loop: the number of tasks in flight [default: one per worker].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub concurrency: Option<u16>,
-    /// The capacity of a worker's mailbox, which rejects more [default: unlimited].
+    /// The capacity of a worker's mailbox, which rejects further tasks [default: room for all tasks,
+    /// but at most about a million in all mailboxes; then submitting waits].
     #[arg(long, value_name = "N")]
     pub mailbox: Option<NonZeroUsize>,
     /// Use only the first N tasks.
@@ -226,9 +228,9 @@ pub struct RunArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
-    /// Sleep: works with any number of workers on any machine.
+    /// Sleeps; works with any number of workers on any machine.
     Sleep,
-    /// Spin: realistic only with a core per worker.
+    /// Spins; realistic only with one core per worker.
     Spin,
 }
 

@@ -41,7 +41,8 @@ fn strategies() -> Vec<&'static str> {
     raddle::strategies::StrategyName::ALL.map(|name| name.as_str()).to_vec()
 }
 
-/// Runs the program twice with `--json`, and returns the report and the output, which must be equal.
+/// Runs the program twice with `--json`, and returns the report and the output, which must be
+/// equal.
 fn reproducible(folder: &TempDir, arguments: &[&str]) -> (Value, String) {
     let run = |name: &str| {
         let path = folder.path().join(name);
@@ -178,6 +179,14 @@ fn a_trace_is_simulated_with_its_capabilities() {
     let (report, table) = reproducible(&folder, &limited);
     assert_eq!(report["workload"]["tasks"], 20);
     assert!(table.contains("durations unknown"), "{table}");
+}
+
+#[test]
+fn durations_can_be_hidden_in_scenarios_too() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios/sizes.toml");
+    let arguments = ["simulate", file.to_str().unwrap(), "--tasks=100", "--durations-unknown"];
+    assert!(text(&raddle(&arguments[..3]).stdout).contains("durations known"));
+    assert!(text(&raddle(&arguments).stdout).contains("durations unknown"));
 }
 
 #[test]

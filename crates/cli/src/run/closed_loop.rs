@@ -1,4 +1,5 @@
-//! Keeps a fixed number of tasks in flight: each client submits one, waits for it, submits the next.
+//! Keeps a fixed number of tasks in flight: each client submits one, waits for it, submits the
+//! next.
 
 use std::thread;
 use std::time::Instant;

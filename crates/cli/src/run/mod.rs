@@ -46,7 +46,7 @@ pub struct Plan {
     pub mode: Mode,
     /// Whether workers sleep or spin.
     pub service: Service,
-    /// The capacity of a mailbox, which rejects more; `None` for room for all.
+    /// The capacity of a mailbox, which rejects further tasks; `None` for room for all tasks.
     pub mailbox: Option<usize>,
     /// The seed of random choices.
     pub seed: u64,
@@ -164,8 +164,8 @@ impl Ends {
         }
     }
 
-    /// Returns whether every submitted task has one outcome, and the pool's count of completed tasks
-    /// is that of the workers.
+    /// Returns whether every submitted task has one outcome, and the pool's count of completed
+    /// tasks is that of the workers.
     fn account_for(&self, submitted: Submitted, ledger: &Ledger) -> bool {
         let Self { completed, failed, rejected, cancelled } = self;
         completed + failed + rejected + cancelled == submitted.tasks

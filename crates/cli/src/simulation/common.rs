@@ -30,7 +30,7 @@ pub fn shares(strategies: &[Simulated]) -> String {
     }
 }
 
-/// The files of the page and its pictures, as far as they were asked for.
+/// The files of the page and its pictures, if they were asked for.
 pub struct PageFiles {
     page: Option<OutputFile>,
     pictures: Option<OutputFolder>,

@@ -40,6 +40,7 @@ impl Input {
         if let Some(seed) = args.seed {
             scenario.seed = seed;
         }
+        scenario.durations_known &= !args.durations_unknown;
         if let Some(factor) = args.speedup {
             scenario.load.arrivals = scenario.load.arrivals.faster(factor);
         }
@@ -123,7 +124,7 @@ fn of_trace(args: &SimulationArgs) -> Result<Scenario, Failure> {
     let requests = requests(&workload)?;
     let mut scenario = Scenario::new(workers.sim_workers(), Load::of_trace(&requests));
     (scenario.tasks, scenario.warm_up) = (requests.len() as u64, 0);
-    scenario.durations_known = !args.durations_unknown;
+    scenario.durations_known = true;
     Ok(scenario)
 }
 

@@ -25,8 +25,8 @@ pub enum Uses {
     Capabilities,
     /// Keys.
     Keys,
-    /// Only a few workers at a time, in turn or at random, so that dispatchers do not all choose the
-    /// same one.
+    /// Only a few workers at a time, in turn or at random, so that dispatchers do not all choose
+    /// the same one.
     Few,
 }
 
