@@ -64,7 +64,7 @@ fn statistics(criterion: &mut Criterion) {
 /// Measures reports on all workers.
 fn reports(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read/report");
-    let balancer = Balancer::new(RoundRobin::new());
+    let balancer = Balancer::new(RoundRobin::new()).unwrap();
     for workers in [4, 16, 64, 256, 1024] {
         let roster = warm_roster(workers);
         group.bench_function(BenchmarkId::new("balancer", workers), |bencher| {

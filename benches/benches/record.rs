@@ -55,7 +55,7 @@ fn whole(criterion: &mut Criterion) {
             bencher.iter(|| take().finish(black_box(Outcome::Completed), black_box(MS)));
         });
     });
-    let (balancer, task) = (Balancer::new(RoundRobin::new()), TaskProfile::default());
+    let (balancer, task) = (Balancer::new(RoundRobin::new()).unwrap(), TaskProfile::default());
     group.bench_function("take_detach_record", |bencher| {
         bencher.iter(|| {
             let id = take().detach();

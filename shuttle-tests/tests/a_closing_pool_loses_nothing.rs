@@ -69,7 +69,8 @@ fn dispatch(
 }
 
 fn model(strategy: impl Strategy + 'static, bug: Bug) {
-    let (roster, balancer) = (Arc::new(roster(WORKERS)), Arc::new(Balancer::new(strategy)));
+    let (roster, balancer) =
+        (Arc::new(roster(WORKERS)), Arc::new(Balancer::new(strategy).unwrap()));
     let mailboxes = mailboxes(&roster, TASKS_EACH);
     let threads: Vec<_> = (0..WORKERS)
         .map(|index| {

@@ -24,12 +24,12 @@ pub fn change(records: &Records, number: u64, pool: &Pool<Faulty>, stop: &Atomic
         let strategy = StrategyName::ALL[rng.usize(..StrategyName::ALL.len())].build();
         let done = match rng.u32(..12) {
             0..3 => {
-                pool.set_strategy(strategy);
+                pool.set_strategy(strategy).expect("defaults are within their bounds");
                 records.tally.count(Occurrence::StrategySwapped);
                 continue;
             }
             3 => {
-                pool.set_shadow(strategy);
+                pool.set_shadow(strategy).expect("defaults are within their bounds");
                 records.tally.count(Occurrence::ShadowSet);
                 continue;
             }

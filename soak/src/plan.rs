@@ -152,9 +152,10 @@ impl Plan {
             }
         }
         if self.ejects {
-            let times = (Duration::from_millis(5), Duration::from_millis(50));
-            let ejection = Ejection::default().every(Duration::from_millis(10));
-            builder = builder.ejection(ejection.failure_share(0.1).times(times.0, times.1));
+            let (base, max) = (Duration::from_millis(5), Duration::from_millis(50));
+            let ejection = Ejection::default().interval(Duration::from_millis(10));
+            builder =
+                builder.ejection(ejection.failure_share(0.1).base_duration(base).max_duration(max));
         }
         builder
     }

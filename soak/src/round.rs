@@ -54,7 +54,7 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
         move || chaos::listen(&records, events, &over)
     })?;
     if records.saboteur.is(Sabotage::Occupy) {
-        pool.set_strategy(Occupying::default());
+        pool.set_strategy(Occupying::default())?;
     }
 
     let stop = Arc::new(AtomicBool::new(false));

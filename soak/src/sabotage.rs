@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use raddle::core::{Candidates, Roster, TaskProfile};
 use raddle::prelude::Strategy;
@@ -97,11 +99,12 @@ impl Strategy for Occupying {
         0
     }
 
-    fn refresh(&self, roster: &Roster) {
+    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
         if !self.0.swap(true, Relaxed)
             && let Some(reservation) = roster.candidates(None).take(0, None)
         {
             let _ = reservation.detach();
         }
+        None
     }
 }

@@ -11,7 +11,7 @@ use raddle_strategies::{Balancer, BoundedHash};
 /// Measures a key whose worker is idle, is busy but below its bound, and is at its bound.
 pub(crate) fn by_key(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize) {
     let roster = warm_roster(workers);
-    let balancer = Balancer::new(BoundedHash::new());
+    let balancer = Balancer::new(BoundedHash::new()).unwrap();
     let task = TaskProfile::default().key(7);
     let home = balancer.select(&task, &roster).map_or(0, |reservation| reservation.position());
     let take = |position: usize, times: usize| {

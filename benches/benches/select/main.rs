@@ -65,7 +65,7 @@ fn each(mut measure: impl FnMut(&Balancer, &Roster)) {
             if name == StrategyName::LeastWork {
                 add_work(&roster);
             }
-            let balancer = Balancer::new(name.build());
+            let balancer = Balancer::new(name.build()).unwrap();
             balancer.refresh(&roster);
             measure(&balancer, &roster);
         }

@@ -16,14 +16,14 @@ pub(crate) fn slow_start(criterion: &mut Criterion) {
     let new = || SlowStart::new(Random::new()).ramp(HOUR);
     let mut group = criterion.benchmark_group("select/slow_start");
     for (name, balancer, task) in [
-        ("without", Balancer::new(Random::new()), TaskProfile::default()),
+        ("without", Balancer::new(Random::new()).unwrap(), TaskProfile::default()),
         (
             "nobody_new",
-            Balancer::new(SlowStart::new(Random::new()).ramp(Duration::ZERO)),
+            Balancer::new(SlowStart::new(Random::new()).ramp(Duration::ZERO)).unwrap(),
             TaskProfile::default(),
         ),
-        ("all_new", Balancer::new(new()), TaskProfile::default()),
-        ("all_new_time_told", Balancer::new(new()), submitted_at),
+        ("all_new", Balancer::new(new()).unwrap(), TaskProfile::default()),
+        ("all_new_time_told", Balancer::new(new()).unwrap(), submitted_at),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

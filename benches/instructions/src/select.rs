@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use raddle_core::{Clock, Reservation, Roster, TaskProfile};
-use raddle_strategies::{Balancer, RoundRobin, StrategyName, reserve};
+use raddle_strategies::{Balancer, Prepared, RoundRobin, StrategyName, reserve};
 use raddle_sync::Snapshot;
 
 use crate::marks::count;
@@ -52,8 +52,7 @@ pub(crate) fn by_strategy() {
 }
 
 fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
-    let strategy = name.build();
-    strategy.refresh(roster);
+    let strategy = Prepared::new(name.build().into(), roster);
     let task = task.submitted_at(roster.clock().now());
     count(&format!("select/{name}/{}{suffix}", roster.members().len()), || {
         let selected = reserve(black_box(&*strategy), black_box(&task), black_box(roster));
@@ -62,7 +61,7 @@ fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
 }
 
 fn by_balancer() {
-    let (roster, balancer) = (rosters::warm(16), Balancer::new(RoundRobin::new()));
+    let (roster, balancer) = (rosters::warm(16), Balancer::new(RoundRobin::new()).unwrap());
     let task = TaskProfile::default();
     count("select/balancer/round_robin/16", || {
         let selected = black_box(&balancer).select(black_box(&task), black_box(&roster));

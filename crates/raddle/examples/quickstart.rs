@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let empty = pool.ask(Image { width: 0, height: 0 })?.wait();
     assert_eq!(empty, Err(AskError::Failed(EmptyImage)));
 
-    pool.set_strategy(LeastLoaded::new());
+    pool.set_strategy(LeastLoaded::new())?;
     for _ in 0..1_000 {
         pool.tell(image())?;
     }

@@ -32,7 +32,7 @@
 //! let reply = pool.task("monde".into()).capability("french").timeout(Duration::from_secs(1)).ask()?;
 //! assert_eq!(reply.wait()?, "Hello, monde!");
 //!
-//! pool.set_strategy(LeastLoaded::new()); // under traffic
+//! pool.set_strategy(LeastLoaded::new())?; // under traffic
 //! let account = pool.shutdown(Drain::within(Duration::from_secs(5)))?;
 //! assert_eq!(account.counts.completed, 3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -64,7 +64,7 @@ pub mod prelude {
     pub use raddle_strategies::{
         Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, EjectionReason,
         ExpectedDelay, HotCold, JoinIdle, LatencyBased, LeastLoaded, LeastWork, OutlierDetector,
-        PeakEwma, PowerOfTwo, Random, RoundRobin, SelectError, Shadow, ShadowReport, SlowStart,
-        Strategy, StrategyName, WeightedRoundRobin,
+        PeakEwma, PowerOfTwo, Prepared, Random, RoundRobin, SelectError, Shadow, ShadowReport,
+        SlowStart, Strategy, StrategyError, StrategyName, WeightedRoundRobin,
     };
 }

@@ -137,7 +137,7 @@ fn keys_go_home_when_a_strategy_that_does_not_route_them_takes_over() {
     let gate = hold(&pool, 0);
     let more = ask_at(&pool, 0, Do::Return(0));
     assert_eq!(owner(&pool, key), "w-1");
-    pool.set_strategy(LeastLoaded::new());
+    pool.set_strategy(LeastLoaded::new()).unwrap();
     let home = pool.task(Do::WhoAreYou).key(key).ask().unwrap();
     gate.open();
     assert_eq!([by(more).unwrap(), by(home).unwrap()], ["w-0"; 2]);
@@ -148,7 +148,7 @@ fn keys_go_home_when_a_strategy_that_does_not_route_them_takes_over() {
 fn a_shadow_of_another_kind_does_not_stop_it() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    pool.set_shadow(Random::new());
+    pool.set_shadow(Random::new()).unwrap();
     let key = common::key_of(&pool, "w-0");
     let gate = hold(&pool, 0);
     let more = ask_at(&pool, 0, Do::Return(0));
@@ -184,8 +184,8 @@ fn order_and_exclusivity_are_kept_while_workers_come_and_go_and_the_strategy_is_
         .spawn(|_| Obedient::default())
         .unwrap();
     common::key_order::assert_kept_while_workers_come_and_go(&pool, |round| match round % 10 {
-        4 => pool.set_strategy(LeastLoaded::new()),
-        6 => pool.set_strategy(BoundedHash::new()),
+        4 => pool.set_strategy(LeastLoaded::new()).unwrap(),
+        6 => pool.set_strategy(BoundedHash::new()).unwrap(),
         _ => {}
     });
 }

@@ -21,7 +21,8 @@ const LIMIT: Duration = Duration::from_millis(40);
 
 fn reviewed(workers: usize) -> (PoolBuilder<Obedient>, VirtualTime) {
     let (clock, time) = Clock::simulated();
-    let ejection = Ejection::default().every(INTERVAL).times(ASIDE, 10 * ASIDE);
+    let ejection =
+        Ejection::default().interval(INTERVAL).base_duration(ASIDE).max_duration(10 * ASIDE);
     (builder(workers).ejection(ejection).clock(clock), time)
 }
 
@@ -190,7 +191,7 @@ fn it_lasts_through_other_changes_and_those_who_come_are_reviewed() {
     let (builder, time) = reviewed(2);
     let (pool, mut events) = spawn(builder);
     eject_first(&pool, &time, &mut events);
-    pool.set_strategy(LeastLoaded::new());
+    pool.set_strategy(LeastLoaded::new()).unwrap();
     pool.add_worker(WorkerSpec::new("new")).unwrap();
     pool.resize(4).unwrap();
     assert_eq!(worker(&pool, "w-0").health, Health::Ejected);
@@ -262,15 +263,15 @@ fn a_configuration_can_ask_for_it() {
     // The watchdog lets the pool's thread look at the simulated clock more than once a second.
     let (pool, mut events) = spawn(builder.watchdog(Watchdog::after(LIMIT)));
     fail(&pool, 0, 5);
-    time.advance(Ejection::default().interval());
+    time.advance(Ejection::default().review_interval());
     assert_eq!(await_ejected(&mut events), "w-0");
     end(&pool);
 }
 
 #[test]
 fn a_wrong_parameter_is_an_error() {
-    let wrong = builder::<Obedient>(2).ejection(Ejection::default().at_most(0.0));
+    let wrong = builder::<Obedient>(2).ejection(Ejection::default().max_ejected_share(0.0));
     let error = wrong.spawn(|_| Obedient::default()).unwrap_err();
     assert!(matches!(error, SpawnError::Ejection(_)), "{error}");
-    assert!(error.to_string().contains("share of the pool"), "{error}");
+    assert!(error.to_string().contains("maximum ejected share"), "{error}");
 }

@@ -265,7 +265,7 @@ fn the_strategy_may_change_while_workers_come_and_go() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for name in StrategyName::ALL.into_iter().cycle().take(40) {
-                    pool.set_strategy(name.build());
+                    pool.set_strategy(name.build()).unwrap();
                 }
             });
             for workers in [4, 1, 3, 2].into_iter().cycle().take(20) {
@@ -274,7 +274,7 @@ fn the_strategy_may_change_while_workers_come_and_go() {
         });
         assert_eq!(taking(&pool), 2);
     });
-    pool.set_strategy(StrategyName::Random.build());
+    pool.set_strategy(StrategyName::Random.build()).unwrap();
     assert_eq!(pool.stats().balancer.strategy, "random", "neither undoes the other");
     assert_eq!(end(&pool).counts.completed, given);
 }

@@ -111,7 +111,7 @@ fn nothing_is_taken_where_that_was_turned_off() {
     let _watchdog = watchdog();
     let pool = pool(2, 64, Overflow::Block);
     assert_left(&pool, || ask_at(&pool, 0, Do::WhoAreYou));
-    pool.set_strategy(LeastLoaded::new());
+    pool.set_strategy(LeastLoaded::new()).unwrap();
     assert_left(&pool, || ask_at(&pool, 0, Do::WhoAreYou));
     end(&pool);
 }
@@ -125,9 +125,9 @@ fn unless_told_the_strategy_says_whether_tasks_are_taken() {
     assert!(RoundRobin::new().lets_steal() && !At(0).lets_steal());
     let pool = spawn(Pool::builder("test").strategy(RoundRobin::new()));
     assert_taken(&pool);
-    pool.set_strategy(At(0));
+    pool.set_strategy(At(0)).unwrap();
     assert_left(&pool, || ask_at(&pool, 0, Do::WhoAreYou));
-    pool.set_strategy(RoundRobin::new());
+    pool.set_strategy(RoundRobin::new()).unwrap();
     assert_taken(&pool);
     end(&pool);
 }

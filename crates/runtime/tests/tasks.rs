@@ -181,10 +181,10 @@ fn the_strategy_is_swapped_under_traffic_and_nothing_is_lost() {
             .collect();
         let mut names = StrategyName::ALL.into_iter().cycle();
         while !senders.iter().all(|sender| sender.is_finished()) {
-            pool.set_strategy(names.next().unwrap().build());
+            pool.set_strategy(names.next().unwrap().build()).unwrap();
         }
     });
-    pool.set_strategy(StrategyName::Random.build());
+    pool.set_strategy(StrategyName::Random.build()).unwrap();
     assert_eq!(pool.stats().balancer.strategy, "random");
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.admitted, account.counts.completed), (15_000, 15_000));

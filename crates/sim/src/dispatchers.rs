@@ -1,5 +1,6 @@
 //! The dispatchers of a simulation, and what each of them knows about the workers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -22,6 +23,8 @@ pub(crate) struct DispatcherSet<'s> {
 /// A strategy and the roster it selects from.
 struct Dispatcher<'s> {
     strategy: &'s dyn Strategy,
+    /// The strategy prepared for `roster`, if it prepares anything.
+    prepared: Option<Arc<dyn Strategy>>,
     roster: Roster,
     /// Write the statistics of the dispatcher's own view; empty if the statistics are shared.
     recorders: Vec<Recorder>,
@@ -69,7 +72,7 @@ impl<'s> DispatcherSet<'s> {
             } else {
                 (truth.clone(), Vec::new())
             };
-            Ok(Dispatcher { strategy: *strategy, roster, recorders })
+            Ok(Dispatcher { strategy: *strategy, prepared: None, roster, recorders })
         };
         Ok(Self {
             dispatchers: strategies.iter().map(dispatcher).collect::<Result<_, SimError>>()?,
@@ -92,9 +95,9 @@ impl<'s> DispatcherSet<'s> {
         own.map(|dispatcher| &dispatcher.roster)
     }
 
-    pub(crate) fn refresh(&self) {
-        for dispatcher in &self.dispatchers {
-            dispatcher.strategy.refresh(&dispatcher.roster);
+    pub(crate) fn refresh(&mut self) {
+        for dispatcher in &mut self.dispatchers {
+            dispatcher.prepared = dispatcher.strategy.prepare(&dispatcher.roster);
         }
     }
 
@@ -109,7 +112,8 @@ impl<'s> DispatcherSet<'s> {
         let count = self.dispatchers.len();
         let by = if count > 1 { self.rng.usize(..count) } else { 0 };
         let dispatcher = &self.dispatchers[by];
-        let reservation = reserve(dispatcher.strategy, task, &dispatcher.roster)?;
+        let strategy = dispatcher.prepared.as_deref().unwrap_or(dispatcher.strategy);
+        let reservation = reserve(strategy, task, &dispatcher.roster)?;
         let worker = reservation.position();
         if is_full(worker) {
             return Ok(None);

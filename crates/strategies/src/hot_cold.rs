@@ -3,84 +3,68 @@ use std::hint::select_unpredictable;
 use raddle_core::{Candidates, Signals, TaskProfile};
 
 use crate::quantile::CountQuantile;
-use crate::{ConfigError, Strategy, delay, sample};
+use crate::{Strategy, StrategyError, delay, sample};
 
-/// Of a few candidates the fastest that is not among the busiest of the pool.
+/// Draws three candidates and picks the fastest one that is not among the busiest of the pool.
 ///
-/// - **Rule:** a worker is *hot* when `q`, its tasks in flight, exceeds the pool's 0.84-quantile of
-///   `q`, else *cold*. Of three distinct candidates at random the cold one with the lowest
-///   `max(mean, age) x (q + 1)`; none cold: the one with the lowest `q`, and of those the lowest
-///   `max(mean, age) x (q + 1)`. Ties at random. Mean, age and what is made of no data and of stale data
-///   are those of [`LatencyBased`](crate::LatencyBased). Of a worker that fails more often than not
-///   `q` counts as the highest among the three that do not: who fails at once has no queue, and
-///   gets no credit for it.
+/// - **Rule:** a worker is *hot* if `q`, its tasks in flight, exceeds the pool's 0.84-quantile of
+///   `q`; otherwise it is *cold*. Three distinct candidates are drawn. The cold one with the lowest
+///   `max(mean, age) x (q + 1)` wins; if all are hot, the one with the lowest `q`, then the lowest
+///   `max(mean, age) x (q + 1)`. Ties are broken at random. Mean, age, missing data and stale data
+///   are treated as by [`LatencyBased`](crate::LatencyBased). For a worker that fails more often
+///   than not, `q` counts as the highest among the drawn workers that do not, because a worker
+///   that fails at once never has a queue.
 /// - **Source:** Prequal (Wydrowski, Kleinberg, Rumble and Archer, "Load is not what you should
 ///   balance", NSDI 2024): its rule "hot-cold lexicographic", its quantile 2^(-1/4) = 0.84 and its
-///   rate of three probes a task. Its probes answer later and are kept in a pool; here workers are
-///   read at once. The quantile is not that of the three but of all candidates that selections have
-///   looked at, estimated by stochastic approximation (Robbins and Monro, 1951): one selection in 32
-///   moves the estimate, up where it saw more in flight, down where it saw as much or less.
-/// - **Cost:** O(1), wait-free: two cache lines for each of the three, one shared by all selecting
-///   threads, of whom one selection in 32 writes it, and a clock reading unless the task tells its time.
-/// - **Made for:** large pools whose workers have neighbours on their machine: latency decides while
-///   a worker keeps up, and what is in flight as soon as it does not.
-/// - **Traps:** the estimate takes a few thousand selections to follow a load that has risen a
-///   thousandfold, some ten thousand to come down again; meanwhile too many workers are hot, or none.
-///   One estimate serves all capabilities: where their loads differ, those of the busier are hot
-///   always, and chosen by `q` alone. In a pool of three it looks at all of them.
+///   rate of three probes per task. Prequal's probes answer later and are pooled; here workers are
+///   read at once. The quantile is that of all drawn candidates, estimated by stochastic
+///   approximation (Robbins and Monro, 1951): one selection in 32 moves the estimate, up if it saw
+///   more in flight, down if it saw as much or less.
+/// - **Use it for:** large pools whose workers share their machine with others: latency decides
+///   while a worker keeps up, and tasks in flight as soon as it does not.
+/// - **Cost:** O(1), wait-free: two cache lines per drawn candidate, one line that all selecting
+///   threads share and one selection in 32 writes, and a clock reading unless the task carries the
+///   time.
+/// - **Weak points:** the estimate needs a few thousand selections to follow a load that rises a
+///   thousandfold, and some ten thousand to come down; until then too many workers are hot, or
+///   none. One estimate serves all capabilities: if their loads differ, the workers of the busier
+///   ones are always hot and compared by `q` alone. In a pool of three it reads every worker.
 #[derive(Debug)]
 pub struct HotCold {
+    quantile: f64,
     level: CountQuantile,
 }
 
-/// How many candidates a selection looks at.
-const LOOKS_AT: usize = 3;
-/// One selection in so many moves the estimate: a line that all selecting threads read.
+/// Candidates that a selection reads.
+const DRAWN: usize = 3;
+/// One selection in this many moves the estimate, which all selecting threads read.
 const LEARNS_ONE_IN: u32 = 32;
 const CLOSED: u64 = Signals::CLOSED;
 
 impl HotCold {
-    /// The quantile by default, Prequal's.
+    /// The default quantile, Prequal's.
     pub const QUANTILE: f64 = 0.84;
 
-    /// Hot above the quantile 0.84.
+    /// Creates the strategy with the quantile [`QUANTILE`](Self::QUANTILE).
     pub fn new() -> Self {
-        Self { level: CountQuantile::new(Self::QUANTILE as f32) }
+        Self::with_quantile(Self::QUANTILE)
     }
 
-    /// Hot above another quantile: the lower it is, the more `q` decides and the less latency.
-    ///
-    /// ```
-    /// use raddle_strategies::HotCold;
-    ///
-    /// let strategy = HotCold::with_quantile(0.75)?;
-    /// assert!(HotCold::with_quantile(75.0).is_err());
-    /// # Ok::<(), raddle_strategies::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Unless it is above 0 and below 1.
-    pub fn with_quantile(quantile: f64) -> Result<Self, ConfigError> {
-        let share = quantile as f32;
-        if share > 0.0 && share < 1.0 {
-            return Ok(Self { level: CountQuantile::new(share) });
-        }
-        Err(ConfigError {
-            setting: "quantile".into(),
-            value: quantile.to_string(),
-            allowed: "above 0 and below 1".into(),
-        })
+    /// Creates the strategy with another quantile, above 0 and below 1. The lower it is, the more
+    /// tasks in flight decide and the less latency does.
+    pub fn with_quantile(quantile: f64) -> Self {
+        Self { quantile, level: CountQuantile::new(quantile as f32) }
     }
 
-    /// The most tasks that a cold worker has in flight, as estimated at the moment: for reports.
-    /// Wait-free.
+    /// Returns the current estimate of how many tasks a cold worker has in flight at most; for
+    /// reports. Wait-free.
     pub fn level(&self) -> u64 {
         self.level.get()
     }
 
-    /// The quantile of tasks in flight above which a worker is hot.
+    /// Returns the quantile of tasks in flight above which a worker is hot.
     pub fn quantile(&self) -> f64 {
-        self.level.share().into()
+        self.quantile
     }
 }
 
@@ -90,7 +74,7 @@ impl Default for HotCold {
     }
 }
 
-/// What is read of a candidate.
+/// What a selection reads from a candidate.
 struct Seen {
     index: usize,
     latency: u64,
@@ -110,13 +94,12 @@ impl Seen {
         Some(Self { index, latency, in_flight, failing: signals.is_failing() })
     }
 
-    /// What is compared: of a cold candidate its delay, of a hot one, above every delay, its queue and then
-    /// its delay.
-    /// `busiest` counts as a failing worker's tasks in flight where that has fewer.
+    /// Returns a cold candidate's delay, or for a hot one a value above every delay, by its queue and
+    /// then its delay. A failing worker counts as having at least `busiest` tasks in flight.
     #[inline]
     fn score(&self, level: u64, busiest: u64) -> u64 {
         const HOT: u64 = 1 << 63;
-        // Of a hot one the queue, and then the delay, in microseconds or so.
+        // The bits of a hot one's queue start here; its delay is below, in units of about 1 us.
         const QUEUE: u32 = 43;
         let queue = select_unpredictable(self.failing, self.in_flight.max(busiest), self.in_flight);
         let delay = self.latency.saturating_mul(queue.saturating_add(1)).min(HOT - 1);
@@ -132,7 +115,7 @@ impl HotCold {
         self.level.learn(counts.filter(|count| *count < CLOSED));
     }
 
-    /// Picks among these, the first of which has the ties.
+    /// Picks one of these; the first one wins ties.
     #[inline(always)]
     fn among(&self, seen: &[Seen], learns: bool) -> usize {
         if learns {
@@ -151,7 +134,7 @@ impl HotCold {
     }
 }
 
-/// The most tasks in flight at one that neither fails nor is closed.
+/// Returns the most tasks in flight at any worker that neither fails nor is closed.
 #[cold]
 fn busiest(seen: &[Seen]) -> u64 {
     let open = seen.iter().filter(|other| !other.failing && other.in_flight < CLOSED);
@@ -166,17 +149,24 @@ impl Strategy for HotCold {
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let (now, unknown) = (delay::now(task, candidates), delay::unknown(candidates));
-        // In random order, so that the first may have the ties.
+        // In random order, so that the first one can win ties.
         let (drawn, rest) = sample::three(candidates.len());
         let seen = |index| Seen::of(candidates, index, now, unknown);
         let learns = rest % LEARNS_ONE_IN == 0;
         match drawn.map(seen) {
-            [Some(one), Some(two), Some(three)] if candidates.len() >= LOOKS_AT => {
+            [Some(one), Some(two), Some(three)] if candidates.len() >= DRAWN => {
                 self.among(&[one, two, three], learns)
             }
             [Some(one), Some(two), _] if candidates.len() == 2 => self.among(&[one, two], learns),
             _ => 0,
         }
+    }
+
+    fn validate(&self) -> Result<(), StrategyError> {
+        // As it is used: a quantile that rounds to 1 is never exceeded.
+        let used = self.quantile as f32;
+        let (within, quantile) = (used > 0.0 && used < 1.0, self.quantile);
+        StrategyError::unless(within, self.name(), "quantile", quantile, "above 0 and below 1")
     }
 
     fn reads_age(&self) -> bool {
@@ -188,13 +178,13 @@ impl Strategy for HotCold {
 mod tests {
     use super::*;
 
-    /// A worker's score beside others of which the busiest has 9, and hot above 3.
+    /// Returns the score of a worker where more than 3 tasks are hot and the busiest other has 9.
     fn score(in_flight: u64, latency: u64, failing: bool) -> u64 {
         Seen { index: 0, latency, in_flight, failing }.score(3, 9)
     }
 
     #[test]
-    fn cold_ones_are_told_by_their_delay_and_hot_ones_by_their_queue_first() {
+    fn cold_workers_compare_by_delay_and_hot_ones_by_queue_first() {
         let rising = [
             score(0, 1_000, false),
             score(3, 500, false),
@@ -211,12 +201,12 @@ mod tests {
         ];
         assert!(rising.is_sorted_by(|lower, higher| lower < higher), "{rising:?}");
         let most = score((1 << 20) - 1, u64::MAX, false);
-        assert_eq!(score(1 << 20, u64::MAX, false), most, "longer ones are alike");
+        assert_eq!(score(1 << 20, u64::MAX, false), most, "longer queues are equal");
         assert_eq!(score(CLOSED, u64::MAX, false), most);
     }
 
     #[test]
-    fn the_busiest_is_one_that_neither_fails_nor_is_closed() {
+    fn the_busiest_neither_fails_nor_is_closed() {
         let seen = [(7, true), (2, false), (CLOSED, false), (CLOSED + 1, false), (1, false)];
         let seen =
             seen.map(|(in_flight, failing)| Seen { index: 0, latency: 1, in_flight, failing });
@@ -224,11 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn a_quantile_out_of_bounds_is_refused_and_named() {
-        assert_eq!(HotCold::with_quantile(0.5).unwrap().quantile(), 0.5);
+    fn a_quantile_out_of_bounds_is_refused_and_still_picks() {
+        assert!(HotCold::with_quantile(0.5).validate().is_ok());
+        let roster = crate::testing::roster(5);
         for quantile in [0.0, 1.0, -0.1, 84.0, f64::NAN, f64::INFINITY, 1.0 - 1e-12] {
-            let error = HotCold::with_quantile(quantile).unwrap_err().to_string();
-            assert_eq!(error, format!("quantile is `{quantile}`, allowed is above 0 and below 1"));
+            let strategy = HotCold::with_quantile(quantile);
+            let error = strategy.validate().unwrap_err().to_string();
+            let expected =
+                format!("quantile of hot_cold is {quantile}, allowed is above 0 and below 1");
+            assert_eq!(error, expected);
+            let picks = crate::testing::picks(&strategy, &TaskProfile::default(), &roster, 1_000);
+            assert!(picks.into_iter().all(|index| index < 5));
         }
     }
 }

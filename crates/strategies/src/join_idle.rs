@@ -157,7 +157,7 @@ mod tests {
     fn every_idle_worker_is_taken_before_any_busy_one() {
         for workers in [1, 3, 8] {
             let roster = roster(workers);
-            let balancer = Balancer::new(JoinIdle);
+            let balancer = Balancer::new(JoinIdle).unwrap();
             let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();
             for _ in 0..100 {
                 let held: Vec<_> = (0..workers).map(|_| select()).collect();

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn reservations_are_seen_by_the_next_selection() {
         let roster = roster(5);
-        let balancer = Balancer::new(LeastLoaded);
+        let balancer = Balancer::new(LeastLoaded).unwrap();
         let held: Vec<_> =
             (0..10).map(|_| balancer.select(&TaskProfile::default(), &roster).unwrap()).collect();
         let mut counts = [0; 5];

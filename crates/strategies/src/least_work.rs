@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn selections_see_the_sizes_of_each_other_and_dropped_ones_give_them_back() {
         let roster = roster(4);
-        let balancer = Balancer::new(LeastWork);
+        let balancer = Balancer::new(LeastWork).unwrap();
         let sizes = [40, 30, 20, 10, 5, 6, 4];
         let held: Vec<_> = sizes
             .iter()
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_end_takes_the_size_off_in_every_way_to_record() {
         let roster = roster(1);
-        let balancer = Balancer::new(LeastWork);
+        let balancer = Balancer::new(LeastWork).unwrap();
         let (task, took) = (sized(70), Duration::from_nanos(50));
         let select = || balancer.select(&task, &roster).unwrap();
         select().finish(Outcome::Completed, took);
@@ -196,7 +196,7 @@ mod tests {
         let roster =
             Roster::builder().workers(2, WorkerSpec::general()).clock(clock).build().unwrap();
         time.set(1);
-        let balancer = Balancer::new(LeastWork);
+        let balancer = Balancer::new(LeastWork).unwrap();
         let task = TaskProfile::default().expected_duration(Duration::from_nanos(100));
         let hung = balancer.select(&task, &roster).unwrap();
         let other =

@@ -1,29 +1,82 @@
-//! Which worker next: the strategies of [raddle](https://docs.rs/raddle), with no thread and no
-//! channel.
+//! Load-balancing strategies: which worker gets the next task.
 //!
-//! A [`Strategy`] picks by reading what `raddle-core` knows of the workers. A [`Balancer`] is a
-//! strategy with the operations around it, and needs no runtime. A [`BalancerConfig`] makes one
-//! from code, text, serde or the environment.
+//! This crate selects; it has no threads and no channels. Use it inside a pool of
+//! [raddle](https://docs.rs/raddle), or on its own in a proxy, a connection pool or a simulation.
 //!
-//! | strategy | rule | cost | made for |
-//! |---|---|---|---|
-//! | [`RoundRobin`] | next in rotation | O(1) | equal workers, equal tasks |
-//! | [`LeastLoaded`] | fewest in flight, rather not a failing one | O(n) | tasks of varying length |
-//! | [`Random`] | uniform | O(1) | highest rate, least state |
-//! | [`CapabilityBest`] | best `match x history x status` | O(n) | workers that differ in what they do well |
-//! | [`LatencyBased`] | lowest `max(mean, age) x (q + 1)` | O(n) | latency-sensitive tasks |
-//! | [`WeightedRoundRobin`] | smooth rotation by dynamic weights | O(1) | mixed pools |
-//! | [`JoinIdle`] | an idle one, else power of two | O(n/64) | small tasks, many workers, many callers |
-//! | [`PowerOfTwo`] | of two at random, lower `(q + 1) / w` | O(1) | many workers, O(1), no black hole |
-//! | [`PeakEwma`] | of two the lower `max(peak, age) x (q + 1)` | O(1) | workers that have bad moments |
-//! | [`HotCold`] | of three the fastest that is not among the pool's busiest | O(1) | large pools |
-//! | [`ExpectedDelay`] | lowest `(q + 1) / mu` | O(n) | workers of lasting unequal speeds |
-//! | [`LeastWork`] | least work ahead, by the tasks' sizes | O(n) | tasks of known, unequal lengths |
-//! | [`BoundedHash`] | the key's worker while it has room, else the next | O(n) | caches by key, without hot spots |
+//! # Concepts
 //!
-//! [`Shadow`] routes by one of them and scores a second on the same traffic, [`SlowStart`] lets a new
-//! worker's share grow. An [`OutlierDetector`] sets workers aside for a while that fail, or are slow, more
-//! than the others.
+//! - A [`Roster`](raddle_core::Roster) is an immutable snapshot of the workers. Their statistics
+//!   (tasks in flight, recent latencies, successes) belong to the workers and outlive any strategy.
+//! - A [`Strategy`] picks one of a task's candidates by reading those statistics. It never waits,
+//!   locks or allocates.
+//! - A [`Reservation`](raddle_core::Reservation) is the result: the worker, with the task already
+//!   counted in flight there. The outcome consumes it.
+//! - A [`Balancer`] combines the three operations (select, record, report) around one strategy. Code
+//!   that publishes its own snapshots keeps a [`Prepared`] strategy beside the roster instead and
+//!   calls [`reserve`].
+//! - A [`BalancerConfig`] creates a balancer from code, text, serde or the environment.
+//!
+//! ```
+//! use std::time::Duration;
+//! use raddle_core::{Outcome, Roster, TaskProfile, WorkerSpec};
+//! use raddle_strategies::{Balancer, JoinIdle};
+//!
+//! let roster = Roster::builder().workers(3, WorkerSpec::new("upstream")).build()?;
+//! let balancer = Balancer::new(JoinIdle::new())?;
+//!
+//! let reservation = balancer.select(&TaskProfile::default(), &roster)?;
+//! println!("send the request to {}", reservation.worker().name());
+//! reservation.finish(Outcome::Completed, Duration::from_millis(3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Trade-offs
+//!
+//! - **Reading all workers or a few.** A strategy that reads every worker comes closest to one
+//!   shared queue, at O(n) per task. Two or three random candidates cost O(1), and callers with
+//!   stale views do not herd onto one worker, but an idle worker may not be drawn. [`JoinIdle`]
+//!   finds an idle worker in O(n/64).
+//! - **Queues or latencies.** Queue lengths are exact and react at once, but treat a slow worker
+//!   like a fast one. Latencies reveal speed, but are always old; the strategies that use them
+//!   guard against missing and stale data, hung workers, and workers that fail fast.
+//! - **Load or affinity.** Strategies that pick a worker for what it is good at, or for a key, give
+//!   up some balance for it.
+//!
+//! # Which one when
+//!
+//! Start with [`JoinIdle`], the default. Choose another one if:
+//!
+//! | your workers or tasks | strategy |
+//! |---|---|
+//! | differ in speed, and latency matters | [`LatencyBased`], in large pools [`PeakEwma`] or [`HotCold`] |
+//! | differ in what they do well | [`CapabilityBest`] |
+//! | keep a cache, session or file per key | [`BoundedHash`] |
+//! | have known, unequal durations | [`LeastWork`] |
+//! | must each get a share by weight | [`WeightedRoundRobin`] |
+//! | are selected by many callers with stale views | [`PowerOfTwo`] |
+//!
+//! All strategies:
+//!
+//! | strategy | rule | cost |
+//! |---|---|---|
+//! | [`RoundRobin`] | the next in rotation | O(1) |
+//! | [`Random`] | uniform | O(1) |
+//! | [`WeightedRoundRobin`] | smooth rotation by weight and measured performance | O(1) |
+//! | [`LeastLoaded`] | fewest tasks in flight | O(n) |
+//! | [`PowerOfTwo`] | of two random ones, the lower `(q + 1) / weight` | O(1) |
+//! | [`JoinIdle`] | an idle one, otherwise the better of two | O(n/64) |
+//! | [`LeastWork`] | least work ahead, by expected durations | O(n) |
+//! | [`LatencyBased`], [`ExpectedDelay`] | lowest `max(mean, age) x (q + 1)` | O(n) |
+//! | [`PeakEwma`] | of two, the lower `max(peak, age) x (q + 1)`; up to three pairs | O(1) |
+//! | [`HotCold`] | of three, the fastest that is not among the pool's busiest | O(1) |
+//! | [`CapabilityBest`] | best `match x history x status` | O(n) |
+//! | [`BoundedHash`] | the key's worker while it has room, otherwise the next | O(n) |
+//!
+//! # Around a strategy
+//!
+//! [`SlowStart`] lets a new worker's share grow, [`Shadow`] scores a second strategy on the same
+//! traffic, and an [`OutlierDetector`] decides which workers to eject because they fail, or are
+//! slow, more than the others.
 
 mod balancer;
 mod bounded_hash;
@@ -31,15 +84,18 @@ mod capability_best;
 mod config;
 mod delay;
 mod ejection;
-mod expected_delay;
+mod error;
 mod hot_cold;
 mod join_idle;
-mod latency_based;
+mod latency;
 mod least_loaded;
 mod least_work;
 mod lowest;
+#[cfg(feature = "serde")]
+mod nanoseconds;
 mod peak_ewma;
 mod power_of_two;
+mod prepared;
 mod quantile;
 mod random;
 pub mod rendezvous;
@@ -56,18 +112,19 @@ mod testing;
 mod weighted_round_robin;
 
 pub use balancer::Balancer;
-pub use bounded_hash::{BoundError, BoundedHash};
+pub use bounded_hash::BoundedHash;
 pub use capability_best::CapabilityBest;
 pub use config::{BalancerConfig, ConfigError, StrategyName};
 pub use ejection::{Decision, Ejection, EjectionError, EjectionReason, OutlierDetector, Verdict};
-pub use expected_delay::ExpectedDelay;
+pub use error::StrategyError;
 pub use hot_cold::HotCold;
 pub use join_idle::JoinIdle;
-pub use latency_based::LatencyBased;
+pub use latency::{ExpectedDelay, LatencyBased};
 pub use least_loaded::LeastLoaded;
 pub use least_work::LeastWork;
 pub use peak_ewma::PeakEwma;
 pub use power_of_two::PowerOfTwo;
+pub use prepared::Prepared;
 pub use random::Random;
 pub use report::{BalancerStats, Percentiles, WorkerReport};
 pub use round_robin::RoundRobin;

@@ -34,11 +34,6 @@ impl CountQuantile {
         Self { estimate: AtomicU32::new(0), share }
     }
 
-    /// The share of the counts that do not exceed the estimate.
-    pub(crate) fn share(&self) -> f32 {
-        self.share
-    }
-
     /// The estimate. Wait-free.
     #[inline]
     pub(crate) fn get(&self) -> u64 {

@@ -4,79 +4,102 @@ use std::time::Duration;
 use raddle_core::{
     Capability, Counts, Health, HistogramSnapshot, Member, Roster, Worker, WorkerId,
 };
-use serde::{Serialize, Serializer};
 
 use crate::Strategy;
 
-/// What a strategy was asked and what is known of its workers, at one moment. Serialisable.
-#[derive(Clone, Debug, Serialize)]
+/// The selections so far and everything known about the workers, at one moment.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct BalancerStats {
     /// The strategy's name.
     pub strategy: &'static str,
-    /// Tasks that were given to the workers, by this strategy or those before it.
+    /// The tasks admitted to these workers, by this strategy or earlier ones.
     pub selections: u64,
-    /// Each worker, by its position in the roster.
+    /// The workers, by position in the roster.
     pub workers: Vec<WorkerReport>,
 }
 
-/// What is known of one worker.
-#[derive(Clone, Debug, Serialize)]
+/// Everything known about one worker.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct WorkerReport {
-    /// Its number.
+    /// The worker's id.
     pub id: WorkerId,
-    /// Its name.
+    /// The worker's name.
     pub name: String,
-    /// How often its actor has been made anew.
+    /// How often its actor has been restarted.
     pub generation: u32,
-    /// Whether it is given tasks.
+    /// Whether it takes tasks.
     pub health: Health,
     /// How its tasks ended.
     pub counts: Counts,
-    /// Tasks in its mailbox or handler.
+    /// The tasks in its mailbox and handler.
     pub in_flight: u64,
-    /// The sum of the sizes of those, in nanoseconds, as
+    /// The sum of their expected durations, in nanoseconds: see
     /// [`WorkerStats::work_in_flight`](raddle_core::WorkerStats::work_in_flight).
-    #[serde(rename = "work_in_flight_ns")]
+    #[cfg_attr(feature = "serde", serde(rename = "work_in_flight_ns"))]
     pub work_in_flight: i64,
     /// Its share of all selections, 0 to 1.
     pub share: f64,
-    /// Mean of its last latencies, failures with their penalty; none before the first.
-    #[serde(rename = "mean_latency_ns", serialize_with = "optional_nanoseconds")]
+    /// The mean of its last latencies, with a penalty for failures; `None` before the first.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "mean_latency_ns", serialize_with = "crate::nanoseconds::serialize_option")
+    )]
     pub mean_latency: Option<Duration>,
-    /// Decayed share of successes, 0 to 1.
+    /// The decayed share of successes, 0 to 1.
     pub success_rate: f64,
-    /// How well it has done with each capability that it names; under `""`, without one.
+    /// Its history for each capability that it names; under `""`, for tasks without one.
     pub history: BTreeMap<&'static str, f64>,
-    /// Its weight, where the strategy has weights.
+    /// Its weight, if the strategy uses weights.
     pub weight: Option<f64>,
-    /// Time that its handler ran.
-    #[serde(rename = "busy_ns", serialize_with = "nanoseconds")]
+    /// The total time that its handler has run.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "busy_ns", serialize_with = "crate::nanoseconds::serialize")
+    )]
     pub busy: Duration,
-    /// Times in the mailbox.
+    /// Times that tasks waited in the mailbox.
     pub wait: Percentiles,
-    /// Times in the handler.
+    /// Times that tasks spent in the handler.
     pub service: Percentiles,
 }
 
-/// Percentiles of some times, within 1 %; zero where there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// Percentiles of a distribution of times, within 1 %; all zero if it is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Percentiles {
     /// The median.
-    #[serde(rename = "p50_ns", serialize_with = "nanoseconds")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "p50_ns", serialize_with = "crate::nanoseconds::serialize")
+    )]
     pub p50: Duration,
-    /// 99 of 100 are not longer.
-    #[serde(rename = "p99_ns", serialize_with = "nanoseconds")]
+    /// The 99th percentile.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "p99_ns", serialize_with = "crate::nanoseconds::serialize")
+    )]
     pub p99: Duration,
-    /// 999 of 1000 are not longer.
-    #[serde(rename = "p999_ns", serialize_with = "nanoseconds")]
+    /// The 99.9th percentile.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "p999_ns", serialize_with = "crate::nanoseconds::serialize")
+    )]
     pub p999: Duration,
-    /// The longest, exactly.
-    #[serde(rename = "max_ns", serialize_with = "nanoseconds")]
+    /// The exact maximum.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "max_ns", serialize_with = "crate::nanoseconds::serialize")
+    )]
     pub max: Duration,
 }
 
 impl Percentiles {
-    /// The percentiles of a histogram.
+    /// Returns the percentiles of a histogram.
     pub fn of(histogram: &HistogramSnapshot) -> Self {
         let at = |q| histogram.quantile(q).unwrap_or_default();
         Self { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: histogram.maximum() }
@@ -84,7 +107,7 @@ impl Percentiles {
 }
 
 impl BalancerStats {
-    /// What `strategy` and the workers of `roster` have to report. Allocates.
+    /// Collects the figures of `roster`'s workers under `strategy`. Allocates.
     pub fn new(strategy: &dyn Strategy, roster: &Roster) -> Self {
         let weights = strategy.weights(roster);
         let mut workers: Vec<_> = roster.members().iter().map(WorkerReport::of).collect();
@@ -128,18 +151,4 @@ fn history(worker: &Worker) -> BTreeMap<&'static str, f64> {
             (capability.map_or("", Capability::name), worker.stats().history(capability))
         })
         .collect()
-}
-
-pub(crate) fn nanoseconds<S: Serializer>(
-    time: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(raddle_core::nanos(*time))
-}
-
-fn optional_nanoseconds<S: Serializer>(
-    time: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(raddle_core::nanos).serialize(serializer)
 }

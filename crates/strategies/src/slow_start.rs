@@ -1,32 +1,32 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{Candidates, Roster, TaskProfile, Worker, nanos};
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::Strategy;
 use crate::power_of_two::two_of_the_others;
+use crate::{Strategy, StrategyError};
 
-/// A strategy in which a new worker's share grows from a floor to that of the others.
+/// Wraps a strategy so that a new worker's share grows from a floor to that of the others.
 ///
 /// - **Rule:** the inner strategy picks. A worker's *maturity* is the time since it became
-///   [new](Worker::in_service_since) as a share of the ramp, at least the floor and at most 1. Should
-///   the picked one not be mature, another candidate is found, the less loaded of two at random, and
-///   the task is the new one's with a probability of its maturity over the other's.
-/// - **Source:** the ramp is that of Envoy's slow start; to weigh two maturities is ours: workers that
-///   are new together, as when a pool starts, are none of them held back, and the inner strategy's
-///   choice stands.
-/// - **Cost:** that of the inner strategy and, where nobody is new, two loads of lines that are seldom
-///   written. While somebody is, a clock reading where the task does not tell the time, and for a pick
-///   of a new worker two random numbers and a look at two others. Wait-free, allocates nothing.
-/// - **Made for:** workers that start cold: an empty cache, code that is not compiled yet, connections
-///   to be made.
-/// - **Traps:** a worker is new again whenever its actor was made anew, so that one which panics often
-///   is never mature. Where new workers are as many as the old ones, half of what one is not given
-///   goes to other new ones. What is turned away goes by load alone, whatever the inner strategy goes
-///   by. Tasks with a key, and those that an idle worker takes from others, go by no strategy.
+///   [new](Worker::in_service_since), as a share of the ramp, at least the floor and at most 1. If
+///   the picked worker is not mature, the less loaded of two random others is its rival, and the
+///   picked worker keeps the task with the probability of its maturity over the rival's.
+/// - **Source:** the ramp is that of Envoy's slow start. Weighing two maturities is our own: if
+///   all workers are new, as when a pool starts, none is held back.
+/// - **Use it for:** workers that start cold, with an empty cache, code that is not compiled yet or
+///   connections to open.
+/// - **Cost:** that of the inner strategy, and if no worker is new, two loads from lines that are
+///   rarely written. Otherwise also a clock reading (unless the task carries the time), and for a
+///   new worker two random numbers and two other workers' statistics. Wait-free.
+/// - **Weak points:** a worker is new again after each restart of its actor, so one that panics
+///   often never matures. If half of the workers are new, about half of what one of them passes on
+///   goes to another new one. Passed-on tasks go by load alone, whatever the inner strategy does.
+///   Tasks with a key and stolen tasks do not go through a strategy.
 ///
-/// A worker is never starved: its share is at least the floor times what the inner strategy gives it.
-/// Reports have the inner strategy's [name](Strategy::name).
+/// No worker is starved: its share is at least the floor times its share under the inner strategy.
+/// Reports show the inner strategy's [name](Strategy::name).
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,56 +37,50 @@ use crate::power_of_two::two_of_the_others;
 #[derive(Debug)]
 pub struct SlowStart<S> {
     inner: S,
-    ramp: u64,
+    ramp: Duration,
     floor: f64,
-    /// The newest worker's time, as of which nobody was new any more.
+    /// The newest worker's time for which every worker was found to be mature.
     settled: AtomicU64,
 }
 
 impl<S: Strategy> SlowStart<S> {
-    /// How long a worker is new, by default.
+    /// The default time for which a worker is new.
     pub const RAMP: Duration = Duration::from_secs(10);
-    /// The least maturity, by default.
+    /// The default minimum maturity.
     pub const FLOOR: f64 = 0.1;
 
-    /// Slow start over this strategy, of [`RAMP`](Self::RAMP) from [`FLOOR`](Self::FLOOR).
+    /// Wraps `inner` with a ramp of [`RAMP`](Self::RAMP) from [`FLOOR`](Self::FLOOR).
     pub fn new(inner: S) -> Self {
-        Self { inner, ramp: nanos(Self::RAMP), floor: Self::FLOOR, settled: AtomicU64::new(0) }
+        Self { inner, ramp: Self::RAMP, floor: Self::FLOOR, settled: AtomicU64::new(0) }
     }
 
-    /// Sets how long a worker is new.
+    /// Sets for how long a worker is new, at most [`u64::MAX`] nanoseconds. Zero turns slow start
+    /// off.
     #[must_use]
     pub fn ramp(mut self, ramp: Duration) -> Self {
-        self.ramp = nanos(ramp);
+        self.ramp = ramp;
         self
     }
 
-    /// Sets the least maturity.
-    ///
-    /// # Panics
-    /// Unless it is above 0, as 0 would starve, and at most 1.
+    /// Sets the minimum maturity, above 0 and at most 1.
     #[must_use]
     pub fn floor(mut self, floor: f64) -> Self {
-        assert!(
-            0.0 < floor && floor <= 1.0,
-            "slow start's floor is {floor}, allowed is above 0 and at most 1"
-        );
         self.floor = floor;
         self
     }
 
-    /// The strategy below.
+    /// Returns the wrapped strategy.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// From the floor to 1.
+    /// Returns a worker's maturity, from the floor to 1.
     fn maturity(&self, worker: &Worker, now: u64) -> f64 {
-        let age = now.saturating_sub(worker.in_service_since());
-        if age >= self.ramp { 1.0 } else { (age as f64 / self.ramp as f64).max(self.floor) }
+        let (age, ramp) = (now.saturating_sub(worker.in_service_since()), nanos(self.ramp));
+        if age >= ramp { 1.0 } else { (age as f64 / ramp as f64).max(self.floor) }
     }
 
-    /// Who is given the task while somebody may be new.
+    /// Returns who gets the task while a worker may be new.
     #[cold]
     fn weigh(
         &self,
@@ -99,7 +93,7 @@ impl<S: Strategy> SlowStart<S> {
             0 => candidates.roster().clock().now(),
             now => now,
         };
-        if now.saturating_sub(newest) >= self.ramp {
+        if now.saturating_sub(newest) >= nanos(self.ramp) {
             self.settled.store(newest, Relaxed);
             return picked;
         }
@@ -108,9 +102,9 @@ impl<S: Strategy> SlowStart<S> {
         if maturity >= 1.0 {
             return picked;
         }
-        let Some(other) = two_of_the_others(candidates, picked) else { return picked };
-        let others = self.maturity(candidates.worker(other), now);
-        if fastrand::f64() * others < maturity { picked } else { other }
+        let Some(rival) = two_of_the_others(candidates, picked) else { return picked };
+        let rivals = self.maturity(candidates.worker(rival), now);
+        if fastrand::f64() * rivals < maturity { picked } else { rival }
     }
 }
 
@@ -122,7 +116,7 @@ impl<S: Strategy> Strategy for SlowStart<S> {
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let picked = self.inner.pick(task, candidates);
-        // Raised by each worker that becomes new, and no other: where it is as it was, nobody has.
+        // Only a worker that becomes new raises this: as long as it stays the same, none has.
         let newest = candidates.roster().baseline().newest_since();
         if newest == self.settled.load(Relaxed) {
             return picked;
@@ -130,8 +124,20 @@ impl<S: Strategy> Strategy for SlowStart<S> {
         self.weigh(task, candidates, picked, newest)
     }
 
-    fn refresh(&self, roster: &Roster) {
-        self.inner.refresh(roster);
+    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
+        let inner = self.inner.prepare(roster)?;
+        let settled = AtomicU64::new(self.settled.load(Relaxed));
+        Some(Arc::new(SlowStart { inner, ramp: self.ramp, floor: self.floor, settled }))
+    }
+
+    fn validate(&self) -> Result<(), StrategyError> {
+        let (ramp, floor) = (self.ramp, self.floor);
+        let within = ramp.as_nanos() <= u64::MAX.into();
+        let shown = format_args!("{ramp:?}");
+        StrategyError::unless(within, "slow_start", "ramp", shown, "at most 584 years")?;
+        let within = 0.0 < floor && floor <= 1.0;
+        StrategyError::unless(within, "slow_start", "floor", floor, "above 0 and at most 1")?;
+        self.inner.validate()
     }
 
     fn reads_age(&self) -> bool {
@@ -140,6 +146,10 @@ impl<S: Strategy> Strategy for SlowStart<S> {
 
     fn lets_steal(&self) -> bool {
         self.inner.lets_steal()
+    }
+
+    fn routes_keys(&self) -> bool {
+        self.inner.routes_keys()
     }
 
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
@@ -160,7 +170,7 @@ mod tests {
     const PICKS: usize = 20_000;
     const RAMP: Duration = Duration::from_secs(10);
 
-    /// So many workers that are mature, and then so many that are new.
+    /// Returns a roster of some mature and then some new workers.
     fn scene(mature: usize, new: usize) -> (Roster, VirtualTime) {
         let (clock, time) = Clock::simulated();
         let roster = Roster::builder().workers(mature, WorkerSpec::general()).clock(clock);
@@ -170,7 +180,7 @@ mod tests {
         (roster.with_workers(&specs).unwrap(), time)
     }
 
-    /// Each one's share of the fair share.
+    /// Returns each worker's share as a multiple of the fair share.
     fn shares(strategy: &dyn Strategy, roster: &Roster) -> Vec<f64> {
         let workers = roster.members().len();
         let mut counts = vec![0; workers];
@@ -183,29 +193,7 @@ mod tests {
     const NOISE: f64 = 0.06;
 
     #[test]
-    fn a_refresh_is_the_inner_ones() {
-        #[derive(Debug, Default)]
-        struct Refreshed(AtomicU64);
-
-        impl Strategy for Refreshed {
-            fn name(&self) -> &'static str {
-                "refreshed"
-            }
-            fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
-                0
-            }
-            fn refresh(&self, roster: &Roster) {
-                self.0.store(roster.members().len() as u64, Relaxed);
-            }
-        }
-
-        let strategy = SlowStart::new(Refreshed::default());
-        strategy.refresh(&scene(3, 1).0);
-        assert_eq!(strategy.inner.0.load(Relaxed), 4);
-    }
-
-    #[test]
-    fn an_index_beyond_the_last_is_the_last() {
+    fn an_index_that_is_too_high_counts_as_the_last() {
         fastrand::seed(SEED);
         let (roster, time) = scene(3, 1);
         time.advance(RAMP / 2);
@@ -241,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn no_strategy_gives_a_new_worker_more_than_its_share_or_nothing() {
+    fn no_inner_strategy_overloads_or_starves_a_new_worker() {
         fastrand::seed(SEED);
         let (roster, _time) = scene(3, 1);
         let strategies: [&dyn Strategy; 3] = [
@@ -250,14 +238,13 @@ mod tests {
             &SlowStart::new(WeightedRoundRobin::new()),
         ];
         for strategy in strategies {
-            strategy.refresh(&roster);
             let share = shares(strategy, &roster)[3];
             assert!((share - 0.1).abs() < NOISE, "seed {SEED:#x}, {}: {share}", strategy.name());
         }
     }
 
     #[test]
-    fn workers_that_are_new_together_are_picked_as_the_inner_strategy_says() {
+    fn if_all_workers_are_new_the_inner_choice_stands() {
         let (roster, time) = scene(0, 4);
         let (slow, plain) = (SlowStart::new(RoundRobin::new()), RoundRobin::new());
         let task = TaskProfile::default();
@@ -270,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_workers_may_be_new_and_get_less() {
+    fn new_workers_get_less_even_if_half_are_new() {
         fastrand::seed(SEED);
         let (roster, _time) = scene(4, 4);
         let shares = shares(&SlowStart::new(Random::new()), &roster);
-        // Of the fair share: the floor, and of the rest what 3 of 7 others are given back.
+        // The floor, and what the other new workers pass on: 3 of 7 rivals are new.
         let expected = 0.1 + 0.9 * 3.0 / 7.0;
         for share in &shares[4..] {
             assert!((share - expected).abs() < 2.0 * NOISE, "seed {SEED:#x}: {shares:?}");
@@ -282,15 +269,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_made_anew_or_comes_back_is_new_whatever_was_found_before() {
+    fn a_restarted_or_readmitted_worker_is_new_again() {
         fastrand::seed(SEED);
         let (roster, time) = scene(4, 0);
         let strategy = SlowStart::new(Random::new());
         time.advance(RAMP);
         let share = |roster: &Roster| shares(&strategy, roster)[1];
         assert!((share(&roster) - 1.0).abs() < NOISE);
-        assert_eq!(strategy.settled.load(Relaxed), 1, "nobody is new, and it knows");
-        // No refresh, and no other roster.
+        assert_eq!(strategy.settled.load(Relaxed), 1, "it remembers that no worker is new");
+        // On the same roster, without preparing it again.
         roster.members()[1].worker.next_generation();
         assert!(share(&roster) < 0.1 + NOISE);
         time.advance(RAMP);
@@ -301,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_the_tasks_where_it_has_one() {
+    fn the_task_s_time_is_used_if_it_has_one() {
         fastrand::seed(SEED);
         let (roster, time) = scene(3, 1);
         time.advance(10 * RAMP);
@@ -313,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_starves_nobody() {
+    fn a_clock_that_goes_back_starves_no_worker() {
         fastrand::seed(SEED);
         let (roster, time) = scene(3, 1);
         time.set(1);
@@ -322,27 +309,40 @@ mod tests {
     }
 
     #[test]
-    fn it_answers_for_the_inner_strategy() {
-        let (roster, _time) = scene(2, 0);
-        let slow = SlowStart::new(WeightedRoundRobin::new());
-        slow.refresh(&roster);
+    fn a_prepared_slow_start_is_slow_too() {
+        fastrand::seed(SEED);
+        let (roster, _time) = scene(3, 1);
+        let slow = SlowStart::new(WeightedRoundRobin::new()).floor(0.5);
+        let share = shares(&*slow.prepare(&roster).unwrap(), &roster)[3];
+        assert!((share - 0.5).abs() < NOISE, "seed {SEED:#x}: {share}");
         assert_eq!(slow.name(), "weighted_round_robin");
-        assert_eq!(slow.weights(&roster), slow.inner().weights(&roster));
-        assert!(SlowStart::new(LatencyBased::new()).reads_age());
-        assert!(SlowStart::new(Random::new()).lets_steal());
-        assert!(!slow.reads_age() && !slow.lets_steal());
-        let balancer = Balancer::new(slow);
-        assert!(balancer.select(&TaskProfile::default(), &roster).is_ok());
+        assert!(SlowStart::new(Random::new()).prepare(&roster).is_none());
     }
 
     #[test]
-    #[should_panic(expected = "allowed is above 0 and at most 1")]
-    fn a_floor_that_starves_is_refused() {
-        let _ = SlowStart::new(Random::new()).floor(0.0);
+    fn bounds_are_validated_and_picks_survive_their_violation() {
+        let (roster, _time) = scene(3, 1);
+        let plain = || SlowStart::new(Random::new());
+        let refused = |strategy: SlowStart<Random>, expected: &str| {
+            assert_eq!(strategy.validate().unwrap_err().to_string(), expected);
+            shares(&strategy, &roster);
+        };
+        let floor =
+            |floor| format!("floor of slow_start is {floor}, allowed is above 0 and at most 1");
+        for value in [0.0, -1.0, 1.1, f64::NAN, f64::INFINITY] {
+            refused(plain().floor(value), &floor(value));
+        }
+        let ramp = Duration::MAX;
+        let expected = format!("ramp of slow_start is {ramp:?}, allowed is at most 584 years");
+        refused(plain().ramp(ramp), &expected);
+        let inner = SlowStart::new(WeightedRoundRobin::bounded(2.0, 1.0));
+        assert_eq!(inner.validate().unwrap_err().parameter, "weight floor");
+        assert!(plain().validate().is_ok() && plain().floor(1.0).validate().is_ok());
+        assert!(Balancer::new(plain().floor(0.0)).is_err());
     }
 
     #[test]
-    fn without_a_ramp_nobody_is_new() {
+    fn without_a_ramp_no_worker_is_new() {
         fastrand::seed(SEED);
         let (roster, _time) = scene(3, 1);
         let shares = shares(&SlowStart::new(Random::new()).ramp(Duration::ZERO), &roster);

@@ -3,16 +3,19 @@ use std::sync::Arc;
 
 use raddle_core::{Candidates, Roster, TaskProfile};
 
-/// Picks a worker for a task by reading statistics, never waiting.
+use crate::StrategyError;
+
+/// Picks a worker for a task by reading statistics, without waiting.
 ///
-/// A strategy keeps what it needs to pick (a sequence, a schedule) and nothing that was learnt of
-/// the workers: that is theirs, so that strategies can be swapped under traffic.
+/// A strategy holds its parameters and at most what its own picks need, such as a rotation's
+/// sequence number. What is learned about workers belongs to the workers, so a strategy can be
+/// replaced under traffic without losing it.
 ///
 /// ```
 /// use raddle_core::{Candidates, Roster, TaskProfile, WorkerSpec};
 /// use raddle_strategies::{Balancer, Strategy};
 ///
-/// /// Always the first worker that may serve the task.
+/// /// Picks the first worker that can serve the task.
 /// #[derive(Debug)]
 /// struct First;
 ///
@@ -26,54 +29,76 @@ use raddle_core::{Candidates, Roster, TaskProfile};
 /// }
 ///
 /// let roster = Roster::builder().workers(3, WorkerSpec::general()).build()?;
-/// let reservation = Balancer::new(First).select(&TaskProfile::default(), &roster)?;
+/// let reservation = Balancer::new(First)?.select(&TaskProfile::default(), &roster)?;
 /// assert_eq!(reservation.worker().name(), "general-0");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Strategy: fmt::Debug + Send + Sync {
-    /// The name, as in configuration.
+    /// Returns the name that configuration, events and reports use.
     fn name(&self) -> &'static str;
 
-    /// The index of the candidate to take, below `candidates.len()`, which is at least 1. What is
-    /// higher counts as the last.
+    /// Returns the index of the chosen candidate. There is at least one candidate; an index that
+    /// is too high counts as the last one.
     ///
-    /// Called by many threads at a time on the way of every task: takes no lock, allocates
-    /// nothing, waits for nobody.
+    /// Many threads call this at once, for every task. It must not lock, allocate or wait, and it
+    /// must not panic, even if [`validate`](Self::validate) would fail.
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize;
 
-    /// Works out anew what may be worked out off the selection path. Called from time to time,
-    /// and before a roster is first used; may allocate.
-    fn refresh(&self, roster: &Roster) {
+    /// Returns a strategy that picks from this roster with everything computed in advance, or
+    /// `None` (the default) if this strategy has nothing to compute.
+    ///
+    /// Called before a roster is published and about once a second after that, never on the path
+    /// of a task: it may allocate and may take `O(n log n)`. [`Prepared`](crate::Prepared) keeps
+    /// the result beside its roster. The returned strategy shares this one's state (so that a
+    /// rotation continues), reports the same properties, and must also answer correctly for other
+    /// rosters, at worst like this one unprepared.
+    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
         let _ = roster;
+        None
     }
 
-    /// Whether picks read the age of tasks in flight, so that selections must note the time.
+    /// Checks the parameters.
+    ///
+    /// Constructors and setters accept any value; this is called when a strategy is put to use, by
+    /// [`Balancer::new`](crate::Balancer::new) or when a pool is given the strategy.
+    ///
+    /// # Errors
+    /// If a parameter is outside its bounds.
+    fn validate(&self) -> Result<(), StrategyError> {
+        Ok(())
+    }
+
+    /// Returns whether picks read the age of tasks in flight, in which case selections note the
+    /// time.
     fn reads_age(&self) -> bool {
         false
     }
 
-    /// Whether idle workers may take what it gave to others: not where it picks a worker for what
-    /// it is good at. Right for strategies that are blind to a task's size, as the worker that is
-    /// idle first is then the one to have it.
+    /// Returns whether idle workers may steal tasks that this strategy placed elsewhere.
+    ///
+    /// Return `true` if the strategy ignores how long a task takes, since the first worker to be
+    /// idle is then the best place for it; `false` (the default) if it picks a worker for what
+    /// that worker is good at.
     fn lets_steal(&self) -> bool {
         false
     }
 
-    /// Whether it picks by the [key](TaskProfile::key) of a task, so that the runtime may ask it
-    /// whose a key is to be of which no task is left. It still runs the tasks of a key in order.
+    /// Returns whether picks depend on the task's [key](TaskProfile::key). A pool then asks this
+    /// strategy for the worker of a key that has no unfinished task. The tasks of a key run in
+    /// order either way.
     fn routes_keys(&self) -> bool {
         false
     }
 
-    /// The weights by which it picks, by the workers' positions, where it has any: for reports.
+    /// Returns the weights that picks use, by position in `roster`, if there are any; for reports.
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         let _ = roster;
         None
     }
 }
 
-/// A pointer to a strategy is that strategy.
-macro_rules! is_what_it_points_to {
+/// Implements [`Strategy`] for pointers to a strategy.
+macro_rules! forward_to_pointee {
     ($($pointer:ident),+) => {$(
         impl<S: Strategy + ?Sized> Strategy for $pointer<S> {
             fn name(&self) -> &'static str {
@@ -82,8 +107,11 @@ macro_rules! is_what_it_points_to {
             fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
                 (**self).pick(task, candidates)
             }
-            fn refresh(&self, roster: &Roster) {
-                (**self).refresh(roster);
+            fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
+                (**self).prepare(roster)
+            }
+            fn validate(&self) -> Result<(), StrategyError> {
+                (**self).validate()
             }
             fn reads_age(&self) -> bool {
                 (**self).reads_age()
@@ -101,4 +129,4 @@ macro_rules! is_what_it_points_to {
     )+};
 }
 
-is_what_it_points_to!(Box, Arc);
+forward_to_pointee!(Box, Arc);

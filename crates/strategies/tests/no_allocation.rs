@@ -44,10 +44,10 @@ fn assert_allocates_nothing(strategy: impl Fn() -> Box<dyn Strategy>) {
     let able = TaskProfile::default().capability(Capability::intern("no-allocation").unwrap());
     for task in [TaskProfile::default(), able] {
         let roster = roster();
-        let balancer = Balancer::new(strategy());
+        let balancer = Balancer::new(strategy()).unwrap();
         let name = balancer.strategy().name();
         balancer.refresh(&roster);
-        // The thread's random generator is made by its first number.
+        // The first number initialises the thread's random generator.
         drop(balancer.select(&task, &roster));
 
         let select = || balancer.select(&task, &roster).unwrap();
@@ -63,7 +63,7 @@ fn assert_allocates_nothing(strategy: impl Fn() -> Box<dyn Strategy>) {
         assert_eq!(allocations(by_id), 0, "{name}: detach and record");
         let owned = || drop(select().into_owned());
         assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
-        // None is idle; then one is, and was not.
+        // First no worker is idle, then one becomes idle by turns.
         let busy = roster.members().iter().enumerate();
         let busy: Vec<_> = busy
             .map(|(position, member)| Reservation::take(&member.worker, position, None).unwrap())
@@ -80,9 +80,9 @@ fn assert_allocates_nothing(strategy: impl Fn() -> Box<dyn Strategy>) {
 }
 
 #[test]
-fn selecting_by_key_allocates_nothing_also_where_a_worker_has_no_room() {
+fn selecting_by_key_allocates_nothing_even_without_room() {
     let roster = roster();
-    let balancer = Balancer::new(BoundedHash::new());
+    let balancer = Balancer::new(BoundedHash::new()).unwrap();
     let task = TaskProfile::default().key(7);
     let select = || balancer.select(&task, &roster).unwrap();
     assert_eq!(allocations(|| drop(select())), 0, "at the key's worker");
@@ -96,7 +96,7 @@ fn selecting_by_key_allocates_nothing_also_where_a_worker_has_no_room() {
 fn scoring_a_shadow_allocates_nothing() {
     let roster = roster();
     let shadow = Arc::new(Shadow::new(Arc::new(Random::new()), Arc::new(LeastLoaded::new())));
-    let balancer = Balancer::new(Arc::clone(&shadow));
+    let balancer = Balancer::new(Arc::clone(&shadow)).unwrap();
     let select = || drop(balancer.select(&TaskProfile::default(), &roster).unwrap());
     select();
     assert_eq!(allocations(select), 0);
@@ -106,10 +106,10 @@ fn scoring_a_shadow_allocates_nothing() {
 }
 
 #[test]
-fn a_slow_start_allocates_nothing_whether_anybody_is_new_or_not() {
+fn a_slow_start_allocates_nothing_with_or_without_new_workers() {
     let roster = roster();
     for ramp in [Duration::ZERO, 1_000 * 3_600 * Duration::from_secs(1)] {
-        let balancer = Balancer::new(SlowStart::new(LeastLoaded::new()).ramp(ramp));
+        let balancer = Balancer::new(SlowStart::new(LeastLoaded::new()).ramp(ramp)).unwrap();
         let select = || drop(balancer.select(&TaskProfile::default(), &roster).unwrap());
         select();
         assert_eq!(allocations(select), 0, "{ramp:?}");
@@ -124,7 +124,7 @@ fn refusals_allocate_nothing() {
         .build()
         .unwrap();
     for name in StrategyName::ALL {
-        let balancer = Balancer::new(name.build());
+        let balancer = Balancer::new(name.build()).unwrap();
         let refused = || {
             let error = balancer.select(&nobody, &roster).map(drop).unwrap_err();
             assert!(matches!(error, SelectError::NoCapableWorker { .. }));
@@ -140,20 +140,25 @@ fn refusals_allocate_nothing() {
 }
 
 #[test]
-fn a_refresh_of_a_known_roster_is_where_the_schedule_is_made() {
-    let roster = roster();
-    let balancer = Balancer::new(StrategyName::WeightedRoundRobin.build());
-    let refreshed = measure(|| balancer.refresh(&roster)).count_total;
-    assert!(refreshed > 0, "the schedule is worked out here");
+fn only_a_refresh_computes_a_schedule() {
+    let (roster, other) = (roster(), roster());
+    let balancer = Balancer::new(StrategyName::WeightedRoundRobin.build()).unwrap();
     let task = TaskProfile::default();
-    assert_eq!(allocations(|| drop(balancer.select(&task, &roster))), 0, "and not on selecting");
+    let select = |roster| drop(balancer.select(&task, roster).unwrap());
+    select(&roster);
+    assert_eq!(allocations(|| select(&roster)), 0, "never refreshed");
+    let refreshed = measure(|| balancer.refresh(&roster)).count_total;
+    assert!(refreshed > 0, "the schedule is computed here");
+    select(&roster);
+    assert_eq!(allocations(|| select(&roster)), 0, "refreshed");
+    assert_eq!(allocations(|| select(&other)), 0, "refreshed for another roster");
 }
 
 #[test]
 fn the_workers_own_recorder_allocates_nothing() {
     let roster = roster();
     let worker = &roster.members()[0].worker;
-    let balancer = Balancer::new(StrategyName::RoundRobin.build());
+    let balancer = Balancer::new(StrategyName::RoundRobin.build()).unwrap();
     let only = (1..8).fold(roster.clone(), |roster, id| {
         roster.without_worker(raddle_core::WorkerId(id)).unwrap()
     });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use raddle::core::{Candidates, Clock, Roster, TaskProfile};
-use raddle::strategies::Strategy;
+use raddle::strategies::{Strategy, StrategyError};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A strategy with a clock around it.
@@ -52,8 +52,13 @@ impl Strategy for Timed {
         picked
     }
 
-    fn refresh(&self, roster: &Roster) {
-        self.strategy.refresh(roster);
+    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
+        let prepared = self.strategy.prepare(roster)?;
+        Some(Arc::new(Self::new(Box::new(prepared), Arc::clone(&self.sum))))
+    }
+
+    fn validate(&self) -> Result<(), StrategyError> {
+        self.strategy.validate()
     }
 
     fn reads_age(&self) -> bool {

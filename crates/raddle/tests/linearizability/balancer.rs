@@ -150,7 +150,7 @@ struct Shipped {
 impl Shipped {
     fn new() -> Self {
         let roster = Roster::builder().workers(WORKERS, WorkerSpec::general()).build().unwrap();
-        Self { balancer: Balancer::new(RoundRobin::new()), roster }
+        Self { balancer: Balancer::new(RoundRobin::new()).unwrap(), roster }
     }
 
     fn at(&self, worker: usize) -> &Worker {

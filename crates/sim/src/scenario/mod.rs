@@ -43,7 +43,7 @@ pub struct Scenario {
     /// Whether tasks announce their exact service time as
     /// [expected duration](raddle_core::TaskProfile::expected_duration).
     pub durations_known: bool,
-    /// Time between two [refreshes](raddle_strategies::Strategy::refresh) of the strategy.
+    /// Time between two calls of [`prepare`](raddle_strategies::Strategy::prepare) of the strategy.
     pub refresh_interval: Duration,
     /// The statistics kept about the workers.
     pub tracking: Tracking,

@@ -72,9 +72,9 @@ fn own_views_converge_to_what_happened() {
 }
 
 #[test]
-fn a_strategy_is_refreshed_with_every_view() {
+fn a_strategy_is_prepared_for_every_view() {
     use raddle_core::{Candidates, Roster, TaskProfile};
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     #[derive(Debug, Default)]
     struct Watching(Mutex<Vec<u64>>);
@@ -86,8 +86,9 @@ fn a_strategy_is_refreshed_with_every_view() {
             assert!(task.submitted_at > 0);
             0
         }
-        fn refresh(&self, roster: &Roster) {
+        fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
             self.0.lock().unwrap().push(roster.version());
+            None
         }
     }
     let mut scenario = with_dispatchers(3, MS, trace(2, &[(0, 1), (25, 1)]));

@@ -1,81 +1,64 @@
 mod schedule;
-mod table;
 
-use raddle_core::{Candidates, Roster, TaskProfile, Worker};
+use std::sync::Arc;
 
-use crate::Strategy;
+use raddle_core::{Candidates, Roster, TaskProfile, Worker, WorkerId};
+
 use crate::sequences::Sequences;
-use table::Table;
+use crate::{Strategy, StrategyError};
 
-/// Rotation in proportion to weights, smooth.
+/// Rotates through the candidates in proportion to their weights, smoothly.
 ///
-/// - **Rule:** a worker's weight is its [own](raddle_core::WorkerSpec::weight) times its
-///   measured performance, `success rate / mean latency` relative to the pool's mean of that,
-///   kept between a floor and a cap; 1 while it has no data. [`fixed`](Self::fixed) leaves the
-///   performance out. The order is nginx's smooth one: weights 5, 1, 1 give `aabacaa`.
-/// - **Cost:** O(1), wait-free: one `fetch_add` and four loads. Exception: the first selection
-///   from a roster that [`refresh`](Strategy::refresh) has not seen works out the schedule,
-///   O(n x turns), and allocates. The runtime refreshes before it publishes a roster.
-/// - **Made for:** mixed pools; fair with quality.
-/// - **Traps:** blind to queues between two refreshes: call `refresh` about once a second (the
-///   runtime does). A weight of 0 is the least share, not none.
+/// - **Rule:** a worker's weight is its [own](raddle_core::WorkerSpec::weight) times its measured
+///   performance, `success rate / mean latency` relative to the pool's mean of that, kept between
+///   a floor and a cap; 1 without data. [`fixed`](Self::fixed) ignores the performance. The order
+///   is nginx's smooth one: weights 5, 1, 1 give `aabacaa`.
+/// - **Use it for:** pools of mixed workers that must all get their share.
+/// - **Cost:** O(1), wait-free: one `fetch_add` on a cache line that all callers share, and a few
+///   loads. [Preparing](Strategy::prepare) a roster is O(n x turns).
+/// - **Weak points:** ignores queues, and sees performance only when it is prepared again, about
+///   once a second. A weight of 0 means the smallest share, not none.
+///
+/// The rotation is computed when a roster is prepared, which pools do before they publish it. From
+/// a roster that was not prepared it selects a worker at random in proportion to the workers' own
+/// weights (0 counts as 1), in O(n).
 #[derive(Debug)]
 pub struct WeightedRoundRobin {
-    /// Bounds of the performance factor; `None` for fixed weights.
-    bounds: Option<(f64, f64)>,
+    rule: Rule,
     sequences: Sequences,
-    table: Table,
 }
 
+/// How weights are computed.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    /// Bounds of the performance factor; `None` for fixed weights.
+    bounds: Option<(f64, f64)>,
+}
+
+const NAME: &str = "weighted_round_robin";
+
 impl WeightedRoundRobin {
-    /// The least factor by which performance changes a weight, by default.
+    /// The default lower bound of the factor by which performance changes a weight.
     pub const FLOOR: f64 = 0.1;
-    /// The greatest.
+    /// The default upper bound.
     pub const CAP: f64 = 10.0;
 
-    /// Weights that follow performance, between [`FLOOR`](Self::FLOOR) and [`CAP`](Self::CAP).
+    /// Creates a rotation whose weights follow performance between [`FLOOR`](Self::FLOOR) and
+    /// [`CAP`](Self::CAP).
     pub fn new() -> Self {
         Self::bounded(Self::FLOOR, Self::CAP)
     }
 
-    /// Weights that follow performance, within a floor and a cap.
-    ///
-    /// # Panics
-    /// Unless `0 < floor <= 1 <= cap` and the cap is finite.
+    /// Creates a rotation whose weights follow performance between a floor, above 0 and at most 1,
+    /// and a finite cap, at least 1.
     pub fn bounded(floor: f64, cap: f64) -> Self {
-        assert!(
-            0.0 < floor && floor <= 1.0 && 1.0 <= cap && cap.is_finite(),
-            "weight bounds are {floor} and {cap}, allowed is 0 < floor <= 1 <= cap"
-        );
-        Self { bounds: Some((floor, cap)), sequences: Sequences::new(), table: Table::new() }
+        Self { rule: Rule { bounds: Some((floor, cap)) }, sequences: Sequences::new() }
     }
 
-    /// The workers' own weights and nothing else.
+    /// Creates a rotation by the workers' own weights alone.
     pub fn fixed() -> Self {
-        Self { bounds: None, ..Self::new() }
+        Self { rule: Rule { bounds: None }, sequences: Sequences::new() }
     }
-
-    /// The weights of some workers by this rule, in their order.
-    fn weigh<'w>(&self, workers: impl Iterator<Item = &'w Worker>) -> Vec<f64> {
-        let (own, performance): (Vec<f64>, Vec<Option<f64>>) =
-            workers.map(|worker| (f64::from(worker.weight()), performance(worker))).unzip();
-        let Some((floor, cap)) = self.bounds else {
-            return own;
-        };
-        let measured = performance.iter().flatten().count();
-        let pool = performance.iter().flatten().sum::<f64>() / measured.max(1) as f64;
-        let factor = |performance: Option<f64>| match performance {
-            Some(performance) if pool > 0.0 => (performance / pool).clamp(floor, cap),
-            _ => 1.0,
-        };
-        own.iter().zip(performance).map(|(own, performance)| own * factor(performance)).collect()
-    }
-}
-
-/// Successes a nanosecond of service; `None` without data.
-fn performance(worker: &Worker) -> Option<f64> {
-    let mean = worker.stats().latencies().mean()?;
-    Some(worker.stats().success_rate() / mean.max(1) as f64)
 }
 
 impl Default for WeightedRoundRobin {
@@ -84,38 +67,131 @@ impl Default for WeightedRoundRobin {
     }
 }
 
+impl Rule {
+    /// Returns the weights of some workers, in their order.
+    fn weigh<'w>(self, workers: impl Iterator<Item = &'w Worker>) -> Vec<f64> {
+        let (own, performance): (Vec<f64>, Vec<Option<f64>>) =
+            workers.map(|worker| (f64::from(worker.weight()), performance(worker))).unzip();
+        let Some((floor, cap)) = self.bounds else {
+            return own;
+        };
+        let measured = performance.iter().flatten().count();
+        let pool = performance.iter().flatten().sum::<f64>() / measured.max(1) as f64;
+        let factor = |performance: Option<f64>| match performance {
+            // Unlike `clamp`, this does not panic on bounds that were never validated.
+            Some(performance) if pool > 0.0 => (performance / pool).max(floor).min(cap),
+            _ => 1.0,
+        };
+        own.iter().zip(performance).map(|(own, performance)| own * factor(performance)).collect()
+    }
+
+    fn weights_of(self, roster: &Roster) -> Vec<f64> {
+        self.weigh(roster.members().iter().map(|member| &*member.worker))
+    }
+
+    fn schedules(self, roster: &Roster) -> Arc<[Box<[u32]>]> {
+        let schedule = |candidates: Candidates<'_>| {
+            let weights = self.weigh(candidates.iter().map(|worker| &**worker));
+            schedule::smooth_order(&schedule::turns(&weights)).collect()
+        };
+        roster.groups().map(schedule).collect()
+    }
+
+    fn validate(self) -> Result<(), StrategyError> {
+        let Some((floor, cap)) = self.bounds else { return Ok(()) };
+        let within = 0.0 < floor && floor <= 1.0;
+        StrategyError::unless(within, NAME, "weight floor", floor, "above 0 and at most 1")?;
+        let within = 1.0 <= cap && cap.is_finite();
+        StrategyError::unless(within, NAME, "weight cap", cap, "a finite number of at least 1")
+    }
+}
+
+/// Returns the successes per nanosecond of service; `None` without data.
+fn performance(worker: &Worker) -> Option<f64> {
+    let mean = worker.stats().latencies().mean()?;
+    Some(worker.stats().success_rate() / mean.max(1) as f64)
+}
+
+/// Draws a candidate at random in proportion to the workers' own weights. O(n), wait-free.
+#[cold]
+fn draw(candidates: &Candidates<'_>) -> usize {
+    let weights = candidates.weights();
+    let weight = |entry: &(WorkerId, u32)| u64::from(entry.1.max(1));
+    let mut left = fastrand::u64(..weights.iter().map(weight).sum::<u64>().max(1));
+    let drawn = weights.iter().position(|entry| {
+        let is_drawn = left < weight(entry);
+        left = left.saturating_sub(weight(entry));
+        is_drawn
+    });
+    drawn.unwrap_or(0)
+}
+
 impl Strategy for WeightedRoundRobin {
     fn name(&self) -> &'static str {
-        "weighted_round_robin"
+        NAME
+    }
+
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        draw(candidates)
+    }
+
+    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
+        Some(Arc::new(Rotation {
+            version: roster.version(),
+            schedules: self.rule.schedules(roster),
+            sequences: self.sequences.clone(),
+            rule: self.rule,
+        }))
+    }
+
+    fn validate(&self) -> Result<(), StrategyError> {
+        self.rule.validate()
+    }
+
+    fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
+        Some(self.rule.weights_of(roster))
+    }
+}
+
+/// Weighted round robin prepared for one roster.
+#[derive(Debug)]
+struct Rotation {
+    /// Identifies the roster.
+    version: u64,
+    /// The order of turns in each group of candidates.
+    schedules: Arc<[Box<[u32]>]>,
+    /// Those of the strategy, so that the rotation continues when it is prepared again.
+    sequences: Sequences,
+    rule: Rule,
+}
+
+impl Strategy for Rotation {
+    fn name(&self) -> &'static str {
+        NAME
     }
 
     #[inline]
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        let sequence = self.sequences.next(candidates);
-        if let Some(turn) = self.table.turn(candidates, sequence) {
-            return turn;
+        if candidates.roster().version() == self.version
+            && let Some(schedule) = self.schedules.get(candidates.group())
+        {
+            let sequence = self.sequences.next(candidates);
+            let turn = sequence.checked_rem(schedule.len() as u64).unwrap_or(0) as usize;
+            return schedule.get(turn).map_or(0, |index| *index as usize);
         }
-        if !self.table.is_for(candidates.roster().version()) {
-            self.refresh(candidates.roster());
-        }
-        // Plain rotation while another thread works out the schedule.
-        let turn = self.table.turn(candidates, sequence);
-        turn.unwrap_or((sequence % candidates.len() as u64) as usize)
+        draw(candidates)
     }
 
-    fn refresh(&self, roster: &Roster) {
-        let schedules: Vec<Vec<u32>> = roster
-            .groups()
-            .map(|candidates| {
-                let weights = self.weigh(candidates.iter().map(|worker| &**worker));
-                schedule::smooth_order(&schedule::turns(&weights)).collect()
-            })
-            .collect();
-        self.table.write(roster.version(), &schedules);
+    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
+        WeightedRoundRobin { rule: self.rule, sequences: self.sequences.clone() }.prepare(roster)
+    }
+
+    fn validate(&self) -> Result<(), StrategyError> {
+        self.rule.validate()
     }
 
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
-        Some(self.weigh(roster.members().iter().map(|member| &*member.worker)))
+        Some(self.rule.weights_of(roster))
     }
 }
 
@@ -123,11 +199,14 @@ impl Strategy for WeightedRoundRobin {
 mod tests {
     use super::*;
     use crate::testing::{picks, roster};
-    use raddle_core::{Outcome, Reservation, WorkerSpec};
+    use raddle_core::{Capability, Outcome, Reservation, WorkerSpec};
     use std::time::Duration;
 
-    fn shares(strategy: &WeightedRoundRobin, roster: &Roster) -> Vec<f64> {
-        strategy.refresh(roster);
+    fn prepared(strategy: &WeightedRoundRobin, roster: &Roster) -> Arc<dyn Strategy> {
+        strategy.prepare(roster).unwrap()
+    }
+
+    fn shares(strategy: &dyn Strategy, roster: &Roster) -> Vec<f64> {
         let picks = picks(strategy, &TaskProfile::default(), roster, 10_000);
         let mut shares = vec![0.0; roster.members().len()];
         picks.into_iter().for_each(|pick| shares[pick] += 1.0 / 10_000.0);
@@ -142,39 +221,76 @@ mod tests {
         }
     }
 
+    fn weighted(weights: &[u32]) -> Roster {
+        let specs = weights.iter().zip('a'..);
+        let add = |builder: raddle_core::RosterBuilder, (weight, name): (&u32, char)| {
+            builder.worker(WorkerSpec::new(name.to_string()).weight(*weight))
+        };
+        specs.fold(Roster::builder(), add).build().unwrap()
+    }
+
     #[test]
-    fn fixed_weights_are_kept_without_a_refresh() {
-        let specs = [("a", 5), ("b", 1), ("c", 1)];
-        let roster = specs
-            .into_iter()
-            .fold(Roster::builder(), |builder, (name, weight)| {
-                builder.worker(WorkerSpec::new(name).weight(weight))
-            })
-            .build()
-            .unwrap();
+    fn the_prepared_order_is_smooth() {
+        let roster = weighted(&[5, 1, 1]);
         let task = TaskProfile::default();
         for strategy in [WeightedRoundRobin::fixed(), WeightedRoundRobin::new()] {
-            assert_eq!(picks(&strategy, &task, &roster, 7), [0, 0, 1, 0, 2, 0, 0], "aabacaa");
+            let prepared = prepared(&strategy, &roster);
+            assert_eq!(picks(&*prepared, &task, &roster, 7), [0, 0, 1, 0, 2, 0, 0], "aabacaa");
         }
         let fewer = roster.without_worker(roster.members()[0].worker.id()).unwrap();
-        assert_eq!(picks(&WeightedRoundRobin::fixed(), &task, &fewer, 4), [0, 1, 0, 1]);
+        let prepared = prepared(&WeightedRoundRobin::fixed(), &fewer);
+        assert_eq!(picks(&*prepared, &task, &fewer, 4), [0, 1, 0, 1]);
     }
 
     #[test]
-    fn while_another_thread_works_out_the_schedule_the_workers_take_turns() {
+    fn the_rotation_continues_when_it_is_prepared_again() {
+        let (roster, task) = (weighted(&[5, 1, 1]), TaskProfile::default());
+        let strategy = WeightedRoundRobin::fixed();
+        let first = prepared(&strategy, &roster);
+        assert_eq!(picks(&*first, &task, &roster, 3), [0, 0, 1]);
+        let second = prepared(&strategy, &roster);
+        assert_eq!(picks(&*second, &task, &roster, 3), [0, 2, 0]);
+        let third = second.prepare(&roster).unwrap();
+        assert_eq!(picks(&*third, &task, &roster, 2), [0, 0]);
+    }
+
+    #[test]
+    fn each_group_has_its_own_rotation() {
+        let [x, y] = ["wrr-x", "wrr-y"].map(|name| Capability::intern(name).unwrap());
+        let roster = Roster::builder()
+            .worker(WorkerSpec::new("a").weight(2).capability("wrr-x"))
+            .worker(WorkerSpec::new("b").weight(1).capability("wrr-x").capability("wrr-y"))
+            .build()
+            .unwrap();
+        let prepared = prepared(&WeightedRoundRobin::fixed(), &roster);
+        for _ in 0..2 {
+            let task = |capability| TaskProfile::default().capability(capability);
+            assert_eq!(picks(&*prepared, &task(y), &roster, 1), [0]);
+            assert_eq!(picks(&*prepared, &task(x), &roster, 3), [0, 1, 0]);
+        }
+    }
+
+    #[test]
+    fn an_unprepared_roster_is_served_at_random_by_own_weights() {
+        fastrand::seed(0x0077_7272);
+        let roster = weighted(&[6, 3, 0]);
         let strategy = WeightedRoundRobin::new();
-        strategy.table.occupy();
-        let picks = picks(&strategy, &TaskProfile::default(), &roster(3), 7);
-        assert_eq!(picks, [0, 1, 2, 0, 1, 2, 0]);
+        let stale = prepared(&strategy, &roster.with_workers(&[WorkerSpec::new("z")]).unwrap());
+        for strategy in [&strategy as &dyn Strategy, &*stale] {
+            let shares = shares(strategy, &roster);
+            for (share, expected) in shares.iter().zip([0.6, 0.3, 0.1]) {
+                assert!((share - expected).abs() < 0.025, "seed 0x777272: {shares:?}");
+            }
+        }
     }
 
     #[test]
-    fn where_nothing_succeeds_any_more_all_have_their_own_weight() {
+    fn without_any_success_all_have_their_own_weight() {
         let roster = roster(2);
         finish_on(&roster, 0, Outcome::Completed, 1, 20);
-        // Until its rate, over its mean, is less than the least of numbers.
+        // Until its rate over its mean is less than the smallest float.
         finish_on(&roster, 1, Outcome::Failed, 1, 12_000);
-        // What a failure is taken for is known from one who has left.
+        // The failure penalty is still known from the worker that left.
         let roster = roster.without_worker(roster.members()[0].worker.id()).unwrap();
         assert!(roster.members()[0].worker.stats().latencies().mean().is_some());
         assert_eq!(WeightedRoundRobin::new().weights(&roster), Some(vec![1.0]));
@@ -194,7 +310,7 @@ mod tests {
         finish_on(&roster, 0, Outcome::Completed, 1, 20);
         finish_on(&roster, 1, Outcome::Completed, 4, 20);
         let strategy = WeightedRoundRobin::new();
-        let shares = shares(&strategy, &roster);
+        let shares = shares(&*prepared(&strategy, &roster), &roster);
         // Performances 1 and 1/4 a ms, mean 5/8: factors 1.6 and 0.4, and 1 without data.
         for (share, factor) in shares.iter().zip([1.6, 0.4, 1.0]) {
             assert!((share - factor / 3.0).abs() < 0.01, "{shares:?}");
@@ -208,18 +324,36 @@ mod tests {
     fn a_failing_worker_falls_and_recovers() {
         let roster = roster(2);
         let strategy = WeightedRoundRobin::new();
+        let shares = |strategy| shares(&*prepared(strategy, &roster), &roster);
         (0..2).for_each(|position| finish_on(&roster, position, Outcome::Completed, 2, 100));
-        assert!((shares(&strategy, &roster)[0] - 0.5).abs() < 0.01);
+        assert!((shares(&strategy)[0] - 0.5).abs() < 0.01);
         finish_on(&roster, 0, Outcome::Failed, 1, 100);
-        let fallen = shares(&strategy, &roster)[0];
+        let fallen = shares(&strategy)[0];
         assert!((0.02..0.1).contains(&fallen), "at its floor, not starved: {fallen}");
         finish_on(&roster, 0, Outcome::Completed, 2, 200);
-        assert!((shares(&strategy, &roster)[0] - 0.5).abs() < 0.01);
+        assert!((shares(&strategy)[0] - 0.5).abs() < 0.01);
     }
 
     #[test]
-    #[should_panic(expected = "allowed is 0 < floor <= 1 <= cap")]
-    fn bounds_that_exclude_one_are_refused() {
-        WeightedRoundRobin::bounded(2.0, 3.0);
+    fn bounds_that_exclude_one_are_refused_and_still_pick() {
+        let roster = roster(2);
+        (0..2).for_each(|position| finish_on(&roster, position, Outcome::Completed, 2, 10));
+        let nan = f64::NAN;
+        for (floor, cap) in
+            [(2.0, 3.0), (0.0, 3.0), (nan, 1.0), (0.5, 0.9), (0.5, nan), (-7.0, -8.0)]
+        {
+            let strategy = WeightedRoundRobin::bounded(floor, cap);
+            let error = strategy.validate().unwrap_err().to_string();
+            assert!(error.contains("of weighted_round_robin is"), "{error}");
+            let prepared = prepared(&strategy, &roster);
+            assert!(
+                picks(&*prepared, &TaskProfile::default(), &roster, 9).iter().all(|at| *at < 2)
+            );
+        }
+        let strategy = WeightedRoundRobin::bounded(0.5, f64::INFINITY);
+        let error = strategy.validate().unwrap_err().to_string();
+        let expected = "weight cap of weighted_round_robin is inf, \
+                        allowed is a finite number of at least 1";
+        assert_eq!(error, expected);
     }
 }

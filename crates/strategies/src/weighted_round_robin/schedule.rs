@@ -1,10 +1,10 @@
-//! From weights to the order of a rotation.
+//! Turns weights into the order of a rotation.
 
-/// The order in which workers with these turns take them: smooth, so that no worker has its turns
-/// in a row where others could stand between (nginx's smooth weighted round robin). For 5, 1, 1 it
-/// is 0 0 1 0 2 0 0.
+/// Returns the order of one round in which each worker takes its number of turns: nginx's smooth
+/// weighted round robin, which spreads a worker's turns over the round. 5, 1, 1 gives
+/// 0 0 1 0 2 0 0.
 ///
-/// O(turns x workers); the order is as long as the turns are in sum.
+/// O(turns x workers); the round is as long as the sum of the turns.
 pub(super) fn smooth_order(turns: &[u32]) -> impl Iterator<Item = u32> {
     let total: i64 = turns.iter().map(|turns| i64::from(*turns)).sum();
     let mut credit = vec![0i64; turns.len()];
@@ -21,24 +21,25 @@ pub(super) fn smooth_order(turns: &[u32]) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The turns a schedule over `workers` may have at the most: fine enough to tell weights 1 to 100
-/// apart in a small pool, short enough to be worked out in milliseconds for a thousand workers.
+/// Returns the maximum length of a round: fine enough to tell weights 1 to 100 apart in a small
+/// pool, short enough to be computed in milliseconds for a thousand workers.
 fn longest(workers: usize) -> usize {
     (8 * workers).max(1024)
 }
 
-/// How many turns each worker takes in one round, in proportion to the weights, at least one.
-///
-/// Whole weights whose round is short enough are kept exactly. A weight of 0 is the least share.
+/// Returns how many turns each worker takes in one round, in proportion to the weights and at
+/// least one. Whole weights whose round is short enough are kept exactly.
 pub(super) fn turns(weights: &[f64]) -> Vec<u32> {
     let longest = longest(weights.len()) as u64;
     if let Some(exact) = exact_turns(weights, longest) {
         return exact;
     }
-    let sum: f64 = weights.iter().sum();
-    // Every worker has one turn for being there; the rest goes by weight.
+    // A weight may be any float, since parameters can be used without having been validated.
+    let bounded = |weight: &f64| if *weight > 0.0 { weight.min(1e100) } else { 0.0 };
+    let sum: f64 = weights.iter().map(bounded).sum();
+    // Each worker has one turn; the rest is shared by weight.
     let to_share = (longest - weights.len() as u64) as f64;
-    weights.iter().map(|weight| 1 + (weight / sum * to_share) as u32).collect()
+    weights.iter().map(|weight| 1 + (bounded(weight) / sum * to_share) as u32).collect()
 }
 
 fn exact_turns(weights: &[f64], longest: u64) -> Option<Vec<u32>> {
@@ -69,12 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_of_a_thousand_turns_or_eight_a_worker() {
+    fn a_round_has_up_to_a_thousand_turns_or_eight_per_worker() {
         assert_eq!([1, 128, 129, 1_024].map(longest), [1_024, 1_024, 1_032, 8_192]);
     }
 
     #[test]
-    fn fixed_weights_give_the_smooth_order() {
+    fn whole_weights_give_the_smooth_order() {
         assert_eq!(order(&[5.0, 1.0, 1.0]), "aabacaa");
         assert_eq!(order(&[50.0, 10.0, 10.0]), "aabacaa");
         assert_eq!(order(&[7.0, 7.0]), "ab");
@@ -83,11 +84,21 @@ mod tests {
     }
 
     #[test]
-    fn the_least_weight_is_not_starved_by_the_greatest() {
+    fn the_smallest_weight_is_not_starved_by_the_largest() {
         for least in [0.0, 1.0] {
             let turns = turns(&[f64::from(u32::MAX), least]);
             assert_eq!(turns[1], 1);
             assert!((1000..1024).contains(&turns[0]), "{turns:?}");
+        }
+    }
+
+    #[test]
+    fn meaningless_weights_give_a_bounded_round() {
+        let inf = f64::INFINITY;
+        for weights in [[f64::NAN, 1.0], [inf, inf], [-1.0, -2.0], [-1.0, 3.5], [inf, 1.0]] {
+            let turns = turns(&weights);
+            let bound = 1..=longest(2) as u32;
+            assert!(turns.iter().all(|turns| bound.contains(turns)), "{weights:?}: {turns:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{MS, alike, assert_settled, finish_on, in_flight};
 const KEYS: u64 = 4_000;
 
 fn bounded() -> Balancer {
-    Balancer::new(BoundedHash::new())
+    Balancer::new(BoundedHash::new()).unwrap()
 }
 
 fn task(key: u64) -> TaskProfile {
@@ -179,7 +179,7 @@ fn a_hung_worker_is_given_no_more_than_its_capacity() {
 #[test]
 fn a_bound_that_one_worker_cannot_reach_does_not_hold_up_a_hung_one() {
     let roster = alike(2);
-    let balancer = Balancer::new(BoundedHash::with_bound(1.0).unwrap());
+    let balancer = Balancer::new(BoundedHash::with_bound(1.0)).unwrap();
     let key = (0u64..).find(|key| order(*key, &roster)[0] == 0).unwrap();
     let hung: Vec<_> = (0..100).map(|_| balancer.select(&task(key), &roster).unwrap()).collect();
     assert_eq!(in_flight(&roster), [100, 0], "all there is, twice, by two");

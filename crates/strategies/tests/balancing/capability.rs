@@ -126,7 +126,7 @@ fn a_busy_specialist_ties_with_an_idle_generalist() {
     const SEED: u64 = 17;
     fastrand::seed(SEED);
     let (roster, task) = pair("capability-tie", Tracking::default());
-    let balancer = Balancer::new(CapabilityBest::new());
+    let balancer = Balancer::new(CapabilityBest::new()).unwrap();
     let busy = balancer.select(&task, &roster).unwrap();
     assert_eq!(busy.worker().name(), "specialist", "it is idle and names the capability");
     let count = (0..2_000)
@@ -147,7 +147,7 @@ fn what_was_learnt_of_one_capability_says_nothing_of_another() {
         .unwrap();
     let task = |name| TaskProfile::default().capability(Capability::intern(name).unwrap());
     let (p, q) = (task("capability-p"), task("capability-q"));
-    let balancer = Balancer::new(CapabilityBest::new());
+    let balancer = Balancer::new(CapabilityBest::new()).unwrap();
     let finish = |task: &TaskProfile, position: usize, outcome| {
         let worker = &roster.members()[position].worker;
         let reservation = raddle_core::Reservation::take(worker, position, task.capability);

@@ -12,7 +12,7 @@ const STRATEGIES: &str = "one of round_robin, least_loaded, random, capability_b
                           latency_based, weighted_round_robin, join_idle, power_of_two, \
                           peak_ewma, hot_cold, expected_delay, least_work, bounded_hash";
 
-/// Every variable: a value that is taken, what is allowed, and values that are not.
+/// Every variable with an accepted value, the allowed values, and some that are not allowed.
 const VARIABLES: [(&str, &str, &str, &[&str]); 12] = [
     (
         "LOAD_BALANCER_STRATEGY",
@@ -84,7 +84,7 @@ fn from(variables: &[(&str, &str)]) -> Result<BalancerConfig, ConfigError> {
 }
 
 #[test]
-fn every_wrong_value_of_every_variable_is_named_with_what_is_allowed() {
+fn every_wrong_value_of_every_variable_is_named_with_the_allowed_ones() {
     for (name, fine, allowed, wrong) in VARIABLES {
         assert_ne!(from(&[(name, fine)]).unwrap(), BalancerConfig::default(), "{name}={fine}");
         for value in wrong {
@@ -106,7 +106,7 @@ fn a_wrong_value_is_shown_as_it_was_written() {
 }
 
 #[test]
-fn the_variables_are_the_settings() {
+fn every_variable_has_its_setting() {
     assert_eq!(from(&[]).unwrap(), BalancerConfig::default());
     let all: Vec<_> = VARIABLES.map(|(name, fine, ..)| (name, fine)).into();
     let expected = BalancerConfig::new(StrategyName::Random)
@@ -114,27 +114,26 @@ fn the_variables_are_the_settings() {
         .ejection_enabled(true)
         .fast_threshold(FastThreshold::Fixed(Duration::from_millis(20)))
         .window_size(50)
-        .and_then(|config| config.history_decay(0.5))
-        .and_then(|config| config.failure_penalty(3.0))
-        .and_then(|config| config.weight_floor(0.5))
-        .and_then(|config| config.weight_cap(5.0))
-        .and_then(|config| config.peak_decay(Duration::from_secs(2)))
-        .and_then(|config| config.hot_quantile(0.5))
-        .and_then(|config| config.hash_bound(0.5))
-        .unwrap();
+        .history_decay(0.5)
+        .failure_penalty(3.0)
+        .weight_floor(0.5)
+        .weight_cap(5.0)
+        .peak_decay(Duration::from_secs(2))
+        .hot_quantile(0.5)
+        .hash_bound(0.5);
     assert_eq!(from(&all).unwrap(), expected);
     let tracking = expected.tracking();
     assert_eq!((tracking.enabled, tracking.window, tracking.history_decay), (false, 50, 0.5));
     let fast = FastThreshold::Fixed(Duration::from_millis(20));
     assert_eq!((tracking.fast, tracking.failure_penalty), (fast, 3.0));
     assert_eq!(expected.ejection(), Some(Ejection::default()));
-    assert_eq!(BalancerConfig::default().ejection(), None, "it is off unless it is asked for");
+    assert_eq!(BalancerConfig::default().ejection(), None, "it is off by default");
     let alias = from(&[("LOAD_BALANCER_STRATEGY", "weighted_round")]).unwrap();
     assert_eq!(alias, BalancerConfig::new(StrategyName::WeightedRoundRobin));
 }
 
 #[test]
-fn latency_based_without_tracking_is_refused_however_it_is_asked_for() {
+fn latency_based_without_tracking_is_refused_in_every_format() {
     let allowed = "allowed is true, as the strategy latency_based picks by what is tracked";
     let variables =
         [("LOAD_BALANCER_STRATEGY", "latency_based"), ("LOAD_BALANCER_TRACKING_ENABLED", "false")];
@@ -157,7 +156,7 @@ fn latency_based_without_tracking_is_refused_however_it_is_asked_for() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_not_text_is_an_error_too() {
+fn a_value_that_is_not_unicode_is_an_error() {
     use std::os::unix::ffi::OsStringExt;
     for (name, _, allowed, _) in VARIABLES {
         let broken = |asked: &str| (asked == name).then(|| OsString::from_vec(vec![b'5', 0xff]));
@@ -167,11 +166,11 @@ fn a_value_that_is_not_text_is_an_error_too() {
     }
 }
 
-/// Set in a child process: what its environment should lead to.
+/// Set in a child process: the expected result of its environment.
 const EXPECTED: &str = "RADDLE_TEST_EXPECTED";
 
-/// In a child process, compares what `from_env` says with [`EXPECTED`]; otherwise starts one for
-/// each wrong value and for all the right ones together.
+/// In a child process, compares the result of `from_env` with [`EXPECTED`]. Otherwise starts a child
+/// for each wrong value, and one for all accepted values together.
 #[test]
 fn the_environment_is_read() {
     if let Ok(expected) = env::var(EXPECTED) {
@@ -204,7 +203,7 @@ fn the_environment_is_read() {
 }
 
 #[test]
-fn text_with_mistakes_names_them() {
+fn mistakes_in_text_are_named() {
     let message = |text: &str| text.parse::<BalancerConfig>().unwrap_err().to_string();
     assert_eq!(message("fastest"), format!("strategy is `fastest`, allowed is {STRATEGIES}"));
     assert_eq!(message(""), format!("strategy is ``, allowed is {STRATEGIES}"));
@@ -219,14 +218,14 @@ fn text_with_mistakes_names_them() {
          peak_decay, hot_quantile, hash_bound, ejection"
     );
     let spaced: BalancerConfig = " random , window_size = 7 ".parse().unwrap();
-    assert_eq!(spaced, BalancerConfig::new(StrategyName::Random).window_size(7).unwrap());
+    assert_eq!(spaced, BalancerConfig::new(StrategyName::Random).window_size(7));
     assert_eq!("window_size=7,strategy=random".parse(), Ok(spaced));
 }
 
 #[test]
-fn setters_refuse_what_is_out_of_bounds() {
+fn build_refuses_values_out_of_bounds() {
     let config = BalancerConfig::default();
-    let message = |result: Result<BalancerConfig, ConfigError>| result.unwrap_err().to_string();
+    let message = |config: BalancerConfig| config.build().unwrap_err().to_string();
     assert_eq!(
         message(config.window_size(0)),
         "window_size is `0`, allowed is a whole number from 1 to 65536"
@@ -253,7 +252,7 @@ fn serde_refuses_unknown_fields_and_wrong_values() {
         let value = if text { format!("{:?}", wrong[0]) } else { wrong[0].to_owned() };
         let json = format!("{{{field:?}: {value}}}");
         let error = parse(&json).unwrap_err().to_string();
-        // A number out of bounds is ours to name, a word for a number serde's.
+        // We name numbers that are out of bounds; serde names values of another type.
         if text || value.parse::<f64>().is_ok() {
             let expected = format!("{field} is `{}`, allowed is {allowed}", wrong[0]);
             assert!(error.contains(&expected), "{error}");
@@ -270,7 +269,7 @@ fn strategy() -> impl Strategy<Value = StrategyName> {
     prop::sample::select(&StrategyName::ALL[..])
 }
 
-/// Any configuration that may be; the numbers are decimal, so that JSON keeps them exactly.
+/// Any valid configuration. Numbers are decimal, so that JSON keeps them exactly.
 fn config() -> impl Strategy<Value = BalancerConfig> {
     let thousandth = |range: std::ops::Range<u32>| range.prop_map(|n| f64::from(n) / 1_000.0);
     let fast = prop_oneof![
@@ -291,14 +290,13 @@ fn config() -> impl Strategy<Value = BalancerConfig> {
                 .tracking_enabled(tracking || needs_tracking(strategy))
                 .fast_threshold(fast)
                 .window_size(window)
-                .and_then(|config| config.history_decay(decay))
-                .and_then(|config| config.failure_penalty(penalty))
-                .and_then(|config| config.weight_floor(floor))
-                .and_then(|config| config.weight_cap(cap))
-                .and_then(|config| config.peak_decay(Duration::from_millis(peak)))
-                .and_then(|config| config.hot_quantile(quantile))
-                .and_then(|config| config.hash_bound(bound))
-                .unwrap()
+                .history_decay(decay)
+                .failure_penalty(penalty)
+                .weight_floor(floor)
+                .weight_cap(cap)
+                .peak_decay(Duration::from_millis(peak))
+                .hot_quantile(quantile)
+                .hash_bound(bound)
         })
 }
 
@@ -324,7 +322,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC{0,40}", key in 0usize..8, value in "[-+.0-9a-z_ ]{0,12}") {
+    fn no_text_causes_a_panic(text in "\\PC{0,40}", key in 0usize..8, value in "[-+.0-9a-z_ ]{0,12}") {
         let _ = text.parse::<BalancerConfig>();
         let (name, _, allowed, _) = VARIABLES[key];
         if let Err(error) = from(&[(name, &value)]) {

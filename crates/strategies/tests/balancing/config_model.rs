@@ -1,4 +1,4 @@
-//! A configuration that is set step by step, in any order, beside plain fields.
+//! A configuration that is set step by step, in any order, compared with plain fields.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -52,20 +52,26 @@ fn settings() -> impl Strategy<Value = Vec<Setting>> {
     prop::collection::vec(setting, 1..40)
 }
 
+/// Sets a value and lets `build` check it, with a strategy that needs no tracking.
 fn set(config: BalancerConfig, setting: Setting) -> Result<BalancerConfig, ConfigError> {
+    let changed = set_unchecked(config, setting);
+    changed.strategy(StrategyName::Random).build().map(|_| changed)
+}
+
+fn set_unchecked(config: BalancerConfig, setting: Setting) -> BalancerConfig {
     match setting {
-        Setting::Strategy(name) => Ok(config.strategy(name)),
-        Setting::Tracking(enabled) => Ok(config.tracking_enabled(enabled)),
+        Setting::Strategy(name) => config.strategy(name),
+        Setting::Tracking(enabled) => config.tracking_enabled(enabled),
         Setting::Window(window) => config.window_size(window),
         Setting::Decay(decay) => config.history_decay(decay),
-        Setting::Fast(fast) => Ok(config.fast_threshold(threshold(fast))),
+        Setting::Fast(fast) => config.fast_threshold(threshold(fast)),
         Setting::Penalty(factor) => config.failure_penalty(factor),
         Setting::Floor(floor) => config.weight_floor(floor),
         Setting::Cap(cap) => config.weight_cap(cap),
         Setting::Peak(ms) => config.peak_decay(Duration::from_millis(ms)),
         Setting::Quantile(quantile) => config.hot_quantile(quantile),
         Setting::Bound(bound) => config.hash_bound(bound),
-        Setting::Ejection(enabled) => Ok(config.ejection_enabled(enabled)),
+        Setting::Ejection(enabled) => config.ejection_enabled(enabled),
     }
 }
 
@@ -73,7 +79,7 @@ fn threshold(nanos: Option<u64>) -> FastThreshold {
     nanos.map_or(FastThreshold::PoolMean, |nanos| FastThreshold::Fixed(Duration::from_nanos(nanos)))
 }
 
-/// What was set last, as it would be written by hand.
+/// The values set last, as they would be written by hand.
 #[derive(Clone, Debug)]
 struct Model {
     texts: BTreeMap<&'static str, String>,
@@ -92,7 +98,7 @@ impl Model {
         }
     }
 
-    /// Whether the table of the documentation lets it be.
+    /// Returns whether the documentation's table allows the value.
     fn allows(setting: Setting) -> bool {
         match setting {
             Setting::Window(window) => (1..=65_536).contains(&window),
@@ -149,7 +155,7 @@ impl Model {
         self.texts.insert(key, text);
     }
 
-    /// Whether the settings may be together.
+    /// Returns whether the settings are allowed together.
     fn is_whole(&self) -> bool {
         use StrategyName::{ExpectedDelay, HotCold, LatencyBased, PeakEwma};
         let is_blind = matches!(self.strategy, ExpectedDelay | HotCold | LatencyBased | PeakEwma);
@@ -181,7 +187,7 @@ impl Model {
     }
 }
 
-/// A setter, so that a wrong one can be tried.
+/// A setter, which tests replace by a wrong one.
 type Set = fn(BalancerConfig, Setting) -> Result<BalancerConfig, ConfigError>;
 
 fn follow(settings: &[Setting], set: Set) -> Result<(), TestCaseError> {
@@ -220,19 +226,19 @@ fn runner() -> TestRunner {
 }
 
 #[test]
-fn settings_are_kept_in_whatever_order_and_way_they_are_made() {
+fn settings_are_kept_in_any_order_and_format() {
     let followed = runner().run(&settings(), |settings| follow(&settings, set));
     followed.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// A wrong setter, and whether a call is one of it.
+/// A wrong setter, and a test for the calls it affects.
 type Bug = (&'static str, fn(&Setting) -> bool, Set);
 
 #[test]
 fn planted_bugs_are_found() {
     let bugs: [Bug; 4] = [
         (
-            "a setter begins anew",
+            "a setter resets the others",
             |setting| matches!(setting, Setting::Window(_)),
             |config, setting| match setting {
                 Setting::Window(_) => set(BalancerConfig::default(), setting),
@@ -240,7 +246,7 @@ fn planted_bugs_are_found() {
             },
         ),
         (
-            "a bound is not looked at",
+            "a bound is not checked",
             |setting| matches!(setting, Setting::Quantile(_)),
             |config, setting| match setting {
                 Setting::Quantile(_) => set(config, setting).or(Ok(config)),
@@ -251,15 +257,15 @@ fn planted_bugs_are_found() {
             "a setting is not kept",
             |setting| matches!(setting, Setting::Floor(_)),
             |config, setting| match setting {
-                Setting::Floor(floor) => config.weight_floor(floor).map(|_| config),
+                Setting::Floor(_) => set(config, setting).map(|_| config),
                 _ => set(config, setting),
             },
         ),
         (
-            "one setting takes another along",
+            "one setting changes another",
             |setting| matches!(setting, Setting::Cap(_)),
             |config, setting| match setting {
-                Setting::Cap(cap) => config.weight_cap(cap)?.weight_floor(0.1),
+                Setting::Cap(_) => set(config, setting).map(|config| config.weight_floor(0.1)),
                 _ => set(config, setting),
             },
         ),
@@ -267,7 +273,7 @@ fn planted_bugs_are_found() {
     for (bug, is_of_it, set) in bugs {
         let followed = runner().run(&settings(), |settings| follow(&settings, set));
         let Err(TestError::Fail(why, settings)) = followed else { panic!("{bug}: {followed:?}") };
-        // Shortened, a sequence ends where it fails. What shows first is of what was set before.
+        // A shrunk sequence ends with the call that fails.
         assert!(settings.last().is_some_and(is_of_it), "{bug}: {settings:?}: {why}");
         println!("{bug}: found with {settings:?}");
     }

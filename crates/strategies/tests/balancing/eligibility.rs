@@ -183,6 +183,6 @@ fn a_strategy_that_answers_out_of_bounds_is_held_to_the_last_candidate() {
         }
     }
     let roster = alike(3);
-    let balancer = raddle_strategies::Balancer::new(Beyond);
+    let balancer = raddle_strategies::Balancer::new(Beyond).unwrap();
     assert_eq!(balancer.select(&TaskProfile::default(), &roster).unwrap().position(), 2);
 }

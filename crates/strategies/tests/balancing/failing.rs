@@ -26,7 +26,7 @@ fn a_while() -> Duration {
 
 /// The share of worker 0 that ends its tasks as `outcome` tells, the others theirs after a while.
 fn share_of_first(pool: &mut Pool, outcome: Outcome) -> f64 {
-    let balancer = Balancer::new(LeastLoaded::new());
+    let balancer = Balancer::new(LeastLoaded::new()).unwrap();
     let selected = pool.run(&balancer, load(), TASKS, |position| match (position, outcome) {
         (0, Outcome::Failed) => (Outcome::Failed, Duration::from_micros(1)),
         _ => (Outcome::Completed, a_while()),
@@ -65,7 +65,7 @@ fn a_worker_that_starts_to_fail_loses_the_traffic_and_one_that_recovers_has_its_
 #[test]
 fn a_failing_worker_is_taken_where_the_others_have_more_in_flight_or_fail_too() {
     let roster = alike(3);
-    let balancer = Balancer::new(LeastLoaded::new());
+    let balancer = Balancer::new(LeastLoaded::new()).unwrap();
     let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();
     let fail = |position| {
         (0..100).for_each(|_| finish_on(&roster, position, Outcome::Failed, Duration::ZERO));
@@ -91,7 +91,7 @@ fn a_closed_worker_comes_after_every_failing_one() {
         (0..100).for_each(|_| finish_on(&roster, position, Outcome::Failed, Duration::ZERO));
     }
     roster.members()[0].worker.close();
-    let balancer = Balancer::new(LeastLoaded::new());
+    let balancer = Balancer::new(LeastLoaded::new()).unwrap();
     let strategy = balancer.strategy();
     for _ in 0..100 {
         let held = balancer.select(&TaskProfile::default(), &roster).unwrap();

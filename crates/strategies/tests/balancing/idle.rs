@@ -20,7 +20,7 @@ const SEED: u64 = 0x6964_6c65;
 const THREADS: usize = 4;
 
 fn both() -> [Balancer; 2] {
-    [Balancer::new(JoinIdle::new()), Balancer::new(PowerOfTwo::new())]
+    [Balancer::new(JoinIdle::new()).unwrap(), Balancer::new(PowerOfTwo::new()).unwrap()]
 }
 
 fn name(balancer: &Balancer) -> &'static str {
@@ -68,7 +68,7 @@ fn idle_workers_share_what_comes_whatever_stands_between_them() {
             .filter(|position| !idle.contains(position))
             .map(|position| take(&roster, position))
             .collect();
-        let balancer = Balancer::new(JoinIdle::new());
+        let balancer = Balancer::new(JoinIdle::new()).unwrap();
         // The first ones meet bits that are stale.
         (0..100).for_each(|_| drop(balancer.select(&TaskProfile::default(), &roster)));
         let selected = positions(&balancer, &TaskProfile::default(), &roster, 20_000);
@@ -110,7 +110,7 @@ fn sparse_candidates_are_found_evenly_and_no_others() {
         .filter(|position| **position != idle)
         .map(|position| take(&roster, *position))
         .collect();
-    let balancer = Balancer::new(JoinIdle::new());
+    let balancer = Balancer::new(JoinIdle::new()).unwrap();
     (0..100).for_each(|_| drop(balancer.select(&task, &roster)));
     assert!(positions(&balancer, &task, &roster, 200).iter().all(|position| *position == idle));
     drop(held);
@@ -179,7 +179,7 @@ fn after_a_storm_every_worker_is_found() {
     for round in 0..20 {
         let first = alike(WORKERS - 1);
         let roster = first.with_workers(&[WorkerSpec::new("last")]).unwrap();
-        let balancer = Balancer::new(JoinIdle::new());
+        let balancer = Balancer::new(JoinIdle::new()).unwrap();
         let task = TaskProfile::default();
         thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -258,14 +258,14 @@ fn membership_may_change_under_load() {
 #[test]
 fn a_hung_worker_is_given_no_task_while_another_is_idle() {
     let roster = alike(10);
-    let balancer = Balancer::new(JoinIdle::new());
+    let balancer = Balancer::new(JoinIdle::new()).unwrap();
     let _hung = take(&roster, 0);
     for _ in 0..10_000 {
         assert_ne!(balancer.select(&TaskProfile::default(), &roster).unwrap().position(), 0);
     }
     assert_eq!(in_flight(&roster)[0], 1);
     // Power of two gives it more while two are as busy as it is, and then no more.
-    let balancer = Balancer::new(PowerOfTwo::new());
+    let balancer = Balancer::new(PowerOfTwo::new()).unwrap();
     for _ in 0..10_000 {
         assert_ne!(balancer.select(&TaskProfile::default(), &roster).unwrap().position(), 0);
     }
@@ -288,7 +288,9 @@ fn share_of_first(pool: &mut Pool, balancer: &Balancer, rho: f64, outcome: Outco
 #[test]
 fn a_worker_that_fails_at_once_does_not_draw_the_traffic_and_has_its_share_when_it_recovers() {
     for rho in [0.3, 0.7, 0.95] {
-        for balancer in [Balancer::new(JoinIdle::new()), Balancer::new(PowerOfTwo::new())] {
+        for balancer in
+            [Balancer::new(JoinIdle::new()).unwrap(), Balancer::new(PowerOfTwo::new()).unwrap()]
+        {
             fastrand::seed(SEED);
             let mut pool = Pool::new(WORKERS);
             let mut share = |outcome| share_of_first(&mut pool, &balancer, rho, outcome);
@@ -324,7 +326,7 @@ fn power_of_two_bounds_a_black_hole_to_two_of_n() {
             .build()
             .unwrap();
         let _busy: Vec<_> = (1..workers).map(|position| take(&roster, position)).collect();
-        let balancer = Balancer::new(PowerOfTwo::new());
+        let balancer = Balancer::new(PowerOfTwo::new()).unwrap();
         let selected = positions(&balancer, &TaskProfile::default(), &roster, 20_000);
         let (share, bound) = (share(&selected, 0), 2.0 / workers as f64);
         assert!((share - bound).abs() < 0.02, "seed {SEED:#x}: {share} for {bound}");
@@ -342,7 +344,7 @@ fn power_of_two_gives_by_weight_where_tasks_queue() {
         })
         .build()
         .unwrap();
-    let balancer = Balancer::new(PowerOfTwo::new());
+    let balancer = Balancer::new(PowerOfTwo::new()).unwrap();
     let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();
     let held: Vec<_> = (0..70).map(|_| select()).collect();
     // Two of three draws have each, which suffices here to keep (q + 1) / w level.
@@ -364,7 +366,7 @@ fn a_shadow_that_picks_changes_nothing() {
         std::sync::Arc::new(Random::new()),
         std::sync::Arc::new(JoinIdle::new()) as std::sync::Arc<dyn Strategy>,
     );
-    let shadowed = Balancer::new(std::sync::Arc::new(shadow));
+    let shadowed = Balancer::new(std::sync::Arc::new(shadow)).unwrap();
     let before: Vec<_> =
         roster.members().iter().map(|member| member.worker.stats().counts()).collect();
     let held = take(&roster, 3);
@@ -375,8 +377,12 @@ fn a_shadow_that_picks_changes_nothing() {
     let after: Vec<_> =
         roster.members().iter().map(|member| member.worker.stats().counts()).collect();
     assert_eq!(before, after);
-    let selected =
-        positions(&Balancer::new(JoinIdle::new()), &TaskProfile::default(), &roster, 40_000);
+    let selected = positions(
+        &Balancer::new(JoinIdle::new()).unwrap(),
+        &TaskProfile::default(),
+        &roster,
+        40_000,
+    );
     assert_fair("after a shadow", &selected, &(0..8).collect::<Vec<_>>());
 }
 
@@ -389,7 +395,7 @@ fn means_are_as_the_tables_say() {
         let mut pool = Pool::new(16);
         let service = || MS.mul_f64(-(1.0 - fastrand::f64()).ln());
         let gap = MS.div_f64(16.0 * 0.7);
-        let balancer = Balancer::new(strategy);
+        let balancer = Balancer::new(strategy).unwrap();
         pool.run(&balancer, Load::Every(gap), 60_000, |_| (Outcome::Completed, service()));
         let took =
             |member: &raddle_core::Member| member.worker.stats().busy_time().as_nanos() as f64;

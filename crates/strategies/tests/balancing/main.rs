@@ -33,7 +33,7 @@ fn alike(workers: usize) -> Roster {
 }
 
 fn balancer(name: StrategyName) -> Balancer {
-    let balancer = Balancer::new(name.build());
+    let balancer = Balancer::new(name.build()).unwrap();
     assert_eq!(balancer.strategy().name(), name.as_str());
     balancer
 }

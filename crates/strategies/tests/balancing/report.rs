@@ -29,7 +29,7 @@ fn statistics_serialise_with_the_documented_fields() {
     }
     let held = Reservation::take(&roster.members()[1].worker, 1, None).unwrap();
 
-    let stats = Balancer::new(WeightedRoundRobin::fixed()).stats(&roster);
+    let stats = Balancer::new(WeightedRoundRobin::fixed()).unwrap().stats(&roster);
     let json = serde_json::to_value(&stats).unwrap();
     assert_eq!(keys(&json), BTreeSet::from(["selections", "strategy", "workers"]));
     assert_eq!(

@@ -4,7 +4,7 @@ use raddle_strategies::{Balancer, StrategyName};
 use crate::{MS, alike, assert_settled, balancer, finish_on, in_flight, positions};
 
 #[test]
-fn a_swap_keeps_what_was_learnt_and_what_is_in_flight() {
+fn a_swap_keeps_statistics_and_tasks_in_flight() {
     let roster = alike(3);
     let task = TaskProfile::default();
     let first = balancer(StrategyName::RoundRobin);
@@ -33,8 +33,13 @@ fn a_swap_keeps_what_was_learnt_and_what_is_in_flight() {
     drop(held);
 
     let latency = balancer(StrategyName::LatencyBased);
-    assert_eq!(positions(&latency, &task, &roster, 20), [0; 20], "it knows the fastest at once");
+    assert_eq!(
+        positions(&latency, &task, &roster, 20),
+        [0; 20],
+        "it knows the fastest worker at once"
+    );
     let weighted = balancer(StrategyName::WeightedRoundRobin);
+    weighted.refresh(&roster);
     let selected = positions(&weighted, &task, &roster, 1_000);
     let count = |position| selected.iter().filter(|selected| **selected == position).count();
     assert!(count(0) > 3 * count(1) && count(1) > count(2) && count(2) > 0);
@@ -55,12 +60,12 @@ fn two_strategies_over_one_roster_see_each_others_reservations() {
 }
 
 #[test]
-fn a_strategy_taken_out_of_its_balancer_goes_on_where_it_was() {
+fn a_strategy_taken_out_of_its_balancer_continues() {
     let roster = alike(3);
     let task = TaskProfile::default();
     let balancer = balancer(StrategyName::RoundRobin);
     assert_eq!(positions(&balancer, &task, &roster, 2), [0, 1]);
-    let again = Balancer::new(balancer.into_strategy());
+    let again = Balancer::new(balancer.into_strategy()).unwrap();
     assert_eq!(positions(&again, &task, &roster, 2), [2, 0]);
 }
 

@@ -16,9 +16,10 @@ fn five_one_one_gives_aabacaa_with_reservations_held_or_given_back() {
     let roster = weighted(&[5, 1, 1]);
     for balancer in [
         balancer(StrategyName::WeightedRoundRobin),
-        Balancer::new(WeightedRoundRobin::fixed()),
+        Balancer::new(WeightedRoundRobin::fixed()).unwrap(),
         "weighted_round".parse::<raddle_strategies::BalancerConfig>().unwrap().build().unwrap(),
     ] {
+        balancer.refresh(&roster);
         let task = TaskProfile::default();
         let held: Vec<_> = (0..21).map(|_| balancer.select(&task, &roster).unwrap()).collect();
         let order: String = held.iter().map(|reservation| reservation.worker().name()).collect();
@@ -42,6 +43,7 @@ fn each_group_of_candidates_has_a_rotation_of_its_own() {
         .unwrap();
     let task = |name| TaskProfile::default().capability(Capability::intern(name).unwrap());
     let balancer = balancer(StrategyName::WeightedRoundRobin);
+    balancer.refresh(&roster);
     let (mut x, mut y) = (String::new(), String::new());
     for _ in 0..14 {
         x += balancer.select(&task("weights-x"), &roster).unwrap().worker().name();
@@ -52,7 +54,7 @@ fn each_group_of_candidates_has_a_rotation_of_its_own() {
 }
 
 #[test]
-fn extreme_weights_are_bounded_and_starve_nobody() {
+fn extreme_weights_are_bounded_and_starve_no_worker() {
     for weights in [
         vec![0, 1, u32::MAX],
         vec![u32::MAX; 4],
@@ -120,7 +122,8 @@ fn weights_follow_speed() {
         let share = share(&selected, position);
         assert!((share - expected).abs() < 0.01, "{position}: {share} for {expected}");
     }
-    let fixed = Balancer::new(WeightedRoundRobin::fixed());
+    let fixed = Balancer::new(WeightedRoundRobin::fixed()).unwrap();
+    fixed.refresh(&roster);
     let selected = positions(&fixed, &TaskProfile::default(), &roster, 9_000);
     assert!((share(&selected, 2) - 1.0 / 3.0).abs() < 1e-9, "fixed weights learn nothing");
 }
