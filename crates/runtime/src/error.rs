@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 
 use raddle_core::{Capability, CapabilityError, RosterError, WorkerId};
-use raddle_strategies::{ConfigError, EjectionError, SelectError};
+use raddle_strategies::{ConfigError, EjectionError, SelectError, StrategyError};
 use thiserror::Error;
 
 use crate::restart::RestartsError;
@@ -158,6 +158,9 @@ pub enum SpawnError {
     /// The balancer's configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A parameter of the strategy is outside its bounds.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
     /// An actor could not be made.
     #[error("the actor of worker `{worker}` could not be made: {message}")]
     Actor {

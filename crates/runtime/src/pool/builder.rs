@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{Clock, Roster, RosterBuilder, Tracking, Worker, WorkerSpec, nanos};
-use raddle_strategies::{BalancerConfig, ConfigError, Ejection, JoinIdle, Strategy};
+use raddle_strategies::{BalancerConfig, ConfigError, Ejection, JoinIdle, Prepared, Strategy};
 
 use super::membership::{Membership, check_names};
 use super::reviews::Reviews;
@@ -209,6 +209,7 @@ impl<A: Actor> PoolBuilder<A> {
         self.settings.validate()?;
         self.settings.cores = self.pinned.cores()?;
         let strategy = self.strategy?;
+        strategy.validate()?;
         let roster = Arc::new(self.roster.build()?);
         if roster.members().is_empty() {
             return Err(SpawnError::NoWorkers { pool: self.name });
@@ -226,7 +227,7 @@ impl<A: Actor> PoolBuilder<A> {
             .collect();
         let reviews = self.settings.ejection.map(|ejection| Reviews::new(ejection, &roster));
         let reviews = reviews.transpose()?;
-        strategy.refresh(&roster);
+        let strategy = Prepared::new(strategy, &roster);
         let stealing = self.settings.stealing.unwrap_or_else(|| strategy.lets_steal());
         let mailboxes_of_all = Arc::clone(&mailboxes);
         let routing = Routing { roster, mailboxes, strategy, shadow: None, stealing };

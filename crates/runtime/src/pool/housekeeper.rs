@@ -122,9 +122,8 @@ pub(super) fn run<A: Actor>(shared: &Arc<Shared<A>>) {
         }
         let mut until = refresh_at;
         if now >= refresh_at {
-            let routing = shared.routing.load();
-            panics::contain(|| routing.strategy.refresh(&routing.roster));
-            shared.hedges.refresh(&routing.roster);
+            shared.refresh_strategy();
+            shared.hedges.refresh(&shared.routing.load().roster);
             refresh_at = now + REFRESH;
             until = refresh_at;
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard};
 
 use raddle_core::{Health, Member, Recorder, Roster, Worker, WorkerId, WorkerSpec};
-use raddle_strategies::{Shadow, ShadowReport, Strategy};
+use raddle_strategies::{Prepared, Shadow, ShadowReport, Strategy, StrategyError};
 use raddle_sync::channel;
 use raddle_sync::thread::ThreadId;
 
@@ -68,9 +68,9 @@ impl<A: Actor> Shared<A> {
         roster: Roster,
         mailboxes: Arc<[Mailbox<Envelope<A>>]>,
     ) {
-        let routing =
+        let mut routing =
             Routing { roster: Arc::new(roster), mailboxes, ..self.routing.load().clone() };
-        panics::contain(|| routing.strategy.refresh(&routing.roster));
+        panics::contain(|| routing.strategy = routing.strategy.refreshed(&routing.roster));
         let routing = Arc::new(routing);
         let known = self.routing.load().roster.members().len();
         self.routing.store(Arc::clone(&routing));
@@ -103,10 +103,29 @@ impl<A: Actor> Shared<A> {
     }
 
     /// Replaces the strategy.
-    pub(super) fn set_strategy(&self, strategy: Arc<dyn Strategy>) {
+    pub(super) fn set_strategy(&self, strategy: Arc<dyn Strategy>) -> Result<(), StrategyError> {
+        strategy.validate()?;
         let mut membership = self.membership();
         self.store_strategy(strategy, None);
         self.give_keys_again(&mut membership);
+        Ok(())
+    }
+
+    /// Prepares the strategy again by the latest statistics.
+    pub(super) fn refresh_strategy(&self) {
+        let mut next = self.routing.load().clone();
+        panics::contain(|| next.strategy = next.strategy.refreshed(&next.roster));
+        if !next.strategy.is_specific() {
+            return;
+        }
+        let _membership = self.membership();
+        let routing = self.routing.load();
+        // Whoever has published another roster or strategy meanwhile has prepared it.
+        if Arc::ptr_eq(&routing.roster, &next.roster)
+            && Arc::ptr_eq(routing.strategy.strategy(), next.strategy.strategy())
+        {
+            self.routing.store(Arc::new(next));
+        }
     }
 
     /// Lets another strategy be scored beside the present one.
@@ -115,7 +134,7 @@ impl<A: Actor> Shared<A> {
         let routing = self.routing.load();
         let live = match &routing.shadow {
             Some(shadow) => Arc::clone(shadow.live()),
-            None => Arc::clone(&routing.strategy),
+            None => Arc::clone(routing.strategy.strategy()),
         };
         match shadow {
             None => self.store_strategy(live, None),
@@ -134,7 +153,7 @@ impl<A: Actor> Shared<A> {
     /// To be called under the lock of membership.
     fn store_strategy(&self, strategy: Arc<dyn Strategy>, shadow: Option<Arc<Shadow>>) {
         let routing = self.routing.load();
-        strategy.refresh(&routing.roster);
+        let strategy = Prepared::new(strategy, &routing.roster);
         let stealing = self.settings.stealing.unwrap_or_else(|| strategy.lets_steal());
         let name = strategy.name();
         let next = Routing {

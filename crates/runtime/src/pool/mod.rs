@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use raddle_core::{WorkerId, WorkerSpec, nanos};
-use raddle_strategies::{BalancerStats, ShadowReport, Strategy};
+use raddle_strategies::{BalancerStats, ShadowReport, Strategy, StrategyError};
 use raddle_sync::SnapshotReader;
 use raddle_sync::atomic::Ordering::Relaxed;
 use raddle_sync::channel::Sender;
@@ -182,14 +182,22 @@ impl<A: Actor> Pool<A> {
 
     /// Replaces the strategy, under traffic. What was learnt is the workers' and stays. Waits for
     /// the strategy to work out what it keeps; no dispatch waits. A shadow strategy is taken away.
-    pub fn set_strategy(&self, strategy: impl Strategy + 'static) {
-        self.0.shared.set_strategy(Arc::new(strategy));
+    ///
+    /// # Errors
+    /// If a parameter of the strategy is outside its bounds.
+    pub fn set_strategy(&self, strategy: impl Strategy + 'static) -> Result<(), StrategyError> {
+        self.0.shared.set_strategy(Arc::new(strategy))
     }
 
     /// Lets another strategy be scored on the live traffic, without routing any of it: beside each
     /// pick of the strategy, it picks too. Costs a selection a task.
-    pub fn set_shadow(&self, strategy: impl Strategy + 'static) {
+    ///
+    /// # Errors
+    /// If a parameter of the strategy is outside its bounds.
+    pub fn set_shadow(&self, strategy: impl Strategy + 'static) -> Result<(), StrategyError> {
+        strategy.validate()?;
         self.0.shared.set_shadow(Some(Arc::new(strategy)));
+        Ok(())
     }
 
     /// Takes the shadow strategy away.

@@ -24,7 +24,7 @@ impl Reviews {
         let mut ejector = OutlierDetector::new(settings)?;
         // The first review judges nobody.
         ejector.review(roster, now);
-        Ok(Self { ejector, due: now.saturating_add(nanos(settings.interval())) })
+        Ok(Self { ejector, due: now.saturating_add(nanos(settings.review_interval())) })
     }
 }
 
@@ -35,12 +35,17 @@ impl<A: Actor> Shared<A> {
         if now < reviews.due {
             return Some(reviews.due);
         }
-        let due = now.saturating_add(nanos(reviews.ejector.settings().interval()));
+        let due = now.saturating_add(nanos(reviews.ejector.settings().review_interval()));
         reviews.due = due;
         let routing = self.routing.load();
-        let next = reviews.ejector.review(&routing.roster, now);
-        let decisions = reviews.ejector.decisions().to_vec();
-        if let Some(roster) = next {
+        let decisions = reviews.ejector.review(&routing.roster, now).to_vec();
+        let changed = reviews.ejector.changes(&routing.roster).into_iter().fold(
+            None,
+            |roster: Option<Roster>, (worker, health)| {
+                roster.as_ref().unwrap_or(&routing.roster).with_health(worker, health).ok()
+            },
+        );
+        if let Some(roster) = changed {
             self.publish(membership, roster, Arc::clone(&routing.mailboxes));
         }
         for decision in decisions {
@@ -48,6 +53,7 @@ impl<A: Actor> Shared<A> {
             let kind = match decision.verdict {
                 Verdict::Ejected(reason) => EventKind::Ejected { reason },
                 Verdict::Readmitted => EventKind::Readmitted,
+                _ => continue,
             };
             self.tell_of(worker, kind);
         }

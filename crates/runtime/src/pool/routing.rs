@@ -2,7 +2,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use raddle_core::Roster;
-use raddle_strategies::{Shadow, Strategy};
+use raddle_strategies::{Prepared, Shadow};
 use raddle_sync::SnapshotGuard;
 
 use crate::Actor;
@@ -15,7 +15,8 @@ pub(crate) struct Routing<A: Actor> {
     pub(crate) roster: Arc<Roster>,
     /// By the workers' positions in the roster.
     pub(crate) mailboxes: Arc<[Mailbox<Envelope<A>>]>,
-    pub(crate) strategy: Arc<dyn Strategy>,
+    /// Prepared for the roster.
+    pub(crate) strategy: Prepared,
     /// The strategy again, where another is scored beside it.
     pub(crate) shadow: Option<Arc<Shadow>>,
     /// Whether idle workers take tasks from others.
@@ -40,7 +41,7 @@ impl<A: Actor> Clone for Routing<A> {
         Self {
             roster: Arc::clone(&self.roster),
             mailboxes: Arc::clone(&self.mailboxes),
-            strategy: Arc::clone(&self.strategy),
+            strategy: self.strategy.clone(),
             shadow: self.shadow.clone(),
             stealing: self.stealing,
         }
