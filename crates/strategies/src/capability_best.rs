@@ -3,30 +3,31 @@ use raddle_core::{Candidates, Signals, TaskProfile};
 use crate::Strategy;
 use crate::lowest::lowest;
 
-/// The candidate that does best what the task needs.
+/// Picks the candidate that is best at what the task needs.
 ///
-/// - **Rule:** `argmax 1.0 x match x history x status`, ties at random. `match` is 2.0 for a
-///   worker that has the very capability which the task names, 1.0 for one that serves it as a
-///   generalist. `history` is the worker's decayed average for that capability (see
-///   [`WorkerStats::history`](raddle_core::WorkerStats::history)): `h <- h x decay + x (1 - decay)`
-///   with x = 1.5 for a fast success, 1.2 for a success, 0.5 for a failure. `status` is 0.5 for a
-///   busy worker, else 1.0.
-/// - **Cost:** O(n), wait-free: a cache line and a half a worker.
-/// - **Made for:** workers that differ in what they do well.
-/// - **Traps:** the rule knows busy from idle, not a queue of one from a queue of a hundred: when
-///   every worker is busy the best one is given everything. Keep its load below one, or bound its
-///   mailbox.
+/// - **Rule:** `argmax match x history x status`, ties at random.
+///   - `match` is 2.0 for a worker that names the task's capability, 1.0 for one that serves it as
+///     a generalist.
+///   - `history` is the worker's decayed average for that capability (see
+///     [`WorkerStats::history`](raddle_core::WorkerStats::history)): `h <- h x decay + x (1 -
+///     decay)` with x = 1.5 for a fast success, 1.2 for a success, 0.5 for a failure.
+///   - `status` is 0.5 for a busy worker, otherwise 1.0.
+/// - **Use it for:** workers that differ in what they do well.
+/// - **Cost:** O(n), wait-free: a cache line and a half per worker.
+/// - **Weak points:** it distinguishes busy from idle, but not a queue of one from a queue of a
+///   hundred: if every worker is busy, the best one gets everything. Keep its load below one, or
+///   bound its mailbox.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CapabilityBest;
 
 impl CapabilityBest {
-    /// The best match. The decay and what counts as fast are set with
-    /// [`Tracking`](raddle_core::Tracking), as the history is the workers'.
+    /// Creates the strategy. Set the decay and the fast threshold with
+    /// [`Tracking`](raddle_core::Tracking), since the history belongs to the workers.
     pub fn new() -> Self {
         Self
     }
 
-    /// The score of a candidate for the capability that was asked for; higher is better.
+    /// Returns the score of a candidate for the task's capability; higher is better.
     #[inline]
     pub fn score(candidate: Signals<'_>) -> f32 {
         let fit = if candidate.names_capability() { 2.0 } else { 1.0 };
@@ -46,8 +47,8 @@ impl Strategy for CapabilityBest {
     }
 }
 
-/// A number that is lower the higher the [score](CapabilityBest::score) is: the bits of a float
-/// that is not negative are in its order, and two times as much is one more in its exponent.
+/// Returns a number that falls as the [score](CapabilityBest::score) rises. The bits of floats that
+/// are not negative have the floats' order, and doubling adds one to the exponent.
 #[inline]
 fn cost(candidate: Signals<'_>) -> u64 {
     const TWICE: u64 = 1 << (f32::MANTISSA_DIGITS - 1);
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_the_numbers_of_the_rule() {
+    fn scores_follow_the_rule() {
         let (roster, x) = roster();
         let x = Some(x);
         let [specialist, generalist] = [0, 1].map(|at| &roster.members()[at].worker);

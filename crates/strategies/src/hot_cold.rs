@@ -94,8 +94,8 @@ impl Seen {
         Some(Self { index, latency, in_flight, failing: signals.is_failing() })
     }
 
-    /// Returns a cold candidate's delay, or for a hot one a value above every delay, by its queue and
-    /// then its delay. A failing worker counts as having at least `busiest` tasks in flight.
+    /// Returns a cold candidate's delay, or for a hot one a value above every delay, by its queue
+    /// and then its delay. A failing worker counts as having at least `busiest` tasks in flight.
     #[inline]
     fn score(&self, level: u64, busiest: u64) -> u64 {
         const HOT: u64 = 1 << 63;

@@ -4,47 +4,47 @@ use crate::delay::{STALE, STALE_MEANS};
 use crate::power_of_two::{better, of_the_others, two_by};
 use crate::{Strategy, delay};
 
-/// A candidate with nothing in flight, while there is one.
+/// Picks an idle candidate, or the better of two if none is found.
 ///
-/// - **Rule:** one is drawn, all alike; where it is not idle, an idle one of the 64 workers around
-///   it, all alike; where none of them is, of the next 64. None idle: [the better of
-///   two](crate::PowerOfTwo). One that fails more often than not
-///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is passed over, unless it was drawn
-///   first and has been idle for so long that it may have recovered: ten times its mean latency, and a
-///   tenth of a second at least. Where nobody notes times, it is tried once in 16 times that it is
-///   drawn. So is one that [is slow](raddle_core::Signals::is_slow), but after a thousand times its
-///   mean, or once in 1,024 times, and it is taken all the same where it is done with the task before the
-///   better of two others; of two that are busy, of which one is slow, the one is taken that has the
-///   shorter `mean x (q + 1)`.
-/// - **Source:** Lu, Xie, Kliot, Geller, Larus, Greenberg, *Join-Idle-Queue*, Performance Evaluation
-///   68(11), 2011; with one list that all callers share, and two choices where that is empty.
-/// - **Cost:** wait-free. Where many are idle: the drawn one's cache line and a half, and the word
-///   with the bits of its 64. Where few or none are, O(n/64): a word for 64 workers that were made
-///   together, at most eight of them looked at. The bits are the workers': who becomes idle sets
-///   its own, and a pick that meets one which is stale clears it, by three read-modify-writes.
-/// - **Made for:** tasks of any length on workers of much the same speed: an idle worker means no
-///   wait, one that hangs is not idle, and one that is slow is passed over.
-/// - **Traps:** with more than 64 workers an idle one whose neighbours are busy gets more than one
-///   among idle neighbours. Weights, and speeds within a factor of three, do not count while anyone is
-///   idle: where those differ for good, [`ExpectedDelay`](crate::ExpectedDelay) is better. A worker
-///   whose tasks take longer than the pool's, whatever its speed, counts as slow. A worker that fails at
-///   once is always idle and draws tasks until it is known to fail, after 11 in a row; where
-///   [tracking](raddle_core::Tracking) is disabled nobody is known to. Where eight that are drawn
+/// - **Rule:** draw one candidate; if it is idle, take it. Otherwise take a random idle one among
+///   the 64 workers around it, then among the next 64, and so on. If none is idle, take [the better
+///   of two](crate::PowerOfTwo).
+///   - A worker that fails more often than not
+///     ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is skipped, unless it was the
+///     one drawn and has been idle for ten times its mean latency, but at least a tenth of a
+///     second: it may have recovered. Without idle times it is tried once in 16 draws.
+///   - A worker that [is slow](raddle_core::Signals::is_slow) is skipped too, but retried only
+///     after a thousand times its mean, or once in 1,024 draws. If no other idle worker is found,
+///     it is taken if it would finish the task before the better of two others.
+///   - If one of two busy workers is slow, the one with the shorter `mean x (q + 1)` is taken.
+/// - **Source:** Lu, Xie, Kliot, Geller, Larus, Greenberg, *Join-Idle-Queue*, Performance
+///   Evaluation 68(11), 2011; with one list that all callers share, and two choices if it is empty.
+/// - **Use it for:** tasks of any length on workers of similar speed. An idle worker means no wait,
+///   a hung worker is not idle, and a slow one is skipped. This is the default.
+/// - **Cost:** wait-free. If many workers are idle, a cache line and a half of the drawn one, and
+///   the word with the bits of its 64. If few or none are, O(n/64): a word per 64 workers that were
+///   created together, and at most eight workers. Whoever makes a worker idle sets its bit; a pick
+///   that meets a stale bit clears it, with three read-modify-writes.
+/// - **Weak points:** with more than 64 workers, an idle one with busy neighbours gets more than
+///   one among idle neighbours. Weights, and speeds within a factor of three, do not count while
+///   any worker is idle: if speeds differ permanently, use [`LatencyBased`](crate::LatencyBased). A
+///   worker whose tasks take longer than the pool's counts as slow, whatever its speed. A worker
+///   that fails at once is always idle and gets tasks until it is known to fail, after 11 in a row;
+///   without [tracking](raddle_core::Tracking) it never is. If all eight workers that a pick reads
 ///   fail, the choice is of two.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JoinIdle;
 
-/// For how many times its mean an idle worker that was slow is taken to be slow: so that fewer than
-/// one task in a thousand finds that it still is.
+/// How long an idle slow worker is assumed to stay slow, in multiples of its mean: fewer than one
+/// task in a thousand then finds that it still is.
 const SLOW_MEANS: u64 = 1_000;
-/// A failing worker that has been idle for nobody knows how long is tried once in so many times that
-/// it is drawn.
+/// A failing worker whose idle time is unknown is tried once in this many draws.
 const FAILING_TRIED_IN: u16 = 16;
-/// The same of a slow one.
+/// A slow worker whose idle time is unknown is tried once in this many draws.
 const SLOW_TRIED_IN: u16 = 1_024;
 
 impl JoinIdle {
-    /// An idle worker, or the better of two.
+    /// Creates the strategy.
     pub fn new() -> Self {
         Self
     }
@@ -58,7 +58,7 @@ impl Strategy for JoinIdle {
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         if candidates.len() == 1 {
-            // Without a look at what its worker writes.
+            // Without reading what its worker writes.
             return 0;
         }
         let mut slow = None;
@@ -69,7 +69,7 @@ impl Strategy for JoinIdle {
             if !signals.is_failing() {
                 slow = Some(index);
             }
-            // Only where it was drawn: where all others are busy, each search would meet it.
+            // Only if it was drawn: if all others are busy, every search would find it.
             drawn && may_have_recovered(signals, task, candidates)
         };
         match (candidates.find_idle(fastrand::u64(..), wanted), slow) {
@@ -84,7 +84,7 @@ impl Strategy for JoinIdle {
     }
 }
 
-/// An idle worker that is slow, or the better of two others where that is done with a task before.
+/// Returns the idle slow worker, or the better of two others if that would finish a task first.
 #[cold]
 fn before_a_slow_one(candidates: &Candidates<'_>, slow: usize) -> usize {
     match of_the_others(candidates, slow, sooner) {
@@ -93,7 +93,7 @@ fn before_a_slow_one(candidates: &Candidates<'_>, slow: usize) -> usize {
     }
 }
 
-/// The less loaded of two candidates, or where one is slow, the one that is done with a task before.
+/// Returns the less loaded of two candidates, or if one is slow, the one that would finish first.
 #[inline]
 fn sooner(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
     let is_slow = |index| candidates.signals_at(index).is_some_and(|signals| signals.is_slow());
@@ -115,7 +115,7 @@ fn by_delay(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
     if cost(second) < cost(first) { second } else { first }
 }
 
-/// Whether an idle worker that fails or is slow, by what is known of it, is to be tried.
+/// Tests whether to retry an idle worker that was failing or slow.
 #[cold]
 fn may_have_recovered(
     signals: &Signals<'_>,
@@ -152,7 +152,7 @@ mod tests {
         JoinIdle.pick(&TaskProfile::default(), &roster.candidates(None))
     }
 
-    /// Up to eight workers, of which a pick looks at all.
+    /// Of up to eight workers a pick reads all.
     #[test]
     fn every_idle_worker_is_taken_before_any_busy_one() {
         for workers in [1, 3, 8] {
@@ -177,7 +177,7 @@ mod tests {
                     .filter(|position| *position != idle)
                     .map(|position| take(&roster, position))
                     .collect();
-                // Stale bits are cleared by looking at them, eight a pick.
+                // Each pick clears up to eight stale bits.
                 (0..50 * workers).for_each(|_| _ = pick(&roster));
                 for _ in 0..100 {
                     assert_eq!(pick(&roster), idle, "of {workers}");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_was_busy_is_found_again_whatever_ended_its_task() {
+    fn a_worker_is_found_again_however_its_task_ended() {
         let roster = roster(2);
         let _busy = take(&roster, 1);
         let worker = &roster.members()[0].worker;
@@ -214,28 +214,29 @@ mod tests {
             (0..20).for_each(|_| assert_eq!(pick(&roster), 0));
         }
         let mut recorder = worker.recorder().unwrap();
-        for rests in [true, false] {
+        for is_idle in [true, false] {
             let _ = take(&roster, 0).hand_over();
             (0..20).for_each(|_| _ = pick(&roster));
             recorder.end(&end);
-            if rests {
+            if is_idle {
                 recorder.mark_idle(7);
                 (0..20).for_each(|_| assert_eq!(pick(&roster), 0));
             }
         }
         drop(recorder);
-        (0..20).for_each(|_| assert_eq!(pick(&roster), 0, "a recorder that is dropped rests"));
+        (0..20)
+            .for_each(|_| assert_eq!(pick(&roster), 0, "a dropped recorder marks its worker idle"));
     }
 
     #[test]
-    fn a_failing_worker_is_passed_over_until_it_has_been_idle_for_long() {
-        // What others take; the failing one's mean, by its penalty; for how long it is passed over.
+    fn a_failing_worker_is_skipped_until_it_has_been_idle_for_long() {
+        // The others' latency; the failing worker's mean, a penalty; how long it is skipped.
         let cases = [
             (MS / 10, 1_000_000, STALE),
             (MS, 10_000_000, STALE + 9),
             (2 * MS, 20_000_000, 2 * STALE + 9),
         ];
-        for (took, mean, passed_over) in cases {
+        for (took, mean, skipped) in cases {
             let (clock, time) = Clock::simulated();
             let roster = Roster::builder().workers(3, WorkerSpec::general()).clock(clock);
             let roster = roster.build().unwrap();
@@ -249,18 +250,18 @@ mod tests {
             let tried = || (0..300).filter(|_| pick(&roster) == 0).count();
             let stats = roster.members()[0].worker.stats();
             assert_eq!(stats.latencies().mean(), Some(mean), "its penalty");
-            time.set(1 + passed_over);
+            time.set(1 + skipped);
             assert_eq!(tried(), 0, "{took:?}");
             time.advance(Duration::from_nanos(1));
             let tries = tried();
             assert!((50..150).contains(&tries), "its share, once stale: {tries}");
-            recorder.mark_idle(passed_over);
-            assert_eq!(tried(), 0, "it was tried");
+            recorder.mark_idle(skipped);
+            assert_eq!(tried(), 0, "it was just tried");
         }
     }
 
     #[test]
-    fn a_failing_worker_of_unknown_times_is_tried_now_and_then() {
+    fn a_failing_worker_of_unknown_idle_time_is_tried_now_and_then() {
         fastrand::seed(0x6a69);
         let roster = roster(4);
         (0..50).for_each(|_| take(&roster, 0).finish(Outcome::Failed, Duration::ZERO));
@@ -271,12 +272,12 @@ mod tests {
         assert!((150..350).contains(&tries), "while others are busy too, seed 0x6a69: {tries}");
     }
 
-    /// Three workers of which the first takes `times` as long as the others.
+    /// Returns a roster of three workers, the first of which takes `times` as long as the others.
     fn with_a_slow_one(times: u32, clock: Clock) -> Roster {
         with_times([times, 1, 1], clock)
     }
 
-    /// Three workers, and the milliseconds that each takes.
+    /// Returns a roster of three workers that take these milliseconds.
     fn with_times(times: [u32; 3], clock: Clock) -> Roster {
         let roster =
             Roster::builder().workers(3, WorkerSpec::general()).clock(clock).build().unwrap();
@@ -295,9 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_slow_worker_is_taken_where_it_is_done_before_the_others() {
+    fn an_idle_slow_worker_is_taken_if_it_would_finish_first() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
-        // Of unknown times, it would be tried now and then.
+        // With an unknown idle time it would be tried now and then.
         roster.members()[0].worker.recorder().unwrap().mark_idle(1);
         assert_eq!(share_of_the_first(&roster), 0, "others are idle");
         let busy = |each: usize| -> Vec<_> {
@@ -313,14 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_slow_worker_is_not_taken_for_the_shorter_queue() {
+    fn a_busy_slow_worker_is_not_taken_for_its_shorter_queue() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
         let _held: Vec<_> = [0, 1, 1, 1, 2, 2, 2].map(|position| take(&roster, position)).into();
         assert_eq!(share_of_the_first(&roster), 0);
     }
 
     #[test]
-    fn of_two_slow_workers_that_are_busy_the_one_that_is_done_before_is_taken() {
+    fn of_two_busy_slow_workers_the_one_that_finishes_first_is_taken() {
         let roster = with_times([10, 40, 1], Clock::simulated().0);
         let roster = roster.with_health(roster.members()[2].worker.id(), Health::Draining).unwrap();
         let signals = |index| roster.candidates(None).signals_at(index).unwrap();
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_workers_among_themselves_are_taken_while_they_are_idle() {
+    fn slow_workers_among_themselves_are_taken_while_idle() {
         let roster = with_a_slow_one(10, Clock::simulated().0);
         let draining = (1..3).try_fold(roster, |roster, position| {
             let id = roster.members()[position].worker.id();

@@ -3,23 +3,23 @@ use raddle_core::{Candidates, TaskProfile};
 use crate::Strategy;
 use crate::lowest::lowest;
 
-/// The candidate with the fewest tasks in flight.
+/// Picks the candidate with the fewest tasks in flight, also known as join the shortest queue.
 ///
-/// - **Rule:** `argmin q`, ties at random; `q` counts mailbox and handler. Also known as join the
-///   shortest queue. Of those with the fewest, one that fails more often than not
-///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is taken only when all of them do:
-///   who fails at once is always idle, and would draw the traffic.
-/// - **Cost:** O(n), wait-free: a cache line and a half a worker.
-/// - **Made for:** tasks of varying length on workers of one speed.
-/// - **Traps:** a worker that fails at once is still given each task that finds all the others with
-///   more in flight than it has; and where there is no such task, as the load is light, one that has
-///   recovered is not found out. Where [tracking](raddle_core::Tracking) is disabled nobody is known
-///   to fail. A slow worker is given as many tasks in flight as a fast one.
+/// - **Rule:** `argmin q`, ties at random, where `q` counts the tasks in the mailbox and the
+///   handler. Among those with the fewest, a worker that fails more often than not
+///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is taken only if all of them do: a
+///   worker that fails at once is always idle and would attract the traffic.
+/// - **Use it for:** tasks of varying length on workers of one speed.
+/// - **Cost:** O(n), wait-free: a cache line and a half per worker.
+/// - **Weak points:** a worker that fails at once still gets every task that finds all others with
+///   more in flight; at light load there is no such task, and its recovery goes unnoticed. Without
+///   [tracking](raddle_core::Tracking) no worker is known to fail. A slow worker has as many tasks
+///   in flight as a fast one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastLoaded;
 
 impl LeastLoaded {
-    /// The shortest queue.
+    /// Creates the strategy.
     pub fn new() -> Self {
         Self
     }
@@ -32,7 +32,7 @@ impl Strategy for LeastLoaded {
 
     #[inline]
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        // A closed worker's count has the top bit: doubled it stays the highest there is.
+        // A closed worker's count has the top bit set: doubled it saturates.
         lowest(candidates, |signals| {
             signals.in_flight().saturating_mul(2) | u64::from(signals.is_failing())
         })

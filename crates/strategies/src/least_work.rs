@@ -3,35 +3,38 @@ use raddle_core::{Candidates, TaskProfile};
 use crate::lowest::lowest;
 use crate::{Strategy, delay};
 
-/// The candidate with the least work ahead of it, by the sizes of its tasks.
+/// Picks the candidate with the least work ahead of it, by expected durations.
 ///
-/// - **Rule:** `argmin work`, ties at random; to the work of a worker that fails more often than not
-///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) the mean of its latencies is added,
-///   which holds the failure penalty.
-///   `work` is [`Signals::work_ahead`](raddle_core::Signals::work_ahead): the
-///   [sizes](TaskProfile::expected_duration) in flight without what is done of the running task. A task that runs
-///   longer than its size is expected to take as long again, so that a hung worker looks worse and
-///   worse. A task without a size counts as the pool's mean service time, and as 1 before there is
-///   one: where none has a size this is [`LeastLoaded`](crate::LeastLoaded) with a guard against
-///   hung workers.
+/// - **Rule:** `argmin work`, ties at random. `work` is
+///   [`Signals::work_ahead`](raddle_core::Signals::work_ahead): the
+///   [expected durations](TaskProfile::expected_duration) in flight, minus what is done of the
+///   running task.
+///   - A task that overruns is expected to take as long again, so that a hung worker looks worse
+///     and worse.
+///   - A task without an expected duration counts as the pool's mean service time, and as 1 before
+///     there is one. If no task has one, this is [`LeastLoaded`](crate::LeastLoaded) with a guard
+///     against hung workers.
+///   - For a worker that fails more often than not
+///     ([`Signals::is_failing`](raddle_core::Signals::is_failing)) the mean of its latencies, which
+///     includes the failure penalty, is added.
 /// - **Source:** J. Kiefer and J. Wolfowitz, "On the theory of queues with many servers" (1955):
-///   with exact sizes and equal workers, who takes their tasks in order, each task starts when it
-///   would from one central queue.
-/// - **Cost:** O(n), wait-free: a cache line and three quarters a busy worker, and one clock reading
-///   a selection unless the task tells its time. A task with a size costs one more addition to its
-///   worker's line when it is admitted.
-/// - **Made for:** tasks of known and very unequal lengths on workers of one speed.
-/// - **Traps:** sizes are those of a worker of the usual speed: a slow one is given as much work as a
-///   fast one, until its overruns show. A worker whose task has run for about its size looks nearly
-///   free, whether it is or not: where sizes are rough, `LeastLoaded` is as good. Where the others' queues
-///   are longer than the failure penalty's factor, a worker that fails at once is chosen again. Targets that are driven
-///   without a [`Recorder`](raddle_core::Recorder) do not tell which task they run: what is done of
-///   it is no credit to them.
+///   with exact durations and equal first-come-first-served workers, each task starts when it would
+///   from one central queue.
+/// - **Use it for:** tasks of known and very unequal durations on workers of one speed.
+/// - **Cost:** O(n), wait-free: a cache line and three quarters per busy worker, and one clock
+///   reading unless the task carries the time. A task with an expected duration costs one more
+///   addition when it is admitted.
+/// - **Weak points:** durations are those on a worker of usual speed: a slow worker gets as much
+///   work as a fast one until its overruns show. A worker whose task has run for about its expected
+///   duration looks nearly free: if durations are rough, `LeastLoaded` is as good. If the others'
+///   queues are longer than the failure penalty's factor, a worker that fails at once is picked.
+///   Targets without a [`Recorder`](raddle_core::Recorder) do not report which task they run, so
+///   what is done of it is not subtracted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastWork;
 
 impl LeastWork {
-    /// The least work ahead.
+    /// Creates the strategy.
     pub fn new() -> Self {
         Self
     }
@@ -46,10 +49,10 @@ impl Strategy for LeastWork {
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let roster = candidates.roster();
         let now = delay::now(task, candidates);
-        // At least 1, so that the queue counts.
+        // At least 1, so that queues count.
         let mean = roster.baseline().mean().map(|mean| (mean as u64).max(1));
         lowest(candidates, |signals| {
-            // A closed worker's work is the highest there is, and stays so.
+            // A closed worker's work is the maximum, and the sum saturates.
             let penalty = if signals.is_failing() { signals.recent_mean() } else { 0 };
             signals.work_ahead(now, mean).saturating_add(penalty)
         })
@@ -59,8 +62,8 @@ impl Strategy for LeastWork {
         true
     }
 
-    /// Where sizes are right nothing is left to steal, and where they are not the worker that is
-    /// idle first is the one to have the task.
+    /// If durations are right, there is nothing to steal; if not, the first idle worker should have
+    /// the task.
     fn lets_steal(&self) -> bool {
         true
     }
@@ -75,12 +78,12 @@ mod tests {
     use crate::{Balancer, reserve};
     use raddle_core::{Clock, Completion, Outcome, Recorder, Reservation, Roster, WorkerSpec};
 
-    fn sized(nanos: u64) -> TaskProfile {
+    fn expecting(nanos: u64) -> TaskProfile {
         TaskProfile::default().expected_duration(Duration::from_nanos(nanos)).submitted_at(1)
     }
 
-    /// Gives the worker at `position` a task of this size.
-    fn give(roster: &Roster, position: usize, expected_duration: u64) {
+    /// Submits a task to the worker at `position`.
+    fn submit(roster: &Roster, position: usize, expected_duration: u64) {
         let worker = &roster.members()[position].worker;
         let _ = Reservation::take(worker, position, None)
             .unwrap()
@@ -97,27 +100,29 @@ mod tests {
     }
 
     #[test]
-    fn the_sizes_and_not_the_tasks_are_counted() {
+    fn expected_durations_count_and_not_tasks() {
         let roster = roster(2);
-        give(&roster, 0, 1_000);
-        (0..9).for_each(|_| give(&roster, 1, 100));
-        assert_eq!(picks(&LeastWork, &sized(1), &roster, 5), [1; 5]);
-        give(&roster, 1, 101);
-        assert_eq!(picks(&LeastWork, &sized(1), &roster, 5), [0; 5]);
+        submit(&roster, 0, 1_000);
+        (0..9).for_each(|_| submit(&roster, 1, 100));
+        assert_eq!(picks(&LeastWork, &expecting(1), &roster, 5), [1; 5]);
+        submit(&roster, 1, 101);
+        assert_eq!(picks(&LeastWork, &expecting(1), &roster, 5), [0; 5]);
     }
 
     #[test]
-    fn selections_see_the_sizes_of_each_other_and_dropped_ones_give_them_back() {
+    fn selections_see_each_other_s_work_until_it_is_dropped() {
         let roster = roster(4);
         let balancer = Balancer::new(LeastWork).unwrap();
         let sizes = [40, 30, 20, 10, 5, 6, 4];
         let held: Vec<_> = sizes
             .iter()
-            .map(|expected_duration| balancer.select(&sized(*expected_duration), &roster).unwrap())
+            .map(|expected_duration| {
+                balancer.select(&expecting(*expected_duration), &roster).unwrap()
+            })
             .collect();
         let mut seen = work(&roster);
         seen.sort_unstable();
-        // 5 goes to 10, and so does 6; 4 then joins the 20.
+        // 5 and 6 join the 10; 4 then joins the 20.
         assert_eq!(seen, [21, 24, 30, 40]);
         let owned = held.into_iter().map(Reservation::into_owned).collect::<Vec<_>>();
         drop(owned);
@@ -125,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn the_end_takes_the_size_off_in_every_way_to_record() {
+    fn every_way_to_record_subtracts_the_expected_duration() {
         let roster = roster(1);
         let balancer = Balancer::new(LeastWork).unwrap();
-        let (task, took) = (sized(70), Duration::from_nanos(50));
+        let (task, took) = (expecting(70), Duration::from_nanos(50));
         let select = || balancer.select(&task, &roster).unwrap();
         select().finish(Outcome::Completed, took);
         select().into_owned().finish(Outcome::Failed, took);
@@ -139,21 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_of_the_running_task_is_no_work_and_an_overrun_is() {
+    fn progress_of_the_running_task_is_subtracted_and_overruns_are_added() {
         let roster = roster(2);
         let mut recorders = recorders(&roster);
         for (position, recorder) in recorders.iter_mut().enumerate() {
-            give(&roster, position, 100);
+            submit(&roster, position, 100);
             recorder.start(1_000);
             recorder.set_running(100);
         }
-        give(&roster, 0, 50);
-        let at = |now| picks(&LeastWork, &sized(1).submitted_at(now), &roster, 3);
+        submit(&roster, 0, 50);
+        let at = |now| picks(&LeastWork, &expecting(1).submitted_at(now), &roster, 3);
         assert_eq!(at(1_010), [1; 3]);
         // The second begins its next task of 100 while the first runs on.
         recorders[1]
             .end(&Completion { expected_duration: 100, ..Completion::new(Outcome::Completed) });
-        give(&roster, 1, 100);
+        submit(&roster, 1, 100);
         recorders[1].start(1_020);
         recorders[1].set_running(100);
         assert_eq!(at(1_069), [1; 3], "51 ahead, and 31 + 50");
@@ -161,33 +166,33 @@ mod tests {
         assert_eq!(at(1_165), [1; 3], "45 late, and 65 late with 50 behind it");
         recorders[1]
             .end(&Completion { expected_duration: 100, ..Completion::new(Outcome::Completed) });
-        give(&roster, 1, 10_000);
+        submit(&roster, 1, 10_000);
         recorders[1].start(1_180);
         recorders[1].set_running(10_000);
         assert_eq!(at(1_200), [0; 3]);
         recorders[1].start(1_999_000);
-        assert_eq!(at(2_000_000), [1; 3], "who hangs is worse than any queue in the end");
+        assert_eq!(at(2_000_000), [1; 3], "a hung worker ends up worse than any queue");
     }
 
     #[test]
-    fn tasks_without_a_size_are_the_pools_mean_and_else_counted() {
+    fn tasks_without_a_duration_count_as_the_pool_s_mean() {
         let roster = roster(2);
-        (0..3).for_each(|_| give(&roster, 0, 0));
-        (0..2).for_each(|_| give(&roster, 1, 0));
-        assert_eq!(picks(&LeastWork, &sized(0), &roster, 3), [1; 3], "least loaded");
-        give(&roster, 1, 500);
-        assert_eq!(picks(&LeastWork, &sized(0), &roster, 3), [0; 3], "no mean is known");
+        (0..3).for_each(|_| submit(&roster, 0, 0));
+        (0..2).for_each(|_| submit(&roster, 1, 0));
+        assert_eq!(picks(&LeastWork, &expecting(0), &roster, 3), [1; 3], "least loaded");
+        submit(&roster, 1, 500);
+        assert_eq!(picks(&LeastWork, &expecting(0), &roster, 3), [0; 3], "no mean is known");
         let other = Roster::builder().workers(2, WorkerSpec::general()).build().unwrap();
         for _ in 0..8 {
             let worker = &other.members()[0].worker;
             let took = Duration::from_nanos(400);
             Reservation::take(worker, 0, None).unwrap().finish(Outcome::Completed, took);
         }
-        (0..3).for_each(|_| give(&other, 0, 0));
-        give(&other, 1, 1_199);
-        assert_eq!(picks(&LeastWork, &sized(0), &other, 3), [1; 3]);
-        give(&other, 1, 2);
-        assert_eq!(picks(&LeastWork, &sized(0), &other, 3), [0; 3]);
+        (0..3).for_each(|_| submit(&other, 0, 0));
+        submit(&other, 1, 1_199);
+        assert_eq!(picks(&LeastWork, &expecting(0), &other, 3), [1; 3]);
+        submit(&other, 1, 2);
+        assert_eq!(picks(&LeastWork, &expecting(0), &other, 3), [0; 3]);
     }
 
     #[test]
@@ -214,33 +219,33 @@ mod tests {
     }
 
     #[test]
-    fn failing_ones_are_last_among_equals_and_closed_ones_last_of_all() {
+    fn failing_workers_lose_ties_and_closed_ones_lose_against_all() {
         let roster = roster(3);
         for _ in 0..20 {
             let worker = &roster.members()[0].worker;
             let took = Duration::from_nanos(1);
             Reservation::take(worker, 0, None).unwrap().finish(Outcome::Failed, took);
         }
-        let chosen = picks(&LeastWork, &sized(1), &roster, 100);
+        let chosen = picks(&LeastWork, &expecting(1), &roster, 100);
         assert!(!chosen.contains(&0) && chosen.contains(&1) && chosen.contains(&2));
         roster.members()[1].worker.close();
-        give(&roster, 2, u64::MAX);
-        assert_eq!(picks(&LeastWork, &sized(1), &roster, 3), [0; 3]);
-        give(&roster, 0, u64::MAX);
-        give(&roster, 0, 1);
-        assert_eq!(picks(&LeastWork, &sized(1), &roster, 3), [2; 3]);
-        let reservation = reserve(&LeastWork, &sized(1), &roster).unwrap();
+        submit(&roster, 2, u64::MAX);
+        assert_eq!(picks(&LeastWork, &expecting(1), &roster, 3), [0; 3]);
+        submit(&roster, 0, u64::MAX);
+        submit(&roster, 0, 1);
+        assert_eq!(picks(&LeastWork, &expecting(1), &roster, 3), [2; 3]);
+        let reservation = reserve(&LeastWork, &expecting(1), &roster).unwrap();
         assert_eq!(reservation.position(), 2);
     }
 
     #[test]
     fn reading_a_score_changes_nothing() {
         let roster = roster(2);
-        give(&roster, 0, 200);
-        give(&roster, 1, 199);
+        submit(&roster, 0, 200);
+        submit(&roster, 1, 199);
         let mut recorders = recorders(&roster);
         recorders.iter_mut().for_each(|recorder| recorder.start(1));
-        let (task, strategy) = (sized(1).submitted_at(7), LeastWork);
+        let (task, strategy) = (expecting(1).submitted_at(7), LeastWork);
         for _ in 0..1_000_000 {
             assert_eq!(strategy.pick(&task, &roster.candidates(None)), 1);
         }

@@ -11,9 +11,9 @@
 //!   locks or allocates.
 //! - A [`Reservation`](raddle_core::Reservation) is the result: the worker, with the task already
 //!   counted in flight there. The outcome consumes it.
-//! - A [`Balancer`] combines the three operations (select, record, report) around one strategy. Code
-//!   that publishes its own snapshots keeps a [`Prepared`] strategy beside the roster instead and
-//!   calls [`reserve`].
+//! - A [`Balancer`] combines the three operations (select, record, report) around one strategy.
+//!   Code that publishes its own snapshots keeps a [`Prepared`] strategy beside the roster instead
+//!   and calls [`reserve`].
 //! - A [`BalancerConfig`] creates a balancer from code, text, serde or the environment.
 //!
 //! ```

@@ -1,10 +1,10 @@
 use raddle_core::{Candidates, Signals};
 
-/// The index of a candidate with the lowest score, ties broken evenly at random. O(n), wait-free,
-/// at most one pass in the common cases: a single best, or many.
+/// Returns the index of a candidate with the lowest score, ties broken evenly at random. O(n),
+/// wait-free; one pass in the common cases of a single best candidate or of many.
 ///
-/// Scores that change meanwhile can only move the choice to another candidate that was, or has
-/// become, as good.
+/// If scores change meanwhile, the choice may only move to a candidate that was, or has become, as
+/// good.
 #[inline]
 pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) -> u64) -> usize {
     let count = candidates.len();
@@ -26,7 +26,7 @@ pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) ->
         return fastrand::usize(..count);
     }
     let is_best = |index: usize| candidates.signals_at(index).is_some_and(|s| score(s) <= best);
-    // Where ties are many, a few candidates drawn at random find one of them, each as likely.
+    // If there are many ties, a few random draws find one of them, each equally likely.
     if ties * DRAWS >= count {
         for _ in 0..2 * DRAWS {
             let drawn = fastrand::usize(..count);
@@ -35,7 +35,7 @@ pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) ->
             }
         }
     }
-    // Where they are few, one is chosen by its number and found again.
+    // If there are few, one is chosen by its number and found in a second pass.
     let mut to_pass = fastrand::usize(..ties);
     let mut last = found;
     for index in (found..count).filter(|index| is_best(*index)) {
@@ -48,7 +48,7 @@ pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) ->
     last
 }
 
-/// Draws that are expected to find a tie, at the most, before it is cheaper to look for one.
+/// The expected number of draws up to which drawing is cheaper than a second pass.
 const DRAWS: usize = 4;
 
 #[cfg(all(test, not(loom)))]
@@ -58,9 +58,9 @@ mod tests {
 
     const SEED: u64 = 0x6c6f_7765_7374;
 
-    /// Of many workers, so that a few ties are not found by drawing.
+    /// With many workers, so that a few ties are not found by drawing.
     #[test]
-    fn each_of_a_few_that_are_best_is_found_as_often() {
+    fn a_few_ties_are_found_equally_often() {
         fastrand::seed(SEED);
         let roster = roster(600);
         let candidates = roster.candidates(None);

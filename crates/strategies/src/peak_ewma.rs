@@ -4,48 +4,51 @@ use raddle_core::{Candidates, TaskProfile};
 
 use crate::{Strategy, delay, sample};
 
-/// The better of two candidates by a latency that rises at once and decays with time.
+/// Picks the better of two candidates by a latency that rises at once and decays with time.
 ///
-/// - **Rule:** of two distinct candidates at random the one with the lower
-///   `max(peak, age) x (q + 1)`. `peak` is the worker's
-///   [`peak_latency`](raddle_core::WorkerStats::peak_latency): the longest of its last latencies,
-///   decayed by time ([`Tracking::peak_decay`](raddle_core::Tracking), 1 s by default); a failure
-///   enters as a penalty latency; a worker without any scores the pool's mean. `age` is how long it
-///   has had tasks without making progress, so that a hung worker does not look better as its peak
-///   decays. `q` is what is in flight; of a worker that fails more often than not, where the other
-///   does not, at least the other's: who fails at once has no queue, and gets no credit for it. Where
-///   the better one is slow, with a mean of more than twice the pool's, two others are drawn, up to
-///   three pairs: the slow ones' pairs among themselves would be more than they can do.
-/// - **Source:** Finagle's `P2CPeakEwma` (`com.twitter.finagle.loadbalancer`), where reading a score
-///   changes it and a hung worker's score falls.
-/// - **Cost:** O(1), wait-free: two cache lines and a half for each of the two, and one clock reading unless
-///   the task tells its time.
-/// - **Made for:** pools of any size whose workers have bad moments (a collection, a slow disk): one
-///   slow end is enough to be given less, and a little time to be tried again.
-/// - **Traps:** one slow task weighs as much as a slow worker: where tasks are very unequal and
-///   workers are not, count what is in flight ([`LeastLoaded`](crate::LeastLoaded)). Where tasks take
-///   as long as the decay, peaks are forgotten between them: set a longer one. In a pool of two every
-///   pair is the same: the worse one is tried when its peak has decayed, and not before.
+/// - **Rule:** of two distinct random candidates, the one with the lower `max(peak, age) x (q +
+///   1)`.
+///   - `peak` is the worker's [`peak_latency`](raddle_core::WorkerStats::peak_latency): its longest
+///     recent latency, decayed over time ([`Tracking::peak_decay`](raddle_core::Tracking), 1 s by
+///     default). A failure enters as a penalty; a worker without latencies scores the pool's mean.
+///   - `age` is how long it has had tasks without making progress, so that a hung worker does not
+///     look better as its peak decays.
+///   - `q` is the number of tasks in flight. A worker that fails more often than not counts at
+///     least as many as the other one if that does not fail: a worker that fails at once has no
+///     queue.
+///   - If the better one is slow (its mean is more than twice the pool's), up to two more pairs are
+///     drawn, until the best one so far is not slow. So a pick reads up to three pairs.
+/// - **Source:** Finagle's `P2CPeakEwma` (`com.twitter.finagle.loadbalancer`), in which reading a
+///   score changes it and a hung worker's score falls. The further pairs are our own: pairs of two
+///   slow workers alone would give those more than they can do.
+/// - **Use it for:** pools of any size whose workers have bad moments (a garbage collection, a slow
+///   disk): one slow task is enough to get fewer, and a short time to be tried again.
+/// - **Cost:** O(1), wait-free: two cache lines and a half per candidate read, and one clock
+///   reading unless the task carries the time.
+/// - **Weak points:** one slow task weighs as much as a slow worker: if tasks differ more than
+///   workers, use [`LeastLoaded`](crate::LeastLoaded). If tasks take as long as the decay, peaks
+///   are forgotten between them: set a longer one. In a pool of two every pair is the same, and the
+///   worse worker is tried only once its peak has decayed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PeakEwma;
 
 impl PeakEwma {
-    /// The better of two. The decay and the penalty are set with
-    /// [`Tracking`](raddle_core::Tracking), as the latencies are the workers'.
+    /// Creates the strategy. Set the decay and the penalty with
+    /// [`Tracking`](raddle_core::Tracking), since latencies belong to the workers.
     pub fn new() -> Self {
         Self
     }
 }
 
-/// Pairs that are drawn at the most.
+/// The maximum number of pairs drawn.
 const PAIRS: usize = 3;
 
-/// What is read of a candidate.
+/// What a selection reads from a candidate.
 struct Seen {
     latency: u64,
     in_flight: u64,
     failing: bool,
-    /// Whether its mean is more than twice the pool's.
+    /// Whether its mean is above twice the pool's.
     slow: bool,
 }
 
@@ -72,14 +75,14 @@ impl Seen {
         self.latency.saturating_mul(queue.saturating_add(1))
     }
 
-    /// Whether the other one is better, not as good.
+    /// Tests whether the other one is strictly better.
     #[inline]
     fn loses(&self, other: &Self) -> bool {
         other.score_beside(self) < self.score_beside(other)
     }
 }
 
-/// The better of some pairs, until it is not slow.
+/// Draws more pairs until the best one so far is not slow.
 #[cold]
 fn of_more(candidates: &Candidates<'_>, now: u64, pool: u64, picked: usize) -> usize {
     let mut picked = picked;
@@ -105,11 +108,11 @@ impl Strategy for PeakEwma {
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let (now, pool) = (delay::now(task, candidates), delay::unknown(candidates));
-        // In random order, so that the first may have the ties.
+        // In random order, so that the first one can win ties.
         let (first, second) = sample::two(candidates.len());
         let seen = |index| Seen::of(candidates, index, now, pool);
         let (Some(one), Some(other)) = (seen(first), seen(second)) else { return first };
-        // Without a branch: which of two random ones it is cannot be predicted.
+        // Without a branch: which of two random candidates wins cannot be predicted.
         let loses = one.loses(&other);
         let picked = select_unpredictable(loses, second, first);
         match select_unpredictable(loses, other.slow, one.slow) {
@@ -130,9 +133,9 @@ mod tests {
     use raddle_core::{Completion, Outcome};
     use std::time::Duration;
 
-    /// Of five that are slow and one that is not, by three pairs of which one has been drawn.
+    /// Five workers are slow and one is not; one of three pairs has been drawn.
     #[test]
-    fn where_a_slow_one_is_the_best_more_pairs_are_drawn() {
+    fn more_pairs_are_drawn_if_the_best_one_is_slow() {
         fastrand::seed(0x7065_616b);
         let roster = roster(6);
         let candidates = roster.candidates(None);
@@ -144,13 +147,13 @@ mod tests {
         }
         let mut times = [0; 6];
         (0..9_000).for_each(|_| times[of_more(&candidates, 6, 1_000, 0)] += 1);
-        // It is in neither of two pairs of six with 2/3 x 2/3; as good as the picked one none is better.
+        // It is in neither of two pairs of six with 2/3 x 2/3; no other worker is strictly better.
         assert!((4_800..5_200).contains(&times[3]), "seed 0x7065616b: {times:?}");
         assert_eq!(times[0] + times[3], 9_000, "{times:?}");
     }
 
     #[test]
-    fn slow_is_above_twice_the_pools_mean() {
+    fn slow_means_above_twice_the_pool_s_mean() {
         for (mean, slow) in [(1_000, false), (2_001, false), (2_002, true), (9_000, true)] {
             let roster = roster(1);
             let candidates = roster.candidates(None);

@@ -2,29 +2,29 @@ use raddle_core::{Candidates, Signals, TaskProfile};
 
 use crate::{Strategy, sample};
 
-/// The better of two candidates that are drawn at random.
+/// Picks the better of two random candidates.
 ///
-/// - **Rule:** two distinct ones, all pairs alike; the one with the lower `(q + 1) / w`, where `q` is
-///   what is in flight and `w` the worker's own [weight](raddle_core::WorkerSpec::weight), of which 0
-///   counts as 1. One that fails more often than not
-///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) loses against one that does not, a
-///   closed one against all. A lone candidate is taken.
+/// - **Rule:** of two distinct random candidates, the one with the lower `(q + 1) / w`, where `q`
+///   is the number of tasks in flight and `w` the worker's own
+///   [weight](raddle_core::WorkerSpec::weight) (0 counts as 1). A worker that fails more often than
+///   not ([`Signals::is_failing`](raddle_core::Signals::is_failing)) loses against one that does
+///   not, a closed one against all. A lone candidate is taken.
 /// - **Source:** Mitzenmacher, *The power of two choices in randomized load balancing*, IEEE TPDS
 ///   12(10), 2001: the longest of n queues is of the order of log log n, where one choice gives
 ///   log n / log log n.
+/// - **Use it for:** many workers at the highest rate; statistics that are late, since callers with
+///   the same view do not herd onto the same worker.
 /// - **Cost:** O(1), wait-free, no shared state: three cache lines, one random number.
-/// - **Made for:** many workers at the highest rate; statistics that are late, as callers which see
-///   the same ones do not herd onto the same worker.
-/// - **Traps:** an idle worker that is not drawn stays idle: with many workers at load 0.9 the mean
-///   sojourn is 2.6 times the service time, where one queue for all takes 1.0 to 1.4. Weights
-///   compare two, they are no shares: a worker is drawn with two in n at the most, whatever its
-///   weight, which also bounds what one that swallows tasks can draw. Of three workers and more, the
-///   only one that fails is given nothing, and so is not found out when it has recovered.
+/// - **Weak points:** an idle worker that is not drawn stays idle: with many workers at load 0.9
+///   the mean sojourn is 2.6 times the service time, where one queue for all takes 1.0 to 1.4.
+///   Weights compare two workers and are no shares: a worker is drawn with probability two in n at
+///   most, which also bounds what one that swallows tasks can get. Among three or more workers, the
+///   only one that fails gets nothing, so its recovery goes unnoticed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PowerOfTwo;
 
 impl PowerOfTwo {
-    /// The better of two.
+    /// Creates the strategy.
     pub fn new() -> Self {
         Self
     }
@@ -45,13 +45,13 @@ impl Strategy for PowerOfTwo {
     }
 }
 
-/// The better of two distinct candidates; 0 where there are fewer.
+/// Returns the better of two distinct random candidates; 0 if there are fewer.
 #[inline]
 pub(crate) fn two(candidates: &Candidates<'_>) -> usize {
     two_by(candidates, better)
 }
 
-/// The same by another opinion on which of two is better.
+/// Like [`two`], with another comparison.
 #[inline]
 pub(crate) fn two_by(
     candidates: &Candidates<'_>,
@@ -66,13 +66,13 @@ pub(crate) fn two_by(
     }
 }
 
-/// The better of two distinct candidates other than the one at `but`: the other one where there is
-/// one only, `None` where there is none.
+/// Returns the better of two distinct random candidates other than the one at `but`, or the only
+/// other one; `None` if there is none.
 pub(crate) fn two_of_the_others(candidates: &Candidates<'_>, but: usize) -> Option<usize> {
     of_the_others(candidates, but, better)
 }
 
-/// The same by another opinion on which of two is better.
+/// Like [`two_of_the_others`], with another comparison.
 pub(crate) fn of_the_others(
     candidates: &Candidates<'_>,
     but: usize,
@@ -100,12 +100,12 @@ pub(crate) fn better(candidates: &Candidates<'_>, first: usize, second: usize) -
         return first;
     };
     let wins = cost(&two, one.weight()) < cost(&one, two.weight());
-    // By a mask: which of two random candidates it is cannot be predicted, and a branch that goes
-    // wrong half the time takes longer than all the rest.
+    // By a mask: which of two random candidates wins cannot be predicted, and a branch that is
+    // mispredicted half of the time would take longer than everything else.
     first ^ ((first ^ second) & usize::from(wins).wrapping_neg())
 }
 
-/// `(q + 1) / w` times both weights, below what tells a failing worker and a closed one.
+/// Returns `(q + 1) / w` times both weights, below the bits of a failing and a closed worker.
 #[inline]
 fn cost(signals: &Signals<'_>, others_weight: u32) -> u128 {
     let in_flight = signals.in_flight();
@@ -113,7 +113,7 @@ fn cost(signals: &Signals<'_>, others_weight: u32) -> u128 {
     load | u128::from(signals.is_failing()) << FAILING | u128::from(in_flight >> 63) << CLOSED
 }
 
-/// Above the product of a count and a weight.
+/// Bits above the product of a count and a weight.
 const FAILING: u32 = 100;
 const CLOSED: u32 = 101;
 
@@ -130,7 +130,7 @@ mod tests {
         Reservation::take(&roster.members()[position].worker, position, None).unwrap()
     }
 
-    /// How often each candidate comes of so many picks.
+    /// Counts how often each candidate is picked.
     fn counts(candidates: usize, picks: usize, mut pick: impl FnMut() -> usize) -> Vec<usize> {
         println!("seed {SEED:#x}");
         fastrand::seed(SEED);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_distinct_and_all_alike() {
+    fn pairs_are_distinct_and_equally_likely() {
         for count in [2, 3, 5] {
             let pairs = counts(count * count, 100_000, || {
                 let (first, second) = sample::two(count);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_are_all_but_one() {
+    fn every_other_candidate_is_drawn() {
         let roster = roster(4);
         let candidates = roster.candidates(None);
         for but in 0..4 {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_others_the_better_is_taken_and_of_none_none() {
+    fn the_better_of_the_others_is_taken_if_there_is_one() {
         let three = roster(3);
         let _busy = take(&three, 1);
         for _ in 0..50 {
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(two_of_the_others(&none.candidates(None), 0), None);
     }
 
-    /// With two candidates the pair is always both.
+    /// Returns which of two workers are picked; the pair is always both.
     fn of_two(weights: [u32; 2], in_flight: [usize; 2]) -> Vec<usize> {
         let specs = weights.into_iter().zip(["a", "b"]);
         let roster = specs
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn load_is_by_weight() {
+    fn load_is_relative_to_weight() {
         assert_eq!(of_two([1, 1], [0, 0]), [0, 1], "ties are at random");
         assert_eq!(of_two([1, 1], [1, 0]), [1]);
         assert_eq!(of_two([4, 1], [2, 0]), [0], "3 / 4 is less than 1");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_worker_loses_and_a_closed_one_more_so() {
+    fn a_failing_worker_loses_and_a_closed_one_loses_against_all() {
         let roster = roster(2);
         for _ in 0..50 {
             take(&roster, 0).finish(Outcome::Failed, Duration::ZERO);

@@ -1,20 +1,20 @@
 use raddle_sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// An estimate of a quantile of counts, from counts that are seen in passing.
+/// An estimate of a quantile of counts, updated by sampled counts.
 ///
-/// Stochastic approximation (Robbins and Monro, 1951) of the `x` at which a share `p` of the counts
-/// does not exceed `x`: a count above the estimate raises it by `p` steps, another one lowers it by
-/// `1 - p`, so that it stays where the one happens `1 - p` and the other `p` of the time. It is what
-/// frugal streaming (Ma, Muthukrishnan and Sandler, 2013) does, with steps that are not whole.
+/// It uses stochastic approximation (Robbins and Monro, 1951), like frugal streaming (Ma,
+/// Muthukrishnan and Sandler, 2013) with fractional steps: a count above the estimate raises it by
+/// `p` steps, any other count lowers it by `1 - p` steps. In equilibrium a share `p` of the counts
+/// does not exceed it.
 ///
-/// Counts are whole numbers, and often most of them are 0. The estimate then has no place to stay
-/// but a whole number at which its drift changes from up to down, and wanders closely about it; so
-/// what is read is the estimate rounded. A step is a share of the estimate plus one: the same
-/// relative error for short queues and long ones, and as fast a way to either. In the tests'
-/// distributions half of the readings are within a tenth of a quantile that is within 0.03 of
-/// the one asked for, and 98 in 100 within 0.1.
+/// Counts are whole numbers, often 0, so the estimate wanders closely around the whole number where
+/// its drift changes direction, and readers round it. A step is a fraction of the estimate plus
+/// one, which gives the same relative error and speed for short and long queues. In the
+/// distributions of the tests, half of the readings are within a tenth of a quantile that is within
+/// 0.03 of `p`, and 98 in 100 of one within 0.1.
 ///
-/// Threads may lose each other's updates, which are whole: the estimate then moves a little later.
+/// Threads may overwrite each other's updates, each of which is complete: the estimate then follows
+/// slightly later.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct CountQuantile {
@@ -23,24 +23,24 @@ pub(crate) struct CountQuantile {
     share: f32,
 }
 
-/// A step, as a share of the estimate plus one.
+/// A step, as a fraction of the estimate plus one.
 const GAIN: f32 = 1.0 / 32.0;
-/// Below it every whole number is an `f32`.
+/// Up to here every whole number is an `f32`.
 const HIGHEST: f32 = (1 << 23) as f32;
 
 impl CountQuantile {
-    /// An estimate of the quantile `share`, which is 0 at first.
+    /// Creates an estimate of the quantile `share`; it starts at 0.
     pub(crate) fn new(share: f32) -> Self {
         Self { estimate: AtomicU32::new(0), share }
     }
 
-    /// The estimate. Wait-free.
+    /// Returns the estimate, rounded. Wait-free.
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         (f32::from_bits(self.estimate.load(Relaxed)) + 0.5) as u64
     }
 
-    /// Learns from some counts. Wait-free: a load and a store.
+    /// Updates the estimate by some counts. Wait-free: a load and a store.
     #[inline]
     pub(crate) fn learn(&self, counts: impl Iterator<Item = u64>) {
         let seen = f32::from_bits(self.estimate.load(Relaxed));
@@ -61,7 +61,7 @@ mod tests {
 
     const SEED: u64 = 0x7175_616e_7469;
 
-    /// A distribution of counts, by what it makes of a uniform number.
+    /// A distribution of counts: maps a uniform number in [0, 1).
     type Counts = fn(f64) -> u64;
 
     fn distributions() -> [(&'static str, Counts); 8] {
@@ -77,15 +77,14 @@ mod tests {
         ]
     }
 
-    /// The share of counts that do not exceed `limit`, by brute force.
+    /// Returns the share of counts that do not exceed `limit`, by brute force.
     fn share_up_to(limit: f64, counts: Counts) -> f64 {
         let grid = 100_000;
         let within = |i: &i32| counts((f64::from(*i) + 0.5) / f64::from(grid)) as f64 <= limit;
         (0..grid).filter(within).count() as f64 / f64::from(grid)
     }
 
-    /// Asserts that an estimate is within a tenth of its value of a quantile that is within `error` of
-    /// the share: not more of the counts are below, and not less are up to it.
+    /// Asserts that an estimate is within a tenth of a quantile that is within `error` of `share`.
     fn assert_is_quantile(name: &str, level: u64, share: f64, error: f64, counts: Counts) {
         let level = level as f64;
         let below = share_up_to(0.9 * level - 0.5, counts);
@@ -97,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_the_estimate_does_not_exceed_it() {
+    fn a_count_equal_to_the_estimate_does_not_exceed_it() {
         let quantile = CountQuantile::new(0.84);
         quantile.learn([0, 0, 0].into_iter());
         assert_eq!(quantile.estimate.load(Relaxed), 0);
     }
 
     #[test]
-    fn it_finds_the_quantile_of_any_counts_and_stays_there() {
+    fn the_estimate_finds_the_quantile_and_stays_there() {
         for (name, counts) in distributions() {
             for share in [0.5, 0.84, 0.95] {
                 let mut rng = Rng::with_seed(SEED);
@@ -122,7 +121,7 @@ mod tests {
                     })
                     .collect();
                 levels.sort_unstable();
-                // The middle half of the readings, and 98 in 100 of them.
+                // Half of the readings, and 98 in 100 of them.
                 for (at, error) in [(125, 0.03), (375, 0.03), (5, 0.1), (494, 0.1)] {
                     assert_is_quantile(name, levels[at], share, error, counts);
                 }
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn it_follows_when_the_counts_change() {
+    fn the_estimate_follows_changing_counts() {
         let quantile = CountQuantile::new(0.84);
         let learn = |count, times| (0..times).for_each(|_| quantile.learn([count; 3].into_iter()));
         learn(1_000, 200);
@@ -139,11 +138,11 @@ mod tests {
         learn(0, 600);
         assert_eq!(quantile.get(), 0);
         learn(u64::MAX, 10_000);
-        assert_eq!(quantile.get(), HIGHEST as u64, "a bound holds it");
+        assert_eq!(quantile.get(), HIGHEST as u64, "bounded");
     }
 
     #[test]
-    fn it_finds_it_with_eight_threads_that_lose_each_others_updates() {
+    fn eight_threads_find_it_despite_lost_updates() {
         for (name, counts) in distributions() {
             let quantile = CountQuantile::new(0.84);
             let read = &|seed| {

@@ -2,18 +2,18 @@ use raddle_core::{Candidates, TaskProfile};
 
 use crate::Strategy;
 
-/// A candidate at random, all alike.
+/// Picks a candidate uniformly at random.
 ///
 /// - **Rule:** uniform over the candidates.
-/// - **Cost:** O(1), wait-free, no shared state: the generator is the thread's own.
-/// - **Made for:** the highest rate with the least state.
-/// - **Traps:** some worker always has a queue: at load 0.9 the mean sojourn of 16 is that of 16
-///   lone queues, 10 times the service time, where one queue for all would take 1.4.
+/// - **Use it for:** the highest rate with the least state.
+/// - **Cost:** O(1), wait-free, no shared state: the generator is thread-local.
+/// - **Weak points:** some worker always has a queue: at load 0.9 the mean sojourn of 16 workers is
+///   that of 16 separate queues, 10 times the service time, where one queue for all takes 1.4.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Random;
 
 impl Random {
-    /// A uniform choice.
+    /// Creates the strategy.
     pub fn new() -> Self {
         Self
     }

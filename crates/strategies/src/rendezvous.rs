@@ -1,29 +1,27 @@
-//! Which worker a key belongs to, with as few moves as can be when workers come and go: weighted
-//! rendezvous hashing, also known as highest random weight.
+//! Weighted rendezvous hashing (highest random weight): which worker a key belongs to, with as few
+//! moves as possible when workers join or leave.
 //!
-//! A worker's score for a key is `-weight / ln(h)`, where `h` in (0, 1) is a hash of the key and the
-//! worker's id. The key belongs to the worker with the highest score. A score depends on nobody
-//! else, so a worker that goes leaves its keys to the others and moves none of theirs, one that
-//! comes only takes, and each has a share by its weight. A weight of 0 counts as 1.
+//! A worker's score for a key is `-weight / ln(h)`, where `h` in (0, 1) is a hash of the key and
+//! the worker's id. The key belongs to the worker with the highest score. A score does not depend
+//! on other workers: one that leaves passes its keys on and moves no others, one that joins only
+//! takes keys, and each has a share in proportion to its weight. A weight of 0 counts as 1.
 //!
 //! Sources: Thaler, Ravishankar: *Using Name-Based Mappings to Increase Hit Rates*, IEEE/ACM
 //! Transactions on Networking 6 (1), 1998; the weights: Schindelhauer, Schomaker: *Weighted
 //! Distributed Hash Tables*, SPAA 2005.
 
-/// Which of the `candidates`, each a worker's id and weight, the key belongs to: the position among
-/// them of the one with the highest score, `None` when there are none. The candidates' order does
-/// not matter.
+/// Returns the index of the candidate that the key belongs to, where each candidate is a worker's
+/// id and weight; `None` without candidates. Their order does not matter.
 ///
-/// Wait-free, O(n): a hash a candidate, and a logarithm for about as many as the logarithm of their
-/// number. The last bits of a logarithm may differ between platforms, which decides nothing unless
-/// two scores are equal to fifteen digits.
+/// Wait-free, O(n): a hash per candidate, and about log n logarithms. The last bits of a logarithm
+/// may differ between platforms, which matters only if two scores agree to fifteen digits.
 ///
 /// ```
 /// use raddle_strategies::rendezvous::owner;
 ///
 /// let workers = [(0, 1), (1, 1), (2, 4)];
 /// let at = owner(7, workers).ok_or("there are workers")?;
-/// // Whoever else goes, the key stays where it is.
+/// // If another worker leaves, the key stays where it is.
 /// let rest: Vec<_> = workers.into_iter().filter(|(id, _)| *id != (at as u32 + 1) % 3).collect();
 /// let still = owner(7, rest.iter().copied()).ok_or("there are workers")?;
 /// assert_eq!(rest[still], workers[at]);
@@ -40,7 +38,7 @@ pub fn owner(key: u64, candidates: impl IntoIterator<Item = (u32, u32)>) -> Opti
     highest.index()
 }
 
-/// A number that looks random, another one for each `number`: the finaliser of SplitMix64 (Steele,
+/// Hashes a number; different numbers have different hashes. The finaliser of SplitMix64 (Steele,
 /// Lea, Flood: *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014). Wait-free.
 #[inline]
 pub fn mix(number: u64) -> u64 {
@@ -50,11 +48,11 @@ pub fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The one with the highest score for a key, of the workers that have entered.
+/// The worker with the highest score for a key, of those that have entered.
 pub(crate) struct Highest {
     seed: u64,
     score: f64,
-    /// A little below the score.
+    /// Slightly below the score.
     to_beat: f64,
     id: u32,
     index: Option<usize>,
@@ -68,11 +66,11 @@ impl Highest {
     #[inline]
     pub(crate) fn enter(&mut self, index: usize, id: u32, weight: u32) {
         let hash = mix(self.seed ^ u64::from(id));
-        // The upper 52 bits and a half: never 0 and never 1, and each a number of its own.
-        // By way of a signed number, which one instruction makes a float.
+        // The upper 52 bits plus a half: distinct numbers, never 0 and never 1. Signed, because one
+        // instruction converts that to a float.
         let h = ((hash >> 12) as i64 as f64 + 0.5) / (1u64 << 52) as f64;
         let weight = f64::from(weight.max(1));
-        // As -ln(h) >= 1 - h, most have lost before their logarithm is known.
+        // Since -ln(h) >= 1 - h, most lose before their logarithm is computed.
         if weight >= self.to_beat * (1.0 - h) {
             self.score(index, id, -weight / h.ln());
         }
@@ -80,7 +78,7 @@ impl Highest {
 
     #[inline]
     fn score(&mut self, index: usize, id: u32, score: f64) {
-        // By id when scores are equal, so that the order does not decide even then.
+        // Equal scores compare by id, so that the order never matters.
         if score > self.score || (score == self.score && id > self.id) {
             (self.score, self.to_beat) = (score, score * (1.0 - 1e-9));
             (self.id, self.index) = (id, Some(index));
@@ -100,7 +98,7 @@ mod tests {
 
     const PARTITIONS: u64 = 4096;
 
-    /// The id of each partition's owner.
+    /// Returns the id of each partition's owner.
     fn owners(workers: &[(u32, u32)]) -> Vec<u32> {
         let owner = |partition| workers[owner(partition, workers.iter().copied()).unwrap()].0;
         (0..PARTITIONS).map(owner).collect()
@@ -118,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_owns_nothing() {
+    fn without_candidates_there_is_no_owner() {
         assert_eq!(owner(0, std::iter::empty()), None);
         assert_eq!(owner(7, std::iter::once((3, 0))), Some(0));
     }
 
     #[test]
-    fn the_lowest_hash_is_one_too() {
-        // What `mix` makes 0 of.
+    fn the_lowest_hash_is_valid() {
+        // `mix` maps this to 0.
         let mut highest =
             Highest { seed: 0x9e37_79b9_7f4a_7c15u64.wrapping_neg(), ..Highest::of(0) };
         highest.enter(4, 0, 1);
@@ -133,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_scores_the_highest_id_wins_in_any_order() {
+    fn equal_scores_are_won_by_the_highest_id() {
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let mut highest = Highest::of(7);
             order.iter().for_each(|id| highest.score(*id as usize, *id, 0.5));
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_go_by_weight() {
+    fn shares_are_proportional_to_weight() {
         for first in [0, 100, 1_000_000, u32::MAX - 7] {
             let workers = |weights: [u32; 8]| {
                 weights.into_iter().zip(first..=u32::MAX).map(|(w, id)| (id, w))
@@ -163,14 +161,14 @@ mod tests {
         assert_eq!(first, [3, 1, 3, 3, 3, 0, 3, 3, 2, 0, 3, 3, 0, 1, 0, 2]);
     }
 
-    /// From 2 to 12 workers with ids and weights of any size.
+    /// 2 to 12 workers with any ids and weights.
     fn memberships() -> impl Strategy<Value = Vec<(u32, u32)>> {
         let weight = prop_oneof![0u32..10, any::<u32>()];
         btree_map(prop_oneof![0u32..20, any::<u32>()], weight, 2..12)
             .prop_map(|workers| workers.into_iter().collect())
     }
 
-    /// The rule without the short cut.
+    /// The rule without the shortcut.
     fn owner_by_all_logarithms(key: u64, workers: &[(u32, u32)]) -> u32 {
         let scored = workers.iter().map(|&(id, weight)| {
             let h = ((mix(mix(key) ^ u64::from(id)) >> 12) as f64 + 0.5) / (1u64 << 52) as f64;
@@ -182,9 +180,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
-        // Read backwards it says that a worker which comes only takes.
+        // Read backwards: a worker that joins only takes partitions.
         #[test]
-        fn only_the_partitions_of_a_worker_that_goes_are_moved(
+        fn only_the_partitions_of_a_worker_that_leaves_are_moved(
             workers in memberships(), goes in any::<prop::sample::Index>(),
         ) {
             let mut rest = workers.clone();
@@ -208,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn no_logarithm_that_was_left_out_would_have_won(workers in memberships()) {
+        fn no_skipped_logarithm_would_have_won(workers in memberships()) {
             for (key, owner) in (0..).zip(owners(&workers)) {
                 prop_assert_eq!(owner, owner_by_all_logarithms(key, &workers), "key {}", key);
             }

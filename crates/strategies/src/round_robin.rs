@@ -3,20 +3,20 @@ use raddle_core::{Candidates, TaskProfile};
 use crate::Strategy;
 use crate::sequences::Sequences;
 
-/// The next candidate in rotation.
+/// Picks the next candidate in rotation.
 ///
-/// - **Rule:** candidate `sequence mod n`, one sequence a group of candidates.
-/// - **Cost:** O(1), wait-free: one `fetch_add`, a cache line that all callers share.
-/// - **Made for:** equal workers, equal tasks.
-/// - **Traps:** blind to length and speed: a slow worker gets its full share and its queue grows;
-///   a hung one is given every n-th task for ever.
+/// - **Rule:** candidate `sequence mod n`, with one sequence per group of candidates.
+/// - **Use it for:** equal workers and equal tasks.
+/// - **Cost:** O(1), wait-free: one `fetch_add` on a cache line that all callers share.
+/// - **Weak points:** ignores queues and speed. A slow worker gets its full share and its queue
+///   grows; a hung one gets every n-th task.
 #[derive(Debug)]
 pub struct RoundRobin {
     sequences: Sequences,
 }
 
 impl RoundRobin {
-    /// A rotation that starts at the first worker.
+    /// Creates a rotation that starts at the first worker.
     pub fn new() -> Self {
         Self { sequences: Sequences::new() }
     }
@@ -50,21 +50,21 @@ mod tests {
     use raddle_core::{Capability, Roster, WorkerSpec};
 
     #[test]
-    fn it_rotates() {
+    fn candidates_take_turns() {
         let roster = roster(3);
         let task = TaskProfile::default();
         assert_eq!(picks(&RoundRobin::new(), &task, &roster, 7), [0, 1, 2, 0, 1, 2, 0]);
     }
 
     #[test]
-    fn it_survives_the_wrap_of_its_sequence() {
+    fn the_sequence_may_wrap() {
         let strategy = RoundRobin { sequences: Sequences::starting_at(u64::MAX - 1) };
         let picks = picks(&strategy, &TaskProfile::default(), &roster(3), 5);
         assert!(picks.iter().all(|pick| *pick < 3), "{picks:?}");
     }
 
     #[test]
-    fn capabilities_that_alternate_do_not_alias() {
+    fn alternating_capabilities_do_not_alias() {
         let names = ["rr-a", "rr-b"];
         let mut builder = Roster::builder();
         for name in names {

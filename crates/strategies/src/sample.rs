@@ -2,8 +2,8 @@
 
 use raddle_core::random::below;
 
-/// Two distinct indices below `count`, each ordered pair as likely, but for what 32 random bits
-/// cannot tell apart; the same one twice where there is no other.
+/// Returns two distinct indices below `count`, each ordered pair equally likely up to the
+/// resolution of 32 random bits; zeros if there are fewer than two.
 #[inline]
 pub(crate) fn two(count: usize) -> (usize, usize) {
     if count < 2 {
@@ -15,8 +15,8 @@ pub(crate) fn two(count: usize) -> (usize, usize) {
     (first, second + usize::from(second >= first))
 }
 
-/// Three distinct indices below `count`, or all of them and then zeros where they are fewer, each
-/// order as likely, as in [`two`]; and 32 random bits besides.
+/// Returns three distinct indices below `count`, each order equally likely as in [`two`], and 32
+/// random bits. If there are fewer than three, zeros follow.
 #[inline]
 pub(crate) fn three(count: usize) -> ([usize; 3], u32) {
     let random = fastrand::u64(..);
@@ -25,7 +25,7 @@ pub(crate) fn three(count: usize) -> ([usize; 3], u32) {
         return ([first, second, 0], random as u32);
     }
     let third = below((random >> 32) as u32, count - 2);
-    // Without a branch: it would be guessed wrong every other time.
+    // Without a branch, which would be mispredicted half of the time.
     let third = third + usize::from(third >= first.min(second));
     let third = third + usize::from(third >= first.max(second));
     ([first, second, third], random as u32)
@@ -38,8 +38,8 @@ mod tests {
 
     const SEED: u64 = 0x7361_6d70_6c65;
 
-    /// Asserts that each ordered draw of `length` out of `count` comes up as often as the others,
-    /// within five standard deviations.
+    /// Asserts that each ordered draw of `length` out of `count` is equally frequent, within five
+    /// standard deviations.
     fn assert_even(count: usize, length: usize, draw: impl Fn() -> Vec<usize>) {
         fastrand::seed(SEED);
         let kinds: usize = (count - length + 1..=count).product();
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_as_likely() {
+    fn every_pair_is_equally_likely() {
         for count in [2, 3, 7] {
             assert_even(count, 2, || {
                 let (first, second) = two(count);
@@ -65,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn every_order_of_three_is_as_likely() {
+    fn every_order_of_three_is_equally_likely() {
         for count in [3, 4, 6] {
             assert_even(count, 3, || three(count).0[..count.min(3)].to_vec());
         }
     }
 
     #[test]
-    fn where_there_are_fewer_all_are_drawn() {
+    fn if_there_are_fewer_all_are_drawn() {
         assert_eq!((two(0), two(1)), ((0, 0), (0, 0)));
         assert_eq!((three(0).0, three(1).0), ([0; 3], [0; 3]));
         assert_even(2, 2, || three(2).0[..2].to_vec());

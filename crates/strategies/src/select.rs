@@ -4,39 +4,43 @@ use thiserror::Error;
 use crate::Strategy;
 use crate::power_of_two::two_of_the_others;
 
-/// Why no worker could be selected.
+/// No worker could be selected.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SelectError {
     /// The roster has no worker that takes tasks.
-    #[error("no worker: the roster is empty or all of it is draining; add a worker")]
+    #[error(
+        "no worker takes tasks: the roster is empty or all its workers are draining; add a worker"
+    )]
     NoWorker,
-    /// There are workers, but none for this capability.
+    /// No worker serves this capability.
     #[error(
         "no capable worker: none that takes tasks names `{capability}` and none is general; \
          add one, or correct the name"
     )]
     NoCapableWorker {
-        /// What the task asked for.
+        /// The task's capability.
         capability: Capability,
     },
-    /// Every candidate refuses tasks, as it is about to end.
+    /// Every candidate is closed, that is, about to end.
     #[error("every worker that could serve the task is closed")]
     Closed,
-    /// A further worker was asked for, and only the one that has the task already could serve it.
+    /// Another worker was asked for, and only the one that has the task could serve it.
     #[error("no worker but {0} could serve the task; add another for a second copy")]
     NoOther(WorkerId),
 }
 
-/// Lets `strategy` pick a worker and counts the task as in flight there. For workers whose own
-/// thread [records](raddle_core::Recorder): others are selected by a
-/// [`Balancer`](crate::Balancer), which notes the time as well.
+/// Selects a worker by `strategy` and counts the task as in flight there.
 ///
-/// Wait-free for every strategy of this crate, and allocates nothing; a worker that closed since
-/// the roster was made is passed over, at most n steps.
+/// This is for workers whose own thread [records](raddle_core::Recorder). For others use a
+/// [`Balancer`](crate::Balancer), which also notes the time if the strategy reads ages. Pass a
+/// [`Prepared`](crate::Prepared) strategy if it prepares anything.
+///
+/// Wait-free for every strategy of this crate; allocates nothing. A worker that was closed since
+/// the roster was made is skipped, in at most n steps.
 ///
 /// # Errors
-/// When no worker may take the task.
+/// If no worker may take the task.
 #[inline(always)]
 pub fn reserve<'r>(
     strategy: &dyn Strategy,
@@ -46,11 +50,11 @@ pub fn reserve<'r>(
     reserve_by(strategy, task, roster, |candidates, index| candidates.take(index, task.capability))
 }
 
-/// As [`reserve`], for a second copy of a task that the worker `but` has: never that worker.
+/// Selects another worker than `but`, for a second copy of a task that `but` has.
 ///
-/// The strategy is asked; should it name that very worker, the task goes to the less loaded of two
-/// others at random, so that no worker is favoured for its place in the roster. Of two candidates
-/// it is the other one, whatever the strategy. Cost and use are those of [`reserve`].
+/// If the strategy picks `but`, the task goes to the less loaded of two random others, so that no
+/// worker is favoured for its position. Of two candidates it is always the other one. Otherwise
+/// like [`reserve`].
 ///
 /// ```
 /// use raddle_core::{Roster, TaskProfile, WorkerSpec};
@@ -65,7 +69,7 @@ pub fn reserve<'r>(
 /// ```
 ///
 /// # Errors
-/// As [`reserve`], and when there is no other candidate.
+/// If no worker may take the task, or only `but` may.
 pub fn reserve_other<'r>(
     strategy: &dyn Strategy,
     task: &TaskProfile,
@@ -92,7 +96,7 @@ pub fn reserve_other<'r>(
     }
 }
 
-/// The same as [`reserve`] with another way to take a place at a worker.
+/// Like [`reserve`], with another way to reserve a candidate.
 #[inline(always)]
 pub(crate) fn reserve_by<'r>(
     strategy: &dyn Strategy,
@@ -114,7 +118,7 @@ pub(crate) fn reserve_by<'r>(
     }
 }
 
-/// The first of the others that is not closed.
+/// Reserves the first other candidate that is not closed.
 #[cold]
 fn next_open<'r>(
     count: usize,
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_it_is_the_other_one() {
+    fn of_two_candidates_it_is_the_other_one() {
         let roster = roster(2);
         let strategies: [&dyn Strategy; 4] =
             [&Always(0), &Random, &LeastLoaded, &RoundRobin::new()];
@@ -161,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_strategys_choice_where_that_is_another() {
+    fn the_strategy_s_choice_stands_if_it_is_another() {
         let roster = roster(5);
         for but in [1, 2, 3, 4, 77] {
             assert_eq!(other(&Always(0), &roster, but), Ok(0));
@@ -169,18 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn no_neighbour_is_favoured_where_the_strategy_names_the_same_worker() {
+    fn no_other_worker_is_favoured_if_the_strategy_picks_the_same_one() {
         fastrand::seed(SEED);
         let roster = roster(5);
         let mut shares = [0; 5];
         (0..8_000).for_each(|_| shares[other(&Always(0), &roster, 0).unwrap()] += 1);
-        // Of 2,000 each, with a standard deviation of 39.
+        // 2,000 each, with a standard deviation of 39.
         let fair = shares[1..].iter().all(|share| (1_800..2_200).contains(share));
         assert!(fair && shares[0] == 0, "seed {SEED:#x}: {shares:?}");
     }
 
     #[test]
-    fn an_index_beyond_the_last_is_the_last() {
+    fn an_index_that_is_too_high_counts_as_the_last() {
         let (roster, task) = (roster(3), TaskProfile::default());
         for beyond in [3, 4, usize::MAX] {
             let strategy = Always(beyond);
@@ -197,15 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn without_another_there_is_none() {
+    fn without_another_candidate_there_is_an_error() {
         assert_eq!(other(&Always(0), &roster(1), 0), Err(SelectError::NoOther(WorkerId(0))));
-        assert_eq!(other(&Always(0), &roster(1), 7), Ok(0), "it is another one");
+        assert_eq!(other(&Always(0), &roster(1), 7), Ok(0), "the worker is not a candidate");
         let empty = Roster::builder().build().unwrap();
         assert_eq!(other(&Always(0), &empty, 0), Err(SelectError::NoWorker));
     }
 
     #[test]
-    fn a_closed_one_is_passed_over_and_the_one_that_has_the_task_too() {
+    fn closed_workers_and_the_task_s_own_worker_are_skipped() {
         let roster = roster(3);
         roster.members()[0].worker.close();
         for _ in 0..20 {

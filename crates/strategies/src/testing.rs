@@ -1,10 +1,10 @@
-//! What the unit tests of the strategies share.
+//! Shared by the unit tests.
 
 use raddle_core::{Candidates, Roster, TaskProfile, WorkerSpec};
 
 use crate::Strategy;
 
-/// Always the candidate of this index.
+/// Always picks this index.
 #[derive(Debug)]
 pub(crate) struct Always(pub(crate) usize);
 
@@ -17,12 +17,12 @@ impl Strategy for Always {
     }
 }
 
-/// A roster of `workers` generalists.
+/// Creates a roster of generalists.
 pub(crate) fn roster(workers: usize) -> Roster {
     Roster::builder().workers(workers, WorkerSpec::general()).build().unwrap()
 }
 
-/// The indices of so many picks, without reserving.
+/// Picks `count` times, without reserving.
 pub(crate) fn picks(
     strategy: &dyn Strategy,
     task: &TaskProfile,

@@ -169,8 +169,8 @@ fn a_value_that_is_not_unicode_is_an_error() {
 /// Set in a child process: the expected result of its environment.
 const EXPECTED: &str = "RADDLE_TEST_EXPECTED";
 
-/// In a child process, compares the result of `from_env` with [`EXPECTED`]. Otherwise starts a child
-/// for each wrong value, and one for all accepted values together.
+/// In a child process, compares the result of `from_env` with [`EXPECTED`]. Otherwise starts a
+/// child for each wrong value, and one for all accepted values together.
 #[test]
 fn the_environment_is_read() {
     if let Ok(expected) = env::var(EXPECTED) {

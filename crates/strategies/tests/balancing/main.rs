@@ -9,6 +9,7 @@ mod config_model;
 mod contention;
 mod eligibility;
 mod failing;
+mod forwarding;
 mod idle;
 mod latency;
 mod least_work;

@@ -1,5 +1,5 @@
-//! The peak, the hot and cold, and the expected delay: what each promises alone, and the promises of
-//! every strategy that are theirs too. Their shares among odd workers: `latency.rs`.
+//! The peak, the hot and cold, and the expected delay: what each promises alone, and the promises
+//! of every strategy that are theirs too. Their shares among odd workers: `latency.rs`.
 
 use std::time::Duration;
 
