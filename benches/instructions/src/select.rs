@@ -52,10 +52,11 @@ pub(crate) fn by_strategy() {
 }
 
 fn one(name: StrategyName, roster: &Roster, task: TaskProfile, suffix: &str) {
-    let strategy = Prepared::new(name.build().into(), roster);
+    let prepared = Prepared::new(name.build().into(), roster);
+    let strategy = &*prepared;
     let task = task.submitted_at(roster.clock().now());
     count(&format!("select/{name}/{}{suffix}", roster.members().len()), || {
-        let selected = reserve(black_box(&*strategy), black_box(&task), black_box(roster));
+        let selected = reserve(black_box(strategy), black_box(&task), black_box(roster));
         let _ = black_box(selected.map(|reservation| reservation.position()));
     });
 }

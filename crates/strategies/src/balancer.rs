@@ -37,8 +37,10 @@ use crate::{SelectError, Strategy, StrategyError};
 pub struct Balancer {
     strategy: Box<dyn Strategy>,
     reads_age: bool,
-    /// Whether `prepared` holds a strategy. Only a hint, so that other strategies need not load it:
-    /// a selection that reads an old value selects by the unprepared strategy.
+    /// Whether the strategy reads no ages and `prepared` holds none.
+    is_plain: AtomicBool,
+    /// Whether `prepared` holds a strategy. Like `is_plain` only a hint, so that other strategies
+    /// need not load it: a selection that reads an old value selects by the unprepared strategy.
     is_prepared: AtomicBool,
     prepared: Snapshot<Option<Arc<dyn Strategy>>>,
 }
@@ -54,6 +56,7 @@ impl Balancer {
         Ok(Self {
             strategy: Box::new(strategy),
             reads_age,
+            is_plain: AtomicBool::new(!reads_age),
             is_prepared: AtomicBool::new(false),
             prepared: Snapshot::new(Arc::new(None)),
         })
@@ -84,33 +87,25 @@ impl Balancer {
         task: &TaskProfile,
         roster: &'r Roster,
     ) -> Result<Reservation<'r>, SelectError> {
-        if self.reads_age {
-            return self.select_at(task, roster);
+        if self.is_plain.load(Relaxed) {
+            return reserve(&*self.strategy, task, roster);
         }
-        if self.is_prepared.load(Relaxed) {
-            return self.select_prepared(task, roster);
-        }
-        reserve(&*self.strategy, task, roster)
+        self.select_in_full(task, roster)
     }
 
-    fn select_prepared<'r>(
+    /// Selects by the prepared strategy, and notes the time if it reads ages.
+    #[inline(never)]
+    fn select_in_full<'r>(
         &self,
         task: &TaskProfile,
         roster: &'r Roster,
     ) -> Result<Reservation<'r>, SelectError> {
-        let prepared = self.prepared.load();
-        reserve(prepared.as_deref().unwrap_or(&*self.strategy), task, roster)
-    }
-
-    /// Selects by a strategy that reads ages, and notes the time.
-    fn select_at<'r>(
-        &self,
-        task: &TaskProfile,
-        roster: &'r Roster,
-    ) -> Result<Reservation<'r>, SelectError> {
-        let now = if task.submitted_at == 0 { roster.clock().now() } else { task.submitted_at };
         let prepared = self.is_prepared.load(Relaxed).then(|| self.prepared.load());
         let strategy = prepared.as_deref().and_then(Option::as_deref).unwrap_or(&*self.strategy);
+        if !self.reads_age {
+            return reserve(strategy, task, roster);
+        }
+        let now = if task.submitted_at == 0 { roster.clock().now() } else { task.submitted_at };
         reserve_by(strategy, &task.submitted_at(now), roster, |candidates, index| {
             let (worker, position) = (candidates.worker(index), candidates.position(index));
             Reservation::take_at(worker, position, task.capability, now)
@@ -147,6 +142,7 @@ impl Balancer {
         if let Some(prepared) = self.strategy.prepare(roster) {
             self.prepared.store(Arc::new(Some(prepared)));
             self.is_prepared.store(true, Relaxed);
+            self.is_plain.store(false, Relaxed);
         }
     }
 

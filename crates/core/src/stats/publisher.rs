@@ -76,8 +76,15 @@ impl Publisher {
 
     #[inline]
     fn publish_stale_history(&mut self, stats: &WorkerStats) {
-        if let Some(column) = self.stale_history.take() {
-            stats.publish_history(usize::from(column));
+        if let Some(column) = self.stale_history {
+            self.stale_history = None;
+            publish_history(stats, column);
         }
     }
+}
+
+/// Not inlined: the registers that it needs would cost each end nine instructions.
+#[inline(never)]
+fn publish_history(stats: &WorkerStats, column: u8) {
+    stats.publish_history(usize::from(column));
 }

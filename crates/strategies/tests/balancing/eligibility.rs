@@ -74,7 +74,8 @@ fn no_worker_and_no_capable_worker_are_two_errors() {
             assert_eq!(error, SelectError::NoWorker, "{name}");
             assert_eq!(
                 error.to_string(),
-                "no worker: the roster is empty or all of it is draining; add a worker"
+                "no worker takes tasks: the roster is empty or all its workers are draining; add a \
+                 worker"
             );
         }
         let error = balancer.select(&task_for("eligibility-speech"), &vision).unwrap_err();

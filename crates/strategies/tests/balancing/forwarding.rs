@@ -43,16 +43,8 @@ impl Strategy for Probe {
 }
 
 /// The methods of the trait, all of which `assert_forwards` asks.
-const METHODS: [&str; 8] = [
-    "name",
-    "pick",
-    "prepare",
-    "validate",
-    "reads_age",
-    "lets_steal",
-    "routes_keys",
-    "weights",
-];
+const METHODS: [&str; 8] =
+    ["name", "pick", "prepare", "validate", "reads_age", "lets_steal", "routes_keys", "weights"];
 
 fn assert_forwards(wrapper: &dyn Strategy, prepared: &AtomicUsize, roster: &Roster) {
     let before = prepared.load(Relaxed);
@@ -104,7 +96,8 @@ fn functions<'s>(source: &'s str, start: &str, end: &str) -> Vec<&'s str> {
 fn the_wrappers_implement_every_method_of_the_trait() {
     let strategy = include_str!("../../src/strategy.rs");
     assert_eq!(functions(strategy, "pub trait Strategy", "\n}"), METHODS);
-    let pointers = functions(strategy, "impl<S: Strategy + ?Sized> Strategy for $pointer", "\n        }\n");
+    let pointers =
+        functions(strategy, "impl<S: Strategy + ?Sized> Strategy for $pointer", "\n        }\n");
     assert_eq!(pointers, METHODS);
     let slow_start = include_str!("../../src/slow_start.rs");
     assert_eq!(functions(slow_start, "Strategy for SlowStart<S>", "\n}"), METHODS);
