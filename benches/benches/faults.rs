@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use raddle_benches::open_loop::{Fault, Figures, Seen, Sleeper, drive};
+use raddle_benches::open_loop::{Fault, Figures, Job, Seen, Served, Sleeper, drive};
 use raddle_core::WorkerSpec;
 use raddle_runtime::{CoDel, Drain, EventKind, Overflow, Pool, PoolBuilder, Watchdog};
 use raddle_strategies::{LatencyBased, LeastLoaded, Random, RoundRobin, Strategy, StrategyName};
@@ -29,7 +29,7 @@ fn main() {
     }
 }
 
-fn pool(workers: usize) -> PoolBuilder<Sleeper> {
+fn pool(workers: usize) -> PoolBuilder<Job, Served> {
     Pool::builder("faults").workers(workers, WorkerSpec::new("w"))
 }
 
@@ -178,7 +178,7 @@ fn overload(time: Duration) {
     (0..20).for_each(|_| std::thread::sleep(5 * MS));
     let service = begin.elapsed() / 20;
     let interval = service / (2 * WORKERS);
-    let codel = CoDel::new(5 * MS, 20 * MS).expect("these are allowed");
+    let codel = CoDel::new(5 * MS, 20 * MS);
     for (what, shedding) in [("no shedding", None), ("CoDel 5 ms, 20 ms", Some(codel))] {
         let mut builder = pool(WORKERS as usize).mailbox(1024, Overflow::Reject);
         if let Some(codel) = shedding {

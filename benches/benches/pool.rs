@@ -62,7 +62,7 @@ fn ask(criterion: &mut Criterion) {
     let pool = sum_pool(1, StrategyName::RoundRobin, MAILBOX);
     let mut local = pool.local();
     group.bench_function("round_robin/1", |bencher| {
-        bencher.iter(|| local.ask(black_box(7)).expect("the pool is open").wait());
+        bencher.iter(|| local.ask(black_box(7)).wait().expect("the pool is open"));
     });
     group.finish();
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, SamplingMode, Throughput};
-use raddle_benches::{Sum, criterion, sum_pool};
+use raddle_benches::{criterion, sum_pool};
 use raddle_runtime::{Drain, Pool};
 use raddle_strategies::StrategyName::{JoinIdle, PowerOfTwo, RoundRobin};
 
@@ -46,7 +46,7 @@ fn main() {
 fn bench(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
-    pool: &Pool<Sum>,
+    pool: &Pool<u64, u64>,
     dispatchers: u64,
 ) {
     group.bench_function(id, |bencher| {
@@ -55,7 +55,7 @@ fn bench(
 }
 
 /// Returns the time that the tasks take when submitted by `dispatchers` threads.
-fn time_of(pool: &Pool<Sum>, tasks: u64, dispatchers: u64) -> Duration {
+fn time_of(pool: &Pool<u64, u64>, tasks: u64, dispatchers: u64) -> Duration {
     let target = pool.account().counts.completed + tasks;
     let start = Barrier::new(dispatchers as usize + 1);
     thread::scope(|scope| {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use raddle_runtime::{Actor, Context, Pool};
+use raddle_runtime::{Actor, Context, Handler, Pool};
 
 /// A message to a [`Sleeper`].
 #[derive(Clone, Debug)]
@@ -77,12 +77,15 @@ pub struct Sleeper {
     pub fault: Fault,
 }
 
-impl Actor for Sleeper {
-    type Msg = Job;
-    type Reply = ();
-    type Error = &'static str;
+/// The reply to a job.
+pub type Served = Result<(), &'static str>;
 
-    fn handle(&mut self, job: Job, cx: &mut Context<'_>) -> Result<(), &'static str> {
+impl Actor for Sleeper {}
+
+impl Handler<Job> for Sleeper {
+    type Reply = Served;
+
+    fn handle(&mut self, job: Job, cx: &mut Context<'_, Self>) -> Served {
         match &self.fault {
             Fault::HangsFrom(from, mutex) if Instant::now() >= *from => {
                 drop(mutex.lock());
@@ -106,7 +109,7 @@ impl Actor for Sleeper {
 /// Submits jobs to the pool for `time`, at random intervals of mean `interval` (a Poisson process
 /// with a fixed seed), each with a service time drawn by `service`. Returns the number of jobs.
 pub fn drive(
-    pool: &Pool<Sleeper>,
+    pool: &Pool<Job, Served>,
     seen: &Arc<Seen>,
     time: Duration,
     interval: Duration,

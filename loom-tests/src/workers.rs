@@ -18,7 +18,7 @@ pub fn roster(workers: usize) -> Roster {
 
 /// Sends a task with an overflow policy. Returns `false` if it was not admitted. Tasks dropped to
 /// make room are passed to `shed`.
-pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: &Overflow, shed: impl FnMut(T)) -> bool {
+pub fn put<T>(mailbox: &Mailbox<T>, task: T, overflow: Overflow, shed: impl FnMut(T)) -> bool {
     put_in(mailbox, Lane::Normal, task, overflow, shed)
 }
 
@@ -27,7 +27,7 @@ pub fn put_in<T>(
     mailbox: &Mailbox<T>,
     lane: Lane,
     task: T,
-    overflow: &Overflow,
+    overflow: Overflow,
     shed: impl FnMut(T),
 ) -> bool {
     Reservation::take(mailbox.worker(), 0, None)
@@ -36,7 +36,7 @@ pub fn put_in<T>(
 
 /// Sends a task that is refused if there is no room. Returns `false` if it was not admitted.
 pub fn send<T>(mailbox: &Mailbox<T>, task: T) -> bool {
-    put(mailbox, task, &Overflow::Reject, |_| unreachable!("nothing is shed"))
+    put(mailbox, task, Overflow::Reject, |_| unreachable!("nothing is shed"))
 }
 
 /// Returns the completion of a task that took no time.

@@ -64,15 +64,15 @@ impl<const BUG: u8> Closing for Tampered<BUG> {
 }
 
 /// Dispatchers send a task each and another thread closes, while this thread is the worker's.
-fn model<C: Closing>(dispatchers: usize, overflow: &Overflow) {
+fn model<C: Closing>(dispatchers: usize, overflow: Overflow) {
     let worker = worker();
     let mut recorder = worker.recorder().unwrap();
     let (mailbox, mut inbox) = mailbox(&worker, 1);
     let threads: Vec<_> = (0..dispatchers)
         .map(|task| {
-            let (mailbox, overflow) = (Arc::clone(&mailbox), overflow.clone());
+            let mailbox = Arc::clone(&mailbox);
             thread::spawn(move || {
-                put(&mailbox, task, &overflow, |_| unreachable!("nothing is shed")).then_some(task)
+                put(&mailbox, task, overflow, |_| unreachable!("nothing is shed")).then_some(task)
             })
         })
         .collect();
@@ -95,29 +95,29 @@ fn model<C: Closing>(dispatchers: usize, overflow: &Overflow) {
 
 #[test]
 fn a_mailbox_with_one_dispatcher() {
-    explore("mailbox, one dispatcher", 3, || model::<Shipped>(1, &Overflow::Reject));
+    explore("mailbox, one dispatcher", 3, || model::<Shipped>(1, Overflow::Reject));
 }
 
 #[test]
 fn a_mailbox_with_two_blocking_dispatchers() {
-    explore("mailbox, blocking", 2, || model::<Shipped>(2, &Overflow::Block));
+    explore("mailbox, blocking", 2, || model::<Shipped>(2, Overflow::Block));
 }
 
 #[test]
 fn a_mailbox_that_rejects_two_dispatchers() {
-    explore("mailbox, rejecting", 2, || model::<Shipped>(2, &Overflow::Reject));
+    explore("mailbox, rejecting", 2, || model::<Shipped>(2, Overflow::Reject));
 }
 
 #[test]
 fn ending_when_empty_loses_a_task() {
     fails_with("ends when empty", 2, "the tasks taken are not those accepted", || {
-        model::<Tampered<ENDS_WHEN_EMPTY>>(1, &Overflow::Reject);
+        model::<Tampered<ENDS_WHEN_EMPTY>>(1, Overflow::Reject);
     });
 }
 
 #[test]
 fn closing_without_waking_leaves_the_worker_waiting() {
     fails_with("does not wake", 2, "deadlock", || {
-        model::<Tampered<DOES_NOT_WAKE>>(1, &Overflow::Reject);
+        model::<Tampered<DOES_NOT_WAKE>>(1, Overflow::Reject);
     });
 }

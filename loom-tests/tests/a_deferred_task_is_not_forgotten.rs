@@ -36,7 +36,7 @@ const SHIPPED: Others = Others { defer: defers, release: Some(releases) };
 
 fn defers(mailbox: &Mailbox<Task>) {
     if let Some(task) = mailbox.steal() {
-        mailbox.hold(task);
+        mailbox.defer(task);
         mailbox.wake();
     }
 }
@@ -44,7 +44,7 @@ fn defers(mailbox: &Mailbox<Task>) {
 fn defers_silently(mailbox: &Mailbox<Task>) {
     // Planted: the worker stays parked, as the task it was woken for was gone when it checked.
     if let Some(task) = mailbox.steal() {
-        mailbox.hold(task);
+        mailbox.defer(task);
     }
 }
 
@@ -63,8 +63,8 @@ fn wakes_first(mailbox: &Mailbox<Task>, may_run: &AtomicBool) {
 fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder, may_run: &AtomicBool) -> Option<Task> {
     let runs = |task: Task| task == FREE || may_run.load(Acquire);
     loop {
-        if inbox.mailbox().held() > 0
-            && let Some(task) = inbox.take_held(|task| *task, |task| runs(*task))
+        if inbox.mailbox().deferred() > 0
+            && let Some(task) = inbox.take_deferred(|task| *task, |task| runs(*task))
         {
             return Some(task);
         }
@@ -72,7 +72,7 @@ fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder, may_run: &AtomicBool) 
             if runs(task) {
                 return Some(task);
             }
-            inbox.mailbox().hold(task);
+            inbox.mailbox().defer(task);
         }
         if !inbox.wait(recorder) {
             return None;
@@ -90,8 +90,8 @@ fn model(others: Others, closes: bool) {
     let (mut inbox, mut recorder) = (ManuallyDrop::new(inbox), ManuallyDrop::new(recorder));
     std::mem::forget(Arc::clone(&mailbox));
     let shed = |_| unreachable!("nothing is shed");
-    assert!(put_in(&mailbox, Lane::Keyed, KEYED, &Overflow::Reject, shed));
-    assert!(put(&mailbox, FREE, &Overflow::Reject, shed));
+    assert!(put_in(&mailbox, Lane::Keyed, KEYED, Overflow::Reject, shed));
+    assert!(put(&mailbox, FREE, Overflow::Reject, shed));
     let may_run = Arc::new(AtomicBool::new(others.release.is_none()));
     let watchdog = thread::spawn({
         let mailbox = Arc::clone(&mailbox);

@@ -35,36 +35,36 @@ trait Table: 'static {
     fn is_idle_at(&self, worker: ShortId) -> bool;
 }
 
-struct Shipped {
-    partitions: Partitions,
-    partition: Partition,
-}
+struct Shipped(Partitions);
 
 impl Shipped {
     fn new() -> Self {
-        let partitions = Partitions::new(NonZeroU32::MIN, |_| 0);
-        Self { partition: partitions.partition_of(7), partitions }
+        Self(Partitions::new(NonZeroU32::MIN, |_| 0))
+    }
+
+    fn partition(&self) -> Partition<'_> {
+        self.0.get(self.0.index_of(7))
     }
 }
 
 impl Table for Shipped {
     fn bind(&self) -> ShortId {
-        self.partitions.bind(self.partition).unwrap()
+        self.partition().bind().unwrap()
     }
     fn bind_free(&self, worker: ShortId) -> bool {
-        self.partitions.is_free(self.partition) && self.partitions.bind_free(self.partition, worker)
+        self.partition().is_free() && self.partition().bind_free(worker)
     }
     fn may_run(&self, worker: ShortId) -> bool {
-        self.partitions.may_run(self.partition, worker)
+        self.partition().may_run(worker)
     }
     fn release(&self, worker: ShortId) -> Option<ShortId> {
-        self.partitions.release(self.partition, worker)
+        self.partition().release(worker)
     }
     fn assign_to(&self, worker: ShortId) -> bool {
-        self.partitions.reassign(|_| worker)
+        self.0.reassign(|_, _| worker)
     }
     fn mentions(&self, worker: ShortId) -> bool {
-        self.partitions.mentions(worker)
+        self.0.mentions(worker)
     }
     fn is_idle_at(&self, worker: ShortId) -> bool {
         let only = (0..2).all(|other| self.mentions(other) == (other == worker));

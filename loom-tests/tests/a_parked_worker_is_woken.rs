@@ -47,7 +47,7 @@ impl<const NORMAL: bool> Post for Shipped<NORMAL> {
     fn put(&self, task: Task) {
         let lane = if NORMAL { Lane::Normal } else { [Lane::Normal, Lane::Low][task] };
         let shed = |_| unreachable!("nothing is shed");
-        assert!(put_in(&self.mailbox, lane, task, &Overflow::Reject, shed), "there is room");
+        assert!(put_in(&self.mailbox, lane, task, Overflow::Reject, shed), "there is room");
     }
     fn take(&self, (inbox, recorder): &mut Self::Inbox) -> Task {
         let task = next(inbox, recorder).unwrap();

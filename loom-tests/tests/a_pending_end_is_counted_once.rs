@@ -379,6 +379,10 @@ fn pending_ends_are_published_by_their_recorder<A: Account>() {
     assert_eq!(seen, (in_flight, in_flight), "an end was lost");
 }
 
+fn readers<A: Account>() -> [(&'static str, Read<A>); 2] {
+    [("report", A::reported), ("selection", A::selectable)]
+}
+
 const UNFINISHED: &str = "in flight while one is unfinished";
 const UNSEEN: &str = "an end is seen without its outcome";
 const DISAPPEARED: &str = "an end was seen and then disappeared";
@@ -445,9 +449,10 @@ fn publishing_before_subtracting_counts_twice() {
 
 #[test]
 fn publishing_relaxed_hides_admissions_and_outcomes() {
-    for read in [Twin::<PUBLISHES_RELAXED>::reported, Twin::selectable] {
+    for (reader, read) in readers::<Twin<PUBLISHES_RELAXED>>() {
         let model = move || an_unfinished_task_is_always_counted(read);
-        fails_with("publishes Relaxed, admission", 2, UNFINISHED, model);
+        let name = format!("publishes Relaxed, admission, {reader}");
+        fails_with(&name, 2, UNFINISHED, model);
     }
     let model = || reading_zero_shows_all_ends::<Twin<PUBLISHES_RELAXED>>(Twin::selectable);
     fails_with("publishes Relaxed, outcome", 2, UNSEEN, model);
@@ -477,10 +482,9 @@ fn reading_only_published_misses_pending_ends() {
 
 #[test]
 fn reading_admissions_first_loses_an_unfinished_task() {
-    for read in [Twin::<READS_ADMITTED_FIRST>::reported, Twin::selectable] {
-        fails_with("reads admitted first", 2, UNFINISHED, move || {
-            an_unfinished_task_is_always_counted(read)
-        });
+    for (reader, read) in readers::<Twin<READS_ADMITTED_FIRST>>() {
+        let model = move || an_unfinished_task_is_always_counted(read);
+        fails_with(&format!("reads admitted first, {reader}"), 2, UNFINISHED, model);
     }
 }
 

@@ -29,7 +29,7 @@ type Restart = fn(&mut Inbox<Task>) -> bool;
 fn pauses(inbox: &mut Inbox<Task>) -> bool {
     for _ in 0..2 {
         if !inbox.mailbox().worker().stats().is_closed() {
-            inbox.pause(Duration::ZERO);
+            inbox.mailbox().notify().wait_timeout(Some(Duration::ZERO));
         }
     }
     true

@@ -85,7 +85,7 @@ fn model(relocate: Move, closing: Closing) {
             }
         }
     }
-    assert!(from.is_empty(), "ended with a task in its mailbox");
+    assert_eq!(from.len(), 0, "ended with a task in its mailbox");
     let accepted = dispatcher.join().unwrap();
     if closing == Closing::Afterwards {
         to.close();

@@ -11,7 +11,7 @@ use loom::thread;
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, worker};
-use raddle_runtime::models::{Lease, Stay};
+use raddle_runtime::models::{SerialLease, Stay};
 use raddle_sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -37,7 +37,7 @@ const LIMIT: u64 = 10;
 /// When the watchdog checks.
 const NOW: u64 = 1_000;
 
-impl Tenancy for Lease {
+impl Tenancy for SerialLease {
     type Stay = Stay;
 
     fn new() -> Self {
@@ -52,7 +52,7 @@ impl Tenancy for Lease {
     fn revoke_overdue(&self, now: u64) -> Option<u32> {
         let revoked = self.revoke(self.overdue(now, LIMIT)?)?;
         assert!(revoked.task && self.is_revoked());
-        Some(revoked.slot.map_or(0, NonZeroU32::get))
+        Some(revoked.key.map_or(0, NonZeroU32::get))
     }
 }
 
@@ -225,17 +225,17 @@ const CONCURRENT: &str = "Concurrent write accesses";
 
 #[test]
 fn overdue_tasks_end_once() {
-    explore("revoked worker", 3, || model::<Lease>(OVERDUE));
+    explore("revoked worker", 3, || model::<SerialLease>(OVERDUE));
 }
 
 #[test]
 fn three_overdue_tasks_end_once() {
-    explore("revoked worker, three tasks", 2, || model::<Lease>(&[1, 2, 3]));
+    explore("revoked worker, three tasks", 2, || model::<SerialLease>(&[1, 2, 3]));
 }
 
 #[test]
 fn a_prompt_task_after_an_overdue_one_is_not_revoked() {
-    explore("revoked worker, then a prompt task", 3, || model::<Lease>(THEN_PROMPT));
+    explore("revoked worker, then a prompt task", 3, || model::<SerialLease>(THEN_PROMPT));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn model(adopt: Adopt) {
     let [mut recorder, mut stealing] = [&victim, &thief].map(|worker| worker.recorder().unwrap());
     let (mailbox, mut inbox) = mailbox(&victim, TASKS);
     for task in 0..TASKS {
-        assert!(put(&mailbox, task, &Overflow::Reject, |_: Task| {}), "there is room");
+        assert!(put(&mailbox, task, Overflow::Reject, |_: Task| {}), "there is room");
     }
     let stealing = thread::spawn({
         let mailbox = Arc::clone(&mailbox);

@@ -1,4 +1,4 @@
-//! A worker answers while its asker waits, polls with changing wakers, or drops its reply: the
+//! A worker answers while its asker waits, polls with changing wakers, or drops its `Ask`: the
 //! answer reaches a waiting asker, and otherwise is dropped once; the sender learns if nobody
 //! received it.
 //!
@@ -17,8 +17,8 @@ use std::time::Duration;
 use loom::cell::UnsafeCell;
 use loom::thread;
 use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::{Asker, Hedged, ReplySender, slot};
-use raddle_runtime::{AskError, Reply, ReplyFuture};
+use raddle_runtime::models::{Asker, Hedged, NoReply, ReplySender, slot};
+use raddle_runtime::{AskError, AskFuture};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Release},
@@ -34,21 +34,25 @@ impl Drop for Answer {
     }
 }
 
-type Sender = ReplySender<Answer, ()>;
-type Result = std::result::Result<Answer, AskError<()>>;
+type Ask = raddle_runtime::Ask<(), Answer>;
+type Sender = ReplySender<Answer>;
+/// What a copy of a task sends.
+type Sent = Result<Answer, NoReply>;
+/// What the asker receives.
+type Received = Result<Answer, AskError<()>>;
 
 // ---- the asker waits
 
 /// How an asker waits for its answer.
-type Wait = fn(Reply<Answer, ()>) -> Result;
+type Wait = fn(Ask) -> Received;
 
-fn waits(reply: Reply<Answer, ()>) -> Result {
-    reply.wait()
+fn waits(ask: Ask) -> Received {
+    ask.wait()
 }
 
-fn waits_again(mut reply: Reply<Answer, ()>) -> Result {
-    match reply.wait_timeout(Duration::ZERO) {
-        Err(AskError::TimedOut) => reply.wait(),
+fn waits_again(mut ask: Ask) -> Received {
+    match ask.wait_timeout(Duration::ZERO) {
+        Err(AskError::TimedOut) => ask.wait(),
         answer => answer,
     }
 }
@@ -57,7 +61,7 @@ fn waits_again(mut reply: Reply<Answer, ()>) -> Result {
 fn waiting(wait: Wait) {
     let drops = Arc::default();
     let work: &UnsafeCell<()> = Box::leak(Box::new(UnsafeCell::new(())));
-    let (sender, reply) = slot::<_, ()>(false);
+    let (sender, ask) = slot(false);
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
         move || {
@@ -65,7 +69,7 @@ fn waiting(wait: Wait) {
             assert!(sender.send(Ok(answer)).is_none(), "handed back although the asker waits");
         }
     });
-    assert!(wait(reply).is_ok(), "no answer");
+    assert!(wait(ask).is_ok(), "no answer");
     // loom reports a read that is not ordered after the write.
     work.with(|_| ());
     answering.join().unwrap();
@@ -107,9 +111,9 @@ fn checking_for_a_sleeper_first_loses_a_wake_up() {
 #[test]
 fn a_waiting_asker_learns_that_its_task_was_dropped() {
     explore("reply, never sent", 3, || {
-        let (sender, reply) = slot::<Answer, ()>(false);
+        let (sender, ask) = slot::<Answer>(false);
         let dropping = thread::spawn(move || drop(sender));
-        assert_eq!(reply.wait().err(), Some(AskError::Taken));
+        assert!(matches!(ask.wait(), Err(AskError::Taken)));
         dropping.join().unwrap();
     });
 }
@@ -127,27 +131,27 @@ impl Wake for Woken {
 
 /// How a future passes its waker on.
 trait Awaited {
-    fn new(reply: Reply<Answer, ()>) -> Self;
-    fn poll(&mut self, waker: &Waker) -> Poll<Result>;
+    fn new(ask: Ask) -> Self;
+    fn poll(&mut self, waker: &Waker) -> Poll<Received>;
 }
 
-impl Awaited for ReplyFuture<Answer, ()> {
-    fn new(reply: Reply<Answer, ()>) -> Self {
-        reply.into_future()
+impl Awaited for AskFuture<(), Answer> {
+    fn new(ask: Ask) -> Self {
+        ask.into_future()
     }
-    fn poll(&mut self, waker: &Waker) -> Poll<Result> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Received> {
         Future::poll(Pin::new(self), &mut Context::from_waker(waker))
     }
 }
 
 /// A future that keeps its first waker.
-struct Faithful(ReplyFuture<Answer, ()>, Option<Waker>);
+struct Faithful(AskFuture<(), Answer>, Option<Waker>);
 
 impl Awaited for Faithful {
-    fn new(reply: Reply<Answer, ()>) -> Self {
-        Self(reply.into_future(), None)
+    fn new(ask: Ask) -> Self {
+        Self(ask.into_future(), None)
     }
-    fn poll(&mut self, waker: &Waker) -> Poll<Result> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Received> {
         // Planted: another task may be polling now.
         let first = self.1.get_or_insert_with(|| waker.clone());
         Future::poll(Pin::new(&mut self.0), &mut Context::from_waker(first))
@@ -157,13 +161,13 @@ impl Awaited for Faithful {
 /// A future is polled with one waker and then with another, while a thread answers.
 fn changing_wakers<F: Awaited>() {
     let drops = Arc::default();
-    let (sender, reply) = slot::<_, ()>(false);
+    let (sender, ask) = slot(false);
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
         move || assert!(sender.send(Ok(answer)).is_none(), "handed back although the asker waits")
     });
     let woken = [Arc::<Woken>::default(), Arc::default()];
-    let mut future = F::new(reply);
+    let mut future = F::new(ask);
     let mut answer = Poll::Pending;
     for waker in &woken {
         if answer.is_pending() {
@@ -186,9 +190,9 @@ fn changing_wakers<F: Awaited>() {
 /// A future is polled and dropped, while a thread answers.
 fn dropping_a_future() {
     let drops = Arc::default();
-    let (sender, reply) = slot::<_, ()>(false);
+    let (sender, ask) = slot(false);
     let woken = Arc::<Woken>::default();
-    let mut future = reply.into_future();
+    let mut future = ask.into_future();
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
         move || drop(sender.send(Ok(answer)))
@@ -202,7 +206,7 @@ fn dropping_a_future() {
 
 #[test]
 fn the_last_waker_of_a_future_is_woken() {
-    explore("reply, waker changes", 3, changing_wakers::<ReplyFuture<Answer, ()>>);
+    explore("reply, waker changes", 3, changing_wakers::<AskFuture<(), Answer>>);
 }
 
 #[test]
@@ -215,28 +219,28 @@ fn keeping_the_first_waker_loses_a_wake_up() {
     fails_with("first waker kept", 2, "last poll was not woken", changing_wakers::<Faithful>);
 }
 
-// ---- the asker drops its reply
+// ---- the asker drops its `Ask`
 
-/// The two ends of a slot whose asker drops its reply to cancel the task.
+/// The two ends of a slot whose asker drops its `Ask` to cancel the task.
 trait Withdrawing: Send + Sync + 'static {
     type Sender: Send + 'static;
-    type Reply: Send + 'static;
+    type Ask: Send + 'static;
 
-    fn slot() -> (Self::Sender, Self::Reply);
+    fn slot() -> (Self::Sender, Self::Ask);
     fn has_withdrawn(sender: &Self::Sender) -> bool;
     /// Sends the answer; returns it if nobody will receive it.
     fn send(sender: Self::Sender, answer: Answer) -> Option<Answer>;
-    /// Drops the reply; returns an answer that the asker has taken before.
-    fn withdraw(reply: Self::Reply) -> Option<Answer>;
+    /// Drops the `Ask`; returns an answer that the asker has taken before.
+    fn withdraw(ask: Self::Ask) -> Option<Answer>;
 }
 
 struct Shipped;
 
 impl Withdrawing for Shipped {
     type Sender = Sender;
-    type Reply = Reply<Answer, ()>;
+    type Ask = Ask;
 
-    fn slot() -> (Sender, Self::Reply) {
+    fn slot() -> (Sender, Self::Ask) {
         slot(true)
     }
     fn has_withdrawn(sender: &Sender) -> bool {
@@ -245,8 +249,8 @@ impl Withdrawing for Shipped {
     fn send(sender: Sender, answer: Answer) -> Option<Answer> {
         sender.send(Ok(answer)).and_then(Result::ok)
     }
-    fn withdraw(reply: Self::Reply) -> Option<Answer> {
-        drop(reply);
+    fn withdraw(ask: Self::Ask) -> Option<Answer> {
+        drop(ask);
         None
     }
 }
@@ -256,12 +260,12 @@ struct AnnouncesFirst;
 
 impl Withdrawing for AnnouncesFirst {
     type Sender = (Sender, Arc<AtomicBool>);
-    type Reply = (Reply<Answer, ()>, Arc<AtomicBool>);
+    type Ask = (Ask, Arc<AtomicBool>);
 
-    fn slot() -> (Self::Sender, Self::Reply) {
-        let (sender, reply) = slot(true);
+    fn slot() -> (Self::Sender, Self::Ask) {
+        let (sender, ask) = slot(true);
         let announced = Arc::<AtomicBool>::default();
-        ((sender, Arc::clone(&announced)), (reply, announced))
+        ((sender, Arc::clone(&announced)), (ask, announced))
     }
     fn has_withdrawn((_, announced): &Self::Sender) -> bool {
         announced.load(Acquire)
@@ -269,10 +273,10 @@ impl Withdrawing for AnnouncesFirst {
     fn send((sender, _): Self::Sender, answer: Answer) -> Option<Answer> {
         sender.send(Ok(answer)).and_then(Result::ok)
     }
-    fn withdraw((mut reply, announced): Self::Reply) -> Option<Answer> {
+    fn withdraw((mut ask, announced): Self::Ask) -> Option<Answer> {
         announced.store(true, Release);
         // Planted: the answer of a task that was considered withdrawn may arrive in between.
-        reply.try_recv().and_then(Result::ok)
+        ask.try_recv().and_then(Result::ok)
     }
 }
 
@@ -288,7 +292,7 @@ const LEFT: u32 = 2;
 
 impl Withdrawing for FillsByStore {
     type Sender = Arc<Self>;
-    type Reply = Arc<Self>;
+    type Ask = Arc<Self>;
 
     fn slot() -> (Arc<Self>, Arc<Self>) {
         let slot = Self { state: AtomicU32::new(OPEN), answer: Mutex::new(None) };
@@ -317,11 +321,11 @@ impl Withdrawing for FillsByStore {
     }
 }
 
-/// The asker drops its reply while this thread checks for that, and answers.
+/// The asker drops its `Ask` while this thread checks for that, and answers.
 fn withdrawing<W: Withdrawing>() {
     let drops = Arc::default();
-    let (sender, reply) = W::slot();
-    let asker = thread::spawn(move || W::withdraw(reply));
+    let (sender, ask) = W::slot();
+    let asker = thread::spawn(move || W::withdraw(ask));
     let withdrawn = W::has_withdrawn(&sender);
     let back = W::send(sender, Answer(Arc::clone(&drops)));
     let seen = asker.join().unwrap();
@@ -353,16 +357,16 @@ fn filling_by_a_store_leaks_an_answer() {
 // ---- two copies answer one asker
 
 /// How a copy of a hedged task ends; returns its answer if it was not the one used.
-type End = fn(Arc<Hedged<Answer, ()>>, Result) -> Option<Result>;
+type End = fn(Arc<Hedged<Answer>>, Sent) -> Option<Sent>;
 
-fn ends(hedged: Arc<Hedged<Answer, ()>>, answer: Result) -> Option<Result> {
+fn ends(hedged: Arc<Hedged<Answer>>, answer: Sent) -> Option<Sent> {
     Sender::Shared(hedged).send(answer)
 }
 
-fn ends_as_with_an_answer(hedged: Arc<Hedged<Answer, ()>>, answer: Result) -> Option<Result> {
+fn ends_as_with_an_answer(hedged: Arc<Hedged<Answer>>, answer: Sent) -> Option<Sent> {
     // Planted: the error of one copy counts as the answer of both.
     match hedged.copies.finish(true) {
-        Some(sender) => sender.send(answer).err().map(|_| Err(AskError::Taken)),
+        Some(sender) => sender.send(answer).err().map(|_| Err(NoReply::Cancelled)),
         None => Some(answer),
     }
 }
@@ -370,19 +374,19 @@ fn ends_as_with_an_answer(hedged: Arc<Hedged<Answer, ()>>, answer: Result) -> Op
 /// Two copies end, the first in its own thread, while the asker waits in another.
 fn hedging(end: End, answers: [bool; 2]) {
     let drops: [Arc<Count>; 2] = Default::default();
-    let (sender, reply) = slot::<_, ()>(false);
+    let (sender, ask) = slot(false);
     let (_, hedged) = sender.share();
     assert!(hedged.copies.join(), "no copy has ended");
     let endings = [0, 1].map(|copy| {
         let answer = Answer(Arc::clone(&drops[copy]));
-        if answers[copy] { Ok(answer) } else { Err(AskError::Cancelled) }
+        if answers[copy] { Ok(answer) } else { Err(NoReply::Cancelled) }
     });
     let [first, second] = endings;
     let copy = thread::spawn({
         let hedged = Arc::clone(&hedged);
         move || end(hedged, first).is_some()
     });
-    let asker = thread::spawn(move || reply.wait().is_ok());
+    let asker = thread::spawn(move || ask.wait().is_ok());
     let backs = [end(hedged, second).is_some(), copy.join().unwrap()];
     let answered = asker.join().unwrap();
     assert_eq!(answered, answers.contains(&true), "an answer was lost");
@@ -391,11 +395,11 @@ fn hedging(end: End, answers: [bool; 2]) {
     assert_eq!(drops, [1, 1], "an answer was not dropped exactly once");
 }
 
-/// Two copies check whether they are withdrawn and answer, while their asker drops its reply.
+/// Two copies check whether they are withdrawn and answer, while their asker drops its `Ask`.
 fn withdrawing_from_two(announces_first: bool) {
     let announced = Arc::new(AtomicBool::new(false));
     let drops: [Arc<Count>; 2] = Default::default();
-    let (sender, reply) = slot::<_, ()>(true);
+    let (sender, ask) = slot(true);
     let (_, hedged) = sender.share();
     assert!(hedged.copies.join(), "no copy has ended");
     let [first, second] = drops.each_ref().map(|drops| Answer(Arc::clone(drops)));
@@ -414,7 +418,7 @@ fn withdrawing_from_two(announces_first: bool) {
         let copy = copy.clone();
         move || copy(first)
     });
-    let asker = thread::spawn(move || drop(reply));
+    let asker = thread::spawn(move || drop(ask));
     let rights = [copy(second), other.join().unwrap()];
     asker.join().unwrap();
     drop(hedged);

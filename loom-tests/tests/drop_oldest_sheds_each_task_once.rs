@@ -19,7 +19,7 @@ type Task = usize;
 type Put = fn(&Mailbox<Task>, Task, &mut Vec<Task>) -> bool;
 
 fn shipped(mailbox: &Mailbox<Task>, task: Task, shed: &mut Vec<Task>) -> bool {
-    put(mailbox, task, &Overflow::DropOldest, |oldest| shed.push(oldest))
+    put(mailbox, task, Overflow::DropOldest, |oldest| shed.push(oldest))
 }
 
 /// Drops the oldest by hand; `make_room` ends the dropped task.
@@ -29,7 +29,7 @@ fn by_hand(
     shed: &mut Vec<Task>,
     make_room: fn(&Mailbox<Task>),
 ) -> bool {
-    while !put(mailbox, task, &Overflow::Reject, |_| {}) {
+    while !put(mailbox, task, Overflow::Reject, |_| {}) {
         if mailbox.worker().stats().is_closed() {
             return false;
         }

@@ -72,7 +72,7 @@ fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) 
             }
         }
     }
-    assert!(from.is_empty(), "ended with a task in its mailbox");
+    assert_eq!(from.len(), 0, "ended with a task in its mailbox");
     ended
 }
 

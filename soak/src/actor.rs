@@ -1,4 +1,3 @@
-use raddle::core::internal::WorkerInternals;
 use std::fmt;
 use std::hint;
 use std::sync::Arc;
@@ -6,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::prelude::*;
-use raddle::runtime::StartError;
+use raddle::{Actor, Context, Handler, StartError};
+use raddle_core::internal::WorkerInternals;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::fate::Kind;
@@ -23,6 +22,13 @@ pub struct Faulty {
     records: Arc<Records>,
     rng: Rng,
 }
+
+/// What a handler returns.
+pub type Reply = Result<Answer, Failure>;
+/// A pool of [`Faulty`] actors.
+pub type Pool = raddle::Pool<Message, Reply>;
+/// An ask of such a pool.
+pub type Ask = raddle::Ask<Message, Reply>;
 
 /// The error of a handler that fails as planned, with the task's number.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,7 +85,7 @@ impl Faulty {
     }
 
     /// Runs the message, and checks order and exclusion of its key.
-    fn run(&mut self, message: &Message, cx: &Context<'_>) {
+    fn run(&mut self, message: &Message, cx: &Context<'_, Self>) {
         let records = Arc::clone(&self.records);
         let Some(key) = message.key else { return self.take_time(message) };
         let report = |wrong, other: Option<u64>| {
@@ -113,7 +119,7 @@ impl Faulty {
     }
 
     /// Applies the sabotages that strike in a handler.
-    fn sabotage(&self, cx: &Context<'_>) {
+    fn sabotage(&self, cx: &Context<'_, Self>) {
         let saboteur = &self.records.saboteur;
         if saboteur.strikes(Sabotage::Unbalance) {
             cx.worker().withdraw();
@@ -134,12 +140,10 @@ fn spin(time: Duration) {
     }
 }
 
-impl Actor for Faulty {
-    type Msg = Message;
-    type Reply = Answer;
-    type Error = Failure;
+impl Handler<Message> for Faulty {
+    type Reply = Reply;
 
-    fn handle(&mut self, message: Message, cx: &mut Context<'_>) -> Result<Answer, Failure> {
+    fn handle(&mut self, message: Message, cx: &mut Context<'_, Self>) -> Reply {
         message.disarm();
         message.run_at(cx.worker());
         self.sabotage(cx);
@@ -174,8 +178,10 @@ impl Actor for Faulty {
             }
         }
     }
+}
 
-    fn on_start(&mut self, _: &Worker) -> Result<(), StartError> {
+impl Actor for Faulty {
+    fn on_start(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
         if self.records.started.load(Relaxed) && self.chance(20) {
             self.count(Occurrence::StartFailed);
             return Err("planted: on_start".into());
@@ -183,7 +189,7 @@ impl Actor for Faulty {
         Ok(())
     }
 
-    fn on_restart(&mut self, _: &Worker) -> Result<(), StartError> {
+    fn on_restart(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
         let fails = self.records.plan.failing_restarts;
         match self.rng.u32(..1_000) {
             0..100 if fails => {
@@ -203,14 +209,14 @@ impl Actor for Faulty {
         }
     }
 
-    fn on_panic(&mut self, _: &str, _: &Worker) {
+    fn on_panic(&mut self, _: &str, _: &mut Context<'_, Self>) {
         if self.chance(100) {
             self.count(Occurrence::HookPanicked);
             planted::blow_up("on_panic");
         }
     }
 
-    fn on_stop(&mut self, _: &Worker) {
+    fn on_stop(&mut self, _: &mut Context<'_, Self>) {
         if self.chance(20) {
             self.count(Occurrence::HookPanicked);
             planted::blow_up("on_stop");

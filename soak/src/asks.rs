@@ -1,4 +1,4 @@
-//! What askers do with their replies: each receives exactly one answer, or abandons its reply.
+//! What askers do with their asks: each receives exactly one answer, or abandons its ask.
 
 use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use raddle::prelude::{AskError, Reply};
+use raddle::AskError;
 
-use crate::actor::Failure;
+use crate::actor::{Ask, Failure, Reply};
 use crate::fate::{AskEnd, Mark};
 use crate::findings::Wrong;
-use crate::message::Answer;
+use crate::message::Message;
 use crate::records::Records;
 use crate::tally::Occurrence;
 
@@ -22,26 +22,26 @@ use crate::tally::Occurrence;
 pub struct Asked {
     records: Arc<Records>,
     id: u64,
-    reply: Reply<Answer, Failure>,
+    ask: Ask,
 }
 
-type End = Result<Answer, AskError<Failure>>;
+type End = Result<Reply, AskError<Message>>;
 
 impl Asked {
-    pub fn new(records: &Arc<Records>, id: u64, reply: Reply<Answer, Failure>) -> Self {
-        Self { records: Arc::clone(records), id, reply }
+    pub fn new(records: &Arc<Records>, id: u64, ask: Ask) -> Self {
+        Self { records: Arc::clone(records), id, ask }
     }
 
     /// Waits for the answer.
     pub fn wait(self) {
         self.records.tally.count(Occurrence::Waited);
-        let Self { records, id, reply } = self;
-        record(&records, id, reply.wait());
+        let Self { records, id, ask } = self;
+        record(&records, id, ask.wait());
     }
 
     /// Waits for at most `time`; returns itself if there is no answer by then.
     pub fn wait_timeout(mut self, time: Duration) -> Option<Self> {
-        match self.reply.wait_timeout(time) {
+        match self.ask.wait_timeout(time) {
             Err(AskError::TimedOut) => {
                 self.records.tally.count(Occurrence::TimedOut);
                 Some(self)
@@ -56,7 +56,7 @@ impl Asked {
     /// Takes the answer if there is one; otherwise returns itself.
     pub fn poll(mut self) -> Option<Self> {
         self.records.tally.count(Occurrence::Polled);
-        let Some(end) = self.reply.try_recv() else { return Some(self) };
+        let Some(end) = self.ask.try_recv() else { return Some(self) };
         record(&self.records, self.id, end);
         None
     }
@@ -64,8 +64,8 @@ impl Asked {
     /// Awaits the answer.
     pub fn block_on(self) {
         self.records.tally.count(Occurrence::Awaited);
-        let Self { records, id, reply } = self;
-        let mut future = pin!(reply.into_future());
+        let Self { records, id, ask } = self;
+        let mut future = pin!(ask.into_future());
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             match future.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -75,13 +75,13 @@ impl Asked {
         }
     }
 
-    /// Drops the reply.
+    /// Drops the ask.
     pub fn abandon(self) {
-        let Self { records, id, reply } = self;
+        let Self { records, id, ask } = self;
         records.fates.mark(id, Mark::Abandoned.bit());
         records.tally.count(Occurrence::Abandoned);
         // This drops an answer that has arrived, and some panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(reply)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(ask)));
     }
 
     /// Takes the answer, which must have arrived.
@@ -104,18 +104,18 @@ impl Wake for Unpark {
 /// Records how an ask ended.
 fn record(records: &Records, id: u64, end: End) {
     let end = match end {
-        Ok(mut answer) => {
+        Ok(Ok(mut answer)) => {
             answer.disarm();
             if answer.id == id { AskEnd::Ok } else { AskEnd::Other }
         }
-        Err(AskError::Failed(failure)) if failure == Failure(id) => AskEnd::Failed,
+        Ok(Err(failure)) if failure == Failure(id) => AskEnd::Failed,
         Err(AskError::Panicked { .. }) => AskEnd::Panicked,
         Err(AskError::Expired) => AskEnd::Expired,
         Err(AskError::Cancelled) => AskEnd::Cancelled,
         Err(AskError::Shed) => AskEnd::Shed,
         Err(AskError::Retired) => AskEnd::Retired,
         Err(AskError::Taken) => AskEnd::Lost,
-        Err(_) => AskEnd::Other,
+        Ok(Err(_)) | Err(_) => AskEnd::Other,
     };
     records.ask_ended(id, end);
 }

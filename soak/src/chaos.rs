@@ -4,20 +4,20 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::prelude::*;
-use raddle::runtime::{EventKind, Events, MembershipError};
+use raddle::strategies::StrategyName;
+use raddle::{Event, EventKind, Events, MembershipError, SpawnError, WorkerSpec};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::actor::Faulty;
+use crate::actor::Pool;
 use crate::findings::Wrong;
 use crate::records::Records;
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;
 
 /// Changes the pool at random until `stop` is set.
-pub fn change(records: &Records, number: u64, pool: &Pool<Faulty>, stop: &AtomicBool) {
+pub fn change(records: &Records, number: u64, pool: &Pool, stop: &AtomicBool) {
     let mut rng = Rng::with_seed(records.plan.seed ^ (number + 100) << 40);
-    let mut idle: Vec<Events> = Vec::new();
+    let mut idle: Vec<Events<Event>> = Vec::new();
     let mut added = 0;
     while !stop.load(Relaxed) {
         thread::sleep(Duration::from_micros(rng.u64(500..10_000)));
@@ -81,15 +81,15 @@ fn may_fail(records: &Records, occurrence: Occurrence, error: &MembershipError) 
         MembershipError::UnknownWorker(_) | MembershipError::LastWorker(_) => {
             occurrence == Occurrence::WorkerRetired
         }
-        MembershipError::Spawn(SpawnError::Actor { message, .. }) => {
-            message.starts_with("planted: ")
+        MembershipError::Spawn(SpawnError::Actor { source, .. }) => {
+            source.to_string().starts_with("planted: ")
         }
         _ => false,
     }
 }
 
 /// Reads the statistics until `stop` is set.
-pub fn watch(records: &Records, pool: &Pool<Faulty>, stop: &AtomicBool) {
+pub fn watch(records: &Records, pool: &Pool, stop: &AtomicBool) {
     while !stop.load(Relaxed) {
         thread::sleep(Duration::from_millis(2));
         let stats = pool.stats();
@@ -105,7 +105,7 @@ pub fn watch(records: &Records, pool: &Pool<Faulty>, stop: &AtomicBool) {
 }
 
 /// Counts events until `over` is set.
-pub fn listen(records: &Records, mut events: Events, over: &AtomicBool) {
+pub fn listen(records: &Records, mut events: Events<Event>, over: &AtomicBool) {
     loop {
         let Some(event) = events.recv_timeout(Duration::from_millis(10)) else {
             if over.load(Relaxed) {

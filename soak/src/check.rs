@@ -1,6 +1,6 @@
 //! The check at the end of a round: compares the pool's account with what happened.
 
-use raddle::prelude::Account;
+use raddle::Account;
 
 use crate::fate::{AskEnd, Fate, Kind, Mark, Step, Way};
 use crate::findings::Wrong;
@@ -124,7 +124,7 @@ pub fn all(records: &Records, account: &Account, hedges: u64) -> Count {
 
 #[cfg(test)]
 mod tests {
-    use raddle::core::Counts;
+    use raddle::Counts;
 
     use super::*;
 

@@ -104,7 +104,7 @@ pub enum Mark {
     Returned,
     /// Its timer was cancelled in time.
     Cancelled,
-    /// The asker dropped its reply before there was an answer.
+    /// The asker dropped its ask before there was an answer.
     Abandoned,
 }
 
@@ -174,7 +174,7 @@ impl Fate {
         Self(self.0 | DEADLINE)
     }
 
-    /// Marks a task that is cancelled by dropping its reply.
+    /// Marks a task that is cancelled by dropping its ask.
     pub fn cancellable(self) -> Self {
         Self(self.0 | CANCELLABLE)
     }
@@ -344,7 +344,7 @@ impl Fate {
             self.way(),
             self.0 >> PRODUCER & 63,
             set(DEADLINE, ", deadline"),
-            set(CANCELLABLE, ", cancelled by dropping its reply"),
+            set(CANCELLABLE, ", cancelled by dropping its ask"),
             set(KEYED, ", keyed"),
             self.0 >> WORKER,
             self.ask_end(),

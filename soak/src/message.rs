@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raddle::core::Worker;
+use raddle::Worker;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::fate::{Fate, Kind, Step};

@@ -2,9 +2,10 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::prelude::*;
-use raddle::runtime::{
-    Backoff, CoDel, OnRetired, PoolBuilder, RestartLimit, Restarts, WaitStrategy, Watchdog,
+use raddle::strategies::{Ejection, StrategyName};
+use raddle::{
+    Backoff, CoDel, Drain, OnRetired, Overflow, Pool, PoolBuilder, RestartLimit, Restarts,
+    WaitStrategy, Watchdog, WorkerSpec,
 };
 
 use crate::fate::Allowed;
@@ -18,6 +19,7 @@ pub struct Plan {
     workers: usize,
     capacity: usize,
     pub overflow: Overflow,
+    reroute: bool,
     strategy: StrategyName,
     stealing: Option<bool>,
     codel: bool,
@@ -57,13 +59,11 @@ impl Plan {
             Overflow::DropOldest,
             block_for,
             Overflow::DropNewest,
-            Overflow::Reject.after_reroute(),
+            Overflow::Reject,
         ];
-        let mut overflow = overflows[(turn % 6) as usize].clone();
-        // Not in the first rounds: a pool that reroutes rarely runs out of room.
-        if round >= 6 && rng.u8(..4) == 0 {
-            overflow = overflow.after_reroute();
-        }
+        let overflow = overflows[(turn % 6) as usize];
+        // Rarely in the first rounds: a pool that reroutes rarely runs out of room.
+        let reroute = turn % 6 == 5 || round >= 6 && rng.u8(..4) == 0;
         let wait = match rng.u8(..8) {
             0 => WaitStrategy::Spin,
             1 => WaitStrategy::Yield,
@@ -78,6 +78,7 @@ impl Plan {
             workers: rng.usize(3..=6),
             capacity: [8, 32, 128][rng.usize(..3)],
             overflow,
+            reroute,
             strategy: StrategyName::ALL[turn as usize % StrategyName::ALL.len()],
             stealing: [None, Some(true), Some(false)][(turn % 3) as usize],
             codel: (turn / 2).is_multiple_of(2),
@@ -120,7 +121,7 @@ impl Plan {
     }
 
     /// Starts building the pool.
-    pub fn builder<A: Actor>(&self) -> PoolBuilder<A> {
+    pub fn builder<M: Send + 'static, R: Send + 'static>(&self) -> PoolBuilder<M, R> {
         let backoff = Backoff {
             initial: Duration::from_millis(1),
             max: Duration::from_millis(20),
@@ -136,7 +137,8 @@ impl Plan {
             .workers(self.workers, WorkerSpec::new("w"))
             .worker(special.and_general())
             .strategy(self.strategy.build())
-            .mailbox(self.capacity, self.overflow.clone())
+            .mailbox(self.capacity, self.overflow)
+            .reroute(self.reroute)
             .wait(self.wait)
             .restarts(restarts)
             .on_retired(if self.closes { OnRetired::Close } else { OnRetired::Degrade })
@@ -147,9 +149,7 @@ impl Plan {
         }
         if self.codel {
             let (target, interval) = (Duration::from_micros(200), Duration::from_millis(2));
-            if let Ok(codel) = CoDel::new(target, interval) {
-                builder = builder.codel(codel);
-            }
+            builder = builder.codel(CoDel::new(target, interval));
         }
         if self.ejects {
             let (base, max) = (Duration::from_millis(5), Duration::from_millis(50));
@@ -165,11 +165,12 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} + 1 workers, mailbox {}, {:?}, {}, stealing {:?}, codel {}, ejection {}, {:?}, hung after {:?}, \
+            "{} + 1 workers, mailbox {}, {:?}{}, {}, stealing {:?}, codel {}, ejection {}, {:?}, hung after {:?}, \
              lost at most {}, restarts per second {:?}{}, {}{}{}",
             self.workers,
             self.capacity,
             self.overflow,
+            if self.reroute { " after rerouting" } else { "" },
             self.strategy,
             self.stealing,
             self.codel,
@@ -208,12 +209,9 @@ mod tests {
             assert!(plans(seed).any(|plan| plan.restarts.is_some()));
             assert!(plans(seed).any(|plan| plan.failing_restarts));
             assert!(plans(seed).any(|plan| !plan.allowed().retires));
-            let last = |plan: Plan| match plan.overflow {
-                Overflow::Reroute(behind) => *behind,
-                other => other,
-            };
+            assert!(plans(seed).any(|plan| plan.reroute));
             for overflow in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest] {
-                assert!(plans(seed).map(last).any(|last| last == overflow), "{overflow:?}");
+                assert!(plans(seed).any(|plan| plan.overflow == overflow), "{overflow:?}");
             }
         }
     }

@@ -5,12 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::core::Priority;
-use raddle::prelude::*;
-use raddle::runtime::{AskResult, Hedge, TaskBuilder, TimerHandle};
+use raddle::strategies::{Strategy, StrategyName};
+use raddle::{
+    Capability, Hedge, LocalPool, Overflow, Priority, SendError, TaskBuilder, TimerHandle,
+};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::actor::Faulty;
+use crate::actor::{Pool, Reply};
 use crate::asks::Asked;
 use crate::fate::{Fate, Kind, Mark, Way};
 use crate::findings::Wrong;
@@ -26,8 +27,8 @@ use crate::tally::Occurrence;
 pub struct Producer {
     records: Arc<Records>,
     number: usize,
-    pool: Pool<Faulty>,
-    handle: LocalPool<Faulty>,
+    pool: Pool,
+    handle: LocalPool<Message, Reply>,
     rng: Rng,
     strategies: Vec<Box<dyn Strategy>>,
     special: Option<Capability>,
@@ -80,7 +81,7 @@ pub fn draw_kind(rng: &mut Rng, records: &Records) -> Kind {
 }
 
 impl Producer {
-    pub fn new(records: &Arc<Records>, number: usize, pool: &Pool<Faulty>) -> Self {
+    pub fn new(records: &Arc<Records>, number: usize, pool: &Pool) -> Self {
         Self {
             records: Arc::clone(records),
             number,
@@ -145,7 +146,7 @@ impl Producer {
             self.submit(way, &shape, cancels, message)
         }));
         match submitted {
-            Ok(Ok(Some(asked))) => self.use_reply(asked, cancels),
+            Ok(Ok(Some(asked))) => self.use_ask(asked, cancels),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => self.refused(id, error),
             Err(_) => {
@@ -219,7 +220,7 @@ impl Producer {
         let id = message.id;
         let (by_handle, delay) = (self.rng.bool(), Duration::from_micros(self.rng.u64(..2_000)));
         let quantile = self.chance(4);
-        let mut task: TaskBuilder<'_, Faulty> =
+        let mut task: TaskBuilder<'_, Message, Reply> =
             if by_handle { self.handle.task(message) } else { self.pool.task(message) };
         // Half of the tasks have an expected duration, and successive ones differ.
         if id.is_multiple_of(2) {
@@ -246,18 +247,17 @@ impl Producer {
         if cancels {
             task = task.cancel_on_drop();
         }
-        let asked: AskResult<Faulty> = match way {
+        let ask = match way {
             Way::Ask => {
                 self.records.tally.count(Occurrence::Asked);
                 task.ask()
             }
             Way::Hedged => {
                 self.records.tally.count(Occurrence::Hedged);
-                let after = Hedge::after(delay);
                 task.ask_hedged(if quantile {
-                    Hedge::at_quantile(0.9).unwrap_or(after)
+                    Hedge::at_quantile(0.9)
                 } else {
-                    after
+                    Hedge::after(delay)
                 })
             }
             _ => {
@@ -267,9 +267,9 @@ impl Producer {
                 return Ok(None);
             }
         };
-        let reply = asked?;
+        let ask = ask.into_admitted()?;
         self.records.fates.mark(id, Mark::Admitted.bit());
-        Ok(Some(Asked::new(&self.records, id, reply)))
+        Ok(Some(Asked::new(&self.records, id, ask)))
     }
 
     /// Checks the message of a refused task.
@@ -288,8 +288,8 @@ impl Producer {
         thread::sleep(Duration::from_micros(self.rng.u64(..200)));
     }
 
-    /// Waits for a reply, polls it, abandons it or keeps it, at random.
-    fn use_reply(&mut self, asked: Asked, cancels: bool) {
+    /// Waits for an ask, polls it, abandons it or keeps it, at random.
+    fn use_ask(&mut self, asked: Asked, cancels: bool) {
         if cancels {
             self.count(Occurrence::CancelledByDrop);
             // Immediately, or while the task runs.

@@ -4,11 +4,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::prelude::*;
-use raddle::runtime::TimerHandle;
+use raddle::{Account, Drain, SpawnError, TimerHandle};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::actor::Faulty;
+use crate::actor::{Faulty, Pool};
 use crate::callbacks;
 use crate::chaos;
 use crate::check::{self, Count};
@@ -123,12 +122,12 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
     Ok(Round { account, count, checked_threads })
 }
 
-fn spawn(records: &Arc<Records>) -> Result<Pool<Faulty>, SpawnError> {
+fn spawn(records: &Arc<Records>) -> Result<Pool, SpawnError> {
     let (refuses, sheds, makes) = (Arc::clone(records), Arc::clone(records), Arc::clone(records));
     let pool = records
         .plan
         .builder()
-        .on_rejected(move |error| callbacks::on_rejected(&refuses, error))
+        .on_rejected(move |message, reason| callbacks::on_rejected(&refuses, message, reason))
         .on_shed(move |message, reason| callbacks::on_shed(&sheds, message, reason))
         .spawn(move |_| Faulty::new(&makes))?;
     records.started.store(true, Relaxed);
@@ -153,7 +152,7 @@ fn join<T>(records: &Records, thread: JoinHandle<T>) -> Option<T> {
 }
 
 /// Sets a timer that submits a task every two milliseconds; creating the message sometimes panics.
-fn set_periodic(records: &Arc<Records>, pool: &Pool<Faulty>) -> TimerHandle {
+fn set_periodic(records: &Arc<Records>, pool: &Pool) -> TimerHandle {
     let rng = Mutex::new(Rng::with_seed(records.plan.seed ^ 1 << 60));
     let records = Arc::clone(records);
     pool.tell_every(Duration::from_millis(2), move || {
@@ -172,7 +171,7 @@ fn set_periodic(records: &Arc<Records>, pool: &Pool<Faulty>) -> TimerHandle {
 }
 
 /// Shuts the pool down as planned, releases hung handlers, and waits until nothing runs.
-fn shut_down(records: &Records, pool: &Pool<Faulty>) {
+fn shut_down(records: &Records, pool: &Pool) {
     let plan = &records.plan;
     let first = pool.shutdown(plan.drain());
     match &first {
@@ -217,7 +216,7 @@ fn grace(records: &Records) -> Duration {
     if records.saboteur.is_idle() { GRACE } else { SHORT_GRACE }
 }
 
-fn take_unfinished(records: &Records, pool: &Pool<Faulty>) {
+fn take_unfinished(records: &Records, pool: &Pool) {
     let unfinished = pool.take_unfinished();
     // A pool that closes itself keeps the tasks that its retired workers did not run.
     if records.plan.drain.is_none() && !records.plan.closes && !unfinished.is_empty() {
@@ -236,7 +235,7 @@ fn take_unfinished(records: &Records, pool: &Pool<Faulty>) {
 }
 
 /// Returns the account of a pool that has come to rest, and the number of clones it submitted.
-fn read_account(records: &Records, pool: &Pool<Faulty>) -> (Account, u64) {
+fn read_account(records: &Records, pool: &Pool) -> (Account, u64) {
     let stats = pool.stats();
     for worker in stats.balancer.workers.iter().filter(|worker| worker.in_flight > 0) {
         let describe = || format!("worker {} has {} tasks", worker.name, worker.in_flight);
@@ -250,7 +249,7 @@ fn read_account(records: &Records, pool: &Pool<Faulty>) -> (Account, u64) {
 }
 
 /// Drops the last handle, and with it the messages of timers that never fired.
-fn drop_last(records: &Records, pool: Pool<Faulty>) {
+fn drop_last(records: &Records, pool: Pool) {
     if catch_unwind(AssertUnwindSafe(|| drop(pool))).is_err() {
         records.findings.report(Wrong::EscapedPanic, || "while dropping the pool".to_owned());
     }

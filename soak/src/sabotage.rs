@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use raddle::core::{Candidates, Roster, TaskProfile};
-use raddle::prelude::Strategy;
+use raddle::strategies::Strategy;
+use raddle::{Candidates, Roster, TaskProfile};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// What is broken on purpose, one for each kind of check.

@@ -3,9 +3,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use raddle::prelude::Registry;
+use raddle::Registry;
 
-use crate::actor::Faulty;
+use crate::actor::Reply;
+use crate::message::Message;
 
 /// Ends a run that has got stuck, and prints its state.
 #[derive(Clone, Default)]
@@ -47,7 +48,7 @@ impl Stuck {
     fn print(&self) {
         eprintln!("at: {}", self.stage.lock().unwrap_or_else(PoisonError::into_inner));
         for name in self.pools.names() {
-            let Ok(pool) = self.pools.get::<Faulty>(&name) else { continue };
+            let Ok(pool) = self.pools.get::<Message, Reply>(&name) else { continue };
             let stats = pool.stats();
             eprintln!("pool {name}: {:?}, lost threads {}", stats.account, stats.lost_threads);
             for worker in stats.balancer.workers {

@@ -1,7 +1,6 @@
 use std::fmt;
 
-use raddle::core::Counts;
-use raddle::prelude::Account;
+use raddle::{Account, Counts};
 
 use crate::round::Round;
 use crate::tally::{Occurrence, Tally};

@@ -8,10 +8,10 @@
 //! contains tests that rely on something raddle does not promise; each must be reported.
 
 use std::cell::UnsafeCell;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use raddle::prelude::*;
+use raddle::strategies::RoundRobin;
+use raddle::{Actor, Context, Handler, Roster, Worker, WorkerSpec};
 
 /// A number that is not atomic, shared between threads whose accesses raddle must order.
 #[derive(Debug, Default)]
@@ -42,14 +42,16 @@ pub struct Runs;
 /// A closure to run.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-impl Actor for Runs {
-    type Msg = Work;
-    type Reply = ();
-    type Error = Infallible;
+/// A pool that runs closures.
+pub type Pool = raddle::Pool<Work, ()>;
 
-    fn handle(&mut self, work: Work, _: &mut Context<'_>) -> Result<(), Infallible> {
+impl Actor for Runs {}
+
+impl Handler<Work> for Runs {
+    type Reply = ();
+
+    fn handle(&mut self, work: Work, _: &mut Context<'_, Self>) {
         work();
-        Ok(())
     }
 }
 
@@ -57,7 +59,7 @@ impl Actor for Runs {
 ///
 /// # Panics
 /// If a thread cannot be spawned.
-pub fn pool(workers: usize) -> Pool<Runs> {
+pub fn pool(workers: usize) -> Pool {
     let builder = Pool::builder("tsan").workers(workers, WorkerSpec::new("w"));
     builder.strategy(RoundRobin::new()).spawn(|_| Runs).expect("the pool starts")
 }

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use raddle::core::{Completion, Reservation};
-use raddle::prelude::*;
+use raddle::{Completion, Drain, Outcome, Reservation};
 use raddle_tsan_tests::{Plain, adding, pool, worker};
 
 const ROUNDS: u64 = 200;
@@ -29,8 +28,7 @@ fn a_handler_happens_before_its_answer() {
     let pool = pool(2);
     let plain = Arc::new(Plain::default());
     for round in 0..ROUNDS {
-        let reply = pool.ask(adding(&plain)).unwrap();
-        reply.wait().unwrap();
+        pool.ask(adding(&plain)).wait().unwrap();
         assert_eq!(plain.get(), round + 1);
     }
     pool.shutdown(Drain::all()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 
 use raddle_core::WorkerSpec;
-use raddle_runtime::{Actor, Context, Drain, Overflow, Pool};
+use raddle_runtime::{Actor, Context, Drain, Handler, Overflow, Pool};
 use raddle_strategies::RoundRobin;
 
 use crate::marks::{TIMES, instructions_begin, instructions_end};
@@ -20,18 +20,18 @@ pub(crate) struct Sum {
     gate: Arc<Barrier>,
 }
 
-impl Actor for Sum {
-    type Msg = u64;
-    type Reply = u64;
-    type Error = std::convert::Infallible;
+impl Actor for Sum {}
 
-    fn handle(&mut self, number: u64, _: &mut Context<'_>) -> Result<u64, Self::Error> {
+impl Handler<u64> for Sum {
+    type Reply = u64;
+
+    fn handle(&mut self, number: u64, _: &mut Context<'_, Self>) -> u64 {
         if number >= COMMANDS {
             self.obey(number);
-            return Ok(0);
+            return 0;
         }
         self.sum = self.sum.wrapping_add(number);
-        Ok(self.sum)
+        self.sum
     }
 }
 
@@ -51,7 +51,7 @@ impl Sum {
 
 /// The pool, and the gate that its paused worker waits at.
 pub(crate) struct PausablePool {
-    pub(crate) pool: Pool<Sum>,
+    pub(crate) pool: Pool<u64, u64>,
     gate: Arc<Barrier>,
 }
 
@@ -87,7 +87,7 @@ impl PausablePool {
 
     /// Lets the worker run the queued tasks and then stop counting.
     pub(crate) fn count(&self, name: &str) {
-        let end = self.pool.ask(END).expect("there is room");
+        let end = self.pool.ask(END);
         self.resume();
         end.wait().expect("adding does not fail");
         println!("{name}");

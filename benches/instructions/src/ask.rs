@@ -2,12 +2,10 @@
 
 use std::hint::black_box;
 
-use raddle_runtime::{LocalPool, Reply};
+use raddle_runtime::{Ask, LocalPool};
 
-use crate::actor::{PausablePool, Sum};
+use crate::actor::PausablePool;
 use crate::marks::{TIMES, count_each, instructions_begin, instructions_end};
-
-type Answer = Reply<u64, std::convert::Infallible>;
 
 /// Counts all three. The caller never has to wait.
 pub(crate) fn all() {
@@ -27,7 +25,7 @@ pub(crate) fn all() {
     println!("ask/caller/give");
     pausable.resume();
     // Its reply comes after all others.
-    pausable.pool.ask(0).expect("there is room").wait().expect("adding does not fail");
+    pausable.pool.ask(0).wait().expect("adding does not fail");
     count_each("ask/caller/take", replies.drain(..), take);
 
     pausable.pause();
@@ -38,12 +36,12 @@ pub(crate) fn all() {
     pausable.close();
 }
 
-fn submit(local: &mut LocalPool<Sum>, replies: &mut Vec<Answer>) {
+fn submit(local: &mut LocalPool<u64, u64>, replies: &mut Vec<Ask<u64, u64>>) {
     for _ in 0..TIMES {
-        replies.push(local.ask(black_box(7)).expect("there is room"));
+        replies.push(local.ask(black_box(7)));
     }
 }
 
-fn take(reply: Answer) {
+fn take(reply: Ask<u64, u64>) {
     black_box(reply.wait().expect("adding does not fail"));
 }

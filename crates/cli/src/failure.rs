@@ -2,7 +2,7 @@
 
 use std::io;
 
-use raddle::core::CapabilityError;
+use raddle::CapabilityError;
 use raddle::sim::SimError;
 use thiserror::Error;
 

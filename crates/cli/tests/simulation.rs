@@ -183,7 +183,7 @@ fn a_trace_is_simulated_with_its_capabilities() {
 
 #[test]
 fn durations_can_be_hidden_in_scenarios_too() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios/sizes.toml");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios/durations.toml");
     let arguments = ["simulate", file.to_str().unwrap(), "--tasks=100", "--durations-unknown"];
     assert!(text(&raddle(&arguments[..3]).stdout).contains("durations known"));
     assert!(text(&raddle(&arguments).stdout).contains("durations unknown"));

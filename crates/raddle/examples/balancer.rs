@@ -1,12 +1,12 @@
-//! Balancing without the runtime: the targets of a proxy, driven by threads of its own.
+//! Balances the targets of a proxy that has threads of its own, without a pool.
 //! `cargo run --package raddle --example balancer`
 
 use std::time::{Duration, Instant};
 
-use raddle::core::{Outcome, Roster, TaskProfile, WorkerSpec};
 use raddle::strategies::{Balancer, BalancerConfig};
+use raddle::{Outcome, Roster, TaskProfile, WorkerSpec};
 
-/// Pretends to ask an upstream server; one of the three is slow and one fails now and then.
+/// Pretends to call an upstream server. One of the three is slow, and one fails now and then.
 fn ask_upstream(name: &str, request: u32) -> Result<(), ()> {
     let micros = if name == "upstream-1" { 2_000 } else { 200 };
     std::thread::sleep(Duration::from_micros(micros));

@@ -1,8 +1,9 @@
-//! A pool from its making to its end: `cargo run --package raddle --example quickstart`.
+//! A pool from start to shutdown: `cargo run --package raddle --example quickstart`.
 
 use std::time::Duration;
 
-use raddle::prelude::*;
+use raddle::strategies::{LatencyBased, LeastLoaded};
+use raddle::{Actor, Capability, Context, Drain, Handler, Overflow, Pool, WorkerSpec};
 
 /// Pretends to shrink images.
 struct Resizer {
@@ -32,12 +33,12 @@ impl std::fmt::Display for EmptyImage {
 
 impl std::error::Error for EmptyImage {}
 
-impl Actor for Resizer {
-    type Msg = Image;
-    type Reply = Thumbnail;
-    type Error = EmptyImage;
+impl Actor for Resizer {}
 
-    fn handle(&mut self, image: Image, cx: &mut Context<'_>) -> Result<Thumbnail, EmptyImage> {
+impl Handler<Image> for Resizer {
+    type Reply = Result<Thumbnail, EmptyImage>;
+
+    fn handle(&mut self, image: Image, cx: &mut Context<'_, Self>) -> Self::Reply {
         if image.width == 0 || image.height == 0 {
             return Err(EmptyImage);
         }
@@ -52,23 +53,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::builder("resize")
         .worker(WorkerSpec::new("gpu-0").capability("vision").weight(4))
         .workers(3, WorkerSpec::general())
-        .strategy(LatencyBased::default())
+        .strategy(LatencyBased::new())
         .mailbox(1024, Overflow::Block)
         .spawn(|_worker| Resizer { quality: 80 })?;
 
     let image = || Image { width: 800, height: 600 };
     pool.tell(image())?;
 
-    let thumbnail = pool.ask(image())?.wait()?;
+    let thumbnail = pool.ask(image()).wait()??;
     println!("a thumbnail: {thumbnail:?}");
 
     let vision = Capability::intern("vision")?;
     let task = pool.task(image()).capability(vision).timeout(Duration::from_secs(1));
-    let thumbnail = task.ask()?.wait()?;
+    let thumbnail = task.ask().wait()??;
     assert_eq!(thumbnail, Thumbnail { width: 100, height: 75, quality: 80 });
 
-    let empty = pool.ask(Image { width: 0, height: 0 })?.wait();
-    assert_eq!(empty, Err(AskError::Failed(EmptyImage)));
+    let empty = pool.ask(Image { width: 0, height: 0 }).wait()?;
+    assert_eq!(empty, Err(EmptyImage), "the handler's own error, counted as a failed task");
 
     pool.set_strategy(LeastLoaded::new())?;
     for _ in 0..1_000 {

@@ -1,19 +1,20 @@
-//! An asynchronous program that gives its heavy work to a pool and awaits it.
+//! An asynchronous program that sends its heavy work to a pool and awaits the results.
 //! `cargo run --package raddle --example tokio_pool`
 
-use raddle::prelude::*;
+use raddle::strategies::LeastLoaded;
+use raddle::{Actor, Context, Drain, Handler, Pool, WorkerSpec};
 
-/// Counts primes, which would hold up an executor's thread.
+/// Counts primes, which would block an executor's thread.
 struct Primes;
 
-impl Actor for Primes {
-    type Msg = u32;
-    type Reply = usize;
-    type Error = std::convert::Infallible;
+impl Actor for Primes {}
 
-    fn handle(&mut self, below: u32, _: &mut Context<'_>) -> Result<usize, Self::Error> {
+impl Handler<u32> for Primes {
+    type Reply = usize;
+
+    fn handle(&mut self, below: u32, _: &mut Context<'_, Self>) -> usize {
         let is_prime = |n: &u32| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
-        Ok((2..below).filter(is_prime).count())
+        (2..below).filter(is_prime).count()
     }
 }
 
@@ -28,10 +29,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .into_iter()
         .map(|below| {
             let pool = pool.clone();
-            // An ask into a mailbox with room does not block; awaiting never does.
+            // Sending to a mailbox with room does not block; awaiting never does.
             tokio::spawn(async move {
-                let count = pool.ask(below).expect("the pool is open").await;
-                (below, count.expect("the handler neither fails nor panics"))
+                let count = pool.ask(below).await;
+                (below, count.expect("the pool is open, and the handler does not panic"))
             })
         })
         .collect();
@@ -39,9 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (below, count) = request.await?;
         println!("{count} primes below {below}");
     }
-    assert_eq!(pool.ask(100)?.await?, 25);
+    assert_eq!(pool.ask(100).await?, 25);
 
-    // The last handle drains and joins, which blocks: not on an executor's thread.
+    // A shutdown waits for tasks and joins threads: do not block an executor's thread with it.
     tokio::task::spawn_blocking(move || pool.shutdown(Drain::all())).await??;
     Ok(())
 }

@@ -1,70 +1,98 @@
-//! A lock-free actor runtime for latency-critical systems.
+//! Worker pools with load-balancing strategies, and actors.
 //!
-//! Tasks go to a pool of worker actors, each on its own thread behind a crossbeam channel. A
-//! strategy picks the worker on the caller's own thread by reading atomic counters and latency
-//! rings, without a lock and without a router thread.
+//! Tasks go to a pool of workers, each an actor on a thread of its own behind a crossbeam channel.
+//! A strategy picks the worker on the caller's thread by reading atomic counters and latency rings,
+//! without a lock, a central queue or a router thread.
 //!
 //! ```
 //! use std::time::Duration;
-//! use raddle::prelude::*;
+//! use raddle::{Actor, Context, Drain, Handler, Pool, WorkerSpec};
 //!
-//! struct Greeter { greeting: &'static str }
+//! struct Greeter;
 //!
-//! impl Actor for Greeter {
-//!     type Msg = String;
+//! impl Actor for Greeter {}
+//!
+//! impl Handler<String> for Greeter {
 //!     type Reply = String;
-//!     type Error = std::convert::Infallible;
 //!
-//!     fn handle(&mut self, name: String, _: &mut Context<'_>) -> Result<String, Self::Error> {
-//!         Ok(format!("{}, {name}!", self.greeting))
+//!     fn handle(&mut self, name: String, _: &mut Context<'_, Self>) -> String {
+//!         format!("Hello, {name}!")
 //!     }
 //! }
 //!
-//! let pool = Pool::builder("greet")
-//!     .worker(WorkerSpec::new("polyglot").capability("french").weight(2))
-//!     .workers(3, WorkerSpec::general())
-//!     .strategy(LatencyBased::default())
-//!     .mailbox(1024, Overflow::Block)
-//!     .spawn(|_worker| Greeter { greeting: "Hello" })?;
-//!
-//! pool.tell("nobody".into())?; // fire and forget
-//! assert_eq!(pool.ask("world".into())?.wait()?, "Hello, world!");
-//! let reply = pool.task("monde".into()).capability("french").timeout(Duration::from_secs(1)).ask()?;
-//! assert_eq!(reply.wait()?, "Hello, monde!");
-//!
-//! pool.set_strategy(LeastLoaded::new())?; // under traffic
+//! let pool = Pool::builder("greet").workers(4, WorkerSpec::general()).spawn(|_worker| Greeter)?;
+//! pool.tell("nobody".into())?; // without a reply
+//! assert_eq!(pool.ask("world".into()).wait()?, "Hello, world!"); // or .await
 //! let account = pool.shutdown(Drain::within(Duration::from_secs(5)))?;
-//! assert_eq!(account.counts.completed, 3);
+//! assert!(account.is_balanced());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate is the other three in one: [`core`] (what is known about each worker),
-//! [`strategies`] (which worker next, useful without the runtime) and [`runtime`] (pools). With the
-//! feature `sim` there is a fourth, the simulator.
+//! # Choosing the worker
+//! The pool's strategy is [`JoinIdle`](strategies::JoinIdle) unless it is built with another of
+//! [`strategies`]; a task can ask for a capability, a key, a priority or a deadline:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use raddle::{Actor, Context, Handler, Overflow, Pool, WorkerSpec};
+//! use raddle::strategies::{LatencyBased, LeastLoaded};
+//! # struct Resizer;
+//! # impl Actor for Resizer {}
+//! # impl Handler<u32> for Resizer {
+//! #     type Reply = u32;
+//! #     fn handle(&mut self, width: u32, _: &mut Context<'_, Self>) -> u32 { width / 8 }
+//! # }
+//! let pool = Pool::builder("resize")
+//!     .worker(WorkerSpec::new("gpu").capability("vision").weight(4))
+//!     .workers(3, WorkerSpec::general())
+//!     .strategy(LatencyBased::new())
+//!     .mailbox(1024, Overflow::Block)
+//!     .spawn(|_worker| Resizer)?;
+//! let task = pool.task(800).capability("vision").timeout(Duration::from_secs(1));
+//! assert_eq!(task.ask().wait()?, 100);
+//! pool.set_strategy(LeastLoaded::new())?; // under traffic
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Without a pool
+//! A proxy or a connection pool can balance its own targets: a [`Roster`] of workers and a
+//! [`Balancer`](strategies::Balancer) need no thread and no channel.
+//!
+//! # Features
+//! - `serde` (default): statistics and configuration can be serialised.
+//! - `tracing` (default): a pool's events are also `tracing` events.
+//! - `affinity` (default): workers' threads can be pinned to cores.
+//! - `sim`: the simulator, [`sim`](crate::sim).
 
-pub use raddle_core as core;
-pub use raddle_runtime as runtime;
+#[doc(inline)]
+pub use raddle_core::{
+    Baseline, Candidates, Capability, CapabilityError, CapabilitySet, Clock, Completion, Counts,
+    FastThreshold, Health, Histogram, HistogramSnapshot, LatencyRing, Member, Outcome,
+    OwnedReservation, PeakLatency, Priority, RecordError, Reservation, Roster, RosterBuilder,
+    RosterError, Signals, TaskProfile, Tracking, TrackingError, VirtualTime, Worker, WorkerId,
+    WorkerSpec, WorkerStats, nanos,
+};
+#[doc(inline)]
+pub use raddle_runtime::{
+    Account, Actor, Ask, AskError, AskFuture, Backoff, ChildError, ChildReport, CoDel, CoDelError,
+    Context, Drain, Event, EventKind, Events, Handler, Hedge, HedgeError, LocalPool,
+    MembershipError, OnRetired, Overflow, Pool, PoolBuilder, PoolStats, Refusal, Registry,
+    RegistryError, Reply, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason,
+    SendError, ShedReason, ShutdownError, ShutdownReport, SpawnError, StartError, SuperviseError,
+    SupervisionStrategy, Supervisor, SupervisorBuilder, SupervisorEvent, SupervisorEventKind,
+    SupervisorEvents, TaskBuilder, TimerHandle, WaitStrategy, Watchdog,
+};
 #[cfg(feature = "sim")]
 pub use raddle_sim as sim;
 pub use raddle_strategies as strategies;
 
-/// Everything that a program with a pool needs.
+/// The names that most programs with a pool use.
+///
+/// It leaves out names that a program may well define itself, such as [`Context`] and [`Event`].
 pub mod prelude {
-    pub use raddle_core::{
-        Capability, Counts, FastThreshold, Health, Outcome, Priority, Roster, TaskProfile,
-        Tracking, Worker, WorkerId, WorkerSpec,
-    };
+    pub use raddle_core::{Capability, Priority, WorkerSpec};
     pub use raddle_runtime::{
-        Account, Actor, AskError, Backoff, CoDel, Context, Drain, Event, EventKind, Events, Hedge,
-        LocalPool, MembershipError, OnRetired, Overflow, Pool, PoolStats, Registry, Reply,
-        RestartLimit, RestartPolicy, Restarts, SendError, ShedReason, ShutdownError, SpawnError,
-        StartError, SupervisionStrategy, Supervisor, TaskBuilder, TimerHandle, WaitStrategy,
-        Watchdog,
+        Actor, AskError, Drain, Handler, Overflow, Pool, SendError, Supervisor, Watchdog,
     };
-    pub use raddle_strategies::{
-        Balancer, BalancerConfig, BoundedHash, CapabilityBest, Ejection, EjectionReason,
-        ExpectedDelay, HotCold, JoinIdle, LatencyBased, LeastLoaded, LeastWork, OutlierDetector,
-        PeakEwma, PowerOfTwo, Prepared, Random, RoundRobin, SelectError, Shadow, ShadowReport,
-        SlowStart, Strategy, StrategyError, StrategyName, WeightedRoundRobin,
-    };
+    pub use raddle_strategies::{BalancerConfig, Strategy};
 }

@@ -1,18 +1,18 @@
-//! The simulator against the runtime it stands for, on one and the same tasks.
+//! Compares the simulator with the runtime on the same tasks.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
-use raddle::prelude::*;
-use raddle::strategies::JoinIdle;
+use raddle::strategies::{JoinIdle, RoundRobin, Strategy, StrategyName};
+use raddle::{Actor, Context, Drain, Handler, Overflow, Pool, WorkerSpec};
 use raddle_sim::{Load, Request, Scenario, SimWorker, simulate};
 
 const WORKERS: usize = 8;
 const TASKS: usize = 800;
 const SEED: u64 = 5;
 
-/// Four in five tasks are of 5 ms, the others of 40 ms: 12 ms in the mean, at load 0.7.
+/// Four of five tasks take 5 ms, the others 40 ms: 12 ms on average, at load 0.7.
 fn trace() -> Vec<Request> {
     let mut rng = fastrand::Rng::with_seed(SEED);
     let mut arrival = Duration::ZERO;
@@ -25,7 +25,7 @@ fn trace() -> Vec<Request> {
     requests.collect()
 }
 
-/// The mean sojourn by the simulator, over so many seeds of its picks, which move it little.
+/// Returns the simulator's mean sojourn time over this many seeds, which must differ little.
 fn simulated(trace: &[Request], strategy: StrategyName, seeds: u64) -> Duration {
     let of = |seed| {
         let scenario = Scenario::new(SimWorker::equal(WORKERS), Load::of_trace(trace));
@@ -35,12 +35,12 @@ fn simulated(trace: &[Request], strategy: StrategyName, seeds: u64) -> Duration 
     let means: Vec<f64> = (1..=seeds).map(of).collect();
     let mean = means.iter().sum::<f64>() / seeds as f64;
     let most = means.iter().map(|one| (one / mean - 1.0).abs()).fold(0.0, f64::max);
-    println!("{strategy}, {seeds} seeds: {:.2} ms, one off by {:.2} %", mean / 1e6, most * 100.0);
-    assert!(most < 0.05, "{strategy}: one run is off by {most}, and would tell little");
+    println!("{strategy}, {seeds} seeds: {:.2} ms, at most {:.2} % off", mean / 1e6, most * 100.0);
+    assert!(most < 0.05, "{strategy}: one run is off by {most}, too much to compare with");
     Duration::from_nanos(mean as u64)
 }
 
-/// Sleeps for as long as a task takes, and tells how long after it was due it was done.
+/// Sleeps for the duration of a task, and sends its sojourn time.
 struct Sleeper(Sender<Duration>);
 
 struct Job {
@@ -48,19 +48,18 @@ struct Job {
     service: Duration,
 }
 
-impl Actor for Sleeper {
-    type Msg = Job;
-    type Reply = ();
-    type Error = std::convert::Infallible;
+impl Actor for Sleeper {}
 
-    fn handle(&mut self, job: Job, _: &mut Context<'_>) -> Result<(), Self::Error> {
+impl Handler<Job> for Sleeper {
+    type Reply = ();
+
+    fn handle(&mut self, job: Job, _: &mut Context<'_, Self>) {
         thread::sleep(job.service);
         self.0.send(job.due.elapsed()).unwrap_or_else(|_| unreachable!("the test waits for it"));
-        Ok(())
     }
 }
 
-/// The mean sojourn by a pool that is given each task when it is due.
+/// Returns the mean sojourn time of a pool that receives each task when it is due.
 fn real(trace: &[Request], strategy: impl Strategy + 'static) -> Duration {
     let (done, sojourns) = unbounded();
     let pool = Pool::builder("real")
@@ -82,17 +81,17 @@ fn real(trace: &[Request], strategy: impl Strategy + 'static) -> Duration {
     sum / trace.len() as u32
 }
 
-/// Within 10 %, at the best of three attempts: what else runs on the machine makes sleeps longer
-/// and tasks later, never shorter, so the attempt that it disturbs least is the one that tells of
-/// the pool. Picks by chance move a mean by less than that.
-fn assert_near<S: Strategy + 'static>(what: &str, simulated: Duration, strategy: fn() -> S) {
+/// Asserts that the pool is within 10 % of the simulator in one of three attempts. Other load on
+/// the machine makes sleeps longer and tasks later, never shorter, so the least disturbed attempt
+/// counts. Random choices change a mean by less than that.
+fn assert_near<S: Strategy + 'static>(name: &str, simulated: Duration, strategy: fn() -> S) {
     let trace = trace();
     let mut offs = Vec::new();
     for _ in 0..3 {
         let real = real(&trace, strategy());
         let off = real.div_duration_f64(simulated) - 1.0;
         println!(
-            "{what}, seed {SEED}: {real:.1?}, simulated {simulated:.1?}, {:.1} %",
+            "{name}, seed {SEED}: {real:.1?}, simulated {simulated:.1?}, {:.1} %",
             off * 100.0
         );
         if off.abs() <= 0.1 {
@@ -100,18 +99,18 @@ fn assert_near<S: Strategy + 'static>(what: &str, simulated: Duration, strategy:
         }
         offs.push(off);
     }
-    panic!("{what}: the pool is off by {offs:.3?} from the simulated {simulated:?}");
+    panic!("{name}: the pool is off by {offs:.3?} from the simulated {simulated:?}");
 }
 
 /// One test, so that the pools do not disturb each other.
 #[test]
 fn a_pool_takes_as_long_as_the_simulator_says() {
     let trace = trace();
-    // The very same worker for each task.
+    // Each task goes to the same worker in both.
     let rotation = simulated(&trace, StrategyName::RoundRobin, 1);
-    // Among idle workers chance decides: the mean over what it may do.
+    // Chooses among idle workers at random, so this is a mean over many seeds.
     let idle = simulated(&trace, StrategyName::JoinIdle, 20);
-    assert!(idle < rotation.mul_f64(0.8), "alike, they would tell nothing: {idle:?} {rotation:?}");
+    assert!(idle < rotation.mul_f64(0.8), "too similar to compare: {idle:?} {rotation:?}");
     assert_near("round robin", rotation, RoundRobin::new);
     assert_near("join idle", idle, JoinIdle::new);
 }

@@ -1,22 +1,22 @@
 use raddle_core::{Counts, Outcome, Roster};
 use raddle_strategies::BalancerStats;
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
-use serde::Serialize;
 
-/// What became of every task that a pool was given (law 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// What became of every task that was sent to a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Account {
-    /// The admitted tasks, and how they ended.
-    #[serde(flatten)]
+    /// Admitted tasks, and how they ended.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub counts: Counts,
-    /// Tasks whose message was handed back to the caller.
+    /// Refused tasks; their messages were returned to the caller.
     pub rejected: u64,
-    /// Tasks that were dropped as the pool was overloaded: they are not among the admitted.
+    /// Tasks dropped because the pool was overloaded; not counted as admitted.
     pub shed: u64,
 }
 
 impl Account {
-    /// Whether every admitted task has ended, and just once: true at any quiet moment.
+    /// Returns whether every admitted task has ended exactly once, as at any quiescent moment.
     pub fn is_balanced(&self) -> bool {
         self.counts.is_balanced()
     }
@@ -27,13 +27,10 @@ impl Account {
 pub(crate) struct Ledger {
     rejected: AtomicU64,
     shed: AtomicU64,
-    /// Tasks of workers that are gone, and those whose thread was given up as hung.
-    admitted: AtomicU64,
-    outcomes: [AtomicU64; 5],
+    /// Tasks taken over from workers whose thread was given up as hung.
+    adopted: AtomicU64,
+    outcomes: [AtomicU64; Outcome::ALL.len()],
 }
-
-const OUTCOMES: [Outcome; 5] =
-    [Outcome::Completed, Outcome::Failed, Outcome::Panicked, Outcome::Expired, Outcome::Cancelled];
 
 impl Ledger {
     #[cold]
@@ -46,36 +43,23 @@ impl Ledger {
         self.shed.fetch_add(1, Relaxed);
     }
 
-    /// Takes over a task from its worker, to be [ended](Self::end) here.
+    /// Takes over a running task from its worker, to be [ended](Self::end) here.
     pub(crate) fn adopt(&self) {
-        self.admitted.fetch_add(1, Relaxed);
+        self.adopted.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn end(&self, outcome: Outcome) {
         self.outcomes[outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// Takes over what a worker that is gone has counted.
-    pub(crate) fn inherit(&self, counts: &Counts) {
-        let Counts { admitted, completed, failed, panicked, expired, cancelled } = *counts;
-        self.admitted.fetch_add(admitted, Relaxed);
-        let counts = [completed, failed, panicked, expired, cancelled];
-        for (outcome, count) in OUTCOMES.into_iter().zip(counts) {
-            self.outcomes[outcome as usize].fetch_add(count, Relaxed);
+    /// The account of the pool: this ledger, the workers of the roster and those that have left it.
+    pub(crate) fn account(&self, roster: &Roster, departed: &Counts) -> Account {
+        let mut counts = *departed;
+        // Ends first: a task that ends meanwhile must not be counted as ended and not as admitted.
+        for outcome in Outcome::ALL {
+            counts.add(outcome, self.outcomes[outcome as usize].load(Relaxed));
         }
-    }
-
-    pub(crate) fn account(&self, roster: &Roster) -> Account {
-        let ended = |outcome: Outcome| self.outcomes[outcome as usize].load(Relaxed);
-        let mut counts = Counts {
-            admitted: 0,
-            completed: ended(Outcome::Completed),
-            failed: ended(Outcome::Failed),
-            panicked: ended(Outcome::Panicked),
-            expired: ended(Outcome::Expired),
-            cancelled: ended(Outcome::Cancelled),
-        };
-        counts.admitted = self.admitted.load(Relaxed);
+        counts.admitted += self.adopted.load(Relaxed);
         for member in roster.members() {
             counts += member.worker.stats().counts();
         }
@@ -83,8 +67,9 @@ impl Ledger {
     }
 }
 
-/// A pool at one moment. Serialisable.
-#[derive(Clone, Debug, Serialize)]
+/// A pool at one moment.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PoolStats {
     /// The pool's name.
     pub name: String,
@@ -92,9 +77,9 @@ pub struct PoolStats {
     pub account: Account,
     /// Threads that were given up as hung and have not returned.
     pub lost_threads: usize,
-    /// Copies of hedged tasks that were given.
+    /// Copies of hedged tasks that were sent.
     pub hedges: u64,
     /// Its strategy and its workers.
-    #[serde(flatten)]
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub balancer: BalancerStats,
 }

@@ -1,9 +1,9 @@
-//! Shedding by sojourn time: CoDel, which sheds only what waits in a queue that stays long.
+//! CoDel: sheds tasks by the time they waited, and only while the queue stays long.
 //!
-//! The rule is that of RFC 8289, sections 5.3 to 5.6, with a task for a packet. The RFC's loop,
-//! which drops until a packet may go, is unrolled here: [`Controller::on_take`] decides about one
-//! task, and what the loop would do next is kept as its [`Phase`]. The tests run it beside a
-//! transcription of the RFC's pseudocode.
+//! The rule is that of RFC 8289, sections 5.3 to 5.6, with tasks for packets. The RFC's loop, which
+//! drops until a packet may pass, is unrolled here: [`Controller::on_take`] decides about one task,
+//! and [`Phase`] is where the loop would continue. The tests compare it with a transcription of the
+//! RFC's pseudocode.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use thiserror::Error;
 
 /// When to shed tasks because their queue stays too long: CoDel ([RFC 8289]).
 ///
-/// A task is shed when it is taken, not when it is given: once every task of an `interval` has
-/// waited for `target` or longer, one is shed, and further ones `interval / sqrt(count)` apart,
-/// ever faster, until one has waited for less. A burst that is worked off within an interval loses
-/// nothing, and the last task of a queue is never shed.
+/// Tasks are shed when they are taken, not when they are sent: once every task of an `interval` has
+/// waited for at least `target`, one is shed, and then further ones `interval / sqrt(count)` apart,
+/// faster and faster, until one has waited for less. A burst that is worked off within an interval
+/// loses nothing, and the last task of a queue is never shed.
 ///
-/// `target` is the wait that is put up with for long, `interval` the time that a burst is given;
-/// the RFC wants it to be that of a round trip, and the target 5 to 10 % of it (section 4).
+/// `target` is the acceptable standing wait, `interval` the time that a burst may take; the RFC
+/// recommends a round-trip time for the interval, and 5 to 10 % of it for the target (section 4).
 ///
 /// [RFC 8289]: https://www.rfc-editor.org/rfc/rfc8289
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,51 +27,54 @@ pub struct CoDel {
     interval: Duration,
 }
 
-/// A parameter of [`CoDel`] that is out of its bounds.
+/// A parameter of [`CoDel`] that is out of bounds.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoDelError {
-    /// Every task waits for 0 or longer.
-    #[error("CoDel's target is 0, allowed is more")]
+    /// The target is 0.
+    #[error("CoDel's target is 0; more than 0 is allowed")]
     Target,
-    /// A queue would be found too long before it could be.
-    #[error("CoDel's interval is {interval:?}, allowed is at least the target, {target:?}")]
+    /// The interval is shorter than the target.
+    #[error("CoDel's interval is {interval:?}; at least the target, {target:?}, is allowed")]
     Interval {
-        /// The interval that was asked for.
+        /// The interval.
         interval: Duration,
-        /// The target beside it.
+        /// The target.
         target: Duration,
     },
 }
 
 impl Default for CoDel {
-    /// 5 ms and 100 ms, the RFC's own.
+    /// A target of 5 ms and an interval of 100 ms, as in the RFC.
     fn default() -> Self {
         Self { target: Duration::from_millis(5), interval: Duration::from_millis(100) }
     }
 }
 
 impl CoDel {
-    /// A target of more than 0 and an interval of at least the target.
-    ///
-    /// # Errors
-    /// Names the bound that is not kept.
-    pub fn new(target: Duration, interval: Duration) -> Result<Self, CoDelError> {
+    /// Creates a rule with a target of more than 0 and an interval of at least the target, as
+    /// [`PoolBuilder::spawn`](crate::PoolBuilder::spawn) checks.
+    pub fn new(target: Duration, interval: Duration) -> Self {
+        Self { target, interval }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), CoDelError> {
+        let Self { target, interval } = *self;
         if target.is_zero() {
             return Err(CoDelError::Target);
         }
         if interval < target {
             return Err(CoDelError::Interval { interval, target });
         }
-        Ok(Self { target, interval })
+        Ok(())
     }
 
-    /// The wait that is put up with for long.
+    /// Returns the acceptable standing wait.
     pub fn target(&self) -> Duration {
         self.target
     }
 
-    /// How long every task must have waited for the target before one is shed.
+    /// Returns for how long every task must have waited for the target before one is shed.
     pub fn interval(&self) -> Duration {
         self.interval
     }
@@ -82,31 +85,31 @@ impl CoDel {
 pub struct Controller {
     target: u64,
     interval: u64,
-    /// When a task may be shed if none has waited for less than the target until then.
+    /// When a task may be shed, if none has waited for less than the target by then.
     first_above: Option<u64>,
     drop_next: u64,
-    /// Tasks shed since shedding began, plus what was taken over from the time before.
+    /// Tasks shed since shedding began, plus those taken over from the last time.
     count: u64,
     /// `count` when shedding last began.
     last_count: u64,
     phase: Phase,
 }
 
-/// Where in the RFC's `dequeue` the next task is met.
+/// Where in the RFC's `dequeue` the next task is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Not in its drop state.
+    /// Not in the drop state.
     Calm,
-    /// The first task of a drop state was shed: the one behind it goes, whatever its wait.
+    /// The first task of a drop state was shed: the next one passes, whatever its wait.
     Entered,
-    /// In the drop state; the last task went.
+    /// In the drop state; the last task passed.
     Shedding,
-    /// In the drop state, and in its loop: the last task was shed.
+    /// In the drop state, within its loop: the last task was shed.
     Shed,
 }
 
 impl Controller {
-    /// The state of an empty queue.
+    /// Creates the state of an empty queue.
     pub fn new(config: CoDel) -> Self {
         Self {
             target: nanos(config.target),
@@ -119,11 +122,10 @@ impl Controller {
         }
     }
 
-    /// Whether to shed the task that was just taken, after `sojourn` in the queue; `is_last` when
-    /// it left the queue empty. To be called for each task, in order; that a queue was found empty
-    /// need not be told.
+    /// Returns whether to shed the task that was just taken, after `sojourn` in the queue; `is_last`
+    /// if it left the queue empty. Must be called for each task, in order.
     ///
-    /// Wait-free; allocates nothing; a square root when a task is shed.
+    /// Wait-free, allocates nothing; computes a square root when a task is shed.
     pub fn on_take(&mut self, sojourn: u64, now: u64, is_last: bool) -> bool {
         let may_shed = self.stays_above(sojourn, now, is_last);
         match self.phase {
@@ -149,8 +151,8 @@ impl Controller {
         }
     }
 
-    /// The RFC's `dodequeue`: whether every task of an interval has waited for the target. Its
-    /// second term, a backlog of one packet at most, is here an empty queue.
+    /// The RFC's `dodequeue`: whether every task of an interval has waited for the target. Its second
+    /// condition, a backlog of at most one packet, is an empty queue here.
     fn stays_above(&mut self, sojourn: u64, now: u64, is_last: bool) -> bool {
         if sojourn < self.target || is_last {
             self.first_above = None;
@@ -160,11 +162,10 @@ impl Controller {
         now >= *self.first_above.get_or_insert_with(|| now.saturating_add(interval))
     }
 
-    /// Begins to shed, at the rate of the last time if that is not long ago: then it was about the
-    /// right one.
+    /// Begins to shed, at the last rate if that was recent: it was about the right one.
     fn enter(&mut self, now: u64) {
         let delta = self.count - self.last_count;
-        // `drop_next` may lie ahead: then the last time is no time ago.
+        // `drop_next` may lie in the future: the last time has just ended then.
         let since = now.saturating_sub(self.drop_next);
         let recent = since < self.interval.saturating_mul(16);
         self.count = if delta > 1 && recent { delta } else { 1 };
@@ -198,7 +199,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// What became of a task: its number, whether it was shed, and when.
+    /// The fate of a task: its number, whether it was shed, and when.
     type Fate = (usize, bool, i64);
 
     /// The pseudocode of RFC 8289, sections 5.4 to 5.6, by its own names, over a queue of task
@@ -384,10 +385,10 @@ mod tests {
     }
 
     fn config(target: u64, interval: u64) -> CoDel {
-        CoDel::new(Duration::from_nanos(target), Duration::from_nanos(interval)).unwrap()
+        CoDel::new(Duration::from_nanos(target), Duration::from_nanos(interval))
     }
 
-    /// Stretches of tasks, of which some come faster than they are served.
+    /// Sequences of tasks, some of which arrive faster than they are served.
     fn traces() -> impl Strategy<Value = Vec<(u64, u64)>> {
         let stretch = (1u64..40, 1u64..40, 1usize..150).prop_flat_map(|(gap, service, tasks)| {
             prop::collection::vec((0..gap, 0..service), tasks)
@@ -403,7 +404,7 @@ mod tests {
         })]
 
         #[test]
-        fn every_task_fares_as_by_the_pseudocode_of_the_rfc(
+        fn tasks_are_shed_exactly_as_in_the_pseudocode_of_the_rfc(
             tasks in traces(),
             target in 1u64..60,
             more in 0u64..200,
@@ -413,7 +414,7 @@ mod tests {
         }
 
         #[test]
-        fn any_clock_and_any_sojourn_are_borne(
+        fn extreme_times_do_not_panic(
             takes in prop::collection::vec((any::<u64>(), any::<u64>(), any::<bool>()), 0..200),
             target in 1u64..,
         ) {
@@ -425,12 +426,12 @@ mod tests {
     }
 
     #[test]
-    fn under_twice_the_load_tasks_are_shed_ever_faster_as_the_law_says() {
+    fn under_twice_the_load_the_shedding_rate_rises_by_the_control_law() {
         let tasks = vec![(MS, 2 * MS); 8_000];
         let fates = serve(ours(CoDel::default()), &tasks);
         assert_eq!(fates, serve(rfc(CoDel::default()), &tasks));
         let shed = shed_at(&fates);
-        // Until the arrivals stop; then all is worked off.
+        // Until the arrivals stop; then the queue is worked off.
         let (mut due, mut checked) = (shed[0], 0);
         for (count, &at) in (1u32..).zip(&shed).take_while(|(_, at)| **at < 8_000 * MS) {
             // One at a time, at the first take after it is due.
@@ -443,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_that_is_worked_off_within_the_interval_is_not_shed() {
+    fn a_burst_that_drains_within_the_interval_is_not_shed() {
         // In 98 ms.
         let burst = vec![(0, 2 * MS); 49];
         assert_eq!(shed_at(&serve(ours(CoDel::default()), &burst)), []);
@@ -466,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_not_long_ago_is_taken_up_again() {
+    fn a_recent_shedding_rate_is_resumed() {
         let (shed, apart) = two_overloads(0);
         let law = 100.0 / ((shed - 1) as f64).sqrt();
         assert_eq!(apart, law.ceil() as u64 * MS, "after {shed}");
@@ -474,23 +475,24 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_long_ago_is_not_taken_up_again() {
+    fn an_old_shedding_rate_is_not_resumed() {
         // 16 intervals are 1.6 s.
         assert_eq!(two_overloads(1_600).1, 100 * MS);
     }
 
     #[test]
-    fn each_bound_is_checked_and_named() {
+    fn errors_name_the_value_and_the_bound() {
         let (none, some, more) = (Duration::ZERO, Duration::from_nanos(1), Duration::from_nanos(2));
-        assert_eq!(CoDel::new(none, some), Err(CoDelError::Target));
-        let error = CoDel::new(more, some).unwrap_err();
+        assert_eq!(CoDel::new(none, some).validate(), Err(CoDelError::Target));
+        let error = CoDel::new(more, some).validate().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "CoDel's interval is 1ns, allowed is at least the target, 2ns"
+            "CoDel's interval is 1ns; at least the target, 2ns, is allowed"
         );
-        let config = CoDel::new(some, some).unwrap();
+        let config = CoDel::new(some, some);
+        assert_eq!(config.validate(), Ok(()));
         assert_eq!((config.target(), config.interval()), (some, some));
         let default = CoDel::default();
-        assert_eq!(CoDel::new(default.target, default.interval), Ok(default));
+        assert_eq!(default.validate(), Ok(()));
     }
 }

@@ -1,209 +1,279 @@
+use std::error::Error;
 use std::fmt;
 use std::io;
 
 use raddle_core::{Capability, CapabilityError, RosterError, WorkerId};
 use raddle_strategies::{ConfigError, EjectionError, SelectError, StrategyError};
-use thiserror::Error;
+use sync_wrapper::SyncWrapper;
+use thiserror::Error as ThisError;
 
+use crate::Account;
+use crate::actor::StartError;
+use crate::codel::CoDelError;
+use crate::hedge::HedgeError;
 use crate::restart::RestartsError;
-use crate::{Account, Actor, Reply};
 
-/// What an ask returns: the answer to come, or the message handed back.
-pub type AskResult<A> =
-    Result<Reply<<A as Actor>::Reply, <A as Actor>::Error>, SendError<<A as Actor>::Msg>>;
-
-/// A task that was not admitted: why, and its message.
-#[derive(Error)]
-#[non_exhaustive]
-pub enum SendError<M> {
-    /// The pool is being shut down, or is.
-    #[error("the pool is shut down")]
-    Closed(M),
-    /// The selected worker's mailbox is full and the pool's policy is to reject.
-    #[error("the mailbox of the selected worker is full")]
-    Full(M),
-    /// The pool has no worker that takes tasks.
-    #[error("{}", SelectError::NoWorker)]
-    NoWorker(M),
-    /// No worker serves the capability.
-    #[error("{}", SelectError::NoCapableWorker { capability: *.capability })]
-    NoCapableWorker {
-        /// What the task asked for.
-        capability: Capability,
-        /// The message.
-        msg: M,
-    },
-    /// The capability's name could not be interned.
-    #[error("{error}")]
-    Capability {
-        /// What is wrong with it.
-        error: CapabilityError,
-        /// The message.
-        msg: M,
-    },
+/// A task that was not admitted: the reason, and its message.
+///
+/// It is `Send` and `Sync` for every message that is `Send`, so `?` converts it into
+/// `Box<dyn Error + Send + Sync>` and the like.
+pub struct SendError<M> {
+    refusal: Refusal,
+    msg: SyncWrapper<M>,
 }
 
-/// Why a pool's workers could not be changed.
-#[derive(Debug, Error)]
+/// Why a task was not admitted.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The pool is shut down or shutting down.
+    Closed,
+    /// The selected worker's mailbox is full, and the overflow policy does not make room.
+    Full,
+    /// The pool has no worker that takes tasks.
+    NoWorker,
+    /// No worker serves the capability.
+    NoCapableWorker {
+        /// The capability that the task asked for.
+        capability: Capability,
+    },
+    /// The name of the task's capability cannot be used.
+    Capability(CapabilityError),
+    /// The hedge's quantile is out of bounds.
+    Hedge(HedgeError),
+}
+
+impl<M> SendError<M> {
+    pub(crate) fn new(refusal: Refusal, msg: M) -> Self {
+        Self { refusal, msg: SyncWrapper::new(msg) }
+    }
+
+    /// Returns why the task was not admitted.
+    pub fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+
+    /// Returns the message.
+    pub fn into_message(self) -> M {
+        self.msg.into_inner()
+    }
+
+    /// Returns whether the mailbox was full.
+    pub fn is_full(&self) -> bool {
+        self.refusal == Refusal::Full
+    }
+
+    /// Returns whether the pool takes no more tasks: sending again cannot help.
+    pub fn is_closed(&self) -> bool {
+        self.refusal == Refusal::Closed
+    }
+
+    /// Returns whether the pool was too busy for the task.
+    pub fn is_overload(&self) -> bool {
+        self.is_full()
+    }
+
+    /// The message and the reason. Exclusive, since the message need not be `Sync`.
+    pub(crate) fn parts(&mut self) -> (&M, &Refusal) {
+        (self.msg.get_mut(), &self.refusal)
+    }
+
+    /// This error with another message.
+    pub(crate) fn map<N>(self, map: impl FnOnce(M) -> N) -> SendError<N> {
+        SendError::new(self.refusal, map(self.msg.into_inner()))
+    }
+}
+
+impl<M> fmt::Display for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+// By hand, so that the message need not be `Debug`.
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError").field("refusal", &self.refusal).finish_non_exhaustive()
+    }
+}
+
+impl<M> Error for SendError<M> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.refusal.source()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the pool is shut down"),
+            Self::Full => f.write_str("the mailbox of the selected worker is full"),
+            Self::NoWorker => SelectError::NoWorker.fmt(f),
+            Self::NoCapableWorker { capability } => {
+                SelectError::NoCapableWorker { capability: *capability }.fmt(f)
+            }
+            Self::Capability(_) => f.write_str("the task's capability cannot be used"),
+            Self::Hedge(_) => f.write_str("the task's hedge cannot be used"),
+        }
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Capability(error) => Some(error),
+            Self::Hedge(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<SelectError> for Refusal {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::NoWorker => Self::NoWorker,
+            SelectError::NoCapableWorker { capability } => Self::NoCapableWorker { capability },
+            // `SelectError::Closed`, and what a later version may add.
+            _ => Self::Closed,
+        }
+    }
+}
+
+/// Why a pool's workers or its strategy could not be changed.
+#[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum MembershipError {
-    /// The pool is shut down, or is being.
+    /// The pool is shut down or shutting down.
     #[error("the pool is shut down")]
     Closed,
-    /// No worker of this id takes tasks.
-    #[error("worker {0} is not in the pool, or already draining")]
+    /// No worker with this id takes tasks.
+    #[error("worker {0} is not in the pool, or is already draining")]
     UnknownWorker(WorkerId),
-    /// The pool would have no worker.
-    #[error("worker {0} is the last one that takes tasks; add another before, or shut down")]
+    /// The pool would be left without a worker.
+    #[error("worker {0} is the last one that takes tasks; add another first, or shut down")]
     LastWorker(WorkerId),
-    /// The pool would have no worker.
-    #[error("a pool of 0 workers was asked for, allowed is at least 1")]
+    /// The pool would be left without a worker.
+    #[error("0 workers were asked for; at least 1 is allowed")]
     NoWorkers,
-    /// A worker could not be made.
+    /// A worker could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
 }
 
-impl<M> SendError<M> {
-    /// The same error with another message.
-    pub(crate) fn map<N>(self, message: impl FnOnce(M) -> N) -> SendError<N> {
-        match self {
-            Self::Closed(msg) => SendError::Closed(message(msg)),
-            Self::Full(msg) => SendError::Full(message(msg)),
-            Self::NoWorker(msg) => SendError::NoWorker(message(msg)),
-            Self::NoCapableWorker { capability, msg } => {
-                SendError::NoCapableWorker { capability, msg: message(msg) }
-            }
-            Self::Capability { error, msg } => SendError::Capability { error, msg: message(msg) },
-        }
-    }
-
-    /// The message, out of the error.
-    pub fn into_message(self) -> M {
-        match self {
-            Self::Closed(msg)
-            | Self::Full(msg)
-            | Self::NoWorker(msg)
-            | Self::NoCapableWorker { msg, .. }
-            | Self::Capability { msg, .. } => msg,
-        }
-    }
-
-    pub(crate) fn from_select(error: SelectError, msg: M) -> Self {
-        match error {
-            SelectError::NoWorker => Self::NoWorker(msg),
-            SelectError::NoCapableWorker { capability } => {
-                Self::NoCapableWorker { capability, msg }
-            }
-            // Closed, and what a later version may add.
-            _ => Self::Closed(msg),
-        }
-    }
-}
-
-// By hand, so that a message need not be `Debug` for its error to be one.
-impl<M> fmt::Debug for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(_) => f.write_str("Closed(..)"),
-            Self::Full(_) => f.write_str("Full(..)"),
-            Self::NoWorker(_) => f.write_str("NoWorker(..)"),
-            Self::NoCapableWorker { capability, .. } => {
-                write!(f, "NoCapableWorker({capability}, ..)")
-            }
-            Self::Capability { error, .. } => write!(f, "Capability({error:?}, ..)"),
-        }
-    }
-}
-
-/// Why a pool could not be made.
-#[derive(Debug, Error)]
+/// Why a pool, or a worker, could not be started.
+#[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// No worker was asked for.
+    /// The builder has no worker.
     #[error("pool `{pool}` has no worker; add one with `worker` or `workers`")]
     NoWorkers {
         /// The pool.
         pool: String,
     },
-    /// A name that cannot be a thread's.
+    /// A name that no thread can have.
     #[error("the name {name:?} contains a NUL, which a thread's name cannot")]
     Name {
-        /// The pool's or worker's name.
+        /// The name of the pool or worker.
         name: String,
     },
     /// A mailbox without room.
-    #[error("mailbox capacity is 0, allowed is at least 1")]
+    #[error("mailbox capacity is 0; at least 1 is allowed")]
     Mailbox,
-    /// A budget that is no share.
-    #[error("hedge budget is {0}, allowed is a share from 0 to 1")]
+    /// A hedge budget that is not a share.
+    #[error("hedge budget is {0}; 0 to 1 is allowed")]
     HedgeBudget(f64),
+    /// A watchdog that would find every handler hung.
+    #[error("the watchdog's limit is {0:?}; at least 1ms is allowed")]
+    Watchdog(std::time::Duration),
     /// A core that the process may not use.
-    #[error("core {core} cannot be used, allowed are {allowed:?}")]
+    #[error("core {core} cannot be used; allowed are {allowed:?}")]
     Core {
-        /// What was asked for.
+        /// The core that was asked for.
         core: usize,
         /// The cores that may be used.
         allowed: Vec<usize>,
     },
-    /// The restarts are described wrongly.
+    /// The restarts are out of bounds.
     #[error(transparent)]
     Restarts(#[from] RestartsError),
-    /// The ejection is described wrongly.
+    /// CoDel's parameters are out of bounds.
+    #[error(transparent)]
+    CoDel(#[from] CoDelError),
+    /// The ejection's settings are out of bounds.
     #[error(transparent)]
     Ejection(#[from] EjectionError),
-    /// The workers could not be made.
+    /// The workers' specifications are wrong.
     #[error(transparent)]
     Roster(#[from] RosterError),
+    /// A parameter of the strategy is out of bounds.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
     /// The balancer's configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A parameter of the strategy is outside its bounds.
-    #[error(transparent)]
-    Strategy(#[from] StrategyError),
-    /// An actor could not be made.
-    #[error("the actor of worker `{worker}` could not be made: {message}")]
+    /// An actor could not be started.
+    #[error("the actor of worker `{worker}` could not be started")]
     Actor {
         /// The worker.
         worker: String,
-        /// What the panic said.
-        message: String,
+        /// What `on_start` returned, or the message of the panic.
+        source: StartError,
     },
     /// The operating system refused a thread.
-    #[error("no thread for worker `{worker}`: {source}")]
+    #[error("no thread for `{name}`")]
     Thread {
-        /// The worker.
-        worker: String,
-        /// Why.
+        /// The worker, or the pool's own thread.
+        name: String,
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 /// A shutdown that left something running.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error(
-    "{}; what was queued is cancelled",
-    still_running(workers, *.lost_threads)
-)]
+#[derive(Clone, Debug, ThisError, PartialEq, Eq)]
+#[error("{}; what was queued is cancelled", still_running(workers, *.lost_threads))]
+#[non_exhaustive]
 pub struct ShutdownError {
     /// The workers whose handler, or a hook, did not return in time. Their threads end when it does.
     pub workers: Vec<String>,
     /// Threads that had been given up as hung and have not returned.
     pub lost_threads: usize,
-    /// What became of the tasks so far; those in the handlers are still in flight.
+    /// What became of the tasks so far; those in handlers are still in flight.
     pub account: Account,
 }
 
 fn still_running(workers: &[String], lost_threads: usize) -> String {
+    let workers_running =
+        format!("workers still running at the time limit: {}", workers.join(", "));
+    let threads_lost = format!("hung threads that have not returned: {lost_threads}");
     match (workers, lost_threads) {
-        ([], lost) => format!("{lost} threads that were given up as hung have not returned"),
-        (workers, 0) => {
-            format!("workers {} were still running at the time limit", workers.join(", "))
+        ([], _) => threads_lost,
+        (_, 0) => workers_running,
+        _ => format!("{workers_running}; {threads_lost}"),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_send_error_converts_even_if_the_message_is_neither_sync_nor_debug() {
+        fn refuse() -> Result<(), Box<dyn Error + Send + Sync>> {
+            Err(SendError::new(Refusal::Full, Cell::new(7_u8)))?;
+            Ok(())
         }
-        (workers, lost) => format!(
-            "workers {} were still running at the time limit, and {lost} threads that were \
-             given up as hung have not returned",
-            workers.join(", ")
-        ),
+        let error = refuse().unwrap_err().downcast::<SendError<Cell<u8>>>().unwrap();
+        assert!(error.is_full() && error.is_overload() && !error.is_closed());
+        assert_eq!(error.into_message().get(), 7);
+    }
+
+    #[test]
+    fn no_error_prints_its_source() {
+        let refused = SendError::new(Refusal::Capability(CapabilityError::Empty), ());
+        let source = refused.source().unwrap().to_string();
+        assert!(!refused.to_string().contains(&source));
     }
 }

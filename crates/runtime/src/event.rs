@@ -5,10 +5,11 @@ use raddle_strategies::EjectionReason;
 
 use crate::restart::RetireReason;
 
-/// Something that happened to a pool or one of its workers, and to no task.
+/// Something that happened to a pool or to one of its workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event {
-    /// The worker, where it is about one.
+    /// The worker, if the event is about one.
     pub worker: Option<WorkerId>,
     /// The worker's name, or the pool's.
     pub name: String,
@@ -16,7 +17,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kind of an [`Event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -24,47 +25,47 @@ pub enum EventKind {
     Added,
     /// A handler panicked.
     Panicked {
-        /// What the panic said.
+        /// The panic's message.
         message: String,
     },
-    /// An actor could not be made anew.
+    /// An actor could not be restarted.
     StartFailed {
-        /// What its `on_start` or the panic said.
+        /// The error of its hook, or the panic's message.
         message: String,
     },
-    /// An actor was made anew.
+    /// An actor was restarted.
     Restarted {
-        /// The worker's generation since.
+        /// The worker's new generation.
         generation: u32,
     },
-    /// A handler exceeds its limit: its worker is set aside.
+    /// A handler exceeded the watchdog's limit: its worker takes no tasks for now.
     Quarantined,
     /// Another thread took over from one that hangs.
     Replaced {
-        /// The worker's generation since.
+        /// The worker's new generation.
         generation: u32,
     },
-    /// A handler that exceeded its limit has returned; nobody had taken over.
+    /// A handler that exceeded the limit has returned before another thread took over.
     Recovered,
-    /// A thread that had been replaced has returned, and ended.
+    /// The handler of a replaced thread has returned, and the thread ended.
     Returned,
-    /// A worker fails, or is slow, more than it may: it is set aside for a while.
+    /// A worker that fails or is slow takes no tasks for a while.
     Ejected {
-        /// What it did since the review before.
+        /// What it did since the last review.
         reason: EjectionReason,
     },
-    /// A worker's time as ejected is over: it takes tasks again.
+    /// An ejected worker takes tasks again.
     Readmitted,
-    /// A worker takes no more tasks and finishes those it has.
+    /// A worker takes no more tasks, and runs those it has.
     Draining,
-    /// A worker is gone.
+    /// A worker has left the pool.
     Retired {
         /// Why.
         reason: RetireReason,
     },
-    /// The pool closed itself, as a worker was retired by its restarts.
+    /// The pool closed itself because its restarts retired a worker.
     Failed,
-    /// The pool has another strategy.
+    /// The strategy was replaced.
     StrategyChanged {
         /// Its name.
         strategy: &'static str,
@@ -77,13 +78,13 @@ impl fmt::Display for EventKind {
             Self::Added => f.write_str("worker added"),
             Self::Panicked { message } => write!(f, "a handler panicked: {message}"),
             Self::StartFailed { message } => write!(f, "the actor could not start: {message}"),
-            Self::Restarted { generation } => write!(f, "actor made anew, generation {generation}"),
-            Self::Quarantined => f.write_str("a handler exceeds its limit, worker quarantined"),
+            Self::Restarted { generation } => write!(f, "actor restarted, generation {generation}"),
+            Self::Quarantined => f.write_str("handler exceeded its limit, worker quarantined"),
             Self::Replaced { generation } => {
                 write!(f, "another thread took over, generation {generation}")
             }
-            Self::Recovered => f.write_str("the handler has returned, worker no longer set aside"),
-            Self::Returned => f.write_str("a replaced thread has returned and ended"),
+            Self::Recovered => f.write_str("handler returned, worker reinstated"),
+            Self::Returned => f.write_str("a replaced thread returned and ended"),
             Self::Ejected { reason } => write!(f, "worker ejected: {reason}"),
             Self::Readmitted => f.write_str("worker readmitted"),
             Self::Draining => f.write_str("worker draining"),

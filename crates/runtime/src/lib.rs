@@ -1,19 +1,86 @@
-//! Worker actors on crossbeam channels: pools, mailboxes, replies, drain.
+//! Pools of worker actors on crossbeam channels.
 //!
-//! A [`Pool`] gives each task to one of its workers on the caller's own thread: a
+//! A [`Pool`] sends each task to one of its workers on the caller's own thread: a
 //! [`Strategy`](raddle_strategies::Strategy) picks the worker by reading atomic counters, the task
-//! goes into that worker's channel, and the worker's thread runs its [`Actor`]'s handler. There is
-//! no router thread and no central queue.
+//! goes into that worker's mailbox, and the worker's thread runs the handler of its [`Actor`]. There
+//! is no router thread, no central queue and no lock on that path.
+//!
+//! ```
+//! use raddle_core::WorkerSpec;
+//! use raddle_runtime::{Actor, Context, Drain, Handler, Pool};
+//!
+//! struct Greeter;
+//!
+//! impl Actor for Greeter {}
+//!
+//! impl Handler<String> for Greeter {
+//!     type Reply = String;
+//!
+//!     fn handle(&mut self, name: String, _: &mut Context<'_, Self>) -> String {
+//!         format!("Hello, {name}!")
+//!     }
+//! }
+//!
+//! let pool = Pool::builder("greet").workers(4, WorkerSpec::general()).spawn(|_| Greeter)?;
+//! pool.tell("nobody".into())?;
+//! assert_eq!(pool.ask("world".into()).wait()?, "Hello, world!");
+//! let account = pool.shutdown(Drain::all())?;
+//! assert!(account.is_balanced());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Concepts
+//! A *task* is one message sent to a pool, with what routing may know about it: a capability, a key,
+//! a priority, a deadline, an expected duration ([`TaskBuilder`]). A *worker* is one place where tasks
+//! run: an id, statistics, health and an inlet, which here is a mailbox. An *actor* is the state
+//! behind it, with a handler; it lives on the worker's thread and is restarted when it fails
+//! ([`Restarts`]). An admitted task ends exactly once, as completed, failed, panicked, expired or
+//! cancelled, and the [`Account`] adds up at any quiescent moment. A task that is not admitted
+//! returns to its caller inside a [`SendError`].
+//!
+//! # Trade-offs
+//! - Every worker has a mailbox of its own. That is what lets a strategy route around a worker that
+//!   hangs, is slow or fails, and what keeps the order of a key; a single shared queue needs no
+//!   strategy, but does neither. Idle workers steal from busy ones to make up for a bad pick.
+//! - A worker is a thread. Handlers may block and keep state that is not `Send`; a thousand workers
+//!   cost a thousand threads.
+//! - A worker without tasks polls for about 100 microseconds before it parks ([`WaitStrategy`]): being
+//!   woken takes about 30 microseconds, and costs the caller a system call.
+//! - A full mailbox makes the caller wait by default ([`Overflow`]), so overload slows callers down
+//!   instead of using memory.
+//! - A hung handler cannot be ended. A [`Watchdog`] gives its worker to another thread; the old one
+//!   is lost until the handler returns.
+//!
+//! # The pieces
+//! | | |
+//! |---|---|
+//! | [`Pool`], [`PoolBuilder`], [`LocalPool`] | the workers, as callers see them |
+//! | [`Actor`], [`Handler`], [`Reply`], [`Context`] | what workers run |
+//! | [`TaskBuilder`], [`Ask`], [`Hedge`], [`TimerHandle`] | sending tasks and receiving replies |
+//! | [`Overflow`], [`CoDel`], [`WaitStrategy`] | full mailboxes, overload, idle workers |
+//! | [`Restarts`], [`OnRetired`], [`Watchdog`], [`Supervisor`] | faults |
+//! | [`Account`], [`PoolStats`], [`Events`] | what has happened |
 
 mod account;
 mod actor;
+mod ask;
 mod codel;
 mod context;
+mod cores;
+mod crew;
+mod deadline;
+mod desk;
 mod envelope;
 mod error;
 mod event;
+mod hedge;
+mod inlet;
 mod keys;
-mod lease;
+mod log;
+#[cfg(not(any(loom, shuttle)))]
+mod mailbox;
+#[cfg(any(loom, shuttle))]
+#[doc(hidden)]
 pub mod mailbox;
 mod panics;
 mod pool;
@@ -21,25 +88,26 @@ mod race;
 mod registry;
 mod reply;
 mod restart;
+mod router;
+mod settings;
 mod subscription;
 mod supervisor;
 mod timer;
 mod worker;
 
 pub use account::{Account, PoolStats};
-pub use actor::{Actor, StartError};
+pub use actor::{Actor, Handler, Reply, StartError};
+pub use ask::{Ask, AskError, AskFuture};
 pub use codel::{CoDel, CoDelError};
 pub use context::Context;
-pub use error::{AskResult, MembershipError, SendError, ShutdownError, SpawnError};
+pub use error::{MembershipError, Refusal, SendError, ShutdownError, SpawnError};
 pub use event::{Event, EventKind};
+pub use hedge::{Hedge, HedgeError};
 pub use mailbox::{Overflow, WaitStrategy};
-pub use pool::{
-    Drain, Hedge, HedgeError, LocalPool, OnRetired, Pool, PoolBuilder, ShedReason, TaskBuilder,
-    Watchdog,
-};
+pub use pool::{Drain, LocalPool, Pool, PoolBuilder, TaskBuilder};
 pub use registry::{Registry, RegistryError};
-pub use reply::{AskError, Reply, ReplyFuture};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
+pub use settings::{OnRetired, ShedReason, Watchdog};
 pub use subscription::Events;
 pub use supervisor::{
     ChildError, ChildReport, ShutdownReport, SuperviseError, SupervisionStrategy, Supervisor,
@@ -47,14 +115,19 @@ pub use supervisor::{
 };
 pub use timer::TimerHandle;
 
-/// What the loom models look at besides.
-#[cfg(loom)]
+/// The internals that the model checkers explore.
+#[cfg(any(loom, shuttle))]
 #[doc(hidden)]
 pub mod models {
-    pub use crate::context::Asker;
     pub use crate::keys::partitions::{Partition, Partitions, ShortId};
-    pub use crate::lease::{Lease, Revoked, Stay};
     pub use crate::race::Race;
-    pub use crate::reply::{Hedged, ReplySender, slot};
+    pub use crate::reply::{Asker, Hedged, NoReply, ReplySender};
     pub use crate::timer::{Fired, TimerHandle, TimerQueue};
+    pub use crate::worker::{Revoked, SerialLease, Stay};
+
+    /// Creates the ends of an admitted task's reply.
+    pub fn slot<R>(cancel_on_drop: bool) -> (ReplySender<R>, crate::Ask<(), R>) {
+        let (sender, receiver) = crate::reply::slot(cancel_on_drop);
+        (sender, crate::Ask::admitted(receiver))
+    }
 }

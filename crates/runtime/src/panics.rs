@@ -1,27 +1,28 @@
-//! Panics of the user's code, kept from doing more harm than their own.
+//! Catches panics of the user's code.
 
+use crate::log;
 use std::any::Any;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs the user's code; a panic becomes its message.
+/// Runs the user's code; returns the message of a panic.
 ///
-/// What the code leaves half done is the actor, which is dropped and made anew.
+/// What the code may leave half done is the actor, which is dropped and restarted.
 #[inline]
 pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(message)
 }
 
-/// Runs the user's code where its result matters to nobody (a `Drop`, a waker): a panic is logged
-/// and ends nothing else.
+/// Runs the user's code where nothing depends on its result (a hook, a callback, a `Drop`, a waker): a
+/// panic is logged and has no other effect.
 #[inline]
 pub(crate) fn contain(code: impl FnOnce()) {
     if let Err(message) = catch(code) {
-        tracing::error!(message, "a panic in a value's drop or waker was contained");
+        log::error!(message, "a panic in a hook, a callback, a drop or a waker was caught");
     }
 }
 
-/// A value of the user's that may be dropped anywhere: its drop's panic is [contained](contain).
+/// A value of the user's that may be dropped anywhere: a panic of its drop is [contained](contain).
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {
@@ -61,7 +62,7 @@ fn message(payload: Box<dyn Any + Send>) -> String {
             None => "a panic without a message".to_owned(),
         },
     };
-    // A payload may panic when dropped, and that one's payload again: the second is leaked.
+    // A payload may panic when dropped, and so may that panic's payload: the second one is leaked.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(payload);
     }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_or_value_that_panics_when_dropped_ends_here() {
+    fn a_payload_or_value_that_panics_when_dropped_is_contained() {
         assert_eq!(catch(|| panic_any(Bomb)), Err("a panic without a message".into()));
         let bomb = Bomb;
         contain(|| drop(bomb));

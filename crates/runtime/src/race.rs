@@ -6,14 +6,13 @@ use raddle_sync::atomic::{
 };
 use raddle_sync::lock;
 
-/// Copies of one task, of which one answers: the first that has an answer, or, where none has, the
-/// last to end.
+/// Decides which copy of a task answers: the first one with a reply, or the last one to end if none
+/// has a reply.
 ///
 /// # Protocol
-/// `copies` counts those that have not ended. Who ends with an answer takes the prize, which is
-/// there once, and then counts itself out; who counts it down to 0 takes what is left. A copy is
-/// added only while another has not ended, so that no copy is added to a race that was decided by
-/// its last.
+/// `copies` counts the copies that have not ended. A copy that ends with a reply takes the prize, if
+/// it is still there, and then counts itself out; the one that lowers the count to 0 takes what is
+/// left. A copy joins only while another has not ended, so none joins a race that is decided.
 #[derive(Debug)]
 pub struct Race<S> {
     copies: AtomicU32,
@@ -23,7 +22,7 @@ pub struct Race<S> {
 }
 
 impl<S> Race<S> {
-    /// A race of one copy so far.
+    /// Starts a race of one copy.
     pub fn new(prize: S) -> Self {
         Self {
             copies: AtomicU32::new(1),
@@ -32,41 +31,42 @@ impl<S> Race<S> {
         }
     }
 
-    /// Lets one more copy take part; `false` when all have ended, or one has answered.
+    /// Adds a copy; `false` if all have ended or one has replied.
     pub fn join(&self) -> bool {
-        // Relaxed: a read-modify-write, it goes on with the release sequences of `finish`.
+        // Relaxed: as a read-modify-write it continues the release sequences of `finish`.
         let joined = self.copies.fetch_update(Relaxed, Relaxed, |copies| {
             (copies > 0 && !self.is_over()).then_some(copies + 1)
         });
         joined.is_ok()
     }
 
-    /// A copy has ended, with an answer or without: the prize, when it is the one to take it.
-    pub fn finish(&self, answers: bool) -> Option<S> {
-        // Before it is counted out: the last one has no answer, perhaps.
-        let prize = if answers { self.take() } else { None };
-        // AcqRel pairs with that of the others: the last one comes after all that they did, and so
-        // does who is told that there is no answer.
+    /// Ends a copy, with or without a reply. Returns the prize if this copy must answer.
+    pub fn finish(&self, has_reply: bool) -> Option<S> {
+        // Before it counts itself out: the last copy may have no reply.
+        let prize = if has_reply { self.take() } else { None };
+        // AcqRel pairs with that of the other copies: the last one comes after all that they did, and
+        // so does an asker that learns that there is no reply.
         let last = self.copies.fetch_sub(1, AcqRel) == 1;
-        if answers || !last { prize } else { self.take() }
+        if has_reply || !last { prize } else { self.take() }
     }
 
     fn take(&self) -> Option<S> {
         // No code panics while it holds the lock.
         let mut prize = self.prize.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = prize.take();
-        // Not before, and before the lock is let go: who sees it comes too late for the prize.
+        // After the prize was taken and before the lock is released: a thread that sees it is too late
+        // for the prize.
         self.over.store(true, Relaxed);
         taken
     }
 
-    /// Whether this is so of the prize, while nobody has taken it. Takes a lock.
-    pub fn prize_is(&self, so: impl FnOnce(&S) -> bool) -> bool {
+    /// Returns whether the prize is still there and satisfies `predicate`. Takes a lock.
+    pub fn prize_is(&self, predicate: impl FnOnce(&S) -> bool) -> bool {
         let prize = self.prize.lock().unwrap_or_else(PoisonError::into_inner);
-        prize.as_ref().is_some_and(so)
+        prize.as_ref().is_some_and(predicate)
     }
 
-    /// Whether the prize is taken: what the other copies do is not wanted any more.
+    /// Returns whether the prize was taken: the other copies are no longer wanted.
     pub fn is_over(&self) -> bool {
         self.over.load(Relaxed)
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_answer_wins() {
+    fn the_first_reply_wins() {
         let race = Race::new("prize");
         assert!(race.join());
         assert_eq!(race.finish(true), Some("prize"));
@@ -86,17 +86,17 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_without_an_answer_leaves_it_to_the_other() {
+    fn a_copy_without_a_reply_leaves_it_to_the_other() {
         let race = Race::new("prize");
         assert!(race.join());
         assert_eq!(race.finish(false), None);
         assert!(!race.is_over());
-        assert_eq!(race.finish(false), Some("prize"), "the last one says that there is none");
+        assert_eq!(race.finish(false), Some("prize"), "the last one reports that there is none");
         assert!(!race.join());
     }
 
     #[test]
-    fn none_joins_when_the_only_copy_has_ended() {
+    fn no_copy_joins_after_the_only_one_has_ended() {
         let race = Race::new("prize");
         assert_eq!(race.finish(false), Some("prize"));
         assert!(!race.join());

@@ -1,4 +1,4 @@
-//! Whether and when an actor is made anew: policy, limit and backoff.
+//! Whether and when an actor is restarted: policy, limit and backoff.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,57 +8,57 @@ use fastrand::Rng;
 use raddle_core::nanos;
 use thiserror::Error;
 
-/// After what an actor is made anew.
+/// When an actor is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RestartPolicy {
-    /// After everything, also when it asked to stop.
+    /// Always, also when it stopped itself.
     #[default]
     Permanent,
-    /// After a panic and after a failed start; not when it asked to stop.
+    /// After a panic or a failed start; not when it stopped itself.
     Transient,
-    /// After nothing.
+    /// Never.
     Never,
 }
 
-/// How many restarts there may be in any stretch of time.
+/// The most restarts of an actor in any period of a given length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RestartLimit {
-    /// So many, at most [`MAX_RESTARTS`](Self::MAX_RESTARTS); with 0 the first is one too many.
+    /// At most [`MAX_RESTARTS`](Self::MAX_RESTARTS); 0 allows none.
     pub restarts: u32,
-    /// In each stretch of this length, more than 0.
+    /// The length of the period, more than 0.
     pub within: Duration,
 }
 
 impl RestartLimit {
-    /// The greatest limit: the time of each restart within it is kept.
+    /// The highest limit; the time of each restart within it is stored.
     pub const MAX_RESTARTS: u32 = 65_536;
 }
 
 /// How long to wait before a restart.
 ///
-/// The first in a row comes at once, the second after `initial`, and each further one after twice
-/// the time of the one before, up to `max`: `initial * 2^(k-2)` for the k-th. A row ends when the
-/// actor has brought a task to its end without a panic.
+/// The first restart in a row comes at once, the second after `initial`, and each further one after
+/// twice the delay of the one before, up to `max`: `initial * 2^(k-2)` for the k-th. A row ends when
+/// the actor has run a task without a panic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
-    /// Before the second restart in a row; at most `max`.
+    /// The delay before the second restart in a row; at most `max`.
     pub initial: Duration,
-    /// Never longer.
+    /// The longest delay.
     pub max: Duration,
-    /// The share of each delay that is left to chance, 0 to 1: it is uniform between
-    /// `delay * (1 - jitter)` and `delay`, so that what failed together does not come back together.
+    /// The random share of each delay, 0 to 1: a delay is uniform between `delay * (1 - jitter)` and
+    /// `delay`, so that actors which failed together do not restart together.
     pub jitter: f64,
 }
 
 impl Default for Backoff {
-    /// 1 ms to 1 s, half of it by chance.
+    /// 1 ms to 1 s, with a jitter of one half.
     fn default() -> Self {
         Self { initial: Duration::from_millis(1), max: Duration::from_secs(1), jitter: 0.5 }
     }
 }
 
-/// How a pool's actors are made anew: always, without a limit, and with the default [`Backoff`],
-/// unless said otherwise.
+/// How a pool's actors are restarted. By default: always, without a limit, and with the default
+/// [`Backoff`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,38 +76,38 @@ pub struct Restarts {
     backoff: Backoff,
 }
 
-/// A parameter of [`Restarts`] that is out of its bounds.
+/// A parameter of [`Restarts`] that is out of bounds.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum RestartsError {
-    /// More restarts than are kept count of.
-    #[error("restart limit is {0}, allowed are 0 to {max}", max = RestartLimit::MAX_RESTARTS)]
+    /// The limit is too high.
+    #[error("restart limit is {0}; 0 to {max} are allowed", max = RestartLimit::MAX_RESTARTS)]
     Limit(u32),
-    /// A stretch of no length has no restarts in it.
-    #[error("restarts are limited within 0, allowed is a time of more than 0")]
+    /// The limit's period is empty.
+    #[error("the period of the restart limit is 0; more than 0 is allowed")]
     Within,
     /// The first delay is longer than the longest.
-    #[error("initial backoff is {initial:?}, allowed is at most the greatest, {max:?}")]
+    #[error("initial backoff is {initial:?}; at most the longest, {max:?}, is allowed")]
     Backoff {
-        /// The first delay that was asked for.
+        /// The first delay.
         initial: Duration,
-        /// The longest.
+        /// The longest delay.
         max: Duration,
     },
-    /// The jitter is no share.
-    #[error("backoff jitter is {0}, allowed are 0 to 1")]
+    /// The jitter is not a share.
+    #[error("backoff jitter is {0}; 0 to 1 is allowed")]
     Jitter(f64),
 }
 
 impl Restarts {
-    /// Sets after what an actor is made anew; after everything by default.
+    /// Sets when an actor is restarted; always by default.
     #[must_use]
     pub fn policy(mut self, policy: RestartPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets how many restarts there may be; without a limit by default.
+    /// Limits the restarts; without a limit by default.
     #[must_use]
     pub fn limit(mut self, limit: RestartLimit) -> Self {
         self.limit = Some(limit);
@@ -121,10 +121,10 @@ impl Restarts {
         self
     }
 
-    /// Checks every parameter.
+    /// Checks every parameter, as [`PoolBuilder::spawn`](crate::PoolBuilder::spawn) does.
     ///
     /// # Errors
-    /// Names the bound that is not kept.
+    /// The first parameter that is out of bounds.
     pub fn validate(&self) -> Result<(), RestartsError> {
         if let Some(RestartLimit { restarts, within }) = self.limit {
             if restarts > RestartLimit::MAX_RESTARTS {
@@ -145,45 +145,33 @@ impl Restarts {
     }
 }
 
-/// Why an actor needs to be made anew.
+/// Why an actor needs a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A handler panicked.
+    /// Its handler panicked.
     Panicked,
-    /// It could not be made.
+    /// It could not start.
     FailedStart,
-    /// It asked to stop.
+    /// It stopped itself.
     Stopped,
 }
 
-/// What is to become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It is made anew.
-    Restart {
-        /// In so many nanoseconds.
-        after: u64,
-    },
-    /// It is not, for good.
-    Retire(RetireReason),
-}
-
-/// Why a worker is gone.
+/// Why a worker left its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RetireReason {
-    /// It was asked for.
-    Asked,
-    /// Its actor could not be made anew when it was to end anyway.
+    /// The program requested it.
+    Requested,
+    /// Its actor could not be restarted, and it had to leave anyway.
     ClosedWithoutActor,
-    /// It has been restarted too often.
+    /// It was restarted too often.
     LimitReached {
-        /// So often.
+        /// The limit.
         restarts: u32,
-        /// Within this time.
+        /// The limit's period.
         within: Duration,
     },
-    /// Its policy has no restart after what happened.
+    /// Its policy does not restart it after what happened.
     PolicyForbids(RestartPolicy),
 }
 
@@ -200,15 +188,15 @@ impl fmt::Display for RestartPolicy {
 impl fmt::Display for RetireReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked => f.write_str("as asked for"),
+            Self::Requested => f.write_str("requested"),
             Self::ClosedWithoutActor => {
-                f.write_str("its actor could not be made anew when it was to end")
+                f.write_str("its actor could not be restarted, and it had to leave anyway")
             }
             Self::LimitReached { restarts, within } => {
                 write!(f, "the limit of {restarts} restarts within {within:?} is reached")
             }
             Self::PolicyForbids(policy) => {
-                write!(f, "the restart policy, {policy}, has no restart after this")
+                write!(f, "the restart policy, {policy}, forbids a restart")
             }
         }
     }
@@ -224,19 +212,19 @@ impl RestartPolicy {
     }
 }
 
-/// One actor's restarts so far. Times are nanoseconds of one clock.
+/// The restarts of one actor so far. Times are nanoseconds of one clock.
 #[derive(Clone, Debug)]
 pub struct RestartHistory {
     restarts: Restarts,
-    /// When the last restarts were to happen, as many as the limit has; the oldest first.
+    /// When the last restarts were due, as many as the limit allows; the oldest first.
     recent: VecDeque<u64>,
-    /// Restarts since a task was brought to its end.
+    /// Restarts since a task ran without a panic.
     row: u32,
     random: Rng,
 }
 
 impl RestartHistory {
-    /// No restarts yet, by a description that is valid. Allocates all that it ever needs.
+    /// Creates an empty history for valid `restarts`. Allocates all that it ever needs.
     pub fn new(restarts: Restarts, seed: u64) -> Self {
         debug_assert_eq!(restarts.validate(), Ok(()));
         let kept = restarts.limit.map_or(0, |limit| limit.restarts as usize);
@@ -244,21 +232,24 @@ impl RestartHistory {
         Self { restarts, recent, row: 0, random: Rng::with_seed(seed) }
     }
 
-    /// Ends a row: the actor has brought a task to its end without a panic. One store.
+    /// Ends a row: the actor has run a task without a panic. One store.
     #[inline]
     pub fn succeeded(&mut self) {
         self.row = 0;
     }
 
-    /// Decides about an actor that ended at `now`. A restart is counted as of the time at which it
-    /// is to happen. O(1), allocates nothing.
-    pub fn next(&mut self, cause: Cause, now: u64) -> Decision {
+    /// Decides about an actor that ended at `now`: returns after how many nanoseconds to restart it. A
+    /// restart counts from when it is due. O(1), allocates nothing.
+    ///
+    /// # Errors
+    /// Why it must be retired instead.
+    pub fn next(&mut self, cause: Cause, now: u64) -> Result<u64, RetireReason> {
         let policy = self.restarts.policy;
         if !policy.allows(cause) {
-            return Decision::Retire(RetireReason::PolicyForbids(policy));
+            return Err(RetireReason::PolicyForbids(policy));
         }
         if let Some(reason) = self.limit_reached(now) {
-            return Decision::Retire(reason);
+            return Err(reason);
         }
         self.row = self.row.saturating_add(1);
         let after = self.delay();
@@ -268,13 +259,13 @@ impl RestartHistory {
             }
             self.recent.push_back(now.saturating_add(after));
         }
-        Decision::Restart { after }
+        Ok(after)
     }
 
     fn limit_reached(&self, now: u64) -> Option<RetireReason> {
         let RestartLimit { restarts, within } = self.restarts.limit?;
         let full = self.recent.len() == restarts as usize;
-        // Without an oldest one the limit is 0.
+        // There is no oldest one only if the limit is 0.
         let recent = |oldest: &u64| now < oldest.saturating_add(nanos(within));
         (full && self.recent.front().is_none_or(recent))
             .then_some(RetireReason::LimitReached { restarts, within })
@@ -285,7 +276,7 @@ impl RestartHistory {
         let Some(doublings) = self.row.checked_sub(2) else { return 0 };
         let factor = 1u64.checked_shl(doublings).unwrap_or(u64::MAX);
         let delay = nanos(initial).saturating_mul(factor).min(nanos(max));
-        // By a float, which may be rounded up beyond a delay of centuries.
+        // The float may be rounded up beyond a delay of centuries.
         let chance = (delay as f64 * jitter) as u64;
         self.random.u64(delay.saturating_sub(chance)..=delay)
     }
@@ -297,7 +288,7 @@ mod tests {
 
     use super::*;
 
-    const ALWAYS: Decision = Decision::Restart { after: 0 };
+    const AT_ONCE: Result<u64, RetireReason> = Ok(0);
 
     fn ns(nanos: u64) -> Duration {
         Duration::from_nanos(nanos)
@@ -311,15 +302,8 @@ mod tests {
         RestartHistory::new(restarts, 7)
     }
 
-    fn after(decision: Decision) -> u64 {
-        match decision {
-            Decision::Restart { after } => after,
-            Decision::Retire(reason) => panic!("{reason}"),
-        }
-    }
-
     #[test]
-    fn each_policy_allows_what_it_says() {
+    fn each_policy_restarts_when_it_should() {
         use Cause::{FailedStart, Panicked, Stopped};
         for (policy, allowed) in [
             (RestartPolicy::Permanent, &[Panicked, FailedStart, Stopped][..]),
@@ -328,8 +312,8 @@ mod tests {
         ] {
             for cause in [Panicked, FailedStart, Stopped] {
                 let decision = history(Restarts::default().policy(policy)).next(cause, 1);
-                let refused = Decision::Retire(RetireReason::PolicyForbids(policy));
-                assert_eq!(decision, if allowed.contains(&cause) { ALWAYS } else { refused });
+                let refused = Err(RetireReason::PolicyForbids(policy));
+                assert_eq!(decision, if allowed.contains(&cause) { AT_ONCE } else { refused });
             }
         }
     }
@@ -338,12 +322,12 @@ mod tests {
     fn delays_double_from_the_second_restart_in_a_row_until_a_task_succeeds() {
         let mut history = history(backoff(10, 65, 0.0));
         let mut delays = |restarts: usize| -> Vec<u64> {
-            (0..restarts).map(|_| after(history.next(Cause::Panicked, 1))).collect()
+            (0..restarts).map(|_| history.next(Cause::Panicked, 1).unwrap()).collect()
         };
         assert_eq!(delays(7), [0, 10, 20, 40, 65, 65, 65]);
         history.succeeded();
         let mut delays = |restarts: usize| -> Vec<u64> {
-            (0..restarts).map(|_| after(history.next(Cause::FailedStart, 1))).collect()
+            (0..restarts).map(|_| history.next(Cause::FailedStart, 1).unwrap()).collect()
         };
         assert_eq!(delays(3), [0, 10, 20]);
     }
@@ -351,37 +335,40 @@ mod tests {
     #[test]
     fn jitter_takes_its_share_of_each_delay_and_no_more() {
         let mut history = history(backoff(1_000, 1_000, 0.25));
-        assert_eq!(history.next(Cause::Panicked, 1), ALWAYS);
-        let delays: Vec<_> = (0..2_000).map(|_| after(history.next(Cause::Panicked, 1))).collect();
+        assert_eq!(history.next(Cause::Panicked, 1), AT_ONCE);
+        let delays: Vec<_> =
+            (0..2_000).map(|_| history.next(Cause::Panicked, 1).unwrap()).collect();
         let (least, most) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
         assert!((750..760).contains(least) && (990..=1_000).contains(most), "{least} to {most}");
     }
 
     #[test]
-    fn the_limit_counts_restarts_that_are_not_long_ago() {
+    fn the_limit_counts_recent_restarts() {
         let limit = RestartLimit { restarts: 2, within: ns(100) };
         let mut history = history(backoff(0, 0, 0.0).limit(limit));
-        let reached = Decision::Retire(RetireReason::LimitReached { restarts: 2, within: ns(100) });
-        assert_eq!(history.next(Cause::Panicked, 10), ALWAYS);
-        assert_eq!(history.next(Cause::Stopped, 50), ALWAYS);
+        let reached = Err(RetireReason::LimitReached { restarts: 2, within: ns(100) });
+        assert_eq!(history.next(Cause::Panicked, 10), AT_ONCE);
+        assert_eq!(history.next(Cause::Stopped, 50), AT_ONCE);
         assert_eq!(history.next(Cause::Panicked, 109), reached);
-        assert_eq!(history.next(Cause::Panicked, 110), ALWAYS);
+        assert_eq!(history.next(Cause::Panicked, 110), AT_ONCE);
         assert_eq!(history.next(Cause::Panicked, 149), reached);
         history.succeeded();
-        assert_eq!(history.next(Cause::Panicked, 149), reached, "the limit knows no rows");
-        assert_eq!(history.next(Cause::Panicked, 150), ALWAYS);
+        assert_eq!(history.next(Cause::Panicked, 149), reached, "a row does not affect the limit");
+        assert_eq!(history.next(Cause::Panicked, 150), AT_ONCE);
     }
 
     #[test]
-    fn a_limit_of_none_retires_at_the_first() {
+    fn a_limit_of_zero_retires_at_the_first_end() {
         let limit = RestartLimit { restarts: 0, within: ns(1) };
         let decision = history(Restarts::default().limit(limit)).next(Cause::Panicked, 1);
-        let Decision::Retire(reason) = decision else { panic!("{decision:?}") };
-        assert_eq!(reason.to_string(), "the limit of 0 restarts within 1ns is reached");
+        assert_eq!(
+            decision.unwrap_err().to_string(),
+            "the limit of 0 restarts within 1ns is reached"
+        );
     }
 
     #[test]
-    fn each_bound_is_checked_and_named() {
+    fn errors_name_the_value_and_the_bound() {
         assert_eq!(Restarts::default().validate(), Ok(()));
         let limited = |restarts, within| {
             Restarts::default().limit(RestartLimit { restarts, within: ns(within) }).validate()
@@ -389,25 +376,22 @@ mod tests {
         assert_eq!(limited(0, 1), Ok(()));
         assert_eq!(limited(1, 0), Err(RestartsError::Within));
         let error = limited(65_537, 1).unwrap_err();
-        assert_eq!(error.to_string(), "restart limit is 65537, allowed are 0 to 65536");
+        assert_eq!(error.to_string(), "restart limit is 65537; 0 to 65536 are allowed");
         let error = backoff(2, 1, 0.0).validate().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "initial backoff is 2ns, allowed is at most the greatest, 1ns"
+            "initial backoff is 2ns; at most the longest, 1ns, is allowed"
         );
         for jitter in [-0.1, 1.1, f64::NAN] {
             let error = backoff(1, 1, jitter).validate().unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("backoff jitter is {jitter}, allowed are 0 to 1")
-            );
+            assert_eq!(error.to_string(), format!("backoff jitter is {jitter}; 0 to 1 is allowed"));
         }
         for jitter in [0.0, 1.0] {
             assert_eq!(backoff(1, 1, jitter).validate(), Ok(()));
         }
     }
 
-    /// An actor's life: how long it lived after each restart, and whether it did a task.
+    /// An actor's lives: how long it lived after each restart, and whether it ran a task.
     fn lives(longest: u64) -> impl Strategy<Value = Vec<(u64, bool)>> {
         prop::collection::vec((0..longest, prop::bool::weighted(0.2)), 1..200)
     }
@@ -416,7 +400,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_window_has_more_restarts_than_the_limit(
+        fn no_period_has_more_restarts_than_the_limit(
             lives in lives(50),
             restarts in 0u32..8,
             within in 1u64..200,
@@ -434,12 +418,12 @@ mod tests {
                     history.succeeded();
                 }
                 match history.next(Cause::Panicked, now) {
-                    Decision::Restart { after } => {
+                    Ok(after) => {
                         now += after;
                         times.push(now);
                     }
-                    Decision::Retire(reason) => {
-                        // And none is refused that the limit allows.
+                    Err(reason) => {
+                        // None is refused that the limit allows.
                         let reached = RetireReason::LimitReached { restarts, within: ns(within) };
                         prop_assert_eq!(reason, reached);
                         let recent = times.iter().filter(|at| **at + within > now).count();
@@ -456,7 +440,7 @@ mod tests {
         }
 
         #[test]
-        fn each_delay_is_within_its_bounds_however_long_the_row(
+        fn each_delay_is_within_its_bounds_after_any_number_of_restarts(
             row: u32,
             initial: u64,
             more: u64,
@@ -468,7 +452,7 @@ mod tests {
             let limit = RestartLimit { restarts: 2, within: Duration::MAX };
             let mut history = RestartHistory::new(backoff(initial, max, jitter).limit(limit), seed);
             history.row = row;
-            let delay = after(history.next(Cause::Panicked, now));
+            let delay = history.next(Cause::Panicked, now).unwrap();
             let full = match row.saturating_add(1) {
                 0 | 1 => 0.0,
                 k => (initial as f64 * f64::from(k - 2).exp2()).min(max as f64),

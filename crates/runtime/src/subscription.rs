@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use raddle_sync::channel::{self, Receiver, Sender, TrySendError};
 
-use crate::Event;
-
-/// Events that a subscriber which does not read them can fall behind by.
+/// Events that a subscriber may leave unread before it misses the next ones.
 const BACKLOG: usize = 1024;
 
-/// A subscription to the events of a pool, or of a supervisor. Iterates, blocking, until that is
-/// gone; misses what comes while 1024 are unread.
+/// A subscription to the events of a pool or a supervisor.
+///
+/// As an iterator it blocks for each next event, and ends with the pool or supervisor. A subscriber
+/// that has 1024 unread events misses those that follow.
 #[derive(Debug)]
-pub struct Events<E = Event>(Receiver<E>);
+pub struct Events<E = crate::Event>(Receiver<E>);
 
 impl<E> Events<E> {
-    /// The next event, if one is there.
-    pub fn try_next(&mut self) -> Option<E> {
+    /// Returns the next event, if there is one. Never blocks.
+    pub fn try_recv(&mut self) -> Option<E> {
         self.0.try_recv().ok()
     }
 
-    /// Waits for the next event, so long at the most; `None` then, and when there can be none any
-    /// more.
-    pub fn recv_timeout(&mut self, time: Duration) -> Option<E> {
-        self.0.recv_timeout(time).ok()
+    /// Waits for the next event for no longer than `timeout`; `None` after that, and if there can be
+    /// no more events.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Option<E> {
+        self.0.recv_timeout(timeout).ok()
     }
 }
 
@@ -35,27 +35,22 @@ impl<E> Iterator for Events<E> {
     }
 }
 
-/// Who is told of events.
-#[allow(clippy::disallowed_types, reason = "locked at events, which are no task's")]
+/// Receivers of events.
+#[allow(clippy::disallowed_types, reason = "locked by events, not by tasks")]
 pub(crate) struct Subscribers<E>(std::sync::Mutex<Vec<Sender<E>>>);
 
 impl<E: Clone> Subscribers<E> {
     pub(crate) fn subscribe(&self) -> Events<E> {
         let (sender, events) = channel::bounded(BACKLOG);
-        self.add(sender);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         Events(events)
     }
 
-    /// Lets a channel be told, as far as there is room in it.
-    pub(crate) fn add(&self, subscriber: Sender<E>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(subscriber);
-    }
-
-    pub(crate) fn tell(&self, event: &E) {
+    pub(crate) fn send(&self, event: &E) {
         let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| {
-            let told = subscriber.try_send(event.clone());
-            !matches!(told, Err(TrySendError::Disconnected(_)))
+            let sent = subscriber.try_send(event.clone());
+            !matches!(sent, Err(TrySendError::Disconnected(_)))
         });
     }
 }

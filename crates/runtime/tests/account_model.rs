@@ -1,25 +1,26 @@
-//! The account of a pool with real threads beside plain counters: law 1.
+//! Compares the account of a pool on real threads with plain counters: no task is lost or counted
+//! twice.
 //!
-//! A worker is held in a handler or free, and the test knows which, so that what becomes of each task
-//! can be told beforehand. Before anything is compared the pool is quiet: every message that is to
-//! be dropped was, and each free worker has answered once more.
+//! A worker is either held in a handler or free, and the model knows which, so it can predict how
+//! each task ends. Before it compares anything, it waits until the pool is quiet: every message that
+//! must be dropped has been, and each free worker has replied once more.
 mod common;
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use common::{At, Counted, Gate, LONG, builder, counted, watchdog};
+use common::{At, Counted, Gate, LONG, admitted, builder, counted, watchdog};
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 use raddle_core::{Counts, Priority, WorkerId, WorkerSpec};
 use raddle_runtime::{
-    Account, Actor, AskError, Backoff, Context, Drain, MembershipError, Overflow, Pool, Reply,
-    Restarts, SendError,
+    Account, Actor, Ask, AskError, Backoff, Context, Drain, Handler, MembershipError, Overflow,
+    Pool, Restarts,
 };
 use raddle_strategies::WorkerReport;
 
-/// What the actor is to do.
+/// What the actor does with a message.
 enum Order {
     Complete,
     Fail,
@@ -27,22 +28,26 @@ enum Order {
     Hold(Gate),
 }
 
-/// A message, whose drop is counted, as the test would otherwise not know when a `tell` has ended.
-struct Message(Order, #[allow(dead_code, reason = "for its drop")] Option<Counted>);
+/// A message whose drop is counted: the model could not see the end of a `tell` otherwise.
+struct Message(Order, #[allow(dead_code, reason = "counted when dropped")] Option<Counted>);
 
 struct Servant;
 
-impl Actor for Servant {
-    type Msg = Message;
-    type Reply = ();
-    type Error = ();
+impl Actor for Servant {}
 
-    fn handle(&mut self, Message(order, _dropped): Message, _: &mut Context<'_>) -> Result<(), ()> {
+/// What the servant returns.
+type Answer = Result<(), ()>;
+
+impl Handler<Message> for Servant {
+    type Reply = Answer;
+
+    fn handle(&mut self, message: Message, _: &mut Context<'_, Self>) -> Answer {
+        let Message(order, _counted) = message;
         match order {
             Order::Complete => Ok(()),
             Order::Fail => Err(()),
-            // Without the hook that prints.
-            Order::Panic => std::panic::resume_unwind(Box::new("as it was told")),
+            // Does not call the panic hook, which prints.
+            Order::Panic => std::panic::resume_unwind(Box::new("by order")),
             Order::Hold(gate) => {
                 gate.pass();
                 Ok(())
@@ -51,21 +56,21 @@ impl Actor for Servant {
     }
 }
 
-/// How a task is to end.
+/// How a task must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Complete,
     Fail,
     Panic,
-    /// Its deadline has passed before it is taken.
+    /// Its deadline passes before it is taken.
     Expire,
-    /// Its asker goes away while it waits.
+    /// Its ask is dropped while it waits.
     Abandon,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Give { at: usize, end: End, ask: bool },
+    Send { at: usize, end: End, ask: bool },
     Hold { at: usize },
     Release { at: usize },
     Retire { at: usize },
@@ -77,7 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         &[End::Complete, End::Fail, End::Panic, End::Expire, End::Abandon][..],
     );
     let step = prop_oneof![
-        8 => (0usize..4, end, any::<bool>()).prop_map(|(at, end, ask)| Step::Give { at, end, ask }),
+        8 => (0usize..4, end, any::<bool>()).prop_map(|(at, end, ask)| Step::Send { at, end, ask }),
         3 => (0usize..4).prop_map(|at| Step::Hold { at }),
         3 => (0usize..4).prop_map(|at| Step::Release { at }),
         1 => (0usize..4).prop_map(|at| Step::Retire { at }),
@@ -86,20 +91,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// How the account of a pool is come by, so that a wrong one can be tried.
-type Reading = fn(&Pool<Servant>) -> Account;
+/// Reads the account of a pool; some tests read a wrong one.
+type Reading = fn(&Pool<Message, Answer>) -> Account;
 
-/// So many tasks fit into a mailbox.
+/// The capacity of a mailbox.
 const ROOM: usize = 3;
 
-/// One worker that is not gone.
+/// A worker that has not left the pool.
 struct Member {
     id: WorkerId,
     name: String,
-    /// Where its handler stands; `None` when it is free.
+    /// Holds its handler; `None` if it is free.
     held: Option<Gate>,
-    /// What waits in its mailbox, oldest first, with the answers that are awaited.
-    queued: VecDeque<(End, Option<Reply<(), ()>>)>,
+    /// The tasks in its mailbox, oldest first, with their asks.
+    queued: VecDeque<(End, Option<Ask<Message, Answer>>)>,
     counts: Counts,
 }
 
@@ -115,23 +120,23 @@ impl Member {
         } += 1;
     }
 
-    fn is_drawn(&self) -> bool {
+    fn is_drained(&self) -> bool {
         self.queued.is_empty() && self.held.is_none()
     }
 }
 
 struct Machine {
-    pool: Pool<Servant>,
+    pool: Pool<Message, Answer>,
     overflow: Overflow,
     make: Box<dyn Fn() -> Counted>,
     dropped: Receiver<()>,
-    /// Messages that are to be dropped before the pool is quiet.
+    /// Messages that must be dropped before the pool is quiet.
     to_drop: usize,
-    /// Those that take tasks, in the order of the roster.
+    /// The workers that take tasks, in the order of the roster.
     members: Vec<Member>,
-    /// Those that have tasks left and take no more.
+    /// The workers that still have tasks and take no more.
     leaving: Vec<Member>,
-    /// Of those that are gone.
+    /// The counts of workers that have left.
     gone: Counts,
     rejected: u64,
     shed: u64,
@@ -144,7 +149,7 @@ impl Machine {
         let at_once =
             Backoff { initial: Duration::ZERO, max: Duration::ZERO, ..Backoff::default() };
         let pool = builder(3)
-            .mailbox(ROOM, overflow.clone())
+            .mailbox(ROOM, overflow)
             .restarts(Restarts::default().backoff(at_once))
             .spawn(|_| Servant)
             .unwrap();
@@ -180,7 +185,7 @@ impl Machine {
 
     fn follow(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Give { at, end, ask } if at < self.members.len() => self.give(at, end, ask)?,
+            Step::Send { at, end, ask } if at < self.members.len() => self.send(at, end, ask)?,
             Step::Hold { at } if at < self.members.len() => self.hold(at),
             Step::Release { at } if at < self.members.len() + self.leaving.len() => {
                 self.release(at)?;
@@ -197,9 +202,9 @@ impl Machine {
         self.check()
     }
 
-    fn give(&mut self, at: usize, end: End, ask: bool) -> Result<(), TestCaseError> {
+    fn send(&mut self, at: usize, end: End, ask: bool) -> Result<(), TestCaseError> {
         let is_held = self.members[at].held.is_some();
-        // Nobody can tell whether a free worker takes a task before its asker has gone.
+        // A free worker may take the task before its ask is dropped, or after.
         if end == End::Abandon && !is_held {
             return Ok(());
         }
@@ -213,20 +218,19 @@ impl Machine {
         if end == End::Expire {
             task = task.timeout(Duration::ZERO);
         }
-        let reply = match ask || end == End::Abandon {
-            true if end == End::Abandon => task.cancel_on_drop().ask().map(Some),
-            true => task.ask().map(Some),
+        let sent = match ask || end == End::Abandon {
+            true if end == End::Abandon => task.cancel_on_drop().ask().into_admitted().map(Some),
+            true => task.ask().into_admitted().map(Some),
             false => task.tell().map(|()| None),
         };
         let is_full = is_held && self.members[at].queued.len() == ROOM;
         if is_full && self.overflow == Overflow::Reject {
-            prop_assert!(matches!(reply, Err(SendError::Full(_))), "it is full");
-            drop(reply);
+            prop_assert!(sent.is_err_and(|error| error.is_full()), "its mailbox is full");
             self.rejected += 1;
             self.to_drop += 1;
             return Ok(());
         }
-        let reply = reply.map_err(|error| TestCaseError::fail(format!("{error} at {at}")))?;
+        let reply = sent.map_err(|error| TestCaseError::fail(format!("{error} at {at}")))?;
         let member = &mut self.members[at];
         if is_full {
             self.shed += 1;
@@ -234,7 +238,7 @@ impl Machine {
             let (end, shed) = match self.overflow {
                 Overflow::DropNewest => (end, reply),
                 _ => {
-                    // An asker that has gone is not looked for when its task is shed.
+                    // The oldest task is shed even if its ask was dropped.
                     let oldest = member.queued.pop_front().unwrap();
                     member.queued.push_back((end, reply));
                     member.counts.admitted += 1;
@@ -243,52 +247,53 @@ impl Machine {
             };
             if self.overflow != Overflow::DropNewest {
                 member.counts.admitted -= 1;
-                self.leave_abandoned(at);
+                self.drop_abandoned(at);
             }
             if let Some(shed) = shed {
-                prop_assert_eq!(shed.wait(), Err(AskError::Shed), "the asker of {:?}", end);
+                let reply = shed.wait();
+                prop_assert!(matches!(reply, Err(AskError::Shed)), "{:?}: {:?}", end, reply);
             }
             return Ok(());
         }
         member.counts.admitted += 1;
         if is_held {
             member.queued.push_back((end, reply));
-            self.leave_abandoned(at);
+            self.drop_abandoned(at);
             return Ok(());
         }
         self.to_drop += 1;
         self.ended(at, end, reply)
     }
 
-    /// Lets go of the answer of a newest task that nobody is to wait for.
-    fn leave_abandoned(&mut self, at: usize) {
+    /// Drops the ask of the newest task if it must be abandoned.
+    fn drop_abandoned(&mut self, at: usize) {
         if let Some((End::Abandon, reply)) = self.members[at].queued.back_mut() {
             drop(reply.take());
         }
     }
 
-    /// A task of this worker, which is free, ends.
+    /// Counts the end of a task of this worker, which is free, and checks its reply.
     fn ended(
         &mut self,
         at: usize,
         end: End,
-        reply: Option<Reply<(), ()>>,
+        ask: Option<Ask<Message, Answer>>,
     ) -> Result<(), TestCaseError> {
         self.member_mut(at).end(end);
-        let Some(reply) = reply else { return Ok(()) };
-        let answer = reply.wait();
-        let as_foretold = match end {
-            End::Complete => answer.is_ok(),
-            End::Fail => answer == Err(AskError::Failed(())),
-            End::Panic => matches!(answer, Err(AskError::Panicked { .. })),
-            End::Expire => answer == Err(AskError::Expired),
+        let Some(ask) = ask else { return Ok(()) };
+        let reply = ask.wait();
+        let is_expected = match end {
+            End::Complete => matches!(reply, Ok(Ok(()))),
+            End::Fail => matches!(reply, Ok(Err(()))),
+            End::Panic => matches!(reply, Err(AskError::Panicked { .. })),
+            End::Expire => matches!(reply, Err(AskError::Expired)),
             End::Abandon => false,
         };
-        prop_assert!(as_foretold, "{:?} was answered by {:?}", end, answer);
+        prop_assert!(is_expected, "the reply of {:?} is {:?}", end, reply);
         Ok(())
     }
 
-    /// The members, then those that are leaving.
+    /// The members come first, then the workers that are leaving.
     fn member_mut(&mut self, at: usize) -> &mut Member {
         let members = self.members.len();
         if at < members { &mut self.members[at] } else { &mut self.leaving[at - members] }
@@ -300,7 +305,7 @@ impl Machine {
         }
         let gate = Gate::new();
         let message = Message(Order::Hold(gate.clone()), None);
-        // It has a lane of its own, so that it is not counted among those that fill the mailbox.
+        // Control messages have a lane of their own: this one takes no room from the others.
         let here = At(at);
         self.pool.task(message).strategy(&here).priority(Priority::Control).tell().unwrap();
         gate.reached();
@@ -324,7 +329,10 @@ impl Machine {
     fn retire(&mut self, at: usize) -> Result<(), TestCaseError> {
         let retired = self.pool.retire_worker(self.members[at].id);
         if self.members.len() == 1 {
-            prop_assert!(matches!(retired, Err(MembershipError::LastWorker(_))), "the last stays");
+            prop_assert!(
+                matches!(retired, Err(MembershipError::LastWorker(_))),
+                "the last one stays"
+            );
             return Ok(());
         }
         prop_assert!(retired.is_ok(), "{:?}", retired);
@@ -333,25 +341,25 @@ impl Machine {
         Ok(())
     }
 
-    /// Waits until all that is to happen has happened.
+    /// Waits until nothing can change any more.
     fn quiesce(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..self.to_drop {
             let dropped = self.dropped.recv_timeout(LONG);
-            prop_assert!(dropped.is_ok(), "every message is dropped");
+            prop_assert!(dropped.is_ok(), "a message was not dropped");
         }
         self.to_drop = 0;
-        prop_assert!(self.dropped.try_recv().is_err(), "no message is dropped before its time");
+        prop_assert!(self.dropped.try_recv().is_err(), "a message was dropped too early");
         for at in 0..self.members.len() {
             if self.members[at].held.is_none() {
                 let here = At(at);
                 let task = self.pool.task(Message(Order::Complete, None)).strategy(&here);
-                prop_assert_eq!(task.ask().unwrap().wait(), Ok(()));
+                prop_assert!(matches!(task.ask().wait(), Ok(Ok(()))));
                 self.members[at].counts.admitted += 1;
                 self.members[at].end(End::Complete);
             }
         }
-        // A worker without a task that is to leave does so by itself.
-        let (gone, leaving) = self.leaving.drain(..).partition(Member::is_drawn);
+        // A worker without tasks that was retired leaves by itself.
+        let (gone, leaving) = self.leaving.drain(..).partition(Member::is_drained);
         self.leaving = leaving;
         for member in gone {
             while self.reports().iter().any(|report| report.id == member.id) {
@@ -369,7 +377,7 @@ impl Machine {
         for member in self.members.iter().chain(&self.leaving) {
             counts += member.counts;
             let report = reports.iter().find(|report| report.id == member.id);
-            let report = report.expect("it is not gone");
+            let report = report.expect("it has not left");
             prop_assert_eq!(&report.name, &member.name);
             prop_assert_eq!(report.counts, member.counts, "the counts of {}", member.name);
             let in_flight = member.queued.len() as u64 + u64::from(member.held.is_some());
@@ -380,7 +388,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Lets everything end.
+    /// Lets every task end, and shuts the pool down.
     fn end(mut self) -> Result<(), TestCaseError> {
         for at in 0..self.members.len() + self.leaving.len() {
             self.release(at)?;
@@ -394,7 +402,7 @@ impl Machine {
 }
 
 impl Drop for Machine {
-    /// So that a case that has failed leaves no handler waiting.
+    /// Releases every handler, so that a failed case leaves none waiting.
     fn drop(&mut self) {
         for member in self.members.iter_mut().chain(&mut self.leaving) {
             if let Some(gate) = member.held.take() {
@@ -404,8 +412,8 @@ impl Drop for Machine {
     }
 }
 
-fn follow(overflow: &Overflow, steps: &[Step], reading: Reading) -> Result<(), TestCaseError> {
-    let mut machine = Machine::new(overflow.clone(), reading);
+fn follow(overflow: Overflow, steps: &[Step], reading: Reading) -> Result<(), TestCaseError> {
+    let mut machine = Machine::new(overflow, reading);
     for step in steps {
         machine.follow(*step)?;
     }
@@ -429,28 +437,28 @@ fn overflows() -> impl Strategy<Value = Overflow> {
 fn a_pool_accounts_for_every_task() {
     let _watchdog = watchdog();
     let followed = runner(100).run(&(overflows(), steps()), |(overflow, steps)| {
-        follow(&overflow, &steps, |pool| pool.account())
+        follow(overflow, &steps, |pool| pool.account())
     });
     followed.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
-fn wrong_accounts_are_found() {
+fn the_model_detects_wrong_accounts() {
     let _watchdog = watchdog();
     let wrong: [(&str, Reading); 3] = [
-        ("what was shed stays among the admitted", |pool| {
+        ("shed tasks count as admitted", |pool| {
             let mut account = pool.account();
             account.counts.admitted += account.shed;
             account
         }),
-        ("who is gone takes the counts along", |pool| {
+        ("the counts of workers that have left are missing", |pool| {
             let mut account = Account { counts: Counts::default(), ..pool.account() };
             for report in pool.stats().balancer.workers {
                 account.counts += report.counts;
             }
             account
         }),
-        ("what expired was cancelled", |pool| {
+        ("expired tasks count as cancelled", |pool| {
             let mut account = pool.account();
             account.counts.cancelled += std::mem::take(&mut account.counts.expired);
             account
@@ -458,30 +466,30 @@ fn wrong_accounts_are_found() {
     ];
     for (bug, reading) in wrong {
         let followed = runner(1_000)
-            .run(&(overflows(), steps()), |(overflow, steps)| follow(&overflow, &steps, reading));
+            .run(&(overflows(), steps()), |(overflow, steps)| follow(overflow, &steps, reading));
         let Err(TestError::Fail(why, steps)) = followed else { panic!("{bug}: {followed:?}") };
         assert!(why.message().contains("the account"), "{bug}: {why}");
         println!("{bug}: found with {steps:?}");
     }
 }
 
-/// What idle workers take from others is counted once, wherever it is run.
+/// A stolen task counts once, wherever it runs.
 #[test]
-fn a_pool_whose_workers_steal_accounts_for_every_task() {
+fn a_pool_with_stealing_accounts_for_every_task() {
     let _watchdog = watchdog();
     let ends = prop::sample::select(&[End::Complete, End::Fail, End::Panic, End::Expire][..]);
     let bursts = prop::collection::vec(prop::collection::vec((0usize..3, ends), 0..40), 1..6);
     let stolen = std::cell::Cell::new(0);
     let followed = runner(50).run(&bursts, |bursts| {
         let pool = builder(3).stealing(true).spawn(|_| Servant).unwrap();
-        let (mut expected, mut given) = (Counts::default(), [0; 3]);
+        let (mut expected, mut sent) = (Counts::default(), [0; 3]);
         for burst in bursts {
             let mut replies = Vec::new();
             let gate = Gate::new();
             let message = Message(Order::Hold(gate.clone()), None);
             pool.task(message).strategy(&At(0)).priority(Priority::Control).tell().unwrap();
             gate.reached();
-            given[0] += 1;
+            sent[0] += 1;
             expected.admitted += 1;
             expected.completed += 1;
             for (at, end) in burst {
@@ -495,8 +503,8 @@ fn a_pool_whose_workers_steal_accounts_for_every_task() {
                 if end == End::Expire {
                     task = task.timeout(Duration::ZERO);
                 }
-                replies.push(task.ask().unwrap());
-                given[at] += 1;
+                replies.push(admitted(task.ask()));
+                sent[at] += 1;
                 expected.admitted += 1;
                 *match end {
                     End::Complete | End::Abandon => &mut expected.completed,
@@ -509,21 +517,22 @@ fn a_pool_whose_workers_steal_accounts_for_every_task() {
             for reply in replies {
                 let _ = reply.wait();
             }
-            // The held task was told: a control message behind it is taken after it has ended.
+            // Nobody waits for the held task, but it ends before this control message is taken.
             let behind = pool.task(Message(Order::Complete, None)).strategy(&At(0));
-            prop_assert!(behind.priority(Priority::Control).ask().unwrap().wait().is_ok());
-            given[0] += 1;
+            let reply = behind.priority(Priority::Control).ask().wait();
+            prop_assert!(matches!(reply, Ok(Ok(()))));
+            sent[0] += 1;
             expected.admitted += 1;
             expected.completed += 1;
             prop_assert_eq!(pool.account().counts, expected, "the account");
-            for (report, given) in pool.stats().balancer.workers.iter().zip(given) {
+            for (report, sent) in pool.stats().balancer.workers.iter().zip(sent) {
                 prop_assert_eq!(report.in_flight, 0, "in flight at {}", report.name);
-                stolen.set(stolen.get() + report.counts.admitted.abs_diff(given));
+                stolen.set(stolen.get() + report.counts.admitted.abs_diff(sent));
             }
         }
         prop_assert_eq!(pool.shutdown(Drain::all()).unwrap().counts, expected);
         Ok(())
     });
     followed.unwrap_or_else(|error| panic!("{error}"));
-    assert!(stolen.get() > 0, "some tasks were run elsewhere than they were given");
+    assert!(stolen.get() > 0, "no task was stolen");
 }

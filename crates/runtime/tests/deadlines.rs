@@ -1,57 +1,58 @@
-//! Tasks that are no longer worth running: past their deadline, or wanted by nobody.
+//! Tasks that are no longer worth running: their deadline has passed, or nobody wants the reply.
 mod common;
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 use std::time::Duration;
 
-use common::{Do, Obedient, ask_at, builder, end, hold, watchdog};
+use common::{Do, Obedient, admitted, ask_at, builder, end, hold, number, watchdog};
 use raddle_core::{Clock, Priority};
-use raddle_runtime::{AskError, Context, Drain, Overflow};
+use raddle_runtime::{AskError, Drain, Overflow};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Waits until it is cancelled, having said that it runs.
-fn until_cancelled(running: std::sync::mpsc::Sender<bool>) -> Do {
-    Do::with(move |cx: &mut Context<'_>| {
-        running.send(cx.is_cancelled()).unwrap();
+/// Sends whether it is cancelled when it starts, and `true` when it has been cancelled.
+fn until_cancelled(cancelled: Sender<bool>) -> Do {
+    Do::with(move |cx| {
+        cancelled.send(cx.is_cancelled()).unwrap();
         while !cx.is_cancelled() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
-        running.send(true).unwrap();
+        cancelled.send(true).unwrap();
     })
 }
 
 #[test]
-fn expired_tasks_never_run_whatever_their_kind() {
+fn an_expired_task_does_not_run_whatever_its_lane() {
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let pool = builder(1).clock(clock).spawn(|_| Obedient::default()).unwrap();
     let gate = hold(&pool, 0);
     let (ran, runs) = channel();
-    let task = |number: u32, within: Duration| {
+    let task = |number: u32, timeout: Duration| {
         let ran = ran.clone();
-        pool.task(Do::call(move || ran.send(number).unwrap())).timeout(within)
+        pool.task(Do::call(move || ran.send(number).unwrap())).timeout(timeout)
     };
     let late = [
-        task(0, 5 * MS).ask().unwrap(),
-        task(1, 5 * MS).key("a").ask().unwrap(),
-        task(2, 5 * MS).priority(Priority::Control).ask().unwrap(),
-        task(3, 5 * MS).priority(Priority::Low).ask().unwrap(),
-        task(4, Duration::ZERO).ask().unwrap(),
-        task(5, 4 * MS).ask().unwrap(),
+        task(0, 5 * MS).ask(),
+        task(1, 5 * MS).key("a").ask(),
+        task(2, 5 * MS).priority(Priority::Control).ask(),
+        task(3, 5 * MS).priority(Priority::Low).ask(),
+        task(4, Duration::ZERO).ask(),
+        task(5, 4 * MS).ask(),
     ];
     task(6, Duration::ZERO).tell().unwrap();
-    let fine = [
-        task(7, 6 * MS).ask().unwrap(),
-        task(8, 6 * MS).key("a").ask().unwrap(),
-        task(9, Duration::MAX).ask().unwrap(),
-    ];
+    let in_time =
+        [task(7, 6 * MS).ask(), task(8, 6 * MS).key("a").ask(), task(9, Duration::MAX).ask()];
     time.advance(5 * MS);
     gate.open();
-    for reply in late {
-        assert_eq!(reply.wait(), Err(AskError::Expired));
+    for ask in late {
+        let reply = ask.wait();
+        assert!(matches!(reply, Err(AskError::Expired)), "{reply:?}");
     }
-    assert!(fine.into_iter().all(|reply| reply.wait().is_ok()));
+    for ask in in_time {
+        number(ask);
+    }
     let account = end(&pool);
     assert_eq!((account.counts.expired, account.counts.completed), (7, 4));
     let mut runs: Vec<_> = runs.try_iter().collect();
@@ -60,25 +61,25 @@ fn expired_tasks_never_run_whatever_their_kind() {
 }
 
 #[test]
-fn the_time_that_remains_ends_at_zero() {
+fn the_remaining_time_does_not_fall_below_zero() {
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let pool = builder(1).clock(clock).spawn(|_| Obedient::default()).unwrap();
-    let (told, remaining) = channel();
-    let tell = move |cx: &mut Context<'_>| {
+    let (seen, remaining) = channel();
+    let watch = Do::with(move |cx| {
         for _ in 0..3 {
-            told.send(cx.remaining()).unwrap();
+            seen.send(cx.remaining()).unwrap();
             time.advance(3 * MS);
         }
-    };
-    pool.task(Do::with(tell)).timeout(5 * MS).ask().unwrap().wait().unwrap();
-    let remaining: Vec<_> = remaining.iter().take(3).collect();
+    });
+    number(pool.task(watch).timeout(5 * MS).ask());
+    let remaining: Vec<_> = remaining.iter().collect();
     assert_eq!(remaining, [Some(5 * MS), Some(2 * MS), Some(Duration::ZERO)]);
-    assert_eq!(end(&pool).counts.completed, 1, "one that has begun does not expire");
+    assert_eq!(end(&pool).counts.completed, 1, "a task that has started does not expire");
 }
 
 #[test]
-fn a_dropped_reply_cancels_only_where_that_was_asked_for() {
+fn dropping_an_ask_cancels_its_task_only_if_requested() {
     let _watchdog = watchdog();
     let pool = common::pool(1, 8, Overflow::Block);
     let gate = hold(&pool, 0);
@@ -87,49 +88,50 @@ fn a_dropped_reply_cancels_only_where_that_was_asked_for() {
         let ran = ran.clone();
         pool.task(Do::call(move || ran.send(number).unwrap()))
     };
-    drop(task(0).ask().unwrap());
-    drop(task(1).cancel_on_drop().ask().unwrap());
-    drop(task(2).cancel_on_drop().key("a").ask().unwrap());
-    let kept = task(3).cancel_on_drop().ask().unwrap();
+    drop(admitted(task(0).ask()));
+    drop(admitted(task(1).cancel_on_drop().ask()));
+    drop(admitted(task(2).cancel_on_drop().key("a").ask()));
+    let kept = admitted(task(3).cancel_on_drop().ask());
     task(4).cancel_on_drop().tell().unwrap();
     gate.open();
-    assert!(kept.wait().is_ok());
+    number(kept);
     let account = end(&pool);
     assert_eq!((account.counts.cancelled, account.counts.completed), (2, 4));
     assert_eq!(runs.try_iter().collect::<Vec<_>>(), [0, 3, 4]);
 }
 
 #[test]
-fn a_running_handler_sees_that_its_asker_is_gone() {
+fn a_running_handler_sees_that_its_ask_was_dropped() {
     let _watchdog = watchdog();
     let pool = common::pool(1, 8, Overflow::Block);
-    let (told, running) = channel();
-    let reply = pool.task(until_cancelled(told)).cancel_on_drop().ask().unwrap();
-    assert!(!running.recv().unwrap(), "not yet");
-    drop(reply);
-    assert!(running.recv().unwrap());
-    let (told, running) = channel();
-    let tell = Do::with(move |cx: &mut Context<'_>| told.send(cx.is_cancelled()).unwrap());
-    drop(pool.ask(tell).unwrap());
-    assert!(!running.recv().unwrap(), "nobody asked for that");
-    assert_eq!(end(&pool).counts.completed, 2, "what was run has been run");
+    let (sender, cancelled) = channel();
+    let ask = admitted(pool.task(until_cancelled(sender)).cancel_on_drop().ask());
+    assert!(!cancelled.recv().unwrap(), "the ask is still there");
+    drop(ask);
+    assert!(cancelled.recv().unwrap());
+    let (sender, cancelled) = channel();
+    let check = Do::with(move |cx| sender.send(cx.is_cancelled()).unwrap());
+    drop(admitted(pool.ask(check)));
+    assert!(!cancelled.recv().unwrap(), "cancelling was not requested");
+    assert_eq!(end(&pool).counts.completed, 2, "a task that ran counts as completed");
 }
 
 #[test]
-fn a_running_handler_sees_that_the_shutdown_is_out_of_time() {
+fn a_running_handler_sees_that_the_shutdown_has_reached_its_limit() {
     let _watchdog = watchdog();
     let pool = common::pool(1, 8, Overflow::Block);
-    let (told, running) = channel();
-    let reply = ask_at(&pool, 0, until_cancelled(told));
+    let (sender, cancelled) = channel();
+    let running = ask_at(&pool, 0, until_cancelled(sender));
     let queued = ask_at(&pool, 0, Do::Return(1));
-    assert!(!running.recv().unwrap());
-    // Its handler heeds the sign, so nothing is left running.
+    assert!(!cancelled.recv().unwrap());
+    // The handler returns when it sees that, so nothing is left running.
     let account = pool.shutdown(Drain::now()).unwrap();
     assert!(account.is_balanced());
-    assert!(reply.wait().is_ok());
-    assert_eq!(queued.wait(), Err(AskError::Cancelled));
+    number(running);
+    let queued = queued.wait();
+    assert!(matches!(queued, Err(AskError::Cancelled)), "{queued:?}");
     assert_eq!((account.counts.completed, account.counts.cancelled), (1, 1));
     assert_eq!(pool.take_unfinished().len(), 1);
-    assert!(pool.take_unfinished().is_empty(), "once");
+    assert!(pool.take_unfinished().is_empty(), "each message is taken once");
     end(&pool);
 }

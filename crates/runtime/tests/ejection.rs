@@ -1,41 +1,42 @@
-//! What becomes of a worker that fails more than it may. The clock is a simulated one: there is a
-//! review when the test says so.
+//! Ejection of workers that fail too often. The clock is simulated: the test decides when a review
+//! takes place.
 mod common;
 
 use std::time::Duration;
 
 use common::{
-    Do, Gate, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, owner, so_far,
-    watchdog, worker,
+    Answer, Do, Gate, Obedient, ObedientPool, admitted, ask_at, await_event, builder, by, end,
+    hold, id, key_of, owner, so_far, watchdog, worker,
 };
 use raddle_core::{Clock, Health, VirtualTime, WorkerSpec};
-use raddle_runtime::{EventKind, Events, Pool, PoolBuilder, RetireReason, SpawnError, Watchdog};
+use raddle_runtime::{EventKind, Events, PoolBuilder, RetireReason, SpawnError, Watchdog};
 use raddle_strategies::{Ejection, EjectionReason, LeastLoaded};
 
-/// Between reviews, of the simulated time.
+/// The simulated time between reviews.
 const INTERVAL: Duration = Duration::from_millis(4);
-/// For how long a worker is set aside at first.
-const ASIDE: Duration = Duration::from_secs(1);
-/// What a handler may take.
+/// The duration of a worker's first ejection.
+const EJECTED: Duration = Duration::from_secs(1);
+/// The watchdog's limit.
 const LIMIT: Duration = Duration::from_millis(40);
 
-fn reviewed(workers: usize) -> (PoolBuilder<Obedient>, VirtualTime) {
+fn reviewed(workers: usize) -> (PoolBuilder<Do, Answer>, VirtualTime) {
     let (clock, time) = Clock::simulated();
     let ejection =
-        Ejection::default().interval(INTERVAL).base_duration(ASIDE).max_duration(10 * ASIDE);
+        Ejection::default().interval(INTERVAL).base_duration(EJECTED).max_duration(10 * EJECTED);
     (builder(workers).ejection(ejection).clock(clock), time)
 }
 
-fn spawn(builder: PoolBuilder<Obedient>) -> (Pool<Obedient>, Events) {
+fn spawn(builder: PoolBuilder<Do, Answer>) -> (ObedientPool, Events) {
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let events = pool.subscribe();
     (pool, events)
 }
 
-/// Lets so many tasks of the candidate at this index fail.
-fn fail(pool: &Pool<Obedient>, index: usize, tasks: usize) {
+/// Lets this number of tasks fail at the candidate at this index.
+fn fail(pool: &ObedientPool, index: usize, tasks: usize) {
     for _ in 0..tasks {
-        assert!(ask_at(pool, index, Do::Fail("out of order")).wait().is_err());
+        let reply = ask_at(pool, index, Do::Fail("out of order")).wait();
+        assert_eq!(reply.unwrap(), Err("out of order"));
     }
 }
 
@@ -43,25 +44,26 @@ fn ejected(failures: u64, tasks: u64) -> EventKind {
     EventKind::Ejected { reason: EjectionReason::Failing { failures, tasks } }
 }
 
-/// Waits for an ejection, with a review to come; whose it is.
+/// Waits for an ejection; returns the name of the worker.
 fn await_ejected(events: &mut Events) -> String {
     await_event(events, |kind| matches!(kind, EventKind::Ejected { .. })).name
 }
 
+/// Waits for a readmission; returns the name of the worker.
 fn await_readmitted(events: &mut Events) -> String {
     await_event(events, |kind| *kind == EventKind::Readmitted).name
 }
 
 /// Lets five tasks of the first worker fail, and waits for its ejection.
-fn eject_first(pool: &Pool<Obedient>, time: &VirtualTime, events: &mut Events) {
+fn eject_first(pool: &ObedientPool, time: &VirtualTime, events: &mut Events) {
     fail(pool, 0, 5);
     time.advance(INTERVAL);
     assert_eq!(await_ejected(events), "w-0");
 }
 
-/// The workers that answer so many tasks.
-fn answerers(pool: &Pool<Obedient>, tasks: usize) -> Vec<String> {
-    let replies: Vec<_> = (0..tasks).map(|_| pool.ask(Do::WhoAreYou).unwrap()).collect();
+/// The names of the workers that reply to this number of tasks.
+fn repliers(pool: &ObedientPool, tasks: usize) -> Vec<String> {
+    let replies: Vec<_> = (0..tasks).map(|_| admitted(pool.ask(Do::WhoAreYou))).collect();
     let mut names: Vec<_> = replies.into_iter().map(|reply| by(reply).unwrap()).collect();
     names.sort_unstable();
     names.dedup();
@@ -69,7 +71,7 @@ fn answerers(pool: &Pool<Obedient>, tasks: usize) -> Vec<String> {
 }
 
 #[test]
-fn who_fails_is_set_aside_at_the_next_review_and_comes_back() {
+fn a_worker_that_fails_is_ejected_at_the_next_review_and_readmitted_later() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(3);
     let (pool, mut events) = spawn(builder);
@@ -79,30 +81,30 @@ fn who_fails_is_set_aside_at_the_next_review_and_comes_back() {
     let event = await_event(&mut events, |kind| *kind == ejected(5, 6));
     assert_eq!((event.name.as_str(), event.worker), ("w-0", Some(id(&pool, "w-0"))));
     assert_eq!(worker(&pool, "w-0").health, Health::Ejected);
-    assert_eq!(answerers(&pool, 30), ["w-1", "w-2"]);
-    time.advance(ASIDE);
+    assert_eq!(repliers(&pool, 30), ["w-1", "w-2"]);
+    time.advance(EJECTED);
     assert_eq!(await_readmitted(&mut events), "w-0");
     let back = worker(&pool, "w-0");
-    assert_eq!((back.health, back.counts.failed), (Health::Active, 5), "counts survive");
-    assert_eq!(answerers(&pool, 30), ["w-0", "w-1", "w-2"]);
+    assert_eq!((back.health, back.counts.failed), (Health::Active, 5), "its counts are kept");
+    assert_eq!(repliers(&pool, 30), ["w-0", "w-1", "w-2"]);
     assert_eq!(so_far(&mut events), []);
     end(&pool);
 }
 
 #[test]
-fn without_ejection_nobody_is_set_aside() {
+fn no_worker_is_ejected_unless_ejection_is_enabled() {
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let pool = builder(2).clock(clock).spawn(|_| Obedient::default()).unwrap();
     fail(&pool, 0, 20);
-    time.advance(ASIDE);
-    assert_eq!(answerers(&pool, 10), ["w-0", "w-1"]);
+    time.advance(EJECTED);
+    assert_eq!(repliers(&pool, 10), ["w-0", "w-1"]);
     assert_eq!(worker(&pool, "w-0").health, Health::Active);
     end(&pool);
 }
 
 #[test]
-fn when_all_fail_half_of_them_stay() {
+fn if_all_workers_fail_half_of_them_are_ejected() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(4);
     let (pool, mut events) = spawn(builder);
@@ -111,11 +113,11 @@ fn when_all_fail_half_of_them_stay() {
     let mut names = [await_ejected(&mut events), await_ejected(&mut events)];
     names.sort_unstable();
     for _ in 0..3 {
-        // Those that stay fail on, and are reviewed.
+        // The others go on failing, and are reviewed.
         (0..2).for_each(|index| fail(&pool, index, 10));
         time.advance(INTERVAL);
     }
-    time.advance(ASIDE);
+    time.advance(EJECTED);
     let mut back = [await_readmitted(&mut events), await_readmitted(&mut events)];
     back.sort_unstable();
     assert_eq!(back, names);
@@ -123,7 +125,7 @@ fn when_all_fail_half_of_them_stay() {
 }
 
 #[test]
-fn a_quarantine_goes_before_and_an_ejection_outlasts_it() {
+fn a_quarantine_takes_precedence_over_an_ejection_which_outlasts_it() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(2);
     let (pool, mut events) = spawn(builder.watchdog(Watchdog::after(LIMIT).max_lost(0)));
@@ -136,16 +138,16 @@ fn a_quarantine_goes_before_and_an_ejection_outlasts_it() {
     assert_eq!(worker(&pool, "w-0").health, Health::Quarantined);
     gate.open();
     await_event(&mut events, |kind| *kind == EventKind::Recovered);
-    assert_eq!(worker(&pool, "w-0").health, Health::Ejected, "its time is not over");
-    assert_eq!(answerers(&pool, 10), ["w-1"]);
-    time.advance(ASIDE);
+    assert_eq!(worker(&pool, "w-0").health, Health::Ejected, "the ejection is not over");
+    assert_eq!(repliers(&pool, 10), ["w-1"]);
+    time.advance(EJECTED);
     assert_eq!(await_readmitted(&mut events), "w-0");
     assert_eq!(worker(&pool, "w-0").health, Health::Active);
     end(&pool);
 }
 
 #[test]
-fn the_end_of_an_ejection_ends_no_quarantine() {
+fn the_end_of_an_ejection_does_not_end_a_quarantine() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(5);
     let (pool, mut events) = spawn(builder.watchdog(Watchdog::after(LIMIT).max_lost(0)));
@@ -153,10 +155,10 @@ fn the_end_of_an_ejection_ends_no_quarantine() {
     let gate = hold(&pool, 0);
     time.advance(INTERVAL);
     assert_eq!(await_ejected(&mut events), "w-0");
-    time.advance(2 * ASIDE);
+    time.advance(2 * EJECTED);
     await_event(&mut events, |kind| *kind == EventKind::Quarantined);
-    // Another one's ejection tells that there was a review since; enough tasks for it, though one
-    // falls in between.
+    // The ejection of another worker shows that a review has taken place since. A review may also
+    // fall between these tasks, so there are more of them than it needs.
     fail(&pool, 0, 20);
     time.advance(INTERVAL);
     assert_eq!(await_ejected(&mut events), "w-1");
@@ -170,23 +172,23 @@ fn the_end_of_an_ejection_ends_no_quarantine() {
 }
 
 #[test]
-fn one_that_is_set_aside_can_be_retired_and_says_nothing_more() {
+fn an_ejected_worker_can_be_retired_and_is_not_readmitted() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(3);
     let (pool, mut events) = spawn(builder);
     eject_first(&pool, &time, &mut events);
     pool.retire_worker(id(&pool, "w-0")).unwrap();
     let gone = await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
-    assert_eq!(gone.kind, EventKind::Retired { reason: RetireReason::Asked });
-    time.advance(ASIDE);
+    assert_eq!(gone.kind, EventKind::Retired { reason: RetireReason::Requested });
+    time.advance(EJECTED);
     fail(&pool, 0, 10);
     time.advance(INTERVAL);
-    assert_eq!(await_ejected(&mut events), "w-1", "the first that is told of since");
+    assert_eq!(await_ejected(&mut events), "w-1", "no event of w-0 comes before this");
     assert_eq!(end(&pool).counts.failed, 15);
 }
 
 #[test]
-fn it_lasts_through_other_changes_and_those_who_come_are_reviewed() {
+fn an_ejection_survives_changes_of_the_pool_and_new_workers_are_reviewed() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(2);
     let (pool, mut events) = spawn(builder);
@@ -195,9 +197,13 @@ fn it_lasts_through_other_changes_and_those_who_come_are_reviewed() {
     pool.add_worker(WorkerSpec::new("new")).unwrap();
     pool.resize(4).unwrap();
     assert_eq!(worker(&pool, "w-0").health, Health::Ejected);
-    assert!(!answerers(&pool, 40).contains(&"w-0".to_owned()));
-    time.advance(ASIDE);
-    assert_eq!(await_readmitted(&mut events), "w-0", "and the others have been listed");
+    assert!(!repliers(&pool, 40).contains(&"w-0".to_owned()));
+    time.advance(EJECTED);
+    assert_eq!(
+        await_readmitted(&mut events),
+        "w-0",
+        "after a review, which has seen the new workers"
+    );
     fail(&pool, 2, 10);
     time.advance(INTERVAL);
     assert_eq!(await_ejected(&mut events), "new");
@@ -205,7 +211,7 @@ fn it_lasts_through_other_changes_and_those_who_come_are_reviewed() {
 }
 
 #[test]
-fn its_keys_are_still_its_own() {
+fn an_ejected_worker_keeps_its_keys() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(2);
     let (pool, mut events) = spawn(builder);
@@ -218,34 +224,38 @@ fn its_keys_are_still_its_own() {
 }
 
 #[test]
-fn it_takes_nothing_from_others() {
+fn an_ejected_worker_does_not_steal() {
     let _watchdog = watchdog();
     let (builder, time) = reviewed(3);
     let (pool, mut events) = spawn(builder.stealing(true));
     let keys = ["w-0", "w-1", "w-2"].map(|name| key_of(&pool, name));
     let key = keys[0];
-    // By a key, as tasks without one are stolen: then another worker would fail, or be held.
+    // With a key: a task without one may be stolen, and would then fail or hold another worker.
     let hold = |key: u64| {
         let gate = Gate::new();
         pool.task(Do::Hold(gate.clone())).key(key).tell().unwrap();
         gate.reached();
         gate
     };
-    // Too few to be known as failing, which would keep it from stealing too.
+    // Too few for a low success rate, which would also keep it from stealing.
     for _ in 0..5 {
-        let failing = pool.task(Do::Fail("out of order")).key(key).ask().unwrap();
-        assert!(failing.wait().is_err());
+        let reply = pool.task(Do::Fail("out of order")).key(key).ask().wait();
+        assert_eq!(reply.unwrap(), Err("out of order"));
     }
     assert!(worker(&pool, "w-0").success_rate > 0.5);
-    let aside = hold(key);
+    let ejected = hold(key);
     time.advance(INTERVAL);
     assert_eq!(await_ejected(&mut events), "w-0");
-    // Of the two that are left.
+    // `w-1` stays busy, `w-2` may steal.
     let (busy, thief) = (hold(keys[1]), hold(keys[2]));
     let waiting: Vec<_> = (0..20).map(|_| ask_at(&pool, 0, Do::WhoAreYou)).collect();
-    aside.open();
+    ejected.open();
     for _ in 0..5 {
-        assert_eq!(owner(&pool, key), "w-0", "it has looked around after all but the last");
+        assert_eq!(
+            owner(&pool, key),
+            "w-0",
+            "it has had the chance to steal after each task but the last"
+        );
     }
     thief.open();
     for reply in waiting {
@@ -256,11 +266,11 @@ fn it_takes_nothing_from_others() {
 }
 
 #[test]
-fn a_configuration_can_ask_for_it() {
+fn a_configuration_can_enable_ejection() {
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let builder = builder(2).balancer("round_robin,ejection=true".parse().unwrap()).clock(clock);
-    // The watchdog lets the pool's thread look at the simulated clock more than once a second.
+    // With a watchdog, the pool's own thread reads the simulated clock more than once a second.
     let (pool, mut events) = spawn(builder.watchdog(Watchdog::after(LIMIT)));
     fail(&pool, 0, 5);
     time.advance(Ejection::default().review_interval());
@@ -269,8 +279,8 @@ fn a_configuration_can_ask_for_it() {
 }
 
 #[test]
-fn a_wrong_parameter_is_an_error() {
-    let wrong = builder::<Obedient>(2).ejection(Ejection::default().max_ejected_share(0.0));
+fn a_wrong_parameter_is_refused() {
+    let wrong = builder::<Do, Answer>(2).ejection(Ejection::default().max_ejected_share(0.0));
     let error = wrong.spawn(|_| Obedient::default()).unwrap_err();
     assert!(matches!(error, SpawnError::Ejection(_)), "{error}");
     assert!(error.to_string().contains("maximum ejected share"), "{error}");

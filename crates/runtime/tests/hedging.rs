@@ -1,33 +1,35 @@
-//! Tasks of which a second worker is given a copy when the first one takes long.
+//! Hedged tasks: a second worker gets a copy when the first one takes long.
 mod common;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use common::{At, Gate, await_event, builder, counted, end, watchdog, worker};
+use common::{At, Gate, admitted, await_event, builder, counted, end, watchdog, worker};
 use raddle_core::{Priority, WorkerSpec};
 use raddle_runtime::{
-    Actor, AskError, Context, EventKind, Hedge, Overflow, Pool, PoolBuilder, Reply, SpawnError,
-    TaskBuilder,
+    Actor, Ask, AskError, Context, EventKind, Handler, Hedge, Overflow, Pool, PoolBuilder, Refusal,
+    SpawnError, TaskBuilder,
 };
 
-/// What an actor is to do; it may be done twice.
+/// What an actor does; two actors may do it.
 #[derive(Clone)]
 struct Order(Arc<Work>);
 
-type Work = dyn Fn(&Context<'_>) -> Result<(), &'static str> + Send + Sync;
+type Work = dyn Fn(&Context<'_, Signs>) -> Result<(), &'static str> + Send + Sync;
 
-fn order(work: impl Fn(&Context<'_>) -> Result<(), &'static str> + Send + Sync + 'static) -> Order {
+fn order(
+    work: impl Fn(&Context<'_, Signs>) -> Result<(), &'static str> + Send + Sync + 'static,
+) -> Order {
     Order(Arc::new(work))
 }
 
-/// Nothing but to say who did it.
-fn call() -> Order {
+/// Does nothing.
+fn nothing() -> Order {
     order(|_| Ok(()))
 }
 
-/// Something that takes until the gate opens on the first worker, and no time on others.
+/// Passes the gate on the first worker, and does nothing on others.
 fn stuck_on_the_first(gate: &Gate) -> Order {
     let gate = gate.clone();
     order(move |cx| {
@@ -38,80 +40,84 @@ fn stuck_on_the_first(gate: &Gate) -> Order {
     })
 }
 
-/// Says which worker it is.
+/// Does as ordered, and returns the name of its worker.
 struct Signs;
 
-impl Actor for Signs {
-    type Msg = Order;
-    type Reply = String;
-    type Error = &'static str;
+impl Actor for Signs {}
 
-    fn handle(&mut self, order: Order, cx: &mut Context<'_>) -> Result<String, &'static str> {
+/// What it returns.
+type Signed = Result<String, &'static str>;
+
+impl Handler<Order> for Signs {
+    type Reply = Signed;
+
+    fn handle(&mut self, order: Order, cx: &mut Context<'_, Self>) -> Signed {
         (order.0)(cx).map(|()| cx.worker().name().to_owned())
     }
 }
 
-type Answer = Reply<String, &'static str>;
+type SignedPool = Pool<Order, Signed>;
 
 /// A pool in which each task may have a copy.
-fn generous(workers: usize) -> PoolBuilder<Signs> {
+fn generous(workers: usize) -> PoolBuilder<Order, Signed> {
     builder(workers).hedge_budget(1.0)
 }
 
-fn pool(workers: usize) -> Pool<Signs> {
+fn pool(workers: usize) -> SignedPool {
     generous(workers).spawn(|_| Signs).unwrap()
 }
 
-/// Lets the first worker wait.
-fn hold(pool: &Pool<Signs>) -> Gate {
+/// Holds the first worker.
+fn hold(pool: &SignedPool) -> Gate {
     let gate = Gate::new();
     at_first(pool, stuck_on_the_first(&gate)).tell().unwrap();
     gate.reached();
     gate
 }
 
-fn at_first(pool: &Pool<Signs>, order: Order) -> TaskBuilder<'_, Signs> {
+fn at_first(pool: &SignedPool, order: Order) -> TaskBuilder<'_, Order, Signed> {
     pool.task(order).strategy(&At(0))
 }
 
-/// Asks the first worker, with a copy at once.
-fn hedged(pool: &Pool<Signs>, order: Order) -> Answer {
-    at_first(pool, order).ask_hedged(at_once()).unwrap()
+/// Asks the first worker, and lets a second one have a copy at once.
+fn hedged(pool: &SignedPool, order: Order) -> Ask<Order, Signed> {
+    admitted(at_first(pool, order).ask_hedged(at_once()))
 }
 
 fn at_once() -> Hedge {
     Hedge::after(Duration::ZERO)
 }
 
-/// Returns when every copy that was due by now has been given, or not: a timer that is due later
-/// has fired, and dropped what it could not give.
-fn copies_are_given(pool: &Pool<Signs>) {
+/// Waits until every copy that is due by now was sent or dropped, which is when a timer that is due
+/// later has fired and dropped its message, since the task is refused.
+fn await_copies(pool: &SignedPool) {
     let (counted, dropped) = counted();
     let counted = counted();
-    let unfit = order(move |_| {
+    let refused = order(move |_| {
         let _ = &counted;
         Ok(())
     });
-    let _timer = pool.task(unfit).capability("").tell_after(Duration::from_millis(1));
+    let _timer = pool.task(refused).capability("").tell_after(Duration::from_millis(1));
     dropped.recv().unwrap();
 }
 
-/// How many copies were given, at last.
-fn copies(pool: &Pool<Signs>) -> u64 {
-    copies_are_given(pool);
+/// Returns the number of copies that were sent by the time that no more are due.
+fn copies(pool: &SignedPool) -> u64 {
+    await_copies(pool);
     pool.stats().hedges
 }
 
-fn said_by(answer: Answer) -> String {
-    answer.wait().expect("it is answered")
+/// Waits for the name of the worker that replies.
+fn signed_by(ask: Ask<Order, Signed>) -> String {
+    ask.wait().unwrap().unwrap()
 }
 
 #[test]
-fn another_worker_answers_for_one_that_is_stuck_and_the_queued_copy_is_cancelled() {
+fn another_worker_replies_for_a_stuck_one_and_the_queued_copy_is_cancelled() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let gate = hold(&pool);
-    assert_eq!(said_by(hedged(&pool, call())), "w-1");
+    assert_eq!(signed_by(hedged(&pool, nothing())), "w-1");
     assert_eq!(copies(&pool), 1);
     assert!(!pool.account().is_balanced(), "the first copy is still queued");
     gate.open();
@@ -125,19 +131,19 @@ fn another_worker_answers_for_one_that_is_stuck_and_the_queued_copy_is_cancelled
 }
 
 #[test]
-fn copies_do_not_all_go_to_the_neighbour_of_the_one_that_the_strategy_names() {
+fn copies_are_spread_though_the_strategy_always_picks_the_same_worker() {
     let _watchdog = watchdog();
     let pool = generous(3).strategy(At(0)).spawn(|_| Signs).unwrap();
     let gate = hold(&pool);
-    let answered: HashSet<_> = (0..40).map(|_| said_by(hedged(&pool, call()))).collect();
-    // By chance it is one of the two alone once in 2^39 runs.
-    assert_eq!(answered, HashSet::from(["w-1".to_owned(), "w-2".to_owned()]));
+    let repliers: HashSet<_> = (0..40).map(|_| signed_by(hedged(&pool, nothing()))).collect();
+    // The probability that only one of the two replies is 2^-39.
+    assert_eq!(repliers, HashSet::from(["w-1".to_owned(), "w-2".to_owned()]));
     gate.open();
     end(&pool);
 }
 
 #[test]
-fn the_copy_is_cancelled_when_the_first_answers_before_it_is_run() {
+fn the_copy_is_cancelled_if_the_first_replies_before_the_copy_runs() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let (first, second) = (Gate::new(), Gate::new());
@@ -148,118 +154,120 @@ fn the_copy_is_cancelled_when_the_first_answers_before_it_is_run() {
     });
     pool.task(busy).strategy(&At(1)).tell().unwrap();
     second.reached();
-    let answer = hedged(&pool, stuck_on_the_first(&first));
+    let ask = hedged(&pool, stuck_on_the_first(&first));
     first.reached();
     assert_eq!(copies(&pool), 1);
     first.open();
-    assert_eq!(said_by(answer), "w-0");
+    assert_eq!(signed_by(ask), "w-0");
     second.open();
     end(&pool);
     let counts = worker(&pool, "w-1").counts;
     assert_eq!((counts.completed, counts.cancelled), (1, 1));
 }
 
-/// A handler that has nothing to do but to see that it is cancelled.
-fn await_cancelled(cx: &Context<'_>) {
+/// Returns when the handler sees that it is cancelled.
+fn await_cancelled(cx: &Context<'_, Signs>) {
     while !cx.is_cancelled() {
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn the_first_copy_sees_that_the_second_has_answered() {
+fn the_first_copy_sees_that_the_second_has_replied() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    let begun = Barrier::new(2);
-    let answer = hedged(
+    let started = Barrier::new(2);
+    let ask = hedged(
         &pool,
         order(move |cx| {
-            begun.wait();
+            started.wait();
             if cx.worker().name() == "w-0" {
                 await_cancelled(cx);
             }
             Ok(())
         }),
     );
-    assert_eq!(said_by(answer), "w-1");
+    assert_eq!(signed_by(ask), "w-1");
     let counts = end(&pool).counts;
-    assert_eq!((counts.admitted, counts.completed), (2, 2), "it ends as any other");
+    assert_eq!((counts.admitted, counts.completed), (2, 2), "a superfluous copy completes too");
 }
 
 #[test]
-fn the_second_copy_sees_that_the_first_has_answered() {
+fn the_second_copy_sees_that_the_first_has_replied() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    let begun = Barrier::new(2);
-    let answer = hedged(
+    let started = Barrier::new(2);
+    let ask = hedged(
         &pool,
         order(move |cx| {
-            begun.wait();
+            started.wait();
             if cx.worker().name() == "w-1" {
                 await_cancelled(cx);
             }
             Ok(())
         }),
     );
-    assert_eq!(said_by(answer), "w-0");
+    assert_eq!(signed_by(ask), "w-0");
     assert_eq!(end(&pool).counts.completed, 2);
 }
 
 #[test]
-fn a_failure_is_an_answer() {
+fn a_failure_is_a_reply() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let gate = hold(&pool);
-    assert_eq!(hedged(&pool, order(|_| Err("no"))).wait(), Err(AskError::Failed("no")));
+    assert_eq!(hedged(&pool, order(|_| Err("no"))).wait().unwrap(), Err("no"));
     gate.open();
     let counts = end(&pool).counts;
     assert_eq!((counts.failed, counts.cancelled), (1, 1));
 }
 
 #[test]
-fn a_panic_leaves_the_answer_to_the_other_copy() {
+fn after_a_panic_the_other_copy_may_still_reply() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let mut events = pool.subscribe();
     let gate = hold(&pool);
-    let answer = hedged(&pool, order(|cx| panic!("on {}", cx.worker().name())));
-    let gentle = order(|cx| match cx.worker().name() {
+    let panics = hedged(&pool, order(|cx| panic!("on {}", cx.worker().name())));
+    let panics_elsewhere = order(|cx| match cx.worker().name() {
         "w-0" => Ok(()),
         other => panic!("on {other}"),
     });
-    let gentle = hedged(&pool, gentle);
+    let panics_elsewhere = hedged(&pool, panics_elsewhere);
     for _ in 0..2 {
         await_event(&mut events, |kind| *kind == EventKind::Panicked { message: "on w-1".into() });
     }
     gate.open();
-    assert_eq!(answer.wait(), Err(AskError::Panicked { message: "on w-0".into() }), "the last one");
-    assert_eq!(said_by(gentle), "w-0");
+    let Err(AskError::Panicked { message }) = panics.wait() else { panic!("both copies panic") };
+    assert_eq!(message, "on w-0", "the last panic is the one reported");
+    assert_eq!(signed_by(panics_elsewhere), "w-0");
     let counts = end(&pool).counts;
     assert_eq!((counts.admitted, counts.completed, counts.panicked), (5, 2, 3));
 }
 
 #[test]
-fn the_deadline_is_both_copies() {
+fn both_copies_have_the_task_s_deadline() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let gate = hold(&pool);
-    let late = at_first(&pool, call()).timeout(Duration::ZERO).ask_hedged(at_once()).unwrap();
+    let late = at_first(&pool, nothing()).timeout(Duration::ZERO).ask_hedged(at_once());
     assert_eq!(copies(&pool), 1);
     gate.open();
-    assert_eq!(late.wait(), Err(AskError::Expired));
+    let late = late.wait();
+    assert!(matches!(late, Err(AskError::Expired)), "{late:?}");
     assert_eq!(end(&pool).counts.expired, 2);
 }
 
 #[test]
-fn copies_are_a_share_of_the_tasks_that_asked_for_one() {
+fn the_budget_is_a_share_of_the_hedged_tasks() {
     let _watchdog = watchdog();
     for (budget, allowed) in [(0.0, 0), (0.25, 10), (1.0, 40)] {
         let pool = generous(2).hedge_budget(budget).spawn(|_| Signs).unwrap();
         let gate = hold(&pool);
-        let answers: Vec<_> = (0..40).map(|_| hedged(&pool, call())).collect();
-        assert_eq!(copies(&pool), allowed, "of a budget of {budget}");
+        let asks: Vec<_> = (0..40).map(|_| hedged(&pool, nothing())).collect();
+        assert_eq!(copies(&pool), allowed, "with a budget of {budget}");
         gate.open();
-        answers.into_iter().for_each(|answer| drop(said_by(answer)));
+        asks.into_iter().for_each(|ask| drop(signed_by(ask)));
         assert_eq!(end(&pool).counts.admitted, 41 + allowed);
     }
     for budget in [-0.1, 1.1, f64::NAN] {
@@ -269,12 +277,12 @@ fn copies_are_a_share_of_the_tasks_that_asked_for_one() {
 }
 
 #[test]
-fn what_is_answered_in_time_has_no_copy_and_a_shutdown_waits_for_none() {
+fn a_task_with_a_reply_in_time_has_no_copy_and_a_shutdown_does_not_wait_for_one() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let patient = Hedge::after(Duration::from_secs(3600));
-    let answer = at_first(&pool, call()).ask_hedged(patient).unwrap();
-    assert_eq!(said_by(answer), "w-0");
+    let ask = at_first(&pool, nothing()).ask_hedged(patient);
+    assert_eq!(signed_by(ask), "w-0");
     assert_eq!(copies(&pool), 0);
     assert_eq!(end(&pool).counts.admitted, 1);
 }
@@ -283,27 +291,27 @@ fn what_is_answered_in_time_has_no_copy_and_a_shutdown_waits_for_none() {
 fn tasks_with_a_key_and_control_messages_have_no_copy() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    let is_first_s = |key: &u64| said_by(pool.task(call()).key(key).ask().unwrap()) == "w-0";
-    let key = (0..).find(is_first_s).unwrap();
+    let is_on_first = |key: &u64| signed_by(pool.task(nothing()).key(key).ask()) == "w-0";
+    let key = (0..).find(is_on_first).unwrap();
     let gate = hold(&pool);
-    let keyed = pool.task(call()).key(key).ask_hedged(at_once()).unwrap();
-    let control = at_first(&pool, call()).priority(Priority::Control);
-    let control = control.ask_hedged(at_once()).unwrap();
+    let keyed = pool.task(nothing()).key(key).ask_hedged(at_once());
+    let control = at_first(&pool, nothing()).priority(Priority::Control);
+    let control = control.ask_hedged(at_once());
     assert_eq!(copies(&pool), 0);
     gate.open();
-    assert_eq!([said_by(keyed), said_by(control)], ["w-0", "w-0"]);
+    assert_eq!([signed_by(keyed), signed_by(control)], ["w-0", "w-0"]);
     end(&pool);
 }
 
 #[test]
-fn where_no_other_has_room_there_is_no_copy_and_nothing_is_spent() {
+fn without_another_worker_with_room_there_is_no_copy() {
     let _watchdog = watchdog();
     let alone = pool(1);
     let gate = hold(&alone);
-    let answer = hedged(&alone, call());
+    let ask = hedged(&alone, nothing());
     assert_eq!(copies(&alone), 0);
     gate.open();
-    assert_eq!(said_by(answer), "w-0");
+    assert_eq!(signed_by(ask), "w-0");
     end(&alone);
 
     let pool = generous(2).mailbox(1, Overflow::Reject).spawn(|_| Signs).unwrap();
@@ -315,17 +323,17 @@ fn where_no_other_has_room_there_is_no_copy_and_nothing_is_spent() {
     });
     pool.task(busy).strategy(&At(1)).tell().unwrap();
     full.reached();
-    pool.task(call()).strategy(&At(1)).tell().unwrap();
-    let answer = hedged(&pool, call());
+    pool.task(nothing()).strategy(&At(1)).tell().unwrap();
+    let ask = hedged(&pool, nothing());
     assert_eq!(copies(&pool), 0);
     gate.open();
-    assert_eq!(said_by(answer), "w-0");
+    assert_eq!(signed_by(ask), "w-0");
     full.open();
     assert_eq!(end(&pool).counts.admitted, 4);
 }
 
 #[test]
-fn the_copy_goes_to_a_worker_that_can() {
+fn the_copy_goes_to_a_worker_with_the_capability() {
     let _watchdog = watchdog();
     let able = |name: &str| WorkerSpec::new(name).capability("hedged-skill");
     let pool = Pool::builder("test")
@@ -338,52 +346,64 @@ fn the_copy_goes_to_a_worker_that_can() {
         .unwrap();
     let gate = hold(&pool);
     for _ in 0..5 {
-        let task = at_first(&pool, call()).capability("hedged-skill");
-        assert_eq!(said_by(task.ask_hedged(at_once()).unwrap()), "able");
+        let task = at_first(&pool, nothing()).capability("hedged-skill");
+        assert_eq!(signed_by(task.ask_hedged(at_once())), "able");
     }
     gate.open();
     end(&pool);
 }
 
 #[test]
-fn a_quantile_is_that_of_the_pool_s_own_tasks() {
+fn a_quantile_is_taken_of_the_pool_s_own_tasks() {
     let _watchdog = watchdog();
-    let median = Hedge::at_quantile(0.5).unwrap();
+    let median = Hedge::at_quantile(0.5);
     let fresh = pool(2);
     let gate = hold(&fresh);
-    let answer = at_first(&fresh, call()).ask_hedged(median).unwrap();
-    assert_eq!(copies(&fresh), 0, "nothing is known of how long tasks take");
+    let ask = at_first(&fresh, nothing()).ask_hedged(median);
+    assert_eq!(copies(&fresh), 0, "no task has been measured");
     gate.open();
-    assert_eq!(said_by(answer), "w-0");
+    assert_eq!(signed_by(ask), "w-0");
     end(&fresh);
 
     let pool = pool(2);
     for _ in 0..20 {
-        said_by(pool.ask(call()).unwrap());
+        signed_by(pool.ask(nothing()));
     }
     let gate = hold(&pool);
-    let answer = at_first(&pool, call()).ask_hedged(median).unwrap();
-    assert_eq!(said_by(answer), "w-1", "sent when half of them were done");
+    let ask = at_first(&pool, nothing()).ask_hedged(median);
+    assert_eq!(signed_by(ask), "w-1", "a copy was sent after the median time");
     gate.open();
     end(&pool);
 }
 
 #[test]
-fn a_reply_that_is_dropped_cancels_both_copies_where_that_was_asked_for() {
+fn a_quantile_that_is_out_of_bounds_is_refused_with_the_message() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    let begun = Arc::new(Barrier::new(3));
-    let both = Arc::clone(&begun);
+    for quantile in [0.0, 1.0, -0.5, f64::NAN] {
+        let ask = pool.task(nothing()).ask_hedged(Hedge::at_quantile(quantile));
+        let error = ask.into_admitted().unwrap_err();
+        assert!(matches!(error.refusal(), Refusal::Hedge(_)), "{error:?}");
+    }
+    assert_eq!(end(&pool).rejected, 4);
+}
+
+#[test]
+fn dropping_the_ask_cancels_both_copies_if_requested() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let started = Arc::new(Barrier::new(3));
+    let both = Arc::clone(&started);
     let task = order(move |cx| {
         both.wait();
         await_cancelled(cx);
         Ok(())
     });
-    let running = at_first(&pool, task).cancel_on_drop().ask_hedged(at_once()).unwrap();
-    begun.wait();
-    let queued = at_first(&pool, call()).cancel_on_drop().ask_hedged(at_once()).unwrap();
+    let running = at_first(&pool, task).cancel_on_drop().ask_hedged(at_once());
+    started.wait();
+    let queued = at_first(&pool, nothing()).cancel_on_drop().ask_hedged(at_once());
     assert_eq!(copies(&pool), 2);
-    // First: what is queued comes after what runs.
+    // Before the running one, since the queued copies run as soon as that has ended.
     drop(queued);
     drop(running);
     let counts = end(&pool).counts;
@@ -391,20 +411,21 @@ fn a_reply_that_is_dropped_cancels_both_copies_where_that_was_asked_for() {
 }
 
 #[test]
-fn a_task_that_was_withdrawn_is_not_copied() {
+fn no_copy_is_sent_of_a_task_that_was_cancelled() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let gate = hold(&pool);
-    // While this is dropped, nothing that is due is done.
+    // Blocks the pool's own thread, which drops it: nothing else that is due happens meanwhile.
     let late = Gate::new();
-    let stopped = StaysWhenDropped(late.clone());
-    let unfit = order(move |_| {
+    let stopped = BlocksWhenDropped(late.clone());
+    let refused = order(move |_| {
         let _ = &stopped;
         Ok(())
     });
-    let _timer = pool.task(unfit).capability("").tell_after(Duration::ZERO);
+    let _timer = pool.task(refused).capability("").tell_after(Duration::ZERO);
     late.reached();
-    drop(at_first(&pool, call()).cancel_on_drop().ask_hedged(at_once()).unwrap());
+    let ask = at_first(&pool, nothing()).cancel_on_drop().ask_hedged(at_once());
+    drop(admitted(ask));
     late.open();
     assert_eq!(copies(&pool), 0);
     gate.open();
@@ -412,9 +433,9 @@ fn a_task_that_was_withdrawn_is_not_copied() {
     assert_eq!((counts.completed, counts.cancelled), (1, 1));
 }
 
-struct StaysWhenDropped(Gate);
+struct BlocksWhenDropped(Gate);
 
-impl Drop for StaysWhenDropped {
+impl Drop for BlocksWhenDropped {
     fn drop(&mut self) {
         self.0.pass();
     }

@@ -1,49 +1,50 @@
-//! What becomes of a worker whose handler does not return, and of its tasks. The clock is a
-//! simulated one: a handler hangs when the test says so, however slow the machine is.
+//! Workers whose handler does not return, and their tasks. The clock is simulated: the test decides
+//! when a handler counts as hung, however slow the machine is.
 mod common;
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use common::{
-    At, Do, Gate, LONG, Obedient, Said, ask_at, await_event, builder, by, end, hold, id, key_of,
-    so_far, watchdog, worker,
+    Answer, At, Do, Gate, LONG, Obedient, ObedientPool, Said, admitted, ask_at, await_event,
+    builder, by, end, hold, id, key_of, number, so_far, watchdog, worker,
 };
-use raddle_core::{Clock, Health, Priority, VirtualTime, Worker};
+use raddle_core::{Clock, Health, Priority, VirtualTime};
 use raddle_runtime::{
-    Actor, AskError, Context, Drain, EventKind, Events, MembershipError, Pool, PoolBuilder, Reply,
-    RetireReason, StartError, Watchdog,
+    Actor, Ask, AskError, Context, Drain, EventKind, Events, Handler, MembershipError, PoolBuilder,
+    Reply, RetireReason, StartError, Watchdog,
 };
 
-/// What a handler may take, of the simulated time.
+/// The watchdog's limit, in simulated time.
 const LIMIT: Duration = Duration::from_millis(4);
 
-type Answer = Reply<Said, &'static str>;
-
-/// A pool of so many workers that looks for hung ones.
-fn watched<A: Actor>(workers: usize, watchdog: Watchdog) -> (PoolBuilder<A>, VirtualTime) {
+/// A builder with this number of workers and a watchdog.
+fn watched<M: Send + 'static, R: Reply>(
+    workers: usize,
+    watchdog: Watchdog,
+) -> (PoolBuilder<M, R>, VirtualTime) {
     let (clock, time) = Clock::simulated();
     (builder(workers).watchdog(watchdog).clock(clock), time)
 }
 
-fn pool(workers: usize, watchdog: Watchdog) -> (Pool<Obedient>, VirtualTime, Events) {
+fn pool(workers: usize, watchdog: Watchdog) -> (ObedientPool, VirtualTime, Events) {
     let (builder, time) = watched(workers, watchdog);
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let events = pool.subscribe();
     (pool, time, events)
 }
 
-/// Lets every handler that runs at the moment exceed its limit.
+/// Lets every running handler exceed the limit.
 fn hang(time: &VirtualTime) {
     time.advance(2 * LIMIT);
 }
 
-/// As [`hold`], with the answer to come.
-fn ask_to_hold(pool: &Pool<Obedient>, index: usize) -> (Gate, Answer) {
+/// Like [`hold`], and returns the ask.
+fn ask_to_hold(pool: &ObedientPool, index: usize) -> (Gate, Ask<Do, Answer>) {
     let gate = Gate::new();
-    let answer = ask_at(pool, index, Do::Hold(gate.clone()));
+    let ask = ask_at(pool, index, Do::Hold(gate.clone()));
     gate.reached();
-    (gate, answer)
+    (gate, ask)
 }
 
 fn await_quarantined(events: &mut Events) -> String {
@@ -59,41 +60,41 @@ fn await_returned(events: &mut Events) -> String {
 }
 
 #[test]
-fn a_hung_worker_is_given_to_another_thread_and_its_free_tasks_to_others() {
+fn another_thread_takes_over_a_hung_worker_and_other_workers_take_its_free_tasks() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT));
     let key = key_of(&pool, "w-0");
     let (gate, hung) = ask_to_hold(&pool, 0);
     let free: Vec<_> = (0..5).map(|_| ask_at(&pool, 0, Do::WhoAreYou)).collect();
-    let keyed = || pool.task(Do::WhoAreYou).key(key).ask().unwrap();
+    let keyed = || admitted(pool.task(Do::WhoAreYou).key(key).ask());
     let bound = [keyed(), keyed(), keyed()];
     let control = pool.task(Do::WhoAreYou).priority(Priority::Control).strategy(&At(0));
-    let control = control.ask().unwrap();
+    let control = admitted(control.ask());
     hang(&time);
     assert_eq!(await_quarantined(&mut events), "w-0");
     for reply in free {
         assert_eq!(by(reply).unwrap(), "w-1");
     }
     assert_eq!(await_replaced(&mut events, 1), "w-0");
-    let first = Said { number: 1, by: "w-0".to_owned() };
-    assert_eq!(control.wait(), Ok(first), "a new actor, and control before the rest");
+    let first = Ok(Said { number: 1, by: "w-0".to_owned() });
+    assert_eq!(control.wait().unwrap(), first, "a new actor, and the control message comes first");
     let numbers = bound.map(|reply| {
-        let said = reply.wait().unwrap();
-        assert_eq!(said.by, "w-0", "its keys are still its own");
+        let said = reply.wait().unwrap().unwrap();
+        assert_eq!(said.by, "w-0", "it keeps its keys");
         said.number
     });
-    assert_eq!(numbers, [2, 3, 4], "in the order given");
+    assert_eq!(numbers, [2, 3, 4], "in the order sent");
     assert_eq!(worker(&pool, "w-0").health, Health::Active);
     assert_eq!(pool.stats().lost_threads, 1);
     gate.open();
-    assert!(hung.wait().is_ok(), "the late answer");
+    assert_eq!(by(hung).unwrap(), "w-0", "the late reply arrives");
     assert_eq!(await_returned(&mut events), "w-0");
     assert_eq!(pool.stats().lost_threads, 0);
     end(&pool);
 }
 
 #[test]
-fn a_late_result_is_its_asker_s_and_no_part_of_the_new_generation_s_statistics() {
+fn a_late_result_reaches_its_asker_and_not_the_statistics_of_the_new_generation() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(1, Watchdog::after(LIMIT));
     let (first, returns) = ask_to_hold(&pool, 0);
@@ -101,25 +102,29 @@ fn a_late_result_is_its_asker_s_and_no_part_of_the_new_generation_s_statistics()
     await_replaced(&mut events, 1);
     let second = Gate::new();
     let held = second.clone();
-    let panics = pool.ask(Do::call(move || {
+    let panics = admitted(pool.ask(Do::call(move || {
         held.pass();
         panic!("late");
-    }));
+    })));
     second.reached();
     hang(&time);
     await_replaced(&mut events, 2);
     for _ in 0..3 {
-        assert!(pool.ask(Do::WhoAreYou).unwrap().wait().is_ok());
+        assert_eq!(by(pool.ask(Do::WhoAreYou)).unwrap(), "w-0");
     }
     let before = worker(&pool, "w-0");
-    assert_eq!((before.generation, before.in_flight), (2, 0), "those that hang are not its own");
+    assert_eq!((before.generation, before.in_flight), (2, 0), "hung tasks no longer count for it");
     assert_eq!((before.counts.admitted, before.counts.completed), (3, 3));
-    assert!(!pool.account().is_balanced(), "but the pool's");
+    assert!(!pool.account().is_balanced(), "they count for the pool");
     time.advance(100 * LIMIT);
     first.open();
     second.open();
-    assert_eq!(returns.wait(), Ok(Said { number: 1, by: "w-0".to_owned() }));
-    assert_eq!(panics.unwrap().wait(), Err(AskError::Panicked { message: "late".to_owned() }));
+    assert_eq!(returns.wait().unwrap(), Ok(Said { number: 1, by: "w-0".to_owned() }));
+    let panicked = panics.wait();
+    assert!(
+        matches!(&panicked, Err(AskError::Panicked { message }) if message == "late"),
+        "{panicked:?}"
+    );
     (0..2).for_each(|_| drop(await_returned(&mut events)));
     let after = worker(&pool, "w-0");
     let measured = |report: &raddle_strategies::WorkerReport| {
@@ -127,22 +132,21 @@ fn a_late_result_is_its_asker_s_and_no_part_of_the_new_generation_s_statistics()
     };
     assert_eq!(measured(&after), measured(&before));
     assert_eq!((after.busy, after.success_rate), (before.busy, before.success_rate));
-    let number = pool.ask(Do::WhoAreYou).unwrap().wait().unwrap().number;
-    assert_eq!(number, 4, "a late panic ends no other's actor");
+    assert_eq!(number(pool.ask(Do::WhoAreYou)), 4, "a late panic does not end the new actor");
     let counts = end(&pool).counts;
     assert_eq!((counts.admitted, counts.completed, counts.panicked), (6, 5, 1));
-    assert_eq!(so_far(&mut events), [], "nor is it an event");
+    assert_eq!(so_far(&mut events), [], "nor does it cause an event");
 }
 
 #[test]
-fn a_handler_can_see_that_it_was_given_up() {
+fn a_handler_can_see_that_it_was_replaced() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(1, Watchdog::after(LIMIT));
     let gate = Gate::new();
-    let begun = gate.clone();
-    let patient = pool.ask(Do::with(move |cx| {
+    let started = gate.clone();
+    let replaced = pool.ask(Do::with(move |cx| {
         assert!(!cx.is_cancelled());
-        begun.pass();
+        started.pass();
         while !cx.is_cancelled() {
             std::thread::yield_now();
         }
@@ -150,19 +154,19 @@ fn a_handler_can_see_that_it_was_given_up() {
     gate.reached();
     gate.open();
     hang(&time);
-    assert!(patient.unwrap().wait().is_ok());
+    assert_eq!(by(replaced).unwrap(), "w-0");
     await_returned(&mut events);
     end(&pool);
 }
 
 #[test]
-fn what_has_nowhere_to_go_waits_for_the_replacement_in_order() {
+fn tasks_that_no_other_worker_can_take_wait_for_the_replacement_in_order() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(1, Watchdog::after(LIMIT));
     let gate = hold(&pool, 0);
-    let queued: Vec<_> = (0..5).map(|_| pool.ask(Do::WhoAreYou).unwrap()).collect();
+    let queued: Vec<_> = (0..5).map(|_| admitted(pool.ask(Do::WhoAreYou))).collect();
     hang(&time);
-    let numbers: Vec<_> = queued.into_iter().map(|reply| reply.wait().unwrap().number).collect();
+    let numbers: Vec<_> = queued.into_iter().map(number).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
     gate.open();
     await_returned(&mut events);
@@ -170,22 +174,22 @@ fn what_has_nowhere_to_go_waits_for_the_replacement_in_order() {
 }
 
 #[test]
-fn without_a_thread_to_spare_a_worker_is_set_aside_until_its_handler_returns() {
+fn if_no_thread_may_be_lost_a_worker_is_quarantined_until_its_handler_returns() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT).max_lost(0));
     let key = key_of(&pool, "w-0");
     let (gate, held) = ask_to_hold(&pool, 0);
     let free = ask_at(&pool, 0, Do::WhoAreYou);
-    let bound = pool.task(Do::WhoAreYou).key(key).ask().unwrap();
+    let bound = admitted(pool.task(Do::WhoAreYou).key(key).ask());
     hang(&time);
     assert_eq!(await_quarantined(&mut events), "w-0");
-    assert_eq!(by(free).unwrap(), "w-1", "what is free moves all the same");
+    assert_eq!(by(free).unwrap(), "w-1", "free tasks move nevertheless");
     for _ in 0..10 {
-        assert_eq!(by(pool.ask(Do::WhoAreYou).unwrap()).unwrap(), "w-1", "it gets no tasks");
+        assert_eq!(by(pool.ask(Do::WhoAreYou)).unwrap(), "w-1", "w-0 gets no tasks");
     }
     assert_eq!(worker(&pool, "w-0").health, Health::Quarantined);
     gate.open();
-    assert_eq!(held.wait().unwrap().by, "w-0");
+    assert_eq!(by(held).unwrap(), "w-0");
     assert_eq!(by(bound).unwrap(), "w-0");
     let recovered = events.recv_timeout(LONG).unwrap();
     assert_eq!((recovered.name.as_str(), recovered.kind), ("w-0", EventKind::Recovered));
@@ -197,31 +201,31 @@ fn without_a_thread_to_spare_a_worker_is_set_aside_until_its_handler_returns() {
 }
 
 #[test]
-fn workers_that_are_all_set_aside_still_take_tasks() {
+fn quarantined_workers_take_tasks_if_there_are_no_others() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(1, Watchdog::after(LIMIT).max_lost(0));
     let gate = hold(&pool, 0);
     hang(&time);
     await_quarantined(&mut events);
-    let queued = pool.ask(Do::WhoAreYou).unwrap();
+    let queued = admitted(pool.ask(Do::WhoAreYou));
     gate.open();
     assert_eq!(by(queued).unwrap(), "w-0");
     end(&pool);
 }
 
 #[test]
-fn no_more_threads_are_lost_than_may_be_and_one_that_returns_makes_room() {
+fn the_number_of_lost_threads_is_limited_and_one_that_returns_makes_room() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT).max_lost(1));
     let gates = [hold(&pool, 0), hold(&pool, 1)];
     hang(&time);
-    let mut told: Vec<_> = std::iter::from_fn(|| events.recv_timeout(LONG)).take(4).collect();
-    told.retain(|event| !matches!(event.kind, EventKind::Restarted { .. }));
-    let told: Vec<_> = told.into_iter().map(|event| (event.name, event.kind)).collect();
+    let mut seen: Vec<_> = std::iter::from_fn(|| events.recv_timeout(LONG)).take(4).collect();
+    seen.retain(|event| !matches!(event.kind, EventKind::Restarted { .. }));
+    let seen: Vec<_> = seen.into_iter().map(|event| (event.name, event.kind)).collect();
     let replaced = EventKind::Replaced { generation: 1 };
     let (first, second) = ("w-0".to_owned(), "w-1".to_owned());
     assert_eq!(
-        told,
+        seen,
         [
             (first.clone(), EventKind::Quarantined),
             (second.clone(), EventKind::Quarantined),
@@ -231,11 +235,11 @@ fn no_more_threads_are_lost_than_may_be_and_one_that_returns_makes_room() {
     assert_eq!(pool.stats().lost_threads, 1);
     let [first, other] = gates;
     first.open();
-    // In either order: there is room for another lost thread before it is told who has returned.
+    // In either order: the room for another lost thread precedes the event of the return.
     let awaited = |kind: &EventKind| *kind == EventKind::Returned || *kind == replaced;
-    let told = [(); 2].map(|()| await_event(&mut events, awaited));
+    let seen = [(); 2].map(|()| await_event(&mut events, awaited));
     for (name, kind) in [("w-0", EventKind::Returned), ("w-1", replaced.clone())] {
-        assert!(told.iter().any(|event| event.name == name && event.kind == kind), "{told:?}");
+        assert!(seen.iter().any(|event| event.name == name && event.kind == kind), "{seen:?}");
     }
     assert_eq!(by(ask_at(&pool, 1, Do::WhoAreYou)).unwrap(), "w-1");
     other.open();
@@ -244,7 +248,7 @@ fn no_more_threads_are_lost_than_may_be_and_one_that_returns_makes_room() {
 }
 
 #[test]
-fn a_shutdown_tells_of_lost_threads_and_of_their_end() {
+fn a_shutdown_reports_lost_threads_until_they_have_returned() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT));
     let (gate, late) = ask_to_hold(&pool, 0);
@@ -255,9 +259,9 @@ fn a_shutdown_tells_of_lost_threads_and_of_their_end() {
     assert!(error.workers.is_empty(), "{error:?}");
     assert_eq!(error.lost_threads, 1);
     assert_eq!((error.account.counts.admitted, error.account.counts.ended()), (2, 1));
-    assert_eq!(by(queued).unwrap(), "w-0", "what was queued has been run");
+    assert_eq!(by(queued).unwrap(), "w-0", "the queued task ran");
     gate.open();
-    assert!(late.wait().is_ok());
+    assert_eq!(by(late).unwrap(), "w-0");
     await_returned(&mut events);
     assert_eq!(end(&pool).counts.completed, 2);
 }
@@ -267,19 +271,19 @@ fn a_shutdown_does_not_wait_for_a_handler_that_hangs() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(1, Watchdog::after(LIMIT));
     let (gate, late) = ask_to_hold(&pool, 0);
-    let queued = pool.ask(Do::WhoAreYou).unwrap();
+    let queued = admitted(pool.ask(Do::WhoAreYou));
     hang(&time);
     let error = pool.shutdown(Drain::all()).unwrap_err();
     assert_eq!((error.workers, error.lost_threads), (Vec::new(), 1));
-    assert_eq!(queued.wait().unwrap().number, 1, "by a new actor");
+    assert_eq!(number(queued), 1, "a new actor ran it");
     gate.open();
-    assert!(late.wait().is_ok());
+    assert_eq!(by(late).unwrap(), "w-0");
     await_returned(&mut events);
     end(&pool);
 }
 
 #[test]
-fn a_worker_that_is_to_end_ends_though_its_handler_hangs() {
+fn a_retired_worker_leaves_though_its_handler_hangs() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT));
     let (gate, late) = ask_to_hold(&pool, 0);
@@ -288,16 +292,16 @@ fn a_worker_that_is_to_end_ends_though_its_handler_hangs() {
     hang(&time);
     await_replaced(&mut events, 1);
     let gone = await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
-    assert_eq!(gone.kind, EventKind::Retired { reason: RetireReason::Asked });
+    assert_eq!(gone.kind, EventKind::Retired { reason: RetireReason::Requested });
     assert_eq!(common::names(&pool), ["w-1"]);
     gate.open();
-    assert!(late.wait().is_ok(), "its asker is still answered");
+    assert_eq!(by(late).unwrap(), "w-0", "its asker still gets a reply");
     await_returned(&mut events);
     assert_eq!(end(&pool).counts.completed, 1);
 }
 
 #[test]
-fn a_worker_that_is_to_end_is_given_nothing_when_its_handler_hangs_or_returns() {
+fn a_retired_worker_whose_handler_hangs_gets_no_tasks_even_when_it_returns() {
     let _watchdog = watchdog();
     let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT).max_lost(0));
     let key = key_of(&pool, "w-0");
@@ -306,7 +310,7 @@ fn a_worker_that_is_to_end_is_given_nothing_when_its_handler_hangs_or_returns() 
     pool.retire_worker(retired).unwrap();
     hang(&time);
     await_quarantined(&mut events);
-    assert_eq!(worker(&pool, "w-0").health, Health::Draining, "it is to end all the same");
+    assert_eq!(worker(&pool, "w-0").health, Health::Draining, "it still drains");
     let again = pool.retire_worker(retired);
     assert!(matches!(again, Err(MembershipError::UnknownWorker(_))), "{again:?}");
     let last = pool.retire_worker(id(&pool, "w-1"));
@@ -317,26 +321,16 @@ fn a_worker_that_is_to_end_is_given_nothing_when_its_handler_hangs_or_returns() 
     end(&pool);
 }
 
-/// An obedient actor with a slow restart, which may also panic when it is dropped.
+/// An actor that counts its calls, whose restart waits at a gate, and whose drop may panic.
 struct SlowToRestart {
-    obedient: Obedient,
+    calls: u64,
     generation: u32,
     restarting: Sender<(u32, Gate)>,
     drop_panics: bool,
 }
 
 impl Actor for SlowToRestart {
-    type Msg = Do;
-    type Reply = Said;
-    type Error = &'static str;
-
-    fn handle(&mut self, order: Do, cx: &mut Context<'_>) -> Result<Said, &'static str> {
-        self.obedient.handle(order, cx)
-    }
-    fn on_start(&mut self, _: &Worker) -> Result<(), StartError> {
-        Ok(())
-    }
-    fn on_restart(&mut self, _: &Worker) -> Result<(), StartError> {
+    fn on_restart(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
         let gate = Gate::new();
         let _ = self.restarting.send((self.generation, gate.clone()));
         gate.pass();
@@ -344,38 +338,51 @@ impl Actor for SlowToRestart {
     }
 }
 
-impl Drop for SlowToRestart {
-    fn drop(&mut self) {
-        assert!(!(self.drop_panics && self.generation == 1), "in the late actor's drop");
+/// Makes the actor panic.
+struct Panic;
+
+impl Handler<Option<Panic>> for SlowToRestart {
+    type Reply = u64;
+
+    fn handle(&mut self, panic: Option<Panic>, _: &mut Context<'_, Self>) -> u64 {
+        assert!(panic.is_none(), "as requested");
+        self.calls += 1;
+        self.calls
     }
 }
 
-fn a_restart_hangs(drop_panics: bool) {
+impl Drop for SlowToRestart {
+    fn drop(&mut self) {
+        assert!(!(self.drop_panics && self.generation == 1), "in the drop of the late actor");
+    }
+}
+
+fn assert_that_another_thread_takes_over_a_hung_restart(drop_panics: bool) {
     let (builder, time) = watched(1, Watchdog::after(LIMIT));
     let (restarting, restarts) = channel();
     let pool = builder
         .spawn(move |worker| SlowToRestart {
-            obedient: Obedient::default(),
+            calls: 0,
             generation: worker.generation(),
             restarting: restarting.clone(),
             drop_panics,
         })
         .unwrap();
     let mut events = pool.subscribe();
-    assert!(pool.ask(Do::Panic("oh")).unwrap().wait().is_err());
+    assert!(matches!(pool.ask(Some(Panic)).wait(), Err(AskError::Panicked { .. })));
     let (generation, hanging) = restarts.recv().unwrap();
     assert_eq!(generation, 1);
     hanging.reached();
-    let queued = pool.ask(Do::WhoAreYou).unwrap();
+    let queued = admitted(pool.ask(None));
     hang(&time);
     let (generation, next) = restarts.recv().unwrap();
     assert_eq!(generation, 2);
     next.reached();
     next.open();
-    assert_eq!(queued.wait().unwrap().number, 1);
+    assert_eq!(queued.wait().unwrap(), 1);
     hanging.open();
     await_returned(&mut events);
-    assert_eq!(pool.ask(Do::WhoAreYou).unwrap().wait().unwrap().number, 2, "the late one is gone");
+    assert_eq!(pool.ask(None).wait().unwrap(), 2, "the late actor is gone");
     let report = worker(&pool, "w-0");
     assert_eq!((report.generation, report.counts.panicked), (2, 1));
     assert_eq!(pool.stats().lost_threads, 0);
@@ -383,13 +390,13 @@ fn a_restart_hangs(drop_panics: bool) {
 }
 
 #[test]
-fn a_restart_that_hangs_is_given_to_another_thread() {
+fn another_thread_takes_over_from_a_restart_that_hangs() {
     let _watchdog = watchdog();
-    a_restart_hangs(false);
+    assert_that_another_thread_takes_over_a_hung_restart(false);
 }
 
 #[test]
-fn a_late_actor_whose_drop_panics_does_no_harm() {
+fn the_panic_of_a_late_actor_s_drop_is_contained() {
     let _watchdog = watchdog();
-    a_restart_hangs(true);
+    assert_that_another_thread_takes_over_a_hung_restart(true);
 }

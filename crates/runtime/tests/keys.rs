@@ -1,4 +1,5 @@
-//! Tasks with a key: one worker, the order given, never two at a time, whoever comes and goes.
+//! Tasks with a key run on one worker, in the order in which they were sent and one at a time, even
+//! if workers join and leave.
 mod common;
 
 use std::collections::{HashMap, HashSet};
@@ -6,18 +7,19 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use common::{
-    Do, Gate, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names, watchdog,
-    worker,
+    Answer, Do, Gate, Obedient, ObedientPool, admitted, ask_at, await_event, builder, by, end,
+    hold, id, key_of, names, watchdog, worker,
 };
 use raddle_core::{Priority, WorkerSpec};
 use raddle_runtime::{
-    EventKind, Overflow, Pool, RestartPolicy, Restarts, RetireReason, SendError, TaskBuilder,
+    AskError, EventKind, Overflow, Pool, Refusal, RestartPolicy, Restarts, RetireReason,
+    TaskBuilder,
 };
 
-/// The key, how many of it were given before, and who ran it.
+/// A key, the number of its tasks that were sent before, and the worker that ran the task.
 type Note = (u64, u64, String);
 
-/// Writes down who runs it.
+/// Sends a note when it runs.
 fn note(sender: &Sender<Note>, key: u64, number: u64) -> Do {
     let sender = sender.clone();
     Do::with(move |cx| {
@@ -25,7 +27,7 @@ fn note(sender: &Sender<Note>, key: u64, number: u64) -> Do {
     })
 }
 
-/// What each key's tasks wrote, in the order in which they ran.
+/// The notes of each key, in the order in which its tasks ran.
 fn by_key(notes: &Receiver<Note>) -> HashMap<u64, Vec<(u64, String)>> {
     let mut keys = HashMap::<_, Vec<_>>::new();
     for (key, number, worker) in notes.try_iter() {
@@ -34,31 +36,31 @@ fn by_key(notes: &Receiver<Note>) -> HashMap<u64, Vec<(u64, String)>> {
     keys
 }
 
-/// Whether these are tasks 0 to `count`, in order and all by one worker.
+/// Panics unless these are tasks 0 to `count`, in order and all run by one worker.
 fn assert_in_order_by_one(key: u64, notes: &[(u64, String)], count: u64) {
     let numbers: Vec<_> = notes.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "key {key}");
     assert!(notes.iter().all(|(_, worker)| *worker == notes[0].1), "key {key}: {notes:?}");
 }
 
-/// The owner of each of these keys, of tasks that `describe` completes.
+/// The worker of each of this number of keys, for tasks that `describe` completes.
 fn owners(
-    pool: &Pool<Obedient>,
+    pool: &ObedientPool,
     keys: u64,
-    describe: impl for<'p> Fn(TaskBuilder<'p, Obedient>) -> TaskBuilder<'p, Obedient>,
+    describe: impl for<'p> Fn(TaskBuilder<'p, Do, Answer>) -> TaskBuilder<'p, Do, Answer>,
 ) -> Vec<String> {
-    let ask = |key: u64| describe(pool.task(Do::WhoAreYou).key(key)).ask().unwrap();
+    let ask = |key: u64| admitted(describe(pool.task(Do::WhoAreYou).key(key)).ask());
     let replies: Vec<_> = (0..keys).map(ask).collect();
     replies.into_iter().map(|reply| by(reply).unwrap()).collect()
 }
 
-/// The owner of each of these keys.
-fn owners_of_all(pool: &Pool<Obedient>) -> Vec<String> {
+/// The worker of each of 1000 keys.
+fn owners_of_all(pool: &ObedientPool) -> Vec<String> {
     owners(pool, 1000, |task| task)
 }
 
 #[test]
-fn tasks_of_one_key_are_run_by_one_worker_in_the_order_given() {
+fn tasks_of_one_key_run_on_one_worker_in_the_order_in_which_they_were_sent() {
     let _watchdog = watchdog();
     let pool = builder(4)
         .stealing(true)
@@ -66,7 +68,7 @@ fn tasks_of_one_key_are_run_by_one_worker_in_the_order_given() {
         .spawn(|_| Obedient::default())
         .unwrap();
     let (sender, notes) = channel();
-    // A task with a key has no priority.
+    // A key replaces the priority.
     let priorities = [Priority::Low, Priority::High, Priority::Normal];
     for number in 0..100 {
         for key in 0..20 {
@@ -86,17 +88,17 @@ fn tasks_of_one_key_are_run_by_one_worker_in_the_order_given() {
 }
 
 #[test]
-fn a_key_s_order_outlives_its_actor() {
+fn the_order_of_a_key_is_kept_when_its_actor_panics() {
     let _watchdog = watchdog();
     let pool = builder(2).mailbox(16, Overflow::Block).spawn(|_| Obedient::default()).unwrap();
     let (sender, notes) = channel();
     for number in 0..60 {
         for key in 0..4 {
-            let ends_its_actor = number % 20 == 10 + key;
+            let panics = number % 20 == 10 + key;
             let sender = sender.clone();
             let task = Do::with(move |cx| {
                 let _ = sender.send((key, number, cx.worker().name().to_owned()));
-                assert!(!ends_its_actor, "oh");
+                assert!(!panics, "by order");
             });
             pool.task(task).key(key).tell().unwrap();
         }
@@ -111,7 +113,7 @@ fn a_key_s_order_outlives_its_actor() {
 }
 
 #[test]
-fn keys_are_spread_in_proportion_to_weights() {
+fn keys_are_spread_in_proportion_to_the_workers_weights() {
     let _watchdog = watchdog();
     let weighted = |name, weight| WorkerSpec::new(name).weight(weight);
     let pool = Pool::builder("test")
@@ -124,13 +126,13 @@ fn keys_are_spread_in_proportion_to_weights() {
     for (name, weight) in [("one", 1.0), ("two", 2.0), ("three", 3.0)] {
         let share = owners.iter().filter(|owner| *owner == name).count() as f64 / 3000.0;
         let off = share / (weight / 6.0) - 1.0;
-        assert!(off.abs() < 0.3, "{name} owns {share}");
+        assert!(off.abs() < 0.3, "{name} owns a share of {share}");
     }
     end(&pool);
 }
 
 #[test]
-fn only_the_keys_that_must_change_their_owner() {
+fn only_the_keys_that_must_move_do_so() {
     let _watchdog = watchdog();
     let pool = common::pool(3, 64, Overflow::Block);
     let three = owners_of_all(&pool);
@@ -148,7 +150,7 @@ fn only_the_keys_that_must_change_their_owner() {
         assert!(after == before || !is_old, "a key of {before} moved to {after}");
     }
     pool.resize(3).unwrap();
-    assert_eq!(owners_of_all(&pool), three, "the youngest went, and left what they had taken");
+    assert_eq!(owners_of_all(&pool), three, "the newest workers left, and their keys returned");
     pool.retire_worker(id(&pool, "w-1")).unwrap();
     for (before, after) in three.iter().zip(owners_of_all(&pool)) {
         match before.as_str() {
@@ -160,7 +162,7 @@ fn only_the_keys_that_must_change_their_owner() {
 }
 
 #[test]
-fn a_retired_worker_runs_the_tasks_of_its_keys_before_another_does() {
+fn a_retired_worker_runs_the_tasks_of_its_keys_before_the_new_owner_runs_more() {
     let _watchdog = watchdog();
     let pool = common::pool(2, 64, Overflow::Block);
     let mut events = pool.subscribe();
@@ -171,13 +173,13 @@ fn a_retired_worker_runs_the_tasks_of_its_keys_before_another_does() {
     (0..5).for_each(tell);
     pool.retire_worker(id(&pool, "w-0")).unwrap();
     (5..8).for_each(tell);
-    // The new owner goes on with everything else.
+    // The new owner runs everything else meanwhile.
     assert_eq!(by(ask_at(&pool, 0, Do::WhoAreYou)).unwrap(), "w-1");
     assert_eq!(common::owner(&pool, other), "w-1");
-    assert!(notes.try_recv().is_err(), "the old owner has not begun, and so no other has");
+    assert!(notes.try_recv().is_err(), "the old owner has run none, so the new one must not");
     gate.open();
     let retired = await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
-    assert_eq!(retired.kind, EventKind::Retired { reason: RetireReason::Asked });
+    assert_eq!(retired.kind, EventKind::Retired { reason: RetireReason::Requested });
     assert_eq!(names(&pool), ["w-1"]);
     end(&pool);
     let ran: Vec<_> = notes.try_iter().map(|(_, number, worker)| (number, worker)).collect();
@@ -185,7 +187,7 @@ fn a_retired_worker_runs_the_tasks_of_its_keys_before_another_does() {
     assert_eq!(ran, (0..8).map(expected).collect::<Vec<_>>());
 }
 
-/// Holds up whoever drops it.
+/// Passes a gate when it is dropped.
 struct Anchor(Gate);
 
 impl Drop for Anchor {
@@ -195,11 +197,11 @@ impl Drop for Anchor {
 }
 
 #[test]
-fn a_task_whose_key_is_held_by_a_closed_worker_waits_as_for_room() {
+fn the_overflow_policy_decides_about_a_task_whose_key_a_closed_worker_still_has() {
+    let _watchdog = watchdog();
     for overflow in [Overflow::Block, Overflow::Reject, Overflow::DropOldest] {
-        let _watchdog = watchdog();
         let pool = builder(3)
-            .mailbox(64, overflow.clone())
+            .mailbox(64, overflow)
             .restarts(Restarts::default().policy(RestartPolicy::Never))
             .spawn(|_| Obedient::default())
             .unwrap();
@@ -208,25 +210,27 @@ fn a_task_whose_key_is_held_by_a_closed_worker_waits_as_for_room() {
         pool.task(Do::Hold(first.clone())).key(key).tell().unwrap();
         first.reached();
         pool.retire_worker(id(&pool, "w-0")).unwrap();
-        // The next worker waits for the first with this; whose drop holds up its end.
+        // The key's new worker defers this task until the first worker has ended the one above. Its
+        // drop holds up the end of that new worker, which a panic retires below.
         let end_of_second = Gate::new();
         let anchor = Anchor(end_of_second.clone());
         pool.task(Do::call(move || drop(anchor))).key(key).tell().unwrap();
-        // Of the candidates, which the first is no more.
+        // The first worker is no longer among the candidates.
         let index = usize::from(worker(&pool, "w-1").in_flight == 0);
         let third = ["w-2", "w-1"][index];
-        assert!(ask_at(&pool, index, Do::Panic("for good")).wait().is_err());
+        let reply = ask_at(&pool, index, Do::Panic("for good")).wait();
+        assert!(matches!(reply, Err(AskError::Panicked { .. })), "{reply:?}");
         end_of_second.reached();
         let (sender, notes) = channel();
         let tell = || pool.task(note(&sender, key, 0)).key(key).tell();
         thread::scope(|scope| match overflow {
             Overflow::Block => {
-                let told = scope.spawn(tell);
+                let sent = scope.spawn(tell);
                 end_of_second.open();
-                told.join().unwrap().unwrap();
+                sent.join().unwrap().unwrap();
             }
             Overflow::Reject => {
-                assert!(matches!(tell(), Err(SendError::Full(_))));
+                assert!(tell().unwrap_err().is_full());
                 end_of_second.open();
             }
             _ => {
@@ -270,11 +274,16 @@ fn the_keys_of_a_capability_belong_to_workers_that_serve_it() {
         set(&owners(&pool, 200, |task| task.capability("keys-cpu"))),
         ["cpu".to_owned()].into()
     );
-    assert_eq!(set(&owners(&pool, 200, |task| task)).len(), 3, "without a capability all serve");
+    assert_eq!(
+        set(&owners(&pool, 200, |task| task)).len(),
+        3,
+        "all workers serve tasks without a capability"
+    );
     let unknown = || pool.task(Do::Return(1)).key(1).capability("keys-fpga").tell();
-    assert!(matches!(unknown(), Err(SendError::NoCapableWorker { .. })));
+    let error = unknown().unwrap_err();
+    assert!(matches!(error.refusal(), Refusal::NoCapableWorker { .. }), "{error}");
     pool.add_worker(WorkerSpec::general()).unwrap();
-    assert!(unknown().is_ok(), "a general worker serves it");
+    assert!(unknown().is_ok(), "a general worker serves every capability");
     pool.retire_worker(id(&pool, "gpu-0")).unwrap();
     let left = owners(&pool, 200, |task| task.capability("keys-gpu"));
     assert!(!left.iter().any(|owner| owner == "gpu-0" || owner == "cpu"));

@@ -1,20 +1,23 @@
-//! Spawning, overflow, shutdown and what is refused.
+//! Spawning, full mailboxes, shutdown and refusals.
 mod common;
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use common::{Counted, Do, Gate, Obedient, counted, pool, watchdog};
-use raddle_core::{Worker, WorkerSpec};
+use common::{
+    Answer, Counted, Do, Gate, Obedient, admitted, by, counted, hold, number, pool, watchdog,
+};
+use raddle_core::WorkerSpec;
 use raddle_runtime::{
-    Actor, AskError, Context, Drain, Overflow, Pool, Registry, RegistryError, SendError,
+    Actor, AskError, Context, Drain, Handler, Overflow, Pool, PoolBuilder, Registry, RegistryError,
+    SpawnError,
 };
 use raddle_strategies::{BalancerConfig, StrategyName};
 
 #[test]
-fn mistakes_in_the_description_are_named() {
-    let spawn = |builder: raddle_runtime::PoolBuilder<Obedient>| {
+fn errors_name_what_is_wrong_with_a_builder() {
+    let spawn = |builder: PoolBuilder<Do, Answer>| {
         builder.spawn(|_| Obedient::default()).unwrap_err().to_string()
     };
     let builder = || Pool::builder("p");
@@ -22,7 +25,7 @@ fn mistakes_in_the_description_are_named() {
     let one = || builder().worker(WorkerSpec::new("w"));
     assert_eq!(
         spawn(one().mailbox(0, Overflow::Block)),
-        "mailbox capacity is 0, allowed is at least 1"
+        "mailbox capacity is 0; at least 1 is allowed"
     );
     assert_eq!(
         spawn(one().worker(WorkerSpec::new("w"))),
@@ -34,7 +37,7 @@ fn mistakes_in_the_description_are_named() {
 }
 
 #[test]
-fn an_actor_that_cannot_be_made_is_an_error_and_leaves_no_thread() {
+fn an_actor_that_cannot_be_created_is_an_error_and_leaves_no_thread() {
     let _watchdog = watchdog();
     let (alive, ended) = channel::<()>();
     let error = Pool::builder("p")
@@ -45,32 +48,33 @@ fn an_actor_that_cannot_be_made_is_an_error_and_leaves_no_thread() {
             Obedient::default()
         })
         .unwrap_err();
-    assert!(error.to_string().contains("the actor of worker `w-1` could not be made"), "{error}");
-    assert!(error.to_string().contains("no disk"), "{error}");
-    assert!(ended.recv().is_err(), "the maker, and so every thread, is gone");
+    assert_eq!(error.to_string(), "the actor of worker `w-1` could not be started");
+    let SpawnError::Actor { worker, source } = error else { panic!("{error:?}") };
+    assert_eq!(worker, "w-1");
+    assert!(source.to_string().contains("no disk"), "{source}");
+    assert!(ended.recv().is_err(), "every thread, and with them the factory, is gone");
 }
 
 #[test]
-fn threads_are_named_for_pool_and_worker() {
+fn threads_are_named_after_the_pool_and_the_worker() {
     let _watchdog = watchdog();
     let pool = pool(1, 8, Overflow::Block);
     let (name, names) = channel();
-    let told = move || name.send(std::thread::current().name().map(str::to_owned)).unwrap();
-    pool.tell(Do::Call(Box::new(told))).unwrap();
+    let send = move || name.send(std::thread::current().name().map(str::to_owned)).unwrap();
+    pool.tell(Do::call(send)).unwrap();
     assert_eq!(names.recv().unwrap().as_deref(), Some("raddle-test-w-0"));
 }
 
 #[test]
-fn a_full_mailbox_rejects_with_the_message() {
+fn a_full_mailbox_returns_the_message() {
     let _watchdog = watchdog();
     let pool = pool(1, 2, Overflow::Reject);
-    let gate = Gate::new();
-    pool.tell(Do::Hold(gate.clone())).unwrap();
-    gate.reached();
+    let gate = hold(&pool, 0);
     (0..2).for_each(|number| pool.tell(Do::Return(number)).unwrap());
     let error = pool.tell(Do::Return(77)).unwrap_err();
     assert_eq!(error.to_string(), "the mailbox of the selected worker is full");
-    assert!(matches!(error, SendError::Full(Do::Return(77))));
+    assert!(error.is_full() && error.is_overload() && !error.is_closed());
+    assert!(matches!(error.into_message(), Do::Return(77)));
     let account = pool.account();
     assert_eq!((account.counts.admitted, account.rejected), (3, 1));
     gate.open();
@@ -78,12 +82,10 @@ fn a_full_mailbox_rejects_with_the_message() {
 }
 
 #[test]
-fn a_full_mailbox_blocks_until_there_is_room() {
+fn a_caller_waits_until_a_full_mailbox_has_room() {
     let _watchdog = watchdog();
     let pool = pool(1, 1, Overflow::Block);
-    let gate = Gate::new();
-    pool.tell(Do::Hold(gate.clone())).unwrap();
-    gate.reached();
+    let gate = hold(&pool, 0);
     pool.tell(Do::Return(1)).unwrap();
     std::thread::scope(|scope| {
         let blocked = scope.spawn(|| pool.tell(Do::Return(2)));
@@ -94,60 +96,63 @@ fn a_full_mailbox_blocks_until_there_is_room() {
 }
 
 #[test]
-fn shutdown_runs_what_was_admitted_and_refuses_the_rest() {
+fn a_shutdown_runs_admitted_tasks_and_refuses_others() {
     let _watchdog = watchdog();
     let pool = pool(2, 64, Overflow::Block);
-    let replies: Vec<_> = (0..50).map(|number| pool.ask(Do::Return(number)).unwrap()).collect();
+    let replies: Vec<_> = (0..50).map(|number| admitted(pool.ask(Do::Return(number)))).collect();
     let account = pool.shutdown(Drain::within(Duration::from_secs(30))).unwrap();
     assert_eq!((account.counts.admitted, account.counts.completed), (50, 50));
-    assert!(replies.into_iter().all(|reply| reply.wait().is_ok()));
+    assert!(replies.into_iter().map(number).eq(0..50));
     let error = pool.clone().tell(Do::Return(7)).unwrap_err();
     assert_eq!(error.to_string(), "the pool is shut down");
-    assert!(matches!(error, SendError::Closed(Do::Return(7))));
-    assert_eq!(pool.shutdown(Drain::all()).unwrap().rejected, 1, "it may be called again");
+    assert!(error.is_closed() && !error.is_full());
+    assert!(matches!(error.into_message(), Do::Return(7)));
+    assert_eq!(pool.shutdown(Drain::all()).unwrap().rejected, 1, "a shutdown may be repeated");
 }
 
 #[test]
-fn what_the_limit_leaves_queued_is_cancelled_and_a_hung_handler_is_named() {
+fn at_the_time_limit_queued_tasks_are_cancelled_and_a_hung_handler_is_named() {
     let _watchdog = watchdog();
     let pool = pool(2, 8, Overflow::Block);
     let gate = Gate::new();
-    let held = pool.ask(Do::Hold(gate.clone())).unwrap();
+    let held = pool.ask(Do::Hold(gate.clone()));
     gate.reached();
-    let other = pool.ask(Do::Return(1)).unwrap();
-    let queued = pool.ask(Do::Return(2)).unwrap();
-    assert!(other.wait().is_ok());
+    let other = admitted(pool.ask(Do::Return(1)));
+    let queued = admitted(pool.ask(Do::Return(2)));
+    assert_eq!(number(other), 1);
     let error = pool.shutdown(Drain::now()).unwrap_err();
     assert_eq!(error.workers, ["w-0"]);
-    assert!(error.to_string().contains("workers w-0 were still running"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "workers still running at the time limit: w-0; what was queued is cancelled"
+    );
     assert_eq!(error.account.counts.admitted, 3);
     gate.open();
-    assert!(held.wait().is_ok(), "a late answer is an answer");
-    assert_eq!(queued.wait(), Err(AskError::Cancelled));
+    assert_eq!(by(held).unwrap(), "w-0", "a late reply still arrives");
+    let queued = queued.wait();
+    assert!(matches!(queued, Err(AskError::Cancelled)), "{queued:?}");
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.completed, account.counts.cancelled), (2, 1));
     assert!(account.is_balanced());
 }
 
-/// Waits in `on_stop` until the test says so.
+/// Waits in `on_stop` until the test lets it continue.
 struct StopsLate(Receiver<()>);
 
 impl Actor for StopsLate {
-    type Msg = ();
-    type Reply = ();
-    type Error = std::convert::Infallible;
-
-    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    fn on_stop(&mut self, _: &Worker) {
+    fn on_stop(&mut self, _: &mut Context<'_, Self>) {
         let _ = self.0.recv();
     }
 }
 
+impl Handler<()> for StopsLate {
+    type Reply = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_, Self>) {}
+}
+
 #[test]
-fn a_worker_that_hangs_in_a_hook_is_named_by_the_shutdown() {
+fn a_shutdown_names_a_worker_that_hangs_in_a_hook() {
     let _watchdog = watchdog();
     let (go_on, wait) = channel();
     let wait = Mutex::new(Some(wait));
@@ -162,7 +167,7 @@ fn a_worker_that_hangs_in_a_hook_is_named_by_the_shutdown() {
 }
 
 #[test]
-fn the_last_handle_drains_when_it_is_dropped() {
+fn dropping_the_last_handle_drains_the_pool() {
     let _watchdog = watchdog();
     let pool = pool(2, 64, Overflow::Block);
     let (done, all_done) = channel();
@@ -170,35 +175,35 @@ fn the_last_handle_drains_when_it_is_dropped() {
     drop(pool);
     for _ in 0..50 {
         let done = done.clone();
-        clone.tell(Do::Call(Box::new(move || done.send(()).unwrap()))).unwrap();
+        clone.tell(Do::call(move || done.send(()).unwrap())).unwrap();
     }
     drop((clone, done));
-    assert_eq!(all_done.try_iter().count(), 50, "all were run before the drop returned");
+    assert_eq!(all_done.try_iter().count(), 50, "all tasks ran before the drop returned");
 }
 
 #[test]
-fn a_handler_may_drop_the_last_handle_or_call_shutdown() {
+fn a_handler_may_call_shutdown_and_drop_the_last_handle() {
     let _watchdog = watchdog();
-    let (answer, answers) = channel();
+    let (result, results) = channel();
     let pool = pool(2, 8, Overflow::Block);
     let inner = pool.clone();
     let gate = Gate::new();
     pool.tell(Do::Hold(gate.clone())).unwrap();
     let last = move || {
         gate.reached();
-        answer.send(inner.shutdown(Drain::all()).is_err()).unwrap();
+        result.send(inner.shutdown(Drain::all()).is_err()).unwrap();
         drop(inner);
         gate.open();
-        answer.send(true).unwrap();
+        result.send(true).unwrap();
     };
-    pool.tell(Do::Call(Box::new(last))).unwrap();
+    pool.tell(Do::call(last)).unwrap();
     drop(pool);
-    assert!(answers.recv().unwrap(), "a handler cannot wait for its own end");
-    assert!(answers.recv().unwrap());
+    assert!(results.recv().unwrap(), "a shutdown cannot wait for the handler that calls it");
+    assert!(results.recv().unwrap());
 }
 
 #[test]
-fn no_message_is_accepted_and_then_lost_while_the_pool_closes() {
+fn no_admitted_message_is_lost_while_the_pool_closes() {
     let _watchdog = watchdog();
     for round in 0..200 {
         let pool = pool(2, 4, if round % 2 == 0 { Overflow::Block } else { Overflow::Reject });
@@ -208,26 +213,26 @@ fn no_message_is_accepted_and_then_lost_while_the_pool_closes() {
                 .map(|_| {
                     let (pool, make) = (pool.clone(), &make);
                     scope.spawn(move || {
-                        let mut accepted = 0;
+                        let mut admitted = 0;
                         for _ in 0..50 {
                             let message: Counted = make();
-                            match pool.tell(Do::Call(Box::new(move || drop(message)))) {
-                                Ok(()) => accepted += 1,
-                                Err(SendError::Full(_)) => {}
-                                Err(SendError::Closed(_)) => break,
-                                Err(other) => panic!("{other}"),
+                            match pool.tell(Do::call(move || drop(message))) {
+                                Ok(()) => admitted += 1,
+                                Err(error) if error.is_full() => {}
+                                Err(error) if error.is_closed() => break,
+                                Err(error) => panic!("{error}"),
                             }
                         }
-                        accepted
+                        admitted
                     })
                 })
                 .collect();
-            // Closes somewhere within the sending.
+            // Closes the pool at some moment while the others send.
             let account = pool.shutdown(Drain::all()).unwrap();
-            let accepted: u64 = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
+            let admitted: u64 = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
             let after = pool.account();
-            assert_eq!(account.counts, after.counts, "nothing is admitted after the shutdown");
-            assert_eq!(after.counts.completed, accepted, "accepted is handled");
+            assert_eq!(account.counts, after.counts, "no task is admitted after the shutdown");
+            assert_eq!(after.counts.completed, admitted, "every admitted task ran");
             assert!(after.is_balanced());
             after.counts.completed + after.rejected
         });
@@ -235,31 +240,22 @@ fn no_message_is_accepted_and_then_lost_while_the_pool_closes() {
     }
 }
 
-struct Other;
-impl Actor for Other {
-    type Msg = ();
-    type Reply = ();
-    type Error = ();
-    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), ()> {
-        Ok(())
-    }
-}
-
 #[test]
-fn a_registry_finds_living_pools_by_name_and_type() {
+fn a_registry_finds_pools_by_name_and_type_and_keeps_none_alive() {
     let _watchdog = watchdog();
     let registry = Registry::new();
     let first = pool(1, 8, Overflow::Block);
     registry.register(&first).unwrap();
     assert_eq!(registry.register(&first), Err(RegistryError::NameTaken("test".into())));
-    assert_eq!(registry.get::<Obedient>("test").unwrap().name(), "test");
-    let error = registry.get::<Other>("test").unwrap_err();
-    assert!(error.to_string().starts_with("pool `test` does not run actors of type"), "{error}");
-    let error = registry.get::<Obedient>("nothing").unwrap_err();
+    assert_eq!(registry.get::<Do, Answer>("test").unwrap().name(), "test");
+    let error = registry.get::<(), ()>("test").unwrap_err();
+    assert!(matches!(error, RegistryError::OtherType { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("pool `test` is not a "), "{error}");
+    let error = registry.get::<Do, Answer>("nothing").unwrap_err();
     assert_eq!(error.to_string(), "no pool is named `nothing`");
     assert_eq!(registry.names(), ["test"]);
     drop(first);
-    assert!(registry.names().is_empty(), "it keeps no pool alive");
-    assert!(matches!(registry.get::<Obedient>("test"), Err(RegistryError::NotFound(_))));
+    assert!(registry.names().is_empty(), "the pool is gone");
+    assert!(matches!(registry.get::<Do, Answer>("test"), Err(RegistryError::NotFound(_))));
     registry.register(&pool(1, 8, Overflow::Block)).unwrap();
 }

@@ -1,33 +1,33 @@
-//! What happens to tasks for which there is no room, and to those that wait too long.
+//! What happens to tasks that find no room, and to those that wait too long.
 mod common;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use common::{
-    At, Do, Gate, LONG, Obedient, ask_at, await_event, builder, by, end, hold, key_of, names,
-    watchdog,
+    Answer, At, Do, Gate, LONG, Obedient, ObedientPool, admitted, ask_at, await_event, builder, by,
+    end, hold, key_of, names, number, watchdog,
 };
 use raddle_core::{Clock, Priority, WorkerSpec};
 use raddle_runtime::{
-    AskError, CoDel, EventKind, Overflow, Pool, PoolBuilder, SendError, ShedReason,
+    Ask, AskError, CoDel, EventKind, Overflow, Pool, PoolBuilder, Refusal, SendError, ShedReason,
 };
 
-/// The number that a message would return.
-fn number(order: &Do) -> u64 {
+/// The number that the message asks for.
+fn number_in(order: &Do) -> u64 {
     match order {
         Do::Return(number) => *number,
-        _ => panic!("only `Return` is given here"),
+        _ => panic!("only `Return` is sent here"),
     }
 }
 
-/// What the callbacks were told: the numbers of shed messages with the reason, and of refused ones.
-struct Told {
+/// The numbers in the messages that the callbacks got: shed ones with the reason, and refused ones.
+struct Dropped {
     shed: Receiver<(u64, ShedReason)>,
     rejected: Receiver<u64>,
 }
 
-impl Told {
+impl Dropped {
     fn shed(&self) -> Vec<(u64, ShedReason)> {
         self.shed.try_iter().collect()
     }
@@ -36,22 +36,36 @@ impl Told {
     }
 }
 
-fn told_of(builder: PoolBuilder<Obedient>) -> (PoolBuilder<Obedient>, Told) {
+/// Collects the builder's shed and refused messages.
+fn collecting(builder: PoolBuilder<Do, Answer>) -> (PoolBuilder<Do, Answer>, Dropped) {
     let (shed, all_shed) = channel();
     let (rejected, all_rejected) = channel();
     let builder = builder
-        .on_shed(move |order, reason| shed.send((number(&order), reason)).unwrap())
-        .on_rejected(move |error| {
-            let SendError::Full(order) = error else { panic!("{error}") };
-            rejected.send(number(order)).unwrap();
+        .on_shed(move |order, reason| shed.send((number_in(&order), reason)).unwrap())
+        .on_rejected(move |order, refusal| {
+            assert_eq!(*refusal, Refusal::Full);
+            rejected.send(number_in(order)).unwrap();
         });
-    (builder, Told { shed: all_shed, rejected: all_rejected })
+    (builder, Dropped { shed: all_shed, rejected: all_rejected })
 }
 
-/// A pool of so many workers, each in a handler and with `capacity` tasks in its mailbox: 0, 1 and
-/// so on at the first, 100 and so on at the second.
-fn full(workers: usize, capacity: usize, overflow: Overflow) -> (Pool<Obedient>, Vec<Gate>, Told) {
-    let (builder, told) = told_of(builder(workers).mailbox(capacity, overflow));
+/// A pool whose workers are each in a handler and have a full mailbox of `capacity` tasks, with the
+/// numbers 0, 1 and so on at the first, 100, 101 and so on at the second.
+fn full(workers: usize, capacity: usize, overflow: Overflow) -> (ObedientPool, Vec<Gate>, Dropped) {
+    fill(workers, capacity, builder(workers).mailbox(capacity, overflow))
+}
+
+/// As `full`, and with rerouting.
+fn full_rerouting(overflow: Overflow) -> (ObedientPool, Vec<Gate>, Dropped) {
+    fill(2, 2, builder(2).mailbox(2, overflow).reroute(true))
+}
+
+fn fill(
+    workers: usize,
+    capacity: usize,
+    builder: PoolBuilder<Do, Answer>,
+) -> (ObedientPool, Vec<Gate>, Dropped) {
+    let (builder, dropped) = collecting(builder);
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let gates = (0..workers).map(|index| hold(&pool, index)).collect();
     for index in 0..workers {
@@ -60,113 +74,132 @@ fn full(workers: usize, capacity: usize, overflow: Overflow) -> (Pool<Obedient>,
             pool.task(order).strategy(&At(index)).tell().unwrap();
         }
     }
-    (pool, gates, told)
+    (pool, gates, dropped)
+}
+
+/// Asserts that the message with this number was refused for lack of room.
+#[track_caller]
+fn assert_full<T>(refused: Result<T, SendError<Do>>, number: u64) {
+    let error = refused.err().expect("there is no room");
+    assert!(error.is_full(), "{error}");
+    assert_eq!(number_in(&error.into_message()), number);
+}
+
+#[track_caller]
+fn all_reply(asks: impl IntoIterator<Item = Ask<Do, Answer>>, why: &str) {
+    for ask in asks {
+        assert!(ask.wait().is_ok(), "{why}");
+    }
 }
 
 fn open(gates: Vec<Gate>) {
     gates.iter().for_each(Gate::open);
 }
 
-/// Gives one more task to the first worker, which waits for room, and lets the handlers go on; the
-/// answer's number.
-fn give_while_opening(pool: &Pool<Obedient>, gates: Vec<Gate>) -> u64 {
+/// Sends one more task to the first worker, which waits for room, and opens the gates; returns the
+/// number in the reply.
+fn send_while_opening(pool: &ObedientPool, gates: Vec<Gate>) -> u64 {
     std::thread::scope(|scope| {
         let (begun, beginning) = channel();
-        let given = scope.spawn(move || {
+        let sending = scope.spawn(move || {
             begun.send(()).unwrap();
-            ask_at(pool, 0, Do::Return(77)).wait().unwrap().number
+            number(ask_at(pool, 0, Do::Return(77)))
         });
         beginning.recv().unwrap();
         open(gates);
-        given.join().unwrap()
+        sending.join().unwrap()
     })
 }
 
 #[test]
 fn block_waits_for_room() {
     let _watchdog = watchdog();
-    let (pool, gates, told) = full(1, 2, Overflow::Block);
-    assert_eq!(give_while_opening(&pool, gates), 77);
-    assert_eq!((told.shed(), told.rejected()), (vec![], vec![]));
+    let (pool, gates, dropped) = full(1, 2, Overflow::Block);
+    assert_eq!(send_while_opening(&pool, gates), 77);
+    assert_eq!((dropped.shed(), dropped.rejected()), (vec![], vec![]));
     assert_eq!(end(&pool).counts.completed, 4);
 }
 
 #[test]
-fn block_for_waits_for_room_and_not_longer() {
+fn block_for_waits_for_room_until_its_limit() {
     let _watchdog = watchdog();
-    let (pool, gates, told) = full(1, 2, Overflow::BlockFor(Duration::from_millis(5)));
+    let (pool, gates, dropped) = full(1, 2, Overflow::BlockFor(Duration::from_millis(5)));
     let begun = std::time::Instant::now();
     let refused = pool.tell(Do::Return(7));
     assert!(begun.elapsed() >= Duration::from_millis(5));
-    assert!(matches!(refused, Err(SendError::Full(Do::Return(7)))));
-    assert_eq!(told.rejected(), [7]);
+    assert_full(refused, 7);
+    assert_eq!(dropped.rejected(), [7]);
     open(gates);
     let account = end(&pool);
     assert_eq!((account.counts.admitted, account.counts.completed, account.rejected), (3, 3, 1));
 
-    let (pool, gates, told) = full(1, 2, Overflow::BlockFor(LONG));
-    assert_eq!(give_while_opening(&pool, gates), 77);
-    assert_eq!(told.rejected(), []);
+    let (pool, gates, dropped) = full(1, 2, Overflow::BlockFor(LONG));
+    assert_eq!(send_while_opening(&pool, gates), 77);
+    assert_eq!(dropped.rejected(), []);
     assert_eq!(end(&pool).rejected, 0);
 }
 
 #[test]
-fn reject_hands_the_message_back_and_tells() {
+fn reject_returns_the_message_and_calls_the_callback() {
     let _watchdog = watchdog();
-    let (pool, gates, told) = full(1, 2, Overflow::Reject);
-    assert!(matches!(pool.tell(Do::Return(7)), Err(SendError::Full(Do::Return(7)))));
-    assert!(matches!(pool.ask(Do::Return(8)), Err(SendError::Full(Do::Return(8)))));
-    assert_eq!(told.rejected(), [7, 8]);
+    let (pool, gates, dropped) = full(1, 2, Overflow::Reject);
+    assert_full(pool.tell(Do::Return(7)), 7);
+    assert_full(pool.ask(Do::Return(8)).into_admitted(), 8);
+    assert_eq!(dropped.rejected(), [7, 8]);
     open(gates);
     let account = end(&pool);
     assert_eq!((account.counts.completed, account.rejected, account.shed), (3, 2, 0));
 }
 
 #[test]
-fn drop_oldest_lets_the_oldest_go_and_keeps_the_order_of_the_rest() {
+fn drop_oldest_sheds_the_oldest_and_keeps_the_order_of_the_rest() {
     let _watchdog = watchdog();
-    let (builder, told) = told_of(builder(1).mailbox(3, Overflow::DropOldest));
+    let (builder, dropped) = collecting(builder(1).mailbox(3, Overflow::DropOldest));
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let gate = hold(&pool, 0);
-    let mut replies: Vec<_> = (0..8).map(|number| pool.ask(Do::Return(number)).unwrap()).collect();
-    let low = pool.task(Do::Return(50)).priority(Priority::Low).ask().unwrap();
-    let newest = replies.split_off(5);
-    for reply in replies {
-        assert_eq!(reply.wait(), Err(AskError::Shed), "told while the worker is still held");
+    let mut asks: Vec<_> = (0..8).map(|number| admitted(pool.ask(Do::Return(number)))).collect();
+    let low = pool.task(Do::Return(50)).priority(Priority::Low).ask();
+    let newest = asks.split_off(5);
+    for ask in asks {
+        assert!(matches!(ask.wait(), Err(AskError::Shed)), "before the worker is free");
     }
     let shed: Vec<_> = (0..5).map(|number| (number, ShedReason::Oldest)).collect();
-    assert_eq!(told.shed(), shed);
+    assert_eq!(dropped.shed(), shed);
     let (ran, runs) = channel();
-    // Three more, which shed the three that are left: their order is seen as they run.
+    // Three more shed the three that are left; the order in which they run is recorded.
     for number in 0..3 {
         let ran = ran.clone();
         pool.tell(Do::call(move || ran.send(number).unwrap())).unwrap();
     }
-    for (number, reply) in (5..8).zip(newest) {
-        assert_eq!(reply.wait(), Err(AskError::Shed));
-        assert_eq!(told.shed.recv().unwrap(), (number, ShedReason::Oldest));
+    for (number, ask) in (5..8).zip(newest) {
+        assert!(matches!(ask.wait(), Err(AskError::Shed)));
+        assert_eq!(dropped.shed.recv().unwrap(), (number, ShedReason::Oldest));
     }
     gate.open();
-    assert_eq!(low.wait().unwrap().number, 50, "each lane has its own room");
+    assert_eq!(number(low), 50, "each lane has its own room");
     let account = end(&pool);
     assert_eq!(runs.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!((account.counts.admitted, account.counts.completed), (5, 5), "without the shed");
+    assert_eq!(
+        (account.counts.admitted, account.counts.completed),
+        (5, 5),
+        "shed tasks do not count"
+    );
     assert_eq!((account.shed, account.rejected), (8, 0));
 }
 
 #[test]
-fn a_shed_task_lets_go_of_its_key() {
+fn a_shed_task_releases_its_key() {
     let _watchdog = watchdog();
-    let (builder, told) = told_of(builder(2).mailbox(1, Overflow::DropOldest));
+    let (builder, dropped) = collecting(builder(2).mailbox(1, Overflow::DropOldest));
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let key = key_of(&pool, "w-0");
     let mut events = pool.subscribe();
     let gate = hold(&pool, 0);
-    let keyed = |number| pool.task(Do::Return(number)).key(key).ask().unwrap();
+    let keyed = |number| admitted(pool.task(Do::Return(number)).key(key).ask());
     let (first, second) = (keyed(1), keyed(2));
-    assert_eq!(first.wait(), Err(AskError::Shed));
-    assert_eq!(told.shed(), [(1, ShedReason::Oldest)]);
-    // The worker can only go when its keys have no task any more.
+    assert!(matches!(first.wait(), Err(AskError::Shed)));
+    assert_eq!(dropped.shed(), [(1, ShedReason::Oldest)]);
+    // The worker can leave only when its keys have no more tasks.
     pool.retire_worker(common::id(&pool, "w-0")).unwrap();
     gate.open();
     assert_eq!(by(second).unwrap(), "w-0");
@@ -177,12 +210,12 @@ fn a_shed_task_lets_go_of_its_key() {
 }
 
 #[test]
-fn drop_newest_lets_the_new_one_go() {
+fn drop_newest_sheds_the_new_task() {
     let _watchdog = watchdog();
-    let (pool, gates, told) = full(1, 2, Overflow::DropNewest);
+    let (pool, gates, dropped) = full(1, 2, Overflow::DropNewest);
     pool.tell(Do::Return(7)).unwrap();
-    assert_eq!(pool.ask(Do::Return(8)).unwrap().wait(), Err(AskError::Shed));
-    assert_eq!(told.shed(), [(7, ShedReason::Newest), (8, ShedReason::Newest)]);
+    assert!(matches!(pool.ask(Do::Return(8)).wait(), Err(AskError::Shed)));
+    assert_eq!(dropped.shed(), [(7, ShedReason::Newest), (8, ShedReason::Newest)]);
     open(gates);
     let account = end(&pool);
     assert_eq!((account.counts.admitted, account.counts.completed), (3, 3));
@@ -190,11 +223,11 @@ fn drop_newest_lets_the_new_one_go() {
 }
 
 #[test]
-fn reroute_gives_the_task_to_the_next_with_room() {
+fn reroute_sends_the_task_to_a_worker_with_room() {
     let _watchdog = watchdog();
-    let (builder, told) = told_of(builder(3).mailbox(1, Overflow::Reject.after_reroute()));
+    let (builder, dropped) = collecting(builder(3).mailbox(1, Overflow::Reject).reroute(true));
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
-    // The last has room.
+    // The last worker has room.
     let gates = vec![hold(&pool, 0), hold(&pool, 1)];
     (0..2).for_each(|index| drop(ask_at(&pool, index, Do::Return(0))));
     for _ in 0..10 {
@@ -204,27 +237,28 @@ fn reroute_gives_the_task_to_the_next_with_room() {
     open(gates);
     let account = end(&pool);
     assert_eq!((account.rejected, account.shed, account.counts.admitted), (0, 0, 24));
-    assert_eq!(told.rejected(), []);
+    assert_eq!(dropped.rejected(), []);
 }
 
 #[test]
-fn reroute_goes_by_capability_and_not_with_a_key() {
+fn reroute_respects_capabilities_and_keys() {
     let _watchdog = watchdog();
     let pool = Pool::builder("test")
         .worker(WorkerSpec::new("eye").capability("overflow-vision"))
         .worker(WorkerSpec::new("ear").capability("overflow-speech"))
-        .mailbox(1, Overflow::Reject.after_reroute())
+        .mailbox(1, Overflow::Reject)
+        .reroute(true)
         .stealing(false)
         .spawn(|_| Obedient::default())
         .unwrap();
     let key = key_of(&pool, "eye");
     let gate = hold(&pool, 0);
     let vision = || pool.task(Do::WhoAreYou).capability("overflow-vision");
-    let first = vision().ask().unwrap();
-    assert!(matches!(vision().ask(), Err(SendError::Full(_))), "the ear cannot see");
+    let first = admitted(vision().ask());
+    assert!(vision().tell().unwrap_err().is_full(), "the ear cannot see");
     let keyed = || pool.task(Do::WhoAreYou).key(key);
-    let bound = keyed().ask().unwrap();
-    assert!(matches!(keyed().ask(), Err(SendError::Full(_))), "a key stays");
+    let bound = admitted(keyed().ask());
+    assert!(keyed().ask().into_admitted().unwrap_err().is_full(), "a key stays");
     let anything = ask_at(&pool, 0, Do::WhoAreYou);
     assert_eq!(by(anything).unwrap(), "ear");
     gate.open();
@@ -233,49 +267,49 @@ fn reroute_goes_by_capability_and_not_with_a_key() {
 }
 
 #[test]
-fn when_all_are_full_the_policy_behind_reroute_decides_at_the_first() {
+fn if_no_worker_has_room_the_overflow_policy_applies_at_the_selected_one() {
     let _watchdog = watchdog();
-    let give = |pool: &Pool<Obedient>| pool.task(Do::Return(7)).strategy(&At(1)).ask();
+    let ask = |pool: &ObedientPool| pool.task(Do::Return(7)).strategy(&At(1)).ask();
 
-    let (pool, gates, told) = full(2, 2, Overflow::Reject.after_reroute());
-    assert!(matches!(give(&pool), Err(SendError::Full(Do::Return(7)))));
-    assert_eq!(told.rejected(), [7]);
+    let (pool, gates, dropped) = full_rerouting(Overflow::Reject);
+    assert_full(ask(&pool).into_admitted(), 7);
+    assert_eq!(dropped.rejected(), [7]);
     open(gates);
     end(&pool);
 
     let limit = Overflow::BlockFor(Duration::from_millis(1));
-    let (pool, gates, told) = full(2, 2, limit.after_reroute());
-    assert!(matches!(give(&pool), Err(SendError::Full(Do::Return(7)))));
-    assert_eq!(told.rejected(), [7]);
+    let (pool, gates, dropped) = full_rerouting(limit);
+    assert_full(ask(&pool).into_admitted(), 7);
+    assert_eq!(dropped.rejected(), [7]);
     open(gates);
     end(&pool);
 
-    let (pool, gates, told) = full(2, 2, Overflow::DropOldest.after_reroute());
-    let given = give(&pool).unwrap();
-    assert_eq!(told.shed(), [(100, ShedReason::Oldest)], "of the one that was chosen first");
+    let (pool, gates, dropped) = full_rerouting(Overflow::DropOldest);
+    let newest = admitted(ask(&pool));
+    assert_eq!(dropped.shed(), [(100, ShedReason::Oldest)], "at the worker that was selected");
     open(gates);
-    assert_eq!(by(given).unwrap(), "w-1");
+    assert_eq!(by(newest).unwrap(), "w-1");
     end(&pool);
 
-    let (pool, gates, told) = full(2, 2, Overflow::DropNewest.after_reroute().after_reroute());
-    assert_eq!(give(&pool).unwrap().wait(), Err(AskError::Shed));
-    assert_eq!(told.shed(), [(7, ShedReason::Newest)]);
+    let (pool, gates, dropped) = full_rerouting(Overflow::DropNewest);
+    assert!(matches!(ask(&pool).wait(), Err(AskError::Shed)));
+    assert_eq!(dropped.shed(), [(7, ShedReason::Newest)]);
     open(gates);
     end(&pool);
 
-    let (pool, gates, _told) = full(2, 2, Overflow::Block.after_reroute());
-    assert_eq!(give_while_opening(&pool, gates), 77);
+    let (pool, gates, _dropped) = full_rerouting(Overflow::Block);
+    assert_eq!(send_while_opening(&pool, gates), 77);
     end(&pool);
 }
 
 #[test]
-fn callbacks_that_panic_end_nothing_else() {
+fn a_panic_in_a_callback_affects_nothing_else() {
     let _watchdog = watchdog();
     for overflow in [Overflow::Reject, Overflow::DropOldest, Overflow::DropNewest] {
         let pool = builder(1)
             .mailbox(1, overflow)
             .on_shed(|_, _| panic!("in on_shed"))
-            .on_rejected(|_| panic!("in on_rejected"))
+            .on_rejected(|_, _| panic!("in on_rejected"))
             .spawn(|_| Obedient::default())
             .unwrap();
         let gate = hold(&pool, 0);
@@ -290,33 +324,33 @@ fn callbacks_that_panic_end_nothing_else() {
 }
 
 #[test]
-fn codel_sheds_what_waits_longer_than_the_target_for_an_interval() {
+fn codel_sheds_when_waits_have_exceeded_the_target_for_an_interval() {
     let _watchdog = watchdog();
     let ms = Duration::from_millis;
     let (clock, time) = Clock::simulated();
-    let (builder, told) = told_of(builder(1).clock(clock).codel(CoDel::default()));
+    let (builder, dropped) = collecting(builder(1).clock(clock).codel(CoDel::default()));
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let gate = hold(&pool, 0);
-    // Each takes 60 ms of a clock that stands still otherwise.
+    // Each advances the clock by 60 ms; nothing else does.
     let work = || {
         let time = time.clone();
         Do::call(move || time.advance(ms(60)))
     };
-    let control = |order| pool.task(order).priority(Priority::Control).ask().unwrap();
-    let first = [pool.ask(work()).unwrap(), pool.ask(work()).unwrap()];
-    let third = pool.ask(Do::Return(3)).unwrap();
-    let rest: Vec<_> = (4..8).map(|number| pool.ask(Do::Return(number)).unwrap()).collect();
+    let control = |order| admitted(pool.task(order).priority(Priority::Control).ask());
+    let first = [work(), work()].map(|work| admitted(pool.ask(work)));
+    let third = admitted(pool.ask(Do::Return(3)));
+    let rest: Vec<_> = (4..8).map(|number| admitted(pool.ask(Do::Return(number)))).collect();
     let urgent: Vec<_> = (0..4).map(|_| control(Do::Return(9))).collect();
     time.advance(ms(10));
     gate.open();
-    assert!(first.into_iter().all(|reply| reply.wait().is_ok()), "a burst is put up with");
-    assert_eq!(third.wait(), Err(AskError::Shed), "all have waited for the target for an interval");
-    assert!(rest.into_iter().all(|reply| reply.wait().is_ok()), "the next is due much later");
-    assert!(urgent.into_iter().all(|reply| reply.wait().is_ok()), "no control message is shed");
-    assert_eq!(told.shed(), [(3, ShedReason::Sojourn)]);
-    // One that waits alone is the last of its queue.
+    all_reply(first, "a burst is tolerated");
+    assert!(matches!(third.wait(), Err(AskError::Shed)), "waits were too long for an interval");
+    all_reply(rest, "the next shedding is due much later");
+    all_reply(urgent, "no control message is shed");
+    assert_eq!(dropped.shed(), [(3, ShedReason::Sojourn)]);
+    // A task that waits alone leaves an empty queue behind, which is no overload.
     let gate = hold(&pool, 0);
-    let alone = pool.ask(Do::Return(1)).unwrap();
+    let alone = pool.ask(Do::Return(1));
     time.advance(Duration::from_secs(10));
     gate.open();
     assert!(alone.wait().is_ok());
@@ -325,11 +359,11 @@ fn codel_sheds_what_waits_longer_than_the_target_for_an_interval() {
 }
 
 #[test]
-fn a_short_wait_at_another_worker_or_in_another_lane_does_not_excuse_codel_s_long_ones() {
+fn a_short_wait_at_another_worker_or_in_another_lane_does_not_reset_codel() {
     let _watchdog = watchdog();
     let ms = Duration::from_millis;
     let (clock, time) = Clock::simulated();
-    let (builder, told) = told_of(builder(2).clock(clock).codel(CoDel::default()));
+    let (builder, dropped) = collecting(builder(2).clock(clock).codel(CoDel::default()));
     let pool = builder.spawn(|_| Obedient::default()).unwrap();
     let gate = hold(&pool, 0);
     let work = || {
@@ -345,10 +379,10 @@ fn a_short_wait_at_another_worker_or_in_another_lane_does_not_excuse_codel_s_lon
     let last = ask_at(&pool, 0, Do::Return(4));
     time.advance(ms(10));
     gate.open();
-    assert!(first.into_iter().all(|reply| reply.wait().is_ok()));
-    assert_eq!(third.wait(), Err(AskError::Shed));
+    all_reply(first, "a burst is tolerated");
+    assert!(matches!(third.wait(), Err(AskError::Shed)));
     assert!(last.wait().is_ok());
-    assert_eq!(told.shed(), [(3, ShedReason::Sojourn)]);
+    assert_eq!(dropped.shed(), [(3, ShedReason::Sojourn)]);
     end(&pool);
 }
 
@@ -356,24 +390,26 @@ fn a_short_wait_at_another_worker_or_in_another_lane_does_not_excuse_codel_s_lon
 fn control_messages_are_never_refused_for_lack_of_room() {
     let _watchdog = watchdog();
     let policies = [
-        Overflow::Block,
-        Overflow::BlockFor(Duration::ZERO),
-        Overflow::Reject,
-        Overflow::DropOldest,
-        Overflow::DropNewest,
-        Overflow::Reject.after_reroute(),
+        (Overflow::Block, false),
+        (Overflow::BlockFor(Duration::ZERO), false),
+        (Overflow::Reject, false),
+        (Overflow::DropOldest, false),
+        (Overflow::DropNewest, false),
+        (Overflow::Reject, true),
     ];
-    for overflow in policies {
-        let (pool, gates, told) = full(1, 1, overflow);
+    for (overflow, reroute) in policies {
+        let builder = builder(1).mailbox(1, overflow).reroute(reroute);
+        let (pool, gates, dropped) = fill(1, 1, builder);
         let control = |number| {
-            pool.task(Do::Return(number)).priority(Priority::Control).key("none").ask().unwrap()
+            let task = pool.task(Do::Return(number)).priority(Priority::Control);
+            admitted(task.key("none").ask())
         };
-        let replies: Vec<_> = (0..100).map(control).collect();
+        let asks: Vec<_> = (0..100).map(control).collect();
         open(gates);
-        for (number, reply) in replies.into_iter().enumerate() {
-            assert_eq!(reply.wait().unwrap().number, number as u64);
+        for (sent, ask) in (0..).zip(asks) {
+            assert_eq!(number(ask), sent);
         }
-        assert_eq!((told.shed(), told.rejected()), (vec![], vec![]));
+        assert_eq!((dropped.shed(), dropped.rejected()), (vec![], vec![]));
         assert_eq!(end(&pool).counts.completed, 102);
     }
 }

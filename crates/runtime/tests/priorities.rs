@@ -1,4 +1,4 @@
-//! In which order a worker takes what waits.
+//! The order in which a worker runs queued tasks.
 mod common;
 
 use std::sync::mpsc::channel;
@@ -7,8 +7,8 @@ use common::{Do, Obedient, builder, end, hold, watchdog};
 use raddle_core::Priority::{self, Control, High, Low, Normal};
 use raddle_runtime::Overflow;
 
-/// What is queued at a worker, in this order of giving: a priority, and whether it has a key.
-/// The order in which it is run, as indices.
+/// Queues tasks at one worker, each with a priority and possibly a key, and returns their indices
+/// in the order in which they ran.
 fn order_of(tasks: &[(Priority, bool)]) -> Vec<usize> {
     let pool =
         builder(1).mailbox(tasks.len(), Overflow::Reject).spawn(|_| Obedient::default()).unwrap();
@@ -26,50 +26,49 @@ fn order_of(tasks: &[(Priority, bool)]) -> Vec<usize> {
 }
 
 #[test]
-fn the_more_urgent_come_first_and_each_priority_in_order() {
+fn higher_priorities_run_first_and_each_priority_keeps_its_order() {
     let _watchdog = watchdog();
-    let given = [Low, Normal, High, Control, Low, Normal, High, Control];
-    assert_eq!(order_of(&given.map(|priority| (priority, false))), [3, 7, 2, 6, 1, 5, 0, 4]);
+    let sent = [Low, Normal, High, Control, Low, Normal, High, Control];
+    assert_eq!(order_of(&sent.map(|priority| (priority, false))), [3, 7, 2, 6, 1, 5, 0, 4]);
 }
 
 #[test]
-fn control_comes_before_a_full_mailbox_and_even_with_a_key() {
+fn control_messages_overtake_a_full_mailbox_and_ignore_their_key() {
     let _watchdog = watchdog();
-    let mut given: Vec<_> = (0..100).map(|index| (High, index % 2 == 0)).collect();
-    given.extend((0..10).map(|_| (Control, true)));
-    let order = order_of(&given);
+    let mut sent: Vec<_> = (0..100).map(|index| (High, index % 2 == 0)).collect();
+    sent.extend((0..10).map(|_| (Control, true)));
+    let order = order_of(&sent);
     assert_eq!(order[..10], (100..110).collect::<Vec<_>>());
 }
 
 #[test]
-fn no_priority_starves_and_none_is_out_of_order() {
+fn no_priority_starves_and_every_lane_keeps_its_order() {
     let _watchdog = watchdog();
-    // Those with a key are of every priority: it counts for nothing.
+    // A key replaces the priority.
     let kinds = [(High, false), (Normal, false), (Low, false), (Low, true), (High, true)];
-    let given: Vec<_> = (0..2_000).map(|index| kinds[index % kinds.len()]).collect();
-    let order = order_of(&given);
-    let is_normal = |index: &usize| given[*index].0 == Normal || given[*index].1;
-    let is_low = |index: &usize| given[*index] == (Low, false);
-    let is_high = |index: &usize| given[*index] == (High, false);
-    // While some of each wait.
+    let sent: Vec<_> = (0..2_000).map(|index| kinds[index % kinds.len()]).collect();
+    let order = order_of(&sent);
+    let is_normal = |index: &usize| sent[*index].0 == Normal || sent[*index].1;
+    let is_low = |index: &usize| sent[*index] == (Low, false);
+    let is_high = |index: &usize| sent[*index] == (High, false);
     let last_of = |kind: &dyn Fn(&usize) -> bool| order.iter().rposition(kind).unwrap();
     let all_wait = last_of(&is_high).min(last_of(&is_low)).min(last_of(&is_normal));
-    assert!(all_wait > 300, "high ones are a fifth, and seven of eight are theirs: {all_wait}");
+    assert!(all_wait > 300, "a fifth are high, and take seven of eight turns: {all_wait}");
     for taken in order[..all_wait].windows(8) {
         assert!(taken.iter().any(is_normal), "{taken:?}");
-        assert!(taken.iter().filter(|index| is_high(index)).count() >= 6, "high is first");
+        assert!(taken.iter().filter(|index| is_high(index)).count() >= 6, "high comes first");
     }
     for taken in order[..all_wait].windows(64) {
         assert!(taken.iter().any(is_low), "{taken:?}");
     }
-    for kind in [&is_high as &dyn Fn(&usize) -> bool, &is_low, &|index| given[*index].1] {
+    for kind in [&is_high as &dyn Fn(&usize) -> bool, &is_low, &|index| sent[*index].1] {
         let of_kind: Vec<_> = order.iter().filter(|index| kind(index)).collect();
-        assert!(of_kind.is_sorted(), "order within a lane is kept");
+        assert!(of_kind.is_sorted(), "each lane keeps its order");
     }
 }
 
 #[test]
-fn control_that_comes_later_overtakes_what_waits() {
+fn a_control_message_overtakes_tasks_that_were_queued_before_it() {
     let _watchdog = watchdog();
     let pool = common::pool(1, 64, Overflow::Block);
     let gate = hold(&pool, 0);

@@ -1,85 +1,84 @@
-//! Workers that come and go while a pool is in use.
+//! Adding and retiring workers while a pool is in use.
 mod common;
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 
 use common::{
-    At, Do, Gate, LONG, Obedient, ask_at, await_event, builder, by, end, hold, id, key_of, names,
-    so_far, watchdog, worker,
+    At, Do, Gate, LONG, Obedient, ObedientPool, ask_at, await_event, builder, by, end, hold, id,
+    key_of, names, number, so_far, watchdog, worker,
 };
 use raddle_core::{Health, WorkerId, WorkerSpec};
 use raddle_runtime::{EventKind, MembershipError, Overflow, Pool, RetireReason, SpawnError};
 use raddle_strategies::StrategyName;
-use raddle_sync::atomic::{AtomicBool, Ordering::SeqCst};
+use raddle_sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
-fn pool(workers: usize) -> Pool<Obedient> {
+fn pool(workers: usize) -> ObedientPool {
     common::pool(workers, 64, Overflow::Block)
 }
 
 fn retired(kind: &EventKind) -> bool {
-    *kind == EventKind::Retired { reason: RetireReason::Asked }
+    *kind == EventKind::Retired { reason: RetireReason::Requested }
 }
 
-/// Gives tasks from two threads, without keys and with, while `change` is at work; checks that each
-/// is run. How many they were.
-fn under_traffic(pool: &Pool<Obedient>, change: impl FnOnce()) -> u64 {
+/// Sends tasks from two threads, one with keys and one without, while `change` runs. Checks that
+/// every task runs, and returns their number.
+fn under_traffic(pool: &ObedientPool, change: impl FnOnce()) -> u64 {
     let over = AtomicBool::new(false);
-    let give = |keyed: bool| {
-        let mut handle = pool.local();
-        let mut given = 0;
-        while !over.load(SeqCst) || given < 200 {
-            let task = handle.task(Do::Return(given));
-            let task = if keyed { task.key(given % 20) } else { task };
-            assert_eq!(task.ask().unwrap().wait().unwrap().number, given);
-            given += 1;
+    let send = |keyed: bool| {
+        let mut local = pool.local();
+        let mut sent = 0;
+        while !over.load(SeqCst) || sent < 200 {
+            let task = local.task(Do::Return(sent));
+            let task = if keyed { task.key(sent % 20) } else { task };
+            assert_eq!(number(task.ask()), sent);
+            sent += 1;
         }
-        given
+        sent
     };
     std::thread::scope(|scope| {
-        let givers = [scope.spawn(|| give(false)), scope.spawn(|| give(true))];
+        let senders = [scope.spawn(|| send(false)), scope.spawn(|| send(true))];
         change();
         over.store(true, SeqCst);
-        givers.into_iter().map(|giver| giver.join().unwrap()).sum()
+        senders.into_iter().map(|sender| sender.join().unwrap()).sum()
     })
 }
 
 #[test]
-fn a_worker_that_is_added_under_traffic_takes_its_part() {
+fn a_worker_that_is_added_under_traffic_gets_its_share() {
     let _watchdog = watchdog();
     let pool = pool(1);
     let mut events = pool.subscribe();
-    let given = under_traffic(&pool, || {
+    let sent = under_traffic(&pool, || {
         let added = pool.add_worker(WorkerSpec::new("next")).unwrap();
         assert_eq!(id(&pool, "next"), added);
     });
     let added = events.recv_timeout(LONG).unwrap();
     assert_eq!((added.name.as_str(), added.kind), ("next", EventKind::Added));
-    let by: Vec<_> = (0..4).map(|_| by(pool.ask(Do::WhoAreYou).unwrap()).unwrap()).collect();
-    assert_eq!(by.iter().filter(|name| *name == "next").count(), 2, "each second one: {by:?}");
-    assert_eq!(end(&pool).counts.completed, given + 4);
+    let by: Vec<_> = (0..4).map(|_| by(pool.ask(Do::WhoAreYou)).unwrap()).collect();
+    assert_eq!(by.iter().filter(|name| *name == "next").count(), 2, "every second task: {by:?}");
+    assert_eq!(end(&pool).counts.completed, sent + 4);
 }
 
 #[test]
-fn a_retired_worker_takes_no_more_and_runs_what_it_has() {
+fn a_retired_worker_takes_no_more_tasks_and_runs_those_it_has() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let mut events = pool.subscribe();
     let key = key_of(&pool, "w-0");
     let gate = hold(&pool, 0);
     let queued: Vec<_> = (0..5).map(|number| ask_at(&pool, 0, Do::Return(number))).collect();
-    let keyed: Vec<_> =
-        (0..5).map(|number| pool.task(Do::Return(number)).key(key).ask().unwrap()).collect();
+    let keyed: Vec<_> = (0..5).map(|number| pool.task(Do::Return(number)).key(key).ask()).collect();
     pool.retire_worker(id(&pool, "w-0")).unwrap();
     assert_eq!(events.recv_timeout(LONG).unwrap().kind, EventKind::Draining);
     assert_eq!(worker(&pool, "w-0").health, Health::Draining);
-    let later = pool.task(Do::WhoAreYou).key(key).ask().unwrap();
+    let later = pool.task(Do::WhoAreYou).key(key).ask();
     for _ in 0..4 {
-        assert_eq!(by(pool.ask(Do::WhoAreYou).unwrap()).unwrap(), "w-1");
+        assert_eq!(by(pool.ask(Do::WhoAreYou)).unwrap(), "w-1");
     }
-    assert_eq!(so_far(&mut events), [], "it is not gone before it is done");
+    assert_eq!(so_far(&mut events), [], "it leaves after its last task");
     gate.open();
-    for (number, reply) in (0..5).chain(0..5).zip(queued.into_iter().chain(keyed)) {
-        let said = reply.wait().unwrap();
+    for (number, ask) in (0..5).chain(0..5).zip(queued.into_iter().chain(keyed)) {
+        let said = ask.wait().unwrap().unwrap();
         assert_eq!((said.number, said.by.as_str()), (number, "w-0"));
     }
     assert_eq!(by(later).unwrap(), "w-1", "the key has moved");
@@ -90,7 +89,7 @@ fn a_retired_worker_takes_no_more_and_runs_what_it_has() {
 }
 
 #[test]
-fn what_cannot_be_done_is_named_and_changes_nothing() {
+fn an_impossible_change_is_an_error_and_changes_nothing() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let mut events = pool.subscribe();
@@ -109,7 +108,7 @@ fn what_cannot_be_done_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn the_last_worker_that_takes_tasks_stays() {
+fn the_last_worker_that_takes_tasks_cannot_be_retired() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let mut events = pool.subscribe();
@@ -130,10 +129,10 @@ fn the_last_worker_that_takes_tasks_stays() {
 }
 
 #[test]
-fn a_pool_that_is_shut_down_is_not_changed() {
+fn a_pool_that_is_shut_down_cannot_be_changed() {
     let _watchdog = watchdog();
-    let made = std::sync::Arc::new(raddle_sync::atomic::AtomicU32::new(0));
-    let count = std::sync::Arc::clone(&made);
+    let created = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&created);
     let pool = builder(2)
         .spawn(move |_| {
             count.fetch_add(1, SeqCst);
@@ -153,18 +152,18 @@ fn a_pool_that_is_shut_down_is_not_changed() {
         assert!(matches!(result, Err(MembershipError::Closed)), "{result:?}");
     }
     assert_eq!(names(&pool), ["w-0", "w-1"]);
-    assert_eq!(made.load(SeqCst), 2, "no actor is made in vain");
+    assert_eq!(created.load(SeqCst), 2, "no further actor is created");
     end(&pool);
 }
 
 #[test]
-fn the_youngest_are_retired_first_and_names_are_not_given_twice() {
+fn the_newest_workers_are_retired_first_and_no_two_have_one_name() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let mut events = pool.subscribe();
     pool.add_worker(WorkerSpec::new("w-3")).unwrap();
     pool.resize(5).unwrap();
-    assert_eq!(names(&pool), ["w-0", "w-1", "w-3", "w-2", "w-4"], "a name that is taken is not");
+    assert_eq!(names(&pool), ["w-0", "w-1", "w-3", "w-2", "w-4"], "a taken name is skipped");
     let ids: Vec<_> = names(&pool).iter().map(|name| id(&pool, name)).collect();
     pool.resize(2).unwrap();
     for _ in 0..3 {
@@ -176,16 +175,16 @@ fn the_youngest_are_retired_first_and_names_are_not_given_twice() {
     assert_eq!(now.len(), 4);
     for name in &now[2..] {
         assert!(name.starts_with("w-"), "{name}");
-        assert!(!ids.contains(&id(&pool, name)), "an id is never another worker's");
+        assert!(!ids.contains(&id(&pool, name)), "an id is never used again");
     }
-    // A worker that has been given a name of one that is gone.
+    // The name of a worker that is gone can be used again.
     pool.add_worker(WorkerSpec::new("w-3")).unwrap();
-    assert_eq!(worker(&pool, "w-3").counts.admitted, 0, "is another one");
+    assert_eq!(worker(&pool, "w-3").counts.admitted, 0, "it is another worker");
     end(&pool);
 }
 
 #[test]
-fn workers_are_added_like_the_first_one() {
+fn resize_adds_workers_like_the_first_one() {
     let _watchdog = watchdog();
     let spec = WorkerSpec::new("gpu").capability("vision-of-resizing").weight(4);
     let pool = Pool::builder("test")
@@ -199,7 +198,7 @@ fn workers_are_added_like_the_first_one() {
     let mut by: Vec<_> = (0..3)
         .map(|index| {
             let task = pool.task(Do::WhoAreYou).capability("vision-of-resizing");
-            by(task.strategy(&At(index)).ask().unwrap()).unwrap()
+            by(task.strategy(&At(index)).ask()).unwrap()
         })
         .collect();
     by.sort();
@@ -208,13 +207,13 @@ fn workers_are_added_like_the_first_one() {
 }
 
 #[test]
-fn what_a_retired_worker_has_done_stays_in_the_account() {
+fn the_tasks_of_retired_workers_stay_in_the_account() {
     let _watchdog = watchdog();
     let pool = pool(3);
     let mut events = pool.subscribe();
     for index in 0..3 {
         assert!(ask_at(&pool, index, Do::Return(1)).wait().is_ok());
-        assert!(ask_at(&pool, index, Do::Fail("no")).wait().is_err());
+        assert!(ask_at(&pool, index, Do::Fail("no")).wait().unwrap().is_err());
         assert!(ask_at(&pool, index, Do::Panic("oh")).wait().is_err());
     }
     let before = pool.account();
@@ -230,11 +229,11 @@ fn what_a_retired_worker_has_done_stays_in_the_account() {
 }
 
 #[test]
-fn nothing_is_lost_while_workers_come_and_go() {
+fn no_task_is_lost_while_workers_come_and_go() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let mut events = pool.subscribe();
-    let given = under_traffic(&pool, || {
+    let sent = under_traffic(&pool, || {
         for workers in [5, 1, 4, 2, 6, 1, 3].into_iter().cycle().take(21) {
             pool.resize(workers).unwrap();
             assert_eq!(taking(&pool), workers);
@@ -248,20 +247,20 @@ fn nothing_is_lost_while_workers_come_and_go() {
     let (added, draining) = count(so_far(&mut events));
     assert_eq!(2 + added - draining, 3);
     let account = end(&pool);
-    assert_eq!((account.counts.admitted, account.counts.completed), (given, given));
+    assert_eq!((account.counts.admitted, account.counts.completed), (sent, sent));
 }
 
-/// Workers that take tasks.
-fn taking(pool: &Pool<Obedient>) -> usize {
+/// The number of workers that take tasks.
+fn taking(pool: &ObedientPool) -> usize {
     let workers = pool.stats().balancer.workers;
     workers.iter().filter(|worker| worker.health == Health::Active).count()
 }
 
 #[test]
-fn the_strategy_may_change_while_workers_come_and_go() {
+fn the_strategy_can_change_while_workers_come_and_go() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    let given = under_traffic(&pool, || {
+    let sent = under_traffic(&pool, || {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for name in StrategyName::ALL.into_iter().cycle().take(40) {
@@ -275,12 +274,12 @@ fn the_strategy_may_change_while_workers_come_and_go() {
         assert_eq!(taking(&pool), 2);
     });
     pool.set_strategy(StrategyName::Random.build()).unwrap();
-    assert_eq!(pool.stats().balancer.strategy, "random", "neither undoes the other");
-    assert_eq!(end(&pool).counts.completed, given);
+    assert_eq!(pool.stats().balancer.strategy, "random", "neither change undoes the other");
+    assert_eq!(end(&pool).counts.completed, sent);
 }
 
 #[test]
-fn a_pool_that_is_resized_twice_at_once_has_as_many_workers_as_were_asked_for() {
+fn two_concurrent_resizes_to_one_size_leave_that_many_workers() {
     let _watchdog = watchdog();
     let pool = pool(1);
     let start = Barrier::new(2);
@@ -300,7 +299,7 @@ fn a_pool_that_is_resized_twice_at_once_has_as_many_workers_as_were_asked_for() 
 }
 
 #[test]
-fn a_slow_start_holds_up_neither_tasks_nor_a_retirement() {
+fn a_slow_start_delays_neither_tasks_nor_a_retirement() {
     let _watchdog = watchdog();
     let gate = Gate::new();
     let slow = gate.clone();
@@ -316,8 +315,8 @@ fn a_slow_start_holds_up_neither_tasks_nor_a_retirement() {
     std::thread::scope(|scope| {
         let adding = scope.spawn(|| pool.add_worker(WorkerSpec::new("slow")));
         gate.reached();
-        assert!(pool.ask(Do::WhoAreYou).unwrap().wait().is_ok());
-        assert_eq!(names(&pool), ["w-0", "w-1"], "it is none before it has started");
+        assert!(pool.ask(Do::WhoAreYou).wait().is_ok());
+        assert_eq!(names(&pool), ["w-0", "w-1"], "it is no member before it has started");
         pool.retire_worker(id(&pool, "w-0")).unwrap();
         await_event(&mut events, retired);
         gate.open();

@@ -1,18 +1,19 @@
-//! What a worker without tasks takes from others, and what it leaves.
+//! What an idle worker steals from others, and what it leaves.
 mod common;
 
 use std::thread;
 use std::time::Duration;
 
 use common::{
-    At, Do, Gate, Obedient, Said, ask_at, builder, by, end, key_of, pool, watchdog, worker,
+    Answer, At, Do, Gate, Obedient, ObedientPool, ask_at, builder, by, end, key_of, pool, watchdog,
+    worker,
 };
 use raddle_core::{Candidates, Clock, Priority, TaskProfile, WorkerSpec};
-use raddle_runtime::{Overflow, Pool, PoolBuilder, Reply, WaitStrategy};
+use raddle_runtime::{Ask, Overflow, Pool, PoolBuilder, WaitStrategy};
 use raddle_strategies::{LeastLoaded, RoundRobin, Strategy};
 
-/// Lets the worker at this index wait, by a task that nobody else can take.
-fn occupy(pool: &Pool<Obedient>, index: usize) -> Gate {
+/// Makes the worker at this index busy with a task that no other can steal.
+fn occupy(pool: &ObedientPool, index: usize) -> Gate {
     let gate = Gate::new();
     let here = At(index);
     let task = pool.task(Do::Hold(gate.clone())).strategy(&here);
@@ -21,83 +22,83 @@ fn occupy(pool: &Pool<Obedient>, index: usize) -> Gate {
     gate
 }
 
-/// Lets the worker at this index run some tasks; it has looked around after all but the last.
-fn let_look_around(pool: &Pool<Obedient>, index: usize) {
+/// Runs some tasks on the worker at this index: after each but the last it has tried to steal.
+fn let_try_to_steal(pool: &ObedientPool, index: usize) {
     for _ in 0..5 {
         assert!(ask_at(pool, index, Do::WhoAreYou).wait().is_ok());
     }
 }
 
-/// Asserts that what the first worker, which is busy, was given is not taken by the second.
-fn assert_left(pool: &Pool<Obedient>, give: impl Fn() -> Reply<Said, &'static str>) {
+/// Asserts that the second worker does not steal the first one's tasks while that is busy.
+fn assert_left(pool: &ObedientPool, ask: impl Fn() -> Ask<Do, Answer>) {
     let gate = occupy(pool, 0);
-    let given: Vec<_> = (0..3).map(|_| give()).collect();
-    let_look_around(pool, 1);
+    let asks: Vec<_> = (0..3).map(|_| ask()).collect();
+    let_try_to_steal(pool, 1);
     gate.open();
-    for reply in given {
-        assert_eq!(by(reply).unwrap(), "w-0");
+    for ask in asks {
+        assert_eq!(by(ask).unwrap(), "w-0");
     }
 }
 
-/// Asserts that it is.
-fn assert_taken(pool: &Pool<Obedient>) {
+/// Asserts that the second worker steals a task of the first one while that is busy.
+fn assert_stolen(pool: &ObedientPool) {
     let (gate, thief) = (occupy(pool, 0), occupy(pool, 1));
-    let given = ask_at(pool, 0, Do::WhoAreYou);
+    let ask = ask_at(pool, 0, Do::WhoAreYou);
     thief.open();
-    assert_eq!(by(given).unwrap(), "w-1");
+    assert_eq!(by(ask).unwrap(), "w-1");
     gate.open();
 }
 
-fn stealing(workers: usize) -> Pool<Obedient> {
+fn stealing(workers: usize) -> ObedientPool {
     builder(workers).stealing(true).spawn(|_| Obedient::default()).unwrap()
 }
 
 #[test]
-fn an_idle_worker_takes_what_waits_behind_a_busy_one() {
+fn an_idle_worker_steals_the_tasks_that_wait_at_a_busy_one() {
     let _watchdog = watchdog();
     let pool = stealing(2);
     let (gate, thief) = (occupy(&pool, 0), occupy(&pool, 1));
-    let give = |priority| {
-        let task = pool.task(Do::WhoAreYou).strategy(&At(0)).priority(priority);
-        task.ask().unwrap()
-    };
-    let given: Vec<_> = [Priority::Low, Priority::Normal, Priority::High].map(give).into();
+    let ask = |priority| pool.task(Do::WhoAreYou).strategy(&At(0)).priority(priority).ask();
+    let asks = [Priority::Low, Priority::Normal, Priority::High].map(ask);
     assert_eq!((worker(&pool, "w-0").in_flight, worker(&pool, "w-1").in_flight), (4, 1));
     thief.open();
-    let said: Vec<_> = given.into_iter().map(|reply| reply.wait().unwrap()).collect();
+    let said = asks.map(|ask| ask.wait().unwrap().unwrap());
     assert!(said.iter().all(|said| said.by == "w-1"));
-    // Its first call was to wait.
-    let order: Vec<_> = said.iter().map(|said| said.number).collect();
-    assert_eq!(order, [4, 3, 2], "the urgent ones first");
+    // Its first call was the one that kept it busy.
+    assert_eq!(said.map(|said| said.number), [4, 3, 2], "the urgent ones come first");
     let (robbed, thief) = (worker(&pool, "w-0"), worker(&pool, "w-1"));
     assert_eq!((robbed.in_flight, thief.in_flight), (1, 0));
-    assert_eq!((robbed.counts.admitted, thief.counts.admitted), (1, 4), "they are the thief's");
+    assert_eq!(
+        (robbed.counts.admitted, thief.counts.admitted),
+        (1, 4),
+        "they count as the thief's"
+    );
     assert_eq!(pool.account().counts.admitted, 5);
     gate.open();
     assert_eq!(end(&pool).counts.completed, 5);
 }
 
 #[test]
-fn tasks_with_a_key_and_control_messages_are_left() {
+fn keyed_tasks_and_control_messages_are_not_stolen() {
     let _watchdog = watchdog();
     let pool = stealing(2);
     let key = key_of(&pool, "w-0");
-    assert_left(&pool, || pool.task(Do::WhoAreYou).key(key).ask().unwrap());
+    assert_left(&pool, || pool.task(Do::WhoAreYou).key(key).ask());
     assert_left(&pool, || {
-        pool.task(Do::WhoAreYou).strategy(&At(0)).priority(Priority::Control).ask().unwrap()
+        pool.task(Do::WhoAreYou).strategy(&At(0)).priority(Priority::Control).ask()
     });
-    assert_taken(&pool);
+    assert_stolen(&pool);
     end(&pool);
 }
 
 #[test]
-fn workers_with_other_capabilities_leave_each_other_s_tasks() {
+fn workers_with_different_capabilities_do_not_steal_from_each_other() {
     let _watchdog = watchdog();
     let spec =
         |index, capability: &str| WorkerSpec::new(format!("w-{index}")).capability(capability);
     let pool = Pool::builder("test")
         .worker(spec(0, "steal-a").capability("steal-b"))
-        // It could run what the first has, if that were for `steal-b`.
+        // It could run those of the first one's tasks that need `steal-b`.
         .worker(spec(1, "steal-b"))
         .stealing(true)
         .spawn(|_| Obedient::default())
@@ -107,7 +108,7 @@ fn workers_with_other_capabilities_leave_each_other_s_tasks() {
 }
 
 #[test]
-fn nothing_is_taken_where_that_was_turned_off() {
+fn nothing_is_stolen_when_stealing_is_off() {
     let _watchdog = watchdog();
     let pool = pool(2, 64, Overflow::Block);
     assert_left(&pool, || ask_at(&pool, 0, Do::WhoAreYou));
@@ -117,23 +118,23 @@ fn nothing_is_taken_where_that_was_turned_off() {
 }
 
 #[test]
-fn unless_told_the_strategy_says_whether_tasks_are_taken() {
+fn by_default_the_strategy_decides_whether_workers_steal() {
     let _watchdog = watchdog();
-    let spawn = |builder: PoolBuilder<Obedient>| {
+    let spawn = |builder: PoolBuilder<Do, Answer>| {
         builder.workers(2, WorkerSpec::new("w")).spawn(|_| Obedient::default()).unwrap()
     };
     assert!(RoundRobin::new().lets_steal() && !At(0).lets_steal());
     let pool = spawn(Pool::builder("test").strategy(RoundRobin::new()));
-    assert_taken(&pool);
+    assert_stolen(&pool);
     pool.set_strategy(At(0)).unwrap();
     assert_left(&pool, || ask_at(&pool, 0, Do::WhoAreYou));
     pool.set_strategy(RoundRobin::new()).unwrap();
-    assert_taken(&pool);
+    assert_stolen(&pool);
     end(&pool);
 }
 
 #[test]
-fn what_is_taken_is_run_once_and_counted_once() {
+fn a_stolen_task_runs_once_and_counts_once() {
     let _watchdog = watchdog();
     let pool = builder(4)
         .stealing(true)
@@ -160,13 +161,13 @@ fn what_is_taken_is_run_once_and_counted_once() {
     assert_eq!(workers.iter().map(|worker| worker.counts.ended()).sum::<u64>(), 3000);
 }
 
-/// Waits until the second worker sleeps, and picks the first.
+/// Waits until the second worker is parked, then picks the first.
 #[derive(Debug)]
-struct BesideASleeper;
+struct OnceTheOtherIsParked;
 
-impl Strategy for BesideASleeper {
+impl Strategy for OnceTheOtherIsParked {
     fn name(&self) -> &'static str {
-        "beside-a-sleeper"
+        "once-the-other-is-parked"
     }
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         while !candidates.worker(1).stats().is_parked() {
@@ -176,9 +177,10 @@ impl Strategy for BesideASleeper {
     }
 }
 
-/// Gives a task to a busy worker whose tasks take so long, while the other sleeps, and says who
-/// has run it. The busy one goes on once it was run or `goes_on`.
-fn run_beside_a_sleeper(takes: Duration, goes_on: bool) -> String {
+/// Sends a task to a busy worker, whose tasks have taken `service_time` so far, while the other
+/// worker is parked; returns the name of the one that runs it. The busy worker's handler returns
+/// once the task is queued if `returns_soon`, and otherwise not before the task has run.
+fn run_beside_a_parked_worker(service_time: Duration, returns_soon: bool) -> String {
     let (clock, time) = Clock::simulated();
     let pool = builder(2)
         .stealing(true)
@@ -186,15 +188,15 @@ fn run_beside_a_sleeper(takes: Duration, goes_on: bool) -> String {
         .clock(clock)
         .spawn(|_| Obedient::default())
         .unwrap();
-    let task = pool.task(Do::call(move || time.advance(takes))).strategy(&At(0));
-    assert!(task.priority(Priority::Control).ask().unwrap().wait().is_ok());
+    let task = pool.task(Do::call(move || time.advance(service_time))).strategy(&At(0));
+    assert!(task.priority(Priority::Control).ask().wait().is_ok());
     let gate = occupy(&pool, 0);
-    let given = pool.task(Do::WhoAreYou).strategy(&BesideASleeper).ask().unwrap();
-    if goes_on {
+    let ask = pool.task(Do::WhoAreYou).strategy(&OnceTheOtherIsParked).ask();
+    if returns_soon {
         gate.open();
     }
-    let by = by(given).unwrap();
-    if !goes_on {
+    let by = by(ask).unwrap();
+    if !returns_soon {
         gate.open();
     }
     end(&pool);
@@ -202,30 +204,30 @@ fn run_beside_a_sleeper(takes: Duration, goes_on: bool) -> String {
 }
 
 #[test]
-fn a_sleeper_is_woken_for_a_task_that_would_wait_for_long() {
+fn a_parked_worker_is_woken_for_a_task_that_would_wait_long() {
     let _watchdog = watchdog();
-    assert_eq!(run_beside_a_sleeper(Duration::from_millis(1), false), "w-1");
+    assert_eq!(run_beside_a_parked_worker(Duration::from_millis(1), false), "w-1");
 }
 
 #[test]
-fn a_sleeper_is_not_woken_for_a_task_that_is_run_soon() {
+fn a_parked_worker_is_not_woken_for_a_task_that_will_run_soon() {
     let _watchdog = watchdog();
-    assert_eq!(run_beside_a_sleeper(Duration::from_micros(1), true), "w-0");
+    assert_eq!(run_beside_a_parked_worker(Duration::from_micros(1), true), "w-0");
 }
 
 #[test]
 fn a_failing_worker_does_not_steal() {
     let _watchdog = watchdog();
-    // Who fails at once is always idle, and must not therefore take what others could do.
+    // A worker that fails at once is always idle; it must not steal tasks that others could run.
     let pool = stealing(2);
     let fail = || {
         let task = pool.task(Do::Fail("no")).strategy(&At(1)).priority(Priority::Control);
-        assert!(task.ask().unwrap().wait().is_err());
+        assert!(task.ask().wait().unwrap().is_err());
     };
     (0..20).for_each(|_| fail());
     let gate = occupy(&pool, 0);
     let waiting = ask_at(&pool, 0, Do::WhoAreYou);
-    // After each of these the failing worker has nothing to do and looks around.
+    // After each of these the failing worker is idle and might steal.
     (0..5).for_each(|_| fail());
     gate.open();
     assert_eq!(by(waiting).unwrap(), "w-0");

@@ -1,57 +1,60 @@
-//! Failing pools are started anew as the strategy says, and all are ended in order.
+//! A supervisor restarts failed pools as its strategy says, and shuts all down in order.
 mod common;
 
+use std::error::Error;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use common::{Do, Gate, Obedient, watchdog};
+use common::{Answer, Do, Gate, LONG, Obedient, ObedientPool, watchdog};
 use raddle_core::WorkerSpec;
 use raddle_runtime::Overflow::Block;
 use raddle_runtime::{
-    Actor, Backoff, ChildError, Context, Drain, OnRetired, Pool, RestartLimit, RestartPolicy,
-    Restarts, RetireReason, SendError, ShutdownReport, SpawnError, StartError, SuperviseError,
+    Actor, AskError, Backoff, ChildError, Context, Drain, Handler, OnRetired, Pool, RestartLimit,
+    RestartPolicy, Restarts, RetireReason, ShutdownReport, SpawnError, StartError, SuperviseError,
     SupervisionStrategy, Supervisor, SupervisorBuilder, SupervisorEventKind, SupervisorEvents,
 };
 use raddle_strategies::RoundRobin;
 
 use SupervisorEventKind::{Failed, GaveUp, Restarted, StartFailed, Stopped};
 
-const LONG: Duration = Duration::from_secs(30);
-
-/// What the actor of these tests does.
+/// What a patient actor does.
 #[derive(Debug)]
 enum Job {
     Return(u64),
     Panic,
-    /// Runs until a shutdown is out of time; says when it does.
+    /// Sends a notice, and then runs until it is cancelled.
     UntilCancelled(Sender<()>),
 }
 
 struct Patient;
 
-impl Actor for Patient {
-    type Msg = Job;
-    type Reply = u64;
-    type Error = ();
+impl Actor for Patient {}
 
-    fn handle(&mut self, job: Job, cx: &mut Context<'_>) -> Result<u64, ()> {
+impl Handler<Job> for Patient {
+    type Reply = u64;
+
+    fn handle(&mut self, job: Job, cx: &mut Context<'_, Self>) -> u64 {
         match job {
-            Job::Return(number) => return Ok(number),
-            Job::Panic => panic!("as asked for"),
+            Job::Return(number) => number,
+            Job::Panic => panic!("as requested"),
             Job::UntilCancelled(running) => {
-                running.send(()).map_err(drop)?;
+                running.send(()).unwrap();
                 while !cx.is_cancelled() {
                     std::thread::yield_now();
                 }
+                0
             }
         }
-        Ok(0)
     }
 }
 
-/// A pool that fails at the first panic, of two workers in rotation.
-fn fragile<A: Actor>(make: fn() -> A) -> Result<Pool<A>, SpawnError> {
+/// A pool of two workers in rotation that closes itself at the first panic.
+fn fragile<A, M>(make: fn() -> A) -> Result<Pool<M, A::Reply>, SpawnError>
+where
+    A: Handler<M>,
+    M: Send + 'static,
+{
     Pool::builder("fragile")
         .workers(2, WorkerSpec::new("w"))
         .strategy(RoundRobin::new())
@@ -62,15 +65,15 @@ fn fragile<A: Actor>(make: fn() -> A) -> Result<Pool<A>, SpawnError> {
         .spawn(move |_| make())
 }
 
-fn obedient() -> Result<Pool<Obedient>, SpawnError> {
+fn obedient() -> Result<ObedientPool, SpawnError> {
     fragile(Obedient::default)
 }
 
-fn patient() -> Result<Pool<Patient>, SpawnError> {
+fn patient() -> Result<Pool<Job, u64>, SpawnError> {
     fragile(|| Patient)
 }
 
-/// Three children, and who was started so far.
+/// Three children, and the names of those that were started so far.
 fn three(strategy: SupervisionStrategy) -> (SupervisorBuilder, Arc<Mutex<Vec<&'static str>>>) {
     let starts = Arc::new(Mutex::new(Vec::new()));
     let mut builder = Supervisor::builder().strategy(strategy);
@@ -85,15 +88,16 @@ fn three(strategy: SupervisionStrategy) -> (SupervisorBuilder, Arc<Mutex<Vec<&'s
 }
 
 fn fail(supervisor: &Supervisor, child: &str) {
-    let pool = supervisor.pool::<Obedient>(child).unwrap();
-    assert!(pool.ask(Do::Panic("as asked for")).unwrap().wait().is_err());
+    let pool = supervisor.pool::<Do, Answer>(child).unwrap();
+    let panicked = pool.ask(Do::Panic("as requested")).wait();
+    assert!(matches!(panicked, Err(AskError::Panicked { .. })), "{panicked:?}");
 }
 
-/// The next events, as many as are expected.
+/// Asserts that these are the next events.
 #[track_caller]
 fn expect(events: &mut SupervisorEvents, expected: &[(&str, SupervisorEventKind)]) {
     for (child, kind) in expected {
-        let event = events.recv_timeout(LONG).expect("an event");
+        let event = events.recv_timeout(LONG).expect("the event is sent");
         assert_eq!((event.child.as_str(), &event.kind), (*child, kind));
     }
 }
@@ -103,30 +107,34 @@ fn restarted(restarts: u32) -> SupervisorEventKind {
 }
 
 #[test]
-fn one_for_one_restarts_the_failed_one_alone() {
+fn one_for_one_restarts_only_the_failed_child() {
     let _watchdog = watchdog();
     let (builder, starts) = three(SupervisionStrategy::OneForOne);
     let supervisor = builder.start().unwrap();
     let mut events = supervisor.subscribe();
-    let others = ["a", "c"].map(|name| supervisor.pool::<Obedient>(name).unwrap());
+    let others = ["a", "c"].map(|name| supervisor.pool::<Do, Answer>(name).unwrap());
     fail(&supervisor, "b");
     expect(&mut events, &[("b", Failed), ("b", Stopped), ("b", restarted(1))]);
     assert_eq!(*starts.lock().unwrap(), ["a", "b", "c", "b"]);
     for pool in others {
-        assert!(pool.ask(Do::Return(1)).unwrap().wait().is_ok(), "they are as they were");
+        assert!(pool.ask(Do::Return(1)).wait().is_ok(), "the others are unchanged");
     }
-    assert!(supervisor.pool::<Obedient>("b").unwrap().ask(Do::Return(1)).unwrap().wait().is_ok());
+    assert!(supervisor.pool::<Do, Answer>("b").unwrap().ask(Do::Return(1)).wait().is_ok());
     let report = supervisor.shutdown(Drain::all());
     assert!(report.is_complete());
     expect(&mut events, &[("c", Stopped), ("b", Stopped), ("a", Stopped)]);
     let b = report.child("b").unwrap();
     let counts = b.account.counts;
-    assert_eq!((b.restarts, counts.panicked, counts.completed), (1, 1, 1), "of both its pools");
+    assert_eq!(
+        (b.restarts, counts.panicked, counts.completed),
+        (1, 1, 1),
+        "the counts of both its pools"
+    );
     assert!(b.account.is_balanced());
 }
 
 #[test]
-fn one_for_all_ends_all_from_the_last_and_starts_all_from_the_first() {
+fn one_for_all_stops_all_last_first_and_restarts_all_first_first() {
     let _watchdog = watchdog();
     let (builder, starts) = three(SupervisionStrategy::OneForAll);
     let supervisor = builder.start().unwrap();
@@ -148,7 +156,7 @@ fn one_for_all_ends_all_from_the_last_and_starts_all_from_the_first() {
 }
 
 #[test]
-fn rest_for_one_spares_those_before_the_failed_one() {
+fn rest_for_one_spares_the_children_before_the_failed_one() {
     let _watchdog = watchdog();
     let (builder, starts) = three(SupervisionStrategy::RestForOne);
     let supervisor = builder.start().unwrap();
@@ -162,23 +170,23 @@ fn rest_for_one_spares_those_before_the_failed_one() {
 }
 
 #[test]
-fn a_pool_that_its_user_shuts_down_is_started_anew() {
+fn a_pool_that_its_user_shuts_down_is_restarted() {
     let _watchdog = watchdog();
     let supervisor = Supervisor::builder().child("a", obedient).start().unwrap();
     let mut events = supervisor.subscribe();
-    supervisor.pool::<Obedient>("a").unwrap().shutdown(Drain::all()).unwrap();
+    supervisor.pool::<Do, Answer>("a").unwrap().shutdown(Drain::all()).unwrap();
     expect(&mut events, &[("a", Failed), ("a", Stopped), ("a", restarted(1))]);
-    assert!(supervisor.pool::<Obedient>("a").is_ok());
+    assert!(supervisor.pool::<Do, Answer>("a").is_ok());
 }
 
 #[test]
-fn at_the_limit_everything_is_shut_down_from_the_last() {
+fn at_the_limit_all_children_are_shut_down_last_first() {
     let _watchdog = watchdog();
     let limit = RestartLimit { restarts: 2, within: Duration::from_secs(3600) };
     let (builder, _) = three(SupervisionStrategy::OneForOne);
     let supervisor = builder.limit(limit).start().unwrap();
     let mut events = supervisor.subscribe();
-    let other = supervisor.pool::<Obedient>("c").unwrap();
+    let other = supervisor.pool::<Do, Answer>("c").unwrap();
     for restarts in 1..=2 {
         fail(&supervisor, "b");
         expect(&mut events, &[("b", Failed), ("b", Stopped), ("b", restarted(restarts))]);
@@ -189,16 +197,17 @@ fn at_the_limit_everything_is_shut_down_from_the_last() {
         &mut events,
         &[("a", Failed), ("c", Stopped), ("b", Stopped), ("a", Stopped), ("a", GaveUp { reason })],
     );
-    assert!(matches!(other.tell(Do::Return(1)), Err(SendError::Closed(_))));
-    assert!(matches!(supervisor.pool::<Obedient>("c"), Err(ChildError::Ended)));
+    assert!(other.tell(Do::Return(1)).unwrap_err().is_closed());
+    assert!(matches!(supervisor.pool::<Do, Answer>("c"), Err(ChildError::Ended)));
     let report = supervisor.shutdown(Drain::all());
     assert!(report.is_complete());
     assert_eq!(report.child("b").unwrap().account.counts.panicked, 2);
     drop(supervisor);
-    assert_eq!(events.next(), None, "and the subscription ends");
+    assert_eq!(events.next(), None, "the subscription ends");
 }
 
-/// A child that starts as the script says, after its first start: each of its words is a failure.
+/// A child that starts, and then fails to restart once per word of the script: it panics with `no
+/// disk` for `panic`, and otherwise returns the word as an error.
 fn scripted(
     builder: SupervisorBuilder,
     name: &str,
@@ -220,7 +229,7 @@ fn start_failed(message: &str) -> SupervisorEventKind {
 }
 
 #[test]
-fn a_start_that_errs_or_panics_is_tried_again() {
+fn a_start_that_fails_or_panics_is_retried() {
     let _watchdog = watchdog();
     let builder = scripted(Supervisor::builder(), "a", &["no net", "panic"]);
     let supervisor = builder.child("b", obedient).start().unwrap();
@@ -236,11 +245,11 @@ fn a_start_that_errs_or_panics_is_tried_again() {
             ("a", restarted(1)),
         ],
     );
-    assert!(supervisor.pool::<Obedient>("a").unwrap().ask(Do::Return(1)).unwrap().wait().is_ok());
+    assert!(supervisor.pool::<Do, Answer>("a").unwrap().ask(Do::Return(1)).wait().is_ok());
 }
 
 #[test]
-fn a_start_that_fails_affects_those_that_its_failure_does() {
+fn a_failed_start_affects_the_same_children_as_a_failure() {
     let _watchdog = watchdog();
     let tried = |strategy| {
         let builder = Supervisor::builder().strategy(strategy).child("a", obedient);
@@ -259,7 +268,7 @@ fn a_start_that_fails_affects_those_that_its_failure_does() {
 }
 
 #[test]
-fn failing_starts_reach_the_limit() {
+fn failed_starts_count_towards_the_limit() {
     let _watchdog = watchdog();
     let limit = RestartLimit { restarts: 2, within: Duration::from_secs(3600) };
     let builder = Supervisor::builder().limit(limit);
@@ -273,7 +282,7 @@ fn failing_starts_reach_the_limit() {
 }
 
 #[test]
-fn a_first_start_that_fails_ends_those_before_and_is_named() {
+fn a_failed_first_start_shuts_down_the_children_before_it_and_is_named() {
     let _watchdog = watchdog();
     let (started, pools) = channel();
     let error = Supervisor::builder()
@@ -282,21 +291,20 @@ fn a_first_start_that_fails_ends_those_before_and_is_named() {
             started.send(pool.clone()).unwrap();
             Ok::<_, SpawnError>(pool)
         })
-        .child("b", || Pool::<Obedient>::builder("empty").spawn(|_| Obedient::default()))
+        .child("b", || Pool::builder("empty").spawn(|_| Obedient::default()))
         .start()
         .unwrap_err();
+    assert_eq!(error.to_string(), "child `b` could not be started");
     assert_eq!(
-        error.to_string(),
-        "child `b` could not be started: pool `empty` has no worker; add one with `worker` or \
-         `workers`"
+        error.source().unwrap().to_string(),
+        "pool `empty` has no worker; add one with `worker` or `workers`"
     );
-    let error = pools.recv().unwrap().tell(Do::Return(1)).unwrap_err();
-    assert!(matches!(error, SendError::Closed(_)));
+    assert!(pools.recv().unwrap().tell(Do::Return(1)).unwrap_err().is_closed());
     assert!(pools.recv().is_err(), "the closures are gone");
 }
 
 #[test]
-fn mistakes_in_the_description_and_in_look_ups_are_named() {
+fn mistakes_in_builders_and_look_ups_are_named() {
     let _watchdog = watchdog();
     assert!(matches!(Supervisor::builder().start(), Err(SuperviseError::NoChildren)));
     let twice = Supervisor::builder().child("a", obedient).child("a", obedient);
@@ -306,32 +314,35 @@ fn mistakes_in_the_description_and_in_look_ups_are_named() {
     );
     let backoff = Backoff { jitter: 2.0, ..Backoff::default() };
     let error = Supervisor::builder().backoff(backoff).child("a", obedient).start().unwrap_err();
-    assert_eq!(error.to_string(), "backoff jitter is 2, allowed are 0 to 1");
+    assert_eq!(error.to_string(), "backoff jitter is 2; 0 to 1 is allowed");
 
     let builder = Supervisor::builder().child("a", obedient);
     let supervisor = builder.child("b", patient).start().unwrap();
-    let error = supervisor.pool::<Obedient>("x").unwrap_err();
+    let error = supervisor.pool::<Do, Answer>("x").unwrap_err();
     assert_eq!(error.to_string(), "no child is named `x`; the children are a, b");
-    let error = supervisor.pool::<Patient>("a").unwrap_err();
-    assert!(error.to_string().starts_with("child `a` does not run actors of type"), "{error}");
-    assert!(supervisor.pool::<Patient>("b").is_ok());
+    let error = supervisor.pool::<Job, u64>("a").unwrap_err();
+    assert!(
+        error.to_string().starts_with("the pool of child `a` is not a raddle_runtime::"),
+        "{error}"
+    );
+    assert!(supervisor.pool::<Job, u64>("b").is_ok());
     supervisor.shutdown(Drain::now());
-    assert_eq!(supervisor.pool::<Obedient>("a").unwrap_err(), ChildError::Ended);
+    assert_eq!(supervisor.pool::<Do, Answer>("a").unwrap_err(), ChildError::Ended);
 }
 
-/// Lets one worker of the pool run until it is cancelled, and queues these numbers behind.
-fn occupy(pool: &Pool<Patient>, numbers: [u64; 2]) {
+/// Keeps one worker of the pool busy until it is cancelled, with these numbers queued behind.
+fn occupy(pool: &Pool<Job, u64>, numbers: [u64; 2]) {
     let (running, is_running) = channel();
     pool.tell(Job::UntilCancelled(running)).unwrap();
     is_running.recv().unwrap();
     for number in numbers {
-        // The other worker's turn.
-        pool.ask(Job::Return(0)).unwrap().wait().unwrap();
+        // The other worker has a turn in between.
+        pool.ask(Job::Return(0)).wait().unwrap();
         pool.tell(Job::Return(number)).unwrap();
     }
 }
 
-/// Shuts down, again where a handler was slow to see that it is cancelled; one report of all.
+/// Shuts down until every handler has noticed that it is cancelled; returns one report of it all.
 fn shut_down(supervisor: &Supervisor, drain: Drain) -> ShutdownReport {
     let mut report = supervisor.shutdown(drain);
     while report.children.iter().any(|child| !child.ended) {
@@ -354,21 +365,21 @@ fn numbers(jobs: Vec<Job>) -> Vec<u64> {
 }
 
 #[test]
-fn messages_that_a_restart_cancels_are_kept_until_they_are_taken() {
+fn messages_cancelled_by_a_restart_are_kept_until_taken() {
     let _watchdog = watchdog();
     let builder = Supervisor::builder().drain_within(Duration::ZERO);
     let supervisor = builder.child("a", patient).start().unwrap();
     let mut events = supervisor.subscribe();
     let take = || supervisor.take_unfinished::<Job>("a").unwrap();
     for (restarts, queued) in [(1, [3, 4]), (2, [5, 6])] {
-        let pool = supervisor.pool::<Patient>("a").unwrap();
+        let pool = supervisor.pool::<Job, u64>("a").unwrap();
         occupy(&pool, queued);
-        assert!(pool.ask(Job::Panic).unwrap().wait().is_err());
+        assert!(matches!(pool.ask(Job::Panic).wait(), Err(AskError::Panicked { .. })));
         expect(&mut events, &[("a", Failed), ("a", Stopped), ("a", restarted(restarts))]);
         if restarts == 1 {
             let mut taken = take();
             while taken.len() < 2 {
-                // Its handler may be slow to see that it is cancelled.
+                // Its handler may not have noticed yet that it is cancelled.
                 std::thread::yield_now();
                 taken.extend(take());
             }
@@ -388,11 +399,11 @@ fn messages_that_a_restart_cancels_are_kept_until_they_are_taken() {
 }
 
 #[test]
-fn what_a_shutdown_cancels_comes_back_by_child_and_type() {
+fn messages_cancelled_by_a_shutdown_are_returned_by_child_and_type() {
     let _watchdog = watchdog();
     let builder = Supervisor::builder().child("a", patient).child("b", patient);
     let supervisor = builder.child("c", obedient).start().unwrap();
-    let pools = ["a", "b"].map(|name| supervisor.pool::<Patient>(name).unwrap());
+    let pools = ["a", "b"].map(|name| supervisor.pool::<Job, u64>(name).unwrap());
     occupy(&pools[0], [1, 2]);
     occupy(&pools[1], [3, 4]);
     let mut report = shut_down(&supervisor, Drain::within(Duration::from_millis(20)));
@@ -406,15 +417,15 @@ fn what_a_shutdown_cancels_comes_back_by_child_and_type() {
 }
 
 #[test]
-fn a_shutdown_names_who_is_stuck_and_may_be_called_again() {
+fn a_shutdown_names_the_stuck_workers_and_can_be_called_again() {
     let _watchdog = watchdog();
     let builder = Supervisor::builder().child("a", obedient).child("b", obedient);
     let supervisor = builder.start().unwrap();
     let gate = Gate::new();
-    let pool = supervisor.pool::<Obedient>("b").unwrap();
+    let pool = supervisor.pool::<Do, Answer>("b").unwrap();
     pool.tell(Do::Hold(gate.clone())).unwrap();
     gate.reached();
-    pool.ask(Do::Return(1)).unwrap().wait().unwrap();
+    assert!(pool.ask(Do::Return(1)).wait().is_ok());
     pool.tell(Do::Return(7)).unwrap();
     let report = supervisor.shutdown(Drain::within(Duration::from_millis(10)));
     assert!(!report.is_complete() && report.child("a").unwrap().is_complete());
@@ -430,25 +441,23 @@ fn a_shutdown_names_who_is_stuck_and_may_be_called_again() {
     assert_eq!((counts.completed, counts.cancelled), (2, 1));
 }
 
-/// Waits at its end until a gate opens.
+/// Stops in `on_stop` until a gate opens.
 struct Lingering(Gate);
 
 impl Actor for Lingering {
-    type Msg = ();
-    type Reply = ();
-    type Error = ();
-
-    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), ()> {
-        Ok(())
-    }
-
-    fn on_stop(&mut self, _: &raddle_core::Worker) {
+    fn on_stop(&mut self, _: &mut Context<'_, Self>) {
         self.0.pass();
     }
 }
 
+impl Handler<()> for Lingering {
+    type Reply = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_, Self>) {}
+}
+
 #[test]
-fn a_shutdown_names_who_is_stuck_in_a_hook() {
+fn a_shutdown_names_a_worker_that_is_stuck_in_a_hook() {
     let _watchdog = watchdog();
     let gate = Gate::new();
     let held = gate.clone();
@@ -475,26 +484,26 @@ fn a_restart_does_not_wait_for_a_stuck_handler_and_the_report_names_it() {
     let supervisor = builder.child("a", obedient).start().unwrap();
     let mut events = supervisor.subscribe();
     let gate = Gate::new();
-    let pool = supervisor.pool::<Obedient>("a").unwrap();
-    let held = pool.ask(Do::Hold(gate.clone())).unwrap();
+    let pool = supervisor.pool::<Do, Answer>("a").unwrap();
+    let held = pool.ask(Do::Hold(gate.clone()));
     gate.reached();
     fail(&supervisor, "a");
     expect(&mut events, &[("a", Failed), ("a", Stopped), ("a", restarted(1))]);
-    let next = supervisor.pool::<Obedient>("a").unwrap();
-    assert!(next.ask(Do::Return(1)).unwrap().wait().is_ok());
+    let next = supervisor.pool::<Do, Answer>("a").unwrap();
+    assert!(next.ask(Do::Return(1)).wait().is_ok());
     let report = supervisor.shutdown(Drain::all());
     let a = report.child("a").unwrap();
     assert_eq!((a.running.as_slice(), a.ended), (["w-0".to_owned()].as_slice(), false));
     assert_eq!(a.account.counts.admitted, 3);
     gate.open();
     assert!(held.wait().is_ok());
-    // Its thread ends after it has answered, and is not waited for.
+    // Its thread ends after the reply, and is not waited for.
     while !supervisor.shutdown(Drain::all()).is_complete() {
         std::thread::yield_now();
     }
 }
 
-/// Tells when it is dropped.
+/// Sends a notice when it is dropped.
 struct Mortal(Sender<()>);
 
 impl Drop for Mortal {
@@ -503,18 +512,16 @@ impl Drop for Mortal {
     }
 }
 
-impl Actor for Mortal {
-    type Msg = ();
-    type Reply = ();
-    type Error = ();
+impl Actor for Mortal {}
 
-    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), ()> {
-        Ok(())
-    }
+impl Handler<()> for Mortal {
+    type Reply = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_, Self>) {}
 }
 
 #[test]
-fn a_handle_that_is_kept_does_not_keep_a_replaced_pool_from_ending() {
+fn a_kept_handle_does_not_prevent_a_replaced_pool_from_ending() {
     let _watchdog = watchdog();
     let (dead, deaths) = channel();
     let mortal = move || {
@@ -530,29 +537,29 @@ fn a_handle_that_is_kept_does_not_keep_a_replaced_pool_from_ending() {
         .start()
         .unwrap();
     let mut events = supervisor.subscribe();
-    let kept = supervisor.pool::<Mortal>("mortal").unwrap();
+    let kept = supervisor.pool::<(), ()>("mortal").unwrap();
     fail(&supervisor, "a");
     while events.recv_timeout(LONG).unwrap().kind != restarted(1) {}
     assert_eq!(deaths.try_iter().count(), 2, "both workers ended before the next started");
-    assert!(matches!(kept.tell(()), Err(SendError::Closed(()))));
+    assert!(kept.tell(()).unwrap_err().is_closed());
     drop(supervisor);
     assert_eq!(deaths.try_iter().count(), 2);
 }
 
 #[test]
-fn dropping_it_runs_what_was_admitted_and_ends_everything() {
+fn dropping_the_supervisor_runs_admitted_tasks_and_stops_the_children() {
     let _watchdog = watchdog();
     let (done, all_done) = channel();
     let supervisor = Supervisor::builder().child("a", obedient).start().unwrap();
     let mut events = supervisor.subscribe();
-    let pool = supervisor.pool::<Obedient>("a").unwrap();
+    let pool = supervisor.pool::<Do, Answer>("a").unwrap();
     for _ in 0..50 {
         let done = done.clone();
-        pool.tell(Do::Call(Box::new(move || done.send(()).unwrap()))).unwrap();
+        pool.tell(Do::call(move || done.send(()).unwrap())).unwrap();
     }
     drop(supervisor);
     assert_eq!(all_done.try_iter().count(), 50);
-    assert!(matches!(pool.tell(Do::Return(1)), Err(SendError::Closed(_))));
+    assert!(pool.tell(Do::Return(1)).unwrap_err().is_closed());
     expect(&mut events, &[("a", Stopped)]);
     assert_eq!(events.next(), None);
 }
@@ -564,11 +571,11 @@ fn a_shutdown_ends_a_long_backoff() {
     let builder = Supervisor::builder().backoff(Backoff { initial: hour, max: hour, jitter: 0.0 });
     let supervisor = scripted(builder, "a", &["x", "x"]).start().unwrap();
     let mut events = supervisor.subscribe();
-    // The first restart of a row comes at once, the second after an hour.
+    // The first restart in a row is immediate; the second comes after an hour.
     fail(&supervisor, "a");
     expect(&mut events, &[("a", Failed), ("a", Stopped), ("a", start_failed("x"))]);
-    let error = supervisor.pool::<Obedient>("a").unwrap_err();
-    assert_eq!(error.to_string(), "child `a` is being started anew");
+    let error = supervisor.pool::<Do, Answer>("a").unwrap_err();
+    assert_eq!(error.to_string(), "child `a` is restarting");
     assert!(supervisor.shutdown(Drain::all()).is_complete());
 }
 
@@ -580,7 +587,7 @@ fn a_shutdown_does_not_wait_for_a_start_that_hangs_and_names_it() {
     let next_gate = gate.clone();
     let start = move || {
         if let Some(gate) = start_gate.replace(next_gate.clone()) {
-            hold(&gate);
+            gate.pass();
         }
         obedient()
     };
@@ -593,25 +600,19 @@ fn a_shutdown_does_not_wait_for_a_start_that_hangs_and_names_it() {
     gate.open();
     let report = supervisor.shutdown(Drain::all());
     assert_eq!(report.starting, None);
-    assert!(report.is_complete(), "what it started was shut down");
-}
-
-/// Is where a handler would be.
-fn hold(gate: &Gate) {
-    let pool = common::pool(1, 1, Block);
-    pool.ask(Do::Hold(gate.clone())).unwrap().wait().unwrap();
+    assert!(report.is_complete(), "the pool that it started was shut down");
 }
 
 #[test]
-fn a_start_or_a_handler_may_shut_the_supervisor_down() {
+fn a_start_or_a_handler_can_shut_the_supervisor_down() {
     let _watchdog = watchdog();
     let family: Arc<OnceLock<Supervisor>> = Arc::default();
-    let (told, reports) = channel();
+    let (report, reports) = channel();
     let start = {
-        let (family, told) = (Arc::clone(&family), told.clone());
+        let (family, report) = (Arc::clone(&family), report.clone());
         move || {
             if let Some(supervisor) = family.get() {
-                told.send(supervisor.shutdown(Drain::all()).starting).unwrap();
+                report.send(supervisor.shutdown(Drain::all()).starting).unwrap();
             }
             obedient()
         }
@@ -624,11 +625,13 @@ fn a_start_or_a_handler_may_shut_the_supervisor_down() {
 
     let supervisor = Arc::new(Supervisor::builder().child("a", obedient).start().unwrap());
     let inner = Arc::clone(&supervisor);
-    // The other worker may run still, too, as nobody waits for it.
+    // The other worker is not waited for and may be running, too.
     let own = |running: Vec<String>| running.into_iter().find(|worker| worker == "w-0");
-    let shut_down = move || told.send(own(inner.shutdown(Drain::all()).children.remove(0).running));
-    let call = Do::Call(Box::new(move || shut_down().unwrap()));
-    supervisor.pool::<Obedient>("a").unwrap().tell(call).unwrap();
+    let call = Do::call(move || {
+        let child = inner.shutdown(Drain::all()).children.remove(0);
+        report.send(own(child.running)).unwrap();
+    });
+    supervisor.pool::<Do, Answer>("a").unwrap().tell(call).unwrap();
     assert_eq!(reports.recv().unwrap().as_deref(), Some("w-0"), "it cannot wait for its own end");
     assert!(supervisor.shutdown(Drain::all()).is_complete());
 }

@@ -1,37 +1,38 @@
-//! What becomes of a task: reply, failure, panic, deadline, dropped reply.
+//! How a task ends: reply, failure, panic, deadline, dropped reply.
 mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use common::{Do, Gate, Obedient, Said, pool, watchdog};
+use common::{Do, Gate, LONG, Obedient, Said, ask_at, by, end, hold, number, pool, watchdog};
 use raddle_core::{Candidates, Clock, Health, TaskProfile, WorkerSpec};
-use raddle_runtime::{Actor, AskError, Context, Drain, EventKind, Overflow, Pool, SendError};
-use raddle_strategies::{LeastLoaded, Strategy, StrategyName};
-
-const LONG: Duration = Duration::from_secs(30);
+use raddle_runtime::{
+    Actor, AskError, Context, Drain, EventKind, Handler, Overflow, Pool, Refusal,
+};
+use raddle_strategies::{JoinIdle, LeastLoaded, Strategy, StrategyName};
 
 #[test]
-fn an_ask_is_answered_in_every_way_of_waiting() {
+fn a_reply_is_received_by_every_way_of_waiting() {
     let _watchdog = watchdog();
     let pool = pool(2, 8, Overflow::Block);
-    let said = |reply: Result<Said, _>| reply.map(|said| said.number);
-    assert_eq!(said(pool.ask(Do::Return(1)).unwrap().wait()), Ok(1));
-    assert_eq!(said(pool.ask(Do::Return(2)).unwrap().wait_timeout(LONG)), Ok(2));
+    let is = |expected, reply: Result<Result<Said, _>, AskError<Do>>| {
+        assert_eq!(reply.unwrap().map(|said| said.number), expected);
+    };
+    is(Ok(1), pool.ask(Do::Return(1)).wait());
+    is(Ok(2), pool.ask(Do::Return(2)).wait_timeout(LONG));
 
     let gate = Gate::new();
-    let mut reply = pool.ask(Do::Hold(gate.clone())).unwrap();
+    let mut ask = pool.ask(Do::Hold(gate.clone()));
     gate.reached();
-    assert!(reply.try_recv().is_none(), "the handler is held");
-    assert_eq!(said(reply.wait_timeout(Duration::ZERO)), Err(AskError::TimedOut));
+    assert!(ask.try_recv().is_none(), "the handler is held");
+    assert!(matches!(ask.wait_timeout(Duration::ZERO), Err(AskError::TimedOut)));
     gate.open();
-    assert!(reply.wait_timeout(LONG).is_ok(), "it may be waited for again");
-    assert_eq!(reply.try_recv(), Some(Err(AskError::Taken)));
+    assert!(ask.wait_timeout(LONG).is_ok(), "waiting again is allowed");
+    assert!(matches!(ask.try_recv(), Some(Err(AskError::Taken))));
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let answer = runtime.block_on(async { pool.ask(Do::Return(3)).unwrap().await });
-    assert_eq!(said(answer), Ok(3));
-    assert_eq!(said(pool.ask(Do::Fail("no")).unwrap().wait()), Err(AskError::Failed("no")));
+    is(Ok(3), runtime.block_on(async { pool.ask(Do::Return(3)).await }));
+    is(Err("no"), pool.ask(Do::Fail("no")).wait());
     assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
 }
 
@@ -39,25 +40,27 @@ fn an_ask_is_answered_in_every_way_of_waiting() {
 fn a_panic_fails_its_task_alone() {
     let _watchdog = watchdog();
     let pool = pool(1, 8, Overflow::Block);
-    assert_eq!(pool.ask(Do::WhoAreYou).unwrap().wait().unwrap().number, 1);
+    assert_eq!(number(pool.ask(Do::WhoAreYou)), 1);
     let gate = Gate::new();
-    let held = pool.ask(Do::Hold(gate.clone())).unwrap();
+    let held = pool.ask(Do::Hold(gate.clone()));
     gate.reached();
-    let panicking = pool.ask(Do::Panic("oh")).unwrap();
-    let behind = pool.ask(Do::WhoAreYou).unwrap();
+    let panicking = pool.ask(Do::Panic("oh"));
+    let behind = pool.ask(Do::WhoAreYou);
     gate.open();
     assert!(held.wait().is_ok());
-    let message = "oh".to_owned();
-    assert_eq!(panicking.wait(), Err(AskError::Panicked { message }));
-    let behind = behind.wait().unwrap();
-    assert_eq!(behind.number, 1, "the mailbox was kept, the actor made anew");
+    let panicked = panicking.wait();
+    assert!(
+        matches!(&panicked, Err(AskError::Panicked { message }) if message == "oh"),
+        "{panicked:?}"
+    );
+    assert_eq!(number(behind), 1, "the mailbox is kept and the actor restarted");
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.panicked, account.counts.completed), (1, 3));
     assert_eq!(pool.stats().balancer.workers[0].generation, 1);
 }
 
 #[test]
-fn an_actor_that_cannot_be_made_anew_is_tried_again_and_its_tasks_wait() {
+fn tasks_wait_while_failed_restarts_are_retried() {
     let _watchdog = watchdog();
     let pool = Pool::builder("test")
         .workers(1, WorkerSpec::general())
@@ -68,10 +71,11 @@ fn an_actor_that_cannot_be_made_anew_is_tried_again_and_its_tasks_wait() {
         })
         .unwrap();
     let mut events = pool.subscribe();
-    assert!(pool.ask(Do::Panic("first")).unwrap().wait().is_err());
-    assert_eq!(pool.ask(Do::Return(1)).unwrap().wait().unwrap().number, 1);
+    let panicked = pool.ask(Do::Panic("first")).wait();
+    assert!(matches!(panicked, Err(AskError::Panicked { .. })), "{panicked:?}");
+    assert_eq!(number(pool.ask(Do::Return(1))), 1);
     assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
-    let kinds: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|event| event.kind).collect();
+    let kinds: Vec<_> = std::iter::from_fn(|| events.try_recv()).map(|event| event.kind).collect();
     let failed = EventKind::StartFailed { message: "not now".into() };
     assert_eq!(
         kinds,
@@ -86,7 +90,7 @@ fn an_actor_that_cannot_be_made_anew_is_tried_again_and_its_tasks_wait() {
 }
 
 #[test]
-fn a_task_past_its_deadline_is_not_run() {
+fn a_task_past_its_deadline_does_not_run() {
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let pool = Pool::builder("test")
@@ -94,32 +98,33 @@ fn a_task_past_its_deadline_is_not_run() {
         .clock(clock)
         .spawn(|_| Obedient::default())
         .unwrap();
-    let gate = Gate::new();
-    pool.tell(Do::Hold(gate.clone())).unwrap();
-    gate.reached();
-    let late = pool.task(Do::Return(1)).timeout(Duration::from_millis(5)).ask().unwrap();
-    let fine = pool.task(Do::Return(2)).timeout(Duration::from_millis(500)).ask().unwrap();
-    let endless = pool.task(Do::Return(3)).timeout(Duration::MAX).ask().unwrap();
+    let gate = hold(&pool, 0);
+    let late = pool.task(Do::Return(1)).timeout(Duration::from_millis(5)).ask();
+    let in_time = pool.task(Do::Return(2)).timeout(Duration::from_millis(500)).ask();
+    let endless = pool.task(Do::Return(3)).timeout(Duration::MAX).ask();
     time.advance(Duration::from_millis(5));
     gate.open();
-    assert_eq!(late.wait(), Err(AskError::Expired));
-    assert!(fine.wait().is_ok() && endless.wait().is_ok());
+    assert!(matches!(late.wait(), Err(AskError::Expired)));
+    assert!(in_time.wait().is_ok() && endless.wait().is_ok());
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.expired, account.counts.completed), (1, 3));
 }
 
+/// Replies with the time that its task has left.
 struct Patient;
-impl Actor for Patient {
-    type Msg = ();
+
+impl Actor for Patient {}
+
+impl Handler<()> for Patient {
     type Reply = Option<Duration>;
-    type Error = std::convert::Infallible;
-    fn handle(&mut self, (): (), cx: &mut Context<'_>) -> Result<Self::Reply, Self::Error> {
-        Ok(cx.remaining())
+
+    fn handle(&mut self, (): (), cx: &mut Context<'_, Self>) -> Option<Duration> {
+        cx.remaining()
     }
 }
 
 #[test]
-fn the_handler_sees_what_remains() {
+fn the_handler_sees_the_time_that_remains() {
     let _watchdog = watchdog();
     let (clock, _time) = Clock::simulated();
     let pool = Pool::builder("test")
@@ -127,23 +132,23 @@ fn the_handler_sees_what_remains() {
         .clock(clock)
         .spawn(|_| Patient)
         .unwrap();
-    assert_eq!(pool.ask(()).unwrap().wait(), Ok(None));
-    let reply = pool.task(()).timeout(Duration::from_millis(5)).ask().unwrap();
-    assert_eq!(reply.wait(), Ok(Some(Duration::from_millis(5))));
+    assert_eq!(pool.ask(()).wait().unwrap(), None);
+    let ask = pool.task(()).timeout(Duration::from_millis(5)).ask();
+    assert_eq!(ask.wait().unwrap(), Some(Duration::from_millis(5)));
 }
 
 #[test]
-fn a_dropped_reply_is_no_error() {
+fn dropping_a_reply_is_not_an_error() {
     let _watchdog = watchdog();
     let pool = pool(2, 8, Overflow::Block);
     for _ in 0..100 {
-        drop(pool.ask(Do::Return(1)).unwrap());
+        drop(pool.ask(Do::Return(1)).into_admitted().unwrap());
     }
     assert_eq!(pool.shutdown(Drain::all()).unwrap().counts.completed, 100);
 }
 
 #[test]
-fn capabilities_route_and_unknown_ones_are_named() {
+fn capabilities_route_tasks_and_unknown_ones_are_named() {
     let _watchdog = watchdog();
     let pool = Pool::builder("test")
         .worker(WorkerSpec::new("eye").capability("tasks-vision"))
@@ -152,8 +157,8 @@ fn capabilities_route_and_unknown_ones_are_named() {
         .spawn(|_| Obedient::default())
         .unwrap();
     for _ in 0..20 {
-        let reply = pool.task(Do::WhoAreYou).capability("tasks-vision").ask().unwrap();
-        assert_eq!(reply.wait().unwrap().by, "eye");
+        let ask = pool.task(Do::WhoAreYou).capability("tasks-vision").ask();
+        assert_eq!(by(ask).unwrap(), "eye");
     }
     let error = pool.task(Do::Return(9)).capability("tasks-smell").tell().unwrap_err();
     assert_eq!(
@@ -161,22 +166,24 @@ fn capabilities_route_and_unknown_ones_are_named() {
         "no capable worker: none that takes tasks names `tasks-smell` and none is general; \
          add one, or correct the name"
     );
-    assert!(matches!(error, SendError::NoCapableWorker { .. }));
-    assert!(matches!(error.into_message(), Do::Return(9)), "the message is handed back");
-    let error = pool.task(Do::Return(9)).capability("").ask().unwrap_err();
-    assert_eq!(error.to_string(), "a capability name is empty, allowed is any other text");
+    assert!(matches!(error.refusal(), Refusal::NoCapableWorker { .. }));
+    assert!(matches!(error.into_message(), Do::Return(9)), "the message is returned");
+    let error = pool.task(Do::Return(9)).capability("").ask().into_admitted().unwrap_err();
+    assert_eq!(error.to_string(), "the task's capability cannot be used");
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "a capability name is empty, allowed is any other text");
     assert_eq!(pool.account().rejected, 2);
 }
 
 #[test]
-fn the_strategy_is_swapped_under_traffic_and_nothing_is_lost() {
+fn replacing_the_strategy_under_traffic_loses_no_task() {
     let _watchdog = watchdog();
     let pool = pool(3, 64, Overflow::Block);
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..3)
             .map(|_| {
-                let mut handle = pool.local();
-                scope.spawn(move || (0..5_000).for_each(|i| handle.tell(Do::Return(i)).unwrap()))
+                let mut local = pool.local();
+                scope.spawn(move || (0..5_000).for_each(|i| local.tell(Do::Return(i)).unwrap()))
             })
             .collect();
         let mut names = StrategyName::ALL.into_iter().cycle();
@@ -191,11 +198,11 @@ fn the_strategy_is_swapped_under_traffic_and_nothing_is_lost() {
 }
 
 #[test]
-fn stats_tell_each_worker() {
+fn stats_report_each_worker() {
     let _watchdog = watchdog();
     let pool = pool(2, 8, Overflow::Block);
-    for number in 0..10 {
-        pool.ask(Do::Return(number)).unwrap().wait().unwrap();
+    for sent in 0..10 {
+        assert_eq!(number(pool.ask(Do::Return(sent))), sent);
     }
     let stats = pool.stats();
     assert_eq!((stats.name.as_str(), stats.balancer.strategy), ("test", "round_robin"));
@@ -214,11 +221,11 @@ fn stats_tell_each_worker() {
 
 /// Remembers the first worker's peak latency.
 #[derive(Debug, Default)]
-struct LooksAtThePeak(AtomicU64);
+struct ReadsPeakLatency(AtomicU64);
 
-impl Strategy for LooksAtThePeak {
+impl Strategy for ReadsPeakLatency {
     fn name(&self) -> &'static str {
-        "looks-at-the-peak"
+        "reads-peak-latency"
     }
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         let worker = candidates.worker(0);
@@ -228,42 +235,39 @@ impl Strategy for LooksAtThePeak {
     }
 }
 
-/// Whatever strategy was there before: one that reads the decaying latencies finds them.
 #[test]
-fn ends_are_dated_under_every_strategy() {
+fn decaying_latencies_are_recorded_under_a_strategy_that_does_not_read_them() {
     let _watchdog = watchdog();
     let pool = pool(1, 8, Overflow::Block);
-    let looks = LooksAtThePeak::default();
     for _ in 0..2 {
-        assert!(pool.ask(Do::WhoAreYou).unwrap().wait().is_ok());
+        assert!(pool.ask(Do::WhoAreYou).wait().is_ok());
     }
-    let task = pool.task(Do::WhoAreYou).strategy(&looks);
-    assert!(task.ask().unwrap().wait().is_ok());
-    assert!(looks.0.load(Relaxed) >= 1);
+    let reads = ReadsPeakLatency::default();
+    assert!(pool.task(Do::WhoAreYou).strategy(&reads).ask().wait().is_ok());
+    assert!(reads.0.load(Relaxed) >= 1);
 }
 
 #[test]
-fn who_was_answered_finds_the_worker_idle() {
+fn an_asker_with_its_reply_finds_the_worker_idle() {
     let _watchdog = watchdog();
     let pool = common::builder(4)
         .mailbox(1, Overflow::Reject)
-        .strategy(raddle_strategies::JoinIdle::new())
+        .strategy(JoinIdle::new())
         .spawn(|_| Obedient::default())
         .unwrap();
     let fill = |index: usize| {
-        let gate = common::hold(&pool, index);
-        (gate, common::ask_at(&pool, index, Do::WhoAreYou))
+        let gate = hold(&pool, index);
+        (gate, ask_at(&pool, index, Do::WhoAreYou))
     };
     let others: Vec<_> = (0..3).map(fill).collect();
     for _ in 0..200 {
         let (gate, last) = fill(3);
-        // This finds that nobody is idle, and nobody is listed so from here on.
-        assert!(matches!(pool.tell(Do::WhoAreYou), Err(SendError::Full(_))));
+        // This pick clears the idle bits, since no worker is idle.
+        assert!(pool.tell(Do::WhoAreYou).unwrap_err().is_full());
         gate.open();
-        common::by(last).unwrap();
-        let next = pool.ask(Do::WhoAreYou).expect("the idle one is found");
-        assert_eq!(common::by(next).unwrap(), "w-3");
+        by(last).unwrap();
+        assert_eq!(by(pool.ask(Do::WhoAreYou)).expect("the idle worker is found"), "w-3");
     }
     others.iter().for_each(|(gate, _)| gate.open());
-    common::end(&pool);
+    end(&pool);
 }

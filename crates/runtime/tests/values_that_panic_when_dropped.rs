@@ -1,16 +1,15 @@
-//! A message that panics when it is dropped ends nothing else, wherever that is.
+//! A message that panics when it is dropped ends nothing else, wherever that happens.
 mod common;
 
-use std::convert::Infallible;
 use std::panic::panic_any;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use common::watchdog;
 use raddle_core::WorkerSpec;
-use raddle_runtime::{Actor, Context, Drain, Hedge, Overflow, Pool, SendError};
+use raddle_runtime::{Actor, Context, Drain, Handler, Hedge, Overflow, Pool};
 
-/// Panics when it is dropped, unless it is handled.
+/// Panics when it is dropped, unless it was handled.
 struct Bomb {
     armed: bool,
     handled: Sender<()>,
@@ -32,19 +31,18 @@ impl Drop for Bomb {
 
 struct Defuser;
 
-impl Actor for Defuser {
-    type Msg = Bomb;
-    type Reply = ();
-    type Error = Infallible;
+impl Actor for Defuser {}
 
-    fn handle(&mut self, mut bomb: Bomb, _: &mut Context<'_>) -> Result<(), Infallible> {
+impl Handler<Bomb> for Defuser {
+    type Reply = ();
+
+    fn handle(&mut self, mut bomb: Bomb, _: &mut Context<'_, Self>) {
         bomb.armed = false;
         let _ = bomb.handled.send(());
-        Ok(())
     }
 }
 
-fn pool() -> Pool<Defuser> {
+fn pool() -> Pool<Bomb, ()> {
     Pool::builder("bombs")
         .worker(WorkerSpec::general())
         .mailbox(1, Overflow::Reject)
@@ -54,20 +52,20 @@ fn pool() -> Pool<Defuser> {
 }
 
 #[test]
-fn timers_fire_after_one_was_cancelled_whose_message_panics() {
+fn timers_still_fire_after_the_message_of_a_cancelled_one_panicked() {
     let _watchdog = watchdog();
     let pool = pool();
     let (handled, done) = channel();
     let bomb = || Bomb { armed: true, handled: handled.clone() };
-    let idle = channel().0;
+    let unread = channel().0;
     for _ in 0..3 {
-        // Until one is cancelled before it is due.
-        let soon = || Bomb { armed: true, handled: idle.clone() };
+        // Repeats until one is cancelled before it is due.
+        let soon = || Bomb { armed: true, handled: unread.clone() };
         while !pool.tell_after(Duration::from_millis(1), soon()).cancel() {}
     }
     let _ = pool.tell_after(Duration::from_millis(2), bomb());
     done.recv().unwrap();
-    // The cancelled ones that are more than half of all are dropped by the next.
+    // When more than half of the timers are cancelled, adding another drops those.
     for _ in 0..8 {
         assert!(pool.tell_after(Duration::from_secs(3600), bomb()).cancel());
     }
@@ -83,7 +81,7 @@ fn a_pool_can_be_dropped_with_a_timer_whose_message_panics() {
 }
 
 #[test]
-fn a_pool_can_be_dropped_with_a_periodic_timer_that_holds_what_panics() {
+fn a_pool_can_be_dropped_with_a_periodic_timer_whose_closure_panics_when_dropped() {
     let _watchdog = watchdog();
     let pool = pool();
     let (handled, done) = channel();
@@ -94,12 +92,13 @@ fn a_pool_can_be_dropped_with_a_periodic_timer_that_holds_what_panics() {
 }
 
 #[test]
-fn a_hedged_ask_that_is_refused_hands_its_message_back_though_the_copy_panics() {
+fn a_refused_hedged_ask_returns_its_message_although_the_copy_panics() {
     let _watchdog = watchdog();
     let pool = pool();
     pool.shutdown(Drain::all()).unwrap();
     let bomb = Bomb { armed: false, handled: channel().0 };
-    let refused = pool.task(bomb).ask_hedged(Hedge::after(Duration::ZERO));
-    let Err(SendError::Closed(bomb)) = refused else { panic!("the pool is closed") };
-    assert!(!bomb.armed, "the original");
+    let ask = pool.task(bomb).ask_hedged(Hedge::after(Duration::ZERO));
+    let error = ask.into_admitted().expect_err("the pool is closed");
+    assert!(error.is_closed());
+    assert!(!error.into_message().armed, "the original is returned");
 }

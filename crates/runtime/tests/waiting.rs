@@ -1,21 +1,21 @@
-//! How workers wait for tasks, and where they run.
+//! How workers wait for tasks, and which cores they run on.
 mod common;
 
 use std::thread;
 
-use common::{Do, Obedient, ask_at, builder, end, watchdog};
+use common::{Do, Obedient, ObedientPool, ask_at, builder, end, number, watchdog};
 use raddle_core::WorkerSpec;
-use raddle_runtime::{Overflow, Pool, SpawnError, WaitStrategy};
+use raddle_runtime::{Overflow, SpawnError, WaitStrategy};
 
 const STRATEGIES: [WaitStrategy; 5] = [
     WaitStrategy::Spin,
     WaitStrategy::Yield,
-    WaitStrategy::YieldThenPark { looks: 50 },
-    WaitStrategy::YieldThenPark { looks: 0 },
+    WaitStrategy::YieldThenPark { polls: 50 },
+    WaitStrategy::YieldThenPark { polls: 0 },
     WaitStrategy::Park,
 ];
 
-fn waiting(wait: WaitStrategy, stealing: bool) -> Pool<Obedient> {
+fn waiting(wait: WaitStrategy, stealing: bool) -> ObedientPool {
     builder(2)
         .wait(wait)
         .stealing(stealing)
@@ -25,7 +25,7 @@ fn waiting(wait: WaitStrategy, stealing: bool) -> Pool<Obedient> {
 }
 
 #[test]
-fn every_way_of_waiting_runs_every_task() {
+fn every_wait_strategy_runs_every_task() {
     let _watchdog = watchdog();
     for (wait, stealing) in STRATEGIES.into_iter().flat_map(|wait| [(wait, false), (wait, true)]) {
         let pool = waiting(wait, stealing);
@@ -33,11 +33,11 @@ fn every_way_of_waiting_runs_every_task() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for batch in 0..50 {
-                        let give = |number| pool.ask(Do::Return(number)).unwrap();
-                        let replies: Vec<_> = (0..20).map(|at| give(20 * batch + at)).collect();
+                        let ask = |number| pool.ask(Do::Return(number));
+                        let asks: Vec<_> = (0..20).map(|at| ask(20 * batch + at)).collect();
                         (0..20).for_each(|_| pool.tell(Do::Return(0)).unwrap());
-                        for (at, reply) in (0..).zip(replies) {
-                            assert_eq!(reply.wait().unwrap().number, 20 * batch + at);
+                        for (at, ask) in (0..).zip(asks) {
+                            assert_eq!(number(ask), 20 * batch + at);
                         }
                     }
                 });
@@ -48,13 +48,13 @@ fn every_way_of_waiting_runs_every_task() {
 }
 
 #[test]
-fn a_worker_that_waits_is_reached_by_each_single_task_and_by_its_end() {
+fn a_waiting_worker_notices_a_single_task_and_its_retirement() {
     let _watchdog = watchdog();
     for wait in STRATEGIES {
         let pool = waiting(wait, false);
         // One after the other: each finds a worker that waits, or is about to.
-        for number in 0..50 {
-            assert_eq!(pool.ask(Do::Return(number)).unwrap().wait().unwrap().number, number);
+        for sent in 0..50 {
+            assert_eq!(number(pool.ask(Do::Return(sent))), sent);
         }
         pool.resize(1).unwrap();
         pool.add_worker(WorkerSpec::new("new")).unwrap();
@@ -64,9 +64,9 @@ fn a_worker_that_waits_is_reached_by_each_single_task_and_by_its_end() {
 }
 
 /// The cores that the worker at this index may run on.
-fn cores_of(pool: &Pool<Obedient>, index: usize) -> Vec<usize> {
+fn cores_of(pool: &ObedientPool, index: usize) -> Vec<usize> {
     let (sender, cores) = std::sync::mpsc::channel();
-    ask_at(pool, index, Do::call(move || drop(sender.send(allowed())))).wait().unwrap();
+    assert!(ask_at(pool, index, Do::call(move || drop(sender.send(allowed())))).wait().is_ok());
     cores.recv().unwrap()
 }
 
@@ -76,7 +76,7 @@ fn allowed() -> Vec<usize> {
 }
 
 #[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "not every system tells a thread's cores")]
+#[cfg_attr(not(target_os = "linux"), ignore = "not every system reports a thread's cores")]
 fn workers_run_on_the_cores_they_are_pinned_to() {
     let _watchdog = watchdog();
     let all = allowed();
@@ -90,13 +90,13 @@ fn workers_run_on_the_cores_they_are_pinned_to() {
     assert_eq!(pinned, [[last], [first], [last]], "in turn");
     end(&pool);
     let pool = spawn(1, &[]);
-    assert_eq!(cores_of(&pool, 0), all, "pinned to none in particular");
+    assert_eq!(cores_of(&pool, 0), all, "pinned to no core in particular");
     end(&pool);
-    assert_eq!(allowed(), all, "the caller's thread is as it was");
+    assert_eq!(allowed(), all, "the caller's thread is unchanged");
 }
 
 #[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "not every system tells a thread's cores")]
+#[cfg_attr(not(target_os = "linux"), ignore = "not every system reports a thread's cores")]
 fn workers_are_pinned_to_all_cores_in_turn() {
     let _watchdog = watchdog();
     let all = allowed();
@@ -109,13 +109,13 @@ fn workers_are_pinned_to_all_cores_in_turn() {
 }
 
 #[test]
-fn a_core_that_is_not_there_is_refused_by_name() {
+fn an_unknown_core_is_refused_and_the_error_lists_the_allowed_ones() {
     let _watchdog = watchdog();
     let cores = [allowed()[0], 9999];
     let error = builder(1).pin_workers_to(cores).spawn(|_| Obedient::default()).unwrap_err();
     assert!(
-        matches!(&error, SpawnError::Core { core: 9999, allowed: told } if *told == allowed()),
+        matches!(&error, SpawnError::Core { core: 9999, allowed: cores } if *cores == allowed()),
         "{error}"
     );
-    assert!(error.to_string().starts_with("core 9999 cannot be used, allowed are ["));
+    assert!(error.to_string().starts_with("core 9999 cannot be used; allowed are ["));
 }

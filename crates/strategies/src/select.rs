@@ -30,6 +30,19 @@ pub enum SelectError {
     NoOther(WorkerId),
 }
 
+impl SelectError {
+    /// Returns why no worker of `roster` serves `capability`.
+    #[cold]
+    pub fn for_nobody(capability: Option<Capability>, roster: &Roster) -> Self {
+        match capability {
+            Some(capability) if !roster.candidates(None).is_empty() => {
+                Self::NoCapableWorker { capability }
+            }
+            _ => Self::NoWorker,
+        }
+    }
+}
+
 /// Selects a worker by `strategy` and counts the task as in flight there.
 ///
 /// This is for workers whose own thread [records](raddle_core::Recorder). For others use a
@@ -47,7 +60,8 @@ pub fn reserve<'r>(
     task: &TaskProfile,
     roster: &'r Roster,
 ) -> Result<Reservation<'r>, SelectError> {
-    reserve_by(strategy, task, roster, |candidates, index| candidates.take(index, task.capability))
+    let capability = task.capability;
+    reserve_by(strategy, task, roster, |candidates, index| candidates.take(index, capability))
 }
 
 /// Selects another worker than `but`, for a second copy of a task that `but` has.
@@ -79,7 +93,7 @@ pub fn reserve_other<'r>(
     let candidates = roster.candidates(task.capability);
     let count = candidates.len();
     if count == 0 {
-        return Err(none_for(task, roster));
+        return Err(SelectError::for_nobody(task.capability, roster));
     }
     let is_it = |index: usize| candidates.worker(index).id() == but;
     let mut picked = strategy.pick(task, &candidates).min(count - 1);
@@ -104,17 +118,18 @@ pub(crate) fn reserve_by<'r>(
     roster: &'r Roster,
     take: impl Fn(&Candidates<'r>, usize) -> Option<Reservation<'r>>,
 ) -> Result<Reservation<'r>, SelectError> {
-    let candidates = roster.candidates(task.capability);
+    let TaskProfile { capability, expected_duration, .. } = *task;
+    let candidates = roster.candidates(capability);
     let count = candidates.len();
     if count == 0 {
-        return Err(none_for(task, roster));
+        return Err(SelectError::for_nobody(capability, roster));
     }
     let picked = strategy.pick(task, &candidates).min(count - 1);
     let take = |index| take(&candidates, index);
     match take(picked) {
-        Some(reservation) => Ok(reservation.expecting(task.expected_duration)),
+        Some(reservation) => Ok(reservation.expecting(expected_duration)),
         None => next_open(count, picked, take)
-            .map(|reservation| reservation.expecting(task.expected_duration)),
+            .map(|reservation| reservation.expecting(expected_duration)),
     }
 }
 
@@ -126,16 +141,6 @@ fn next_open<'r>(
     take: impl Fn(usize) -> Option<Reservation<'r>>,
 ) -> Result<Reservation<'r>, SelectError> {
     (closed + 1..count).chain(0..closed).find_map(take).ok_or(SelectError::Closed)
-}
-
-#[cold]
-fn none_for(task: &TaskProfile, roster: &Roster) -> SelectError {
-    match task.capability {
-        Some(capability) if !roster.candidates(None).is_empty() => {
-            SelectError::NoCapableWorker { capability }
-        }
-        _ => SelectError::NoWorker,
-    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use raddle::prelude::*;
-use raddle_tsan_tests::{Plain, Runs, adding, pool};
+use raddle::strategies::RoundRobin;
+use raddle::{Drain, WorkerSpec};
+use raddle_tsan_tests::{Plain, Pool, Runs, adding, pool};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {

@@ -1,4 +1,4 @@
-use ::raddle::prelude::StrategyName;
+use ::raddle::strategies::StrategyName;
 
 use super::drive::OpenLoop;
 use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, rayon, tokio, xtra};

@@ -1,12 +1,11 @@
 //! raddle: a pool with its defaults, and its balancer alone.
 
-use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::Duration;
 
-use raddle::core::Reservation;
-use raddle::prelude::{
-    Actor, BalancerConfig, Context, Outcome, Pool, Roster, StrategyName, TaskProfile, WaitStrategy,
+use raddle::strategies::{BalancerConfig, StrategyName};
+use raddle::{
+    Actor, Context, Handler, Outcome, Pool, Reservation, Roster, TaskProfile, WaitStrategy,
     WorkerSpec,
 };
 
@@ -15,14 +14,13 @@ use crate::harness::{Asking, Driver, Duty, Selecting, Task};
 
 struct Worker<D: Duty>(&'static D);
 
-impl<D: Duty> Actor for Worker<D> {
-    type Msg = Task;
-    type Reply = ();
-    type Error = Infallible;
+impl<D: Duty> Actor for Worker<D> {}
 
-    fn handle(&mut self, task: Task, _: &mut Context<'_>) -> Result<(), Infallible> {
+impl<D: Duty> Handler<Task> for Worker<D> {
+    type Reply = ();
+
+    fn handle(&mut self, task: Task, _: &mut Context<'_, Self>) {
         self.0.run(task);
-        Ok(())
     }
 }
 
@@ -51,13 +49,13 @@ fn spawn<R: Driver>(driver: R, strategy: Option<StrategyName>) -> R::Outcome {
 
 struct Echo;
 
-impl Actor for Echo {
-    type Msg = u64;
-    type Reply = u64;
-    type Error = Infallible;
+impl Actor for Echo {}
 
-    fn handle(&mut self, number: u64, _: &mut Context<'_>) -> Result<u64, Infallible> {
-        Ok(number)
+impl Handler<u64> for Echo {
+    type Reply = u64;
+
+    fn handle(&mut self, number: u64, _: &mut Context<'_, Self>) -> u64 {
+        number
     }
 }
 
@@ -78,9 +76,7 @@ fn ask(asking: &Asking, wait: WaitStrategy) -> Figures {
         .spawn(|_| Echo)
         .expect("the settings are valid");
     let mut handle = pool.local();
-    asking.measure(|number| {
-        handle.ask(number).expect("the pool is open").wait().expect("the echo answers")
-    })
+    asking.measure(|number| handle.ask(number).wait().expect("the echo answers"))
 }
 
 /// Selects, reserves and releases by the balancer alone.

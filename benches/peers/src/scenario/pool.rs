@@ -1,6 +1,6 @@
 //! Throughput of a pool of four workers and one dispatcher, by duration of the tasks.
 
-use ::raddle::prelude::StrategyName;
+use ::raddle::strategies::StrategyName;
 
 use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{Figures, RATE};

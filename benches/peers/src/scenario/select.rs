@@ -1,6 +1,6 @@
 //! The cost of selecting, reserving and releasing on one thread.
 
-use ::raddle::prelude::StrategyName;
+use ::raddle::strategies::StrategyName;
 
 use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{COST, Figures};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use raddle::prelude::*;
+use raddle::{Actor, Context, Handler};
 use thiserror::Error;
 
 use super::ledger::Ledger;
@@ -26,6 +26,9 @@ pub struct Job {
 #[error("the run was stopped")]
 pub struct CutShort;
 
+/// The reply to a job.
+pub type Served = Result<(), CutShort>;
+
 /// Serves jobs by letting their service time pass.
 #[derive(Debug)]
 pub struct Servant {
@@ -41,12 +44,12 @@ pub struct Servant {
     pub stop: Stop,
 }
 
-impl Actor for Servant {
-    type Msg = Job;
-    type Reply = ();
-    type Error = CutShort;
+impl Actor for Servant {}
 
-    fn handle(&mut self, job: Job, _: &mut Context<'_>) -> Result<(), CutShort> {
+impl Handler<Job> for Servant {
+    type Reply = Served;
+
+    fn handle(&mut self, job: Job, _: &mut Context<'_, Self>) -> Served {
         let begin = Instant::now();
         let until = begin + job.service.div_f64(self.speed);
         let whole = match self.service {

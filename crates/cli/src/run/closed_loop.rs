@@ -4,15 +4,15 @@
 use std::thread;
 use std::time::Instant;
 
-use raddle::prelude::*;
+use raddle::{AskError, Pool};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::actor::Servant;
+use super::actor::{Job, Served};
 use super::course::{Course, Submitted, join};
 
 /// Submits every task. A client learns that a task has ended only after the worker has recorded it:
 /// if the handler notified the client, its next task would still see that worker as busy.
-pub fn drive(course: &Course<'_>, pool: &Pool<Servant>, concurrency: usize) -> Submitted {
+pub fn drive(course: &Course<'_>, pool: &Pool<Job, Served>, concurrency: usize) -> Submitted {
     let next = &AtomicUsize::new(0);
     let client = |number: usize| {
         fastrand::seed(course.seed.wrapping_add(number as u64));
@@ -23,11 +23,9 @@ pub fn drive(course: &Course<'_>, pool: &Pool<Servant>, concurrency: usize) -> S
                 break;
             }
             submitted.tasks += 1;
-            match course.task(pool, task, Instant::now()).ask() {
-                // Failures are counted by the pool.
-                Ok(reply) => drop(reply.wait()),
-                Err(_) => submitted.rejected += 1,
-            }
+            let reply = course.task(pool, task, Instant::now()).ask().wait();
+            // The pool counts the other failures.
+            submitted.rejected += u64::from(matches!(reply, Err(AskError::Refused(_))));
         }
         submitted
     };

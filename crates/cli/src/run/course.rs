@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use raddle::core::Capability;
-use raddle::prelude::*;
-use raddle::runtime::TaskBuilder;
+use raddle::{Capability, Pool, TaskBuilder};
 
-use super::actor::{Job, Servant};
+use super::actor::{Job, Served};
 use super::ledger::Ledger;
 use crate::stop::Stop;
 use crate::workload::{Request, Workload};
@@ -40,10 +38,10 @@ impl Course<'_> {
     /// Returns the task of this number, which arrives at `due`, ready for `pool`.
     pub fn task<'a>(
         &self,
-        pool: &'a Pool<Servant>,
+        pool: &'a Pool<Job, Served>,
         task: usize,
         due: Instant,
-    ) -> TaskBuilder<'a, Servant> {
+    ) -> TaskBuilder<'a, Job, Served> {
         let Request { service, capability, .. } = self.workload.requests[task];
         let job = pool.task(Job { task, due, service });
         match capability {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use raddle::core::nanos;
+use raddle::nanos;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The latency of each task, and a tally per worker.

@@ -14,16 +14,18 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use raddle::core::{Capability, CapabilityError, Counts};
-use raddle::prelude::*;
 use raddle::sim::{WorkerPlan, Workers};
+use raddle::strategies::StrategyName;
+use raddle::{
+    Account, Capability, CapabilityError, Counts, Drain, Overflow, Pool, ShutdownError, SpawnError,
+};
 use thiserror::Error;
 
 use crate::args::Service;
 use crate::report::{Latency, StrategyReport};
 use crate::stop::Stop;
 use crate::workload::Workload;
-use actor::Servant;
+use actor::{Job, Servant, Served};
 use course::{Course, Submitted, join};
 use ledger::Ledger;
 pub use mode::Mode;
@@ -180,10 +182,10 @@ fn pool(
     plan: &Plan,
     ledger: &Arc<Ledger>,
     stop: &Stop,
-) -> Result<Pool<Servant>, SpawnError> {
+) -> Result<Pool<Job, Served>, SpawnError> {
     let plans = plan.workers.plans();
     let room = plan.workload.requests.len().min(MAILBOX_ROOM / plans.len());
-    let mut builder = Pool::<Servant>::builder("compare").strategy(strategy);
+    let mut builder = Pool::builder("compare").strategy(strategy);
     builder = match plan.mailbox {
         Some(capacity) => builder.mailbox(capacity, Overflow::Reject),
         None => builder.mailbox(room, Overflow::Block),

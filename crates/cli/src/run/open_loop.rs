@@ -1,13 +1,13 @@
 //! Submits each task at its own time, however long the queues are.
 
-use raddle::prelude::*;
+use raddle::Pool;
 
-use super::actor::Servant;
+use super::actor::{Job, Served};
 use super::course::{Course, Submitted};
 
 /// Submits every task when it is due. The latency of a task that is submitted late, because the
 /// dispatcher had to wait, still counts from when it was due.
-pub fn drive(course: &Course<'_>, pool: &Pool<Servant>) -> Submitted {
+pub fn drive(course: &Course<'_>, pool: &Pool<Job, Served>) -> Submitted {
     fastrand::seed(course.seed);
     let mut submitted = Submitted::default();
     for (task, request) in course.workload.requests.iter().enumerate() {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use raddle::core::{Candidates, Clock, Roster, TaskProfile};
 use raddle::strategies::{Strategy, StrategyError};
+use raddle::{Candidates, Clock, Roster, TaskProfile};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A strategy with a clock around it.

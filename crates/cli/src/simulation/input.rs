@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
-use raddle::core::Capability;
+use raddle::Capability;
 use raddle::sim::{Contender, Load, Request, Scenario, Workers};
 
 use crate::args::SimulationArgs;

@@ -1,26 +1,27 @@
-//! The balancer: select, end, give back, let go, record, close, and what reports read.
+//! The balancer: selecting, finishing, releasing, detaching, recording, closing and reading
+//! statistics.
 //!
-//! # What is specified
-//! - A selection is of a worker that is not closed at that moment, and is refused only where all are.
-//! - A record by id succeeds where a task was let go that nobody has recorded, and only there.
-//! - The number of completed tasks, over all workers, is exact at one moment of the reading: it never
-//!   falls and has every end that had returned.
-//! - What is in flight is never too little.
-//! - When nobody does anything, all is exact.
+//! # Specified
+//! - A selection returns a worker that is open at that moment, and fails only if all are closed.
+//! - Recording by id succeeds if and only if the worker has a detached task that is not recorded.
+//! - The number of completed tasks, summed over all workers, is exact at one moment of the reading:
+//!   it never falls and includes every end that had returned.
+//! - The number in flight is never too low.
+//! - Once all threads have stopped, every number is exact.
 //!
-//! # What is not
-//! - In flight may be too high, by what is admitted, taken back or ended meanwhile; admissions may be
-//!   too high by those that are being refused.
-//! - Two figures of one report are not of one moment. A record by id is two steps: it takes the task,
-//!   then counts its end.
+//! # Not specified
+//! - The number in flight may be too high, by tasks that are admitted, released or ended meanwhile;
+//!   the number admitted may be too high, by those that are being refused.
+//! - Two numbers of one report need not belong to the same moment. Recording by id has two steps:
+//!   it takes the task, then counts its end.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::core::OwnedReservation;
-use raddle::prelude::*;
+use raddle::strategies::{Balancer, RoundRobin, SelectError};
+use raddle::{Outcome, OwnedReservation, Roster, TaskProfile, Worker, WorkerSpec};
 use stateright::semantics::SequentialSpec;
 
 use crate::history::{History, Log, Stage, hold, refute};
@@ -28,16 +29,16 @@ use crate::history::{History, Log, Stage, hold, refute};
 const WORKERS: usize = 2;
 const THREADS: usize = 3;
 const STEPS: usize = 4;
-/// Some microseconds each.
+/// Each takes some microseconds.
 const HISTORIES: u64 = 3_000;
 
-/// What is between calls, were there one after the other.
+/// The state between calls if they came one after the other.
 #[derive(Clone, Debug, Default)]
 struct Sequential {
     closed: [bool; WORKERS],
     in_flight: [u64; WORKERS],
     detached: [u64; WORKERS],
-    /// Taken, and not ended.
+    /// Detached tasks that were taken and have not ended.
     taken: [u64; WORKERS],
     completed: u64,
 }
@@ -46,9 +47,9 @@ struct Sequential {
 enum Op {
     Select,
     Finish(usize),
-    GiveBack(usize),
+    Release(usize),
     Detach(usize),
-    /// The first step of a record by id.
+    /// The first step of recording by id.
     Take(usize),
     /// The second.
     EndTaken(usize),
@@ -56,7 +57,7 @@ enum Op {
     IsClosed(usize),
     Completed,
     InFlight(usize),
-    /// What is in flight when nobody does anything.
+    /// Tasks in flight once all threads have stopped.
     Left(usize),
 }
 
@@ -99,7 +100,7 @@ impl SequentialSpec for Sequential {
                     self.end(*worker)
                 }
             }
-            (Op::GiveBack(worker), Ret::Done) => {
+            (Op::Release(worker), Ret::Done) => {
                 self.in_flight[*worker] -= 1;
                 true
             }
@@ -126,15 +127,15 @@ impl SequentialSpec for Sequential {
     }
 }
 
-/// A balancer over its workers.
+/// A balancer and its workers.
 trait Balancing: Sync {
-    type Place: Send;
+    type Reservation: Send;
 
-    fn select(&self) -> Option<Self::Place>;
-    fn worker(place: &Self::Place) -> usize;
-    fn finish(&self, place: Self::Place);
-    fn give_back(&self, place: Self::Place);
-    fn detach(&self, place: Self::Place);
+    fn select(&self) -> Option<Self::Reservation>;
+    fn worker(reservation: &Self::Reservation) -> usize;
+    fn finish(&self, reservation: Self::Reservation);
+    fn release(&self, reservation: Self::Reservation);
+    fn detach(&self, reservation: Self::Reservation);
     fn record(&self, worker: usize) -> bool;
     fn close(&self, worker: usize);
     fn is_closed(&self, worker: usize) -> bool;
@@ -159,29 +160,29 @@ impl Shipped {
 }
 
 impl Balancing for Shipped {
-    type Place = OwnedReservation;
+    type Reservation = OwnedReservation;
 
     fn select(&self) -> Option<OwnedReservation> {
         let task = TaskProfile::default();
         match self.balancer.select(&task, &self.roster) {
-            Ok(place) => Some(place.into_owned()),
+            Ok(reservation) => Some(reservation.into_owned()),
             Err(error) => {
                 assert_eq!(error, SelectError::Closed);
                 None
             }
         }
     }
-    fn worker(place: &OwnedReservation) -> usize {
-        place.position()
+    fn worker(reservation: &OwnedReservation) -> usize {
+        reservation.position()
     }
-    fn finish(&self, place: OwnedReservation) {
-        place.finish(Outcome::Completed, Duration::ZERO);
+    fn finish(&self, reservation: OwnedReservation) {
+        reservation.finish(Outcome::Completed, Duration::ZERO);
     }
-    fn give_back(&self, place: OwnedReservation) {
-        drop(place);
+    fn release(&self, reservation: OwnedReservation) {
+        drop(reservation);
     }
-    fn detach(&self, place: OwnedReservation) {
-        place.detach();
+    fn detach(&self, reservation: OwnedReservation) {
+        reservation.detach();
     }
     fn record(&self, worker: usize) -> bool {
         let (id, task) = (self.at(worker).id(), TaskProfile::default());
@@ -205,21 +206,21 @@ impl Balancing for Shipped {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
-    /// The twin itself, which must hold: what it is refuted for is its bug.
+    /// No bug: the implementation itself must not be refuted.
     None,
-    /// Looks whether the worker is closed, then admits.
-    LooksThenAdmits,
+    /// Checks whether the worker is closed, then admits.
+    ChecksThenAdmits,
     /// Counts an end by a load and a store.
     LoadsThenStores,
-    /// Looks whether a task was let go, then takes it.
-    LooksThenTakes,
-    /// Reads what was admitted before what has ended.
+    /// Checks whether there is a detached task, then takes it.
+    ChecksThenTakes,
+    /// Reads the admitted tasks before the ended ones.
     AdmittedFirst,
-    /// Returns from an end before that is counted.
+    /// Counts an end after it has returned.
     CountsLate,
 }
 
-/// A balancer with a bug. It yields where the bug is, so that few histories are enough.
+/// A balancer with a bug, at which it yields so that few histories are enough.
 struct Tampered {
     bug: Bug,
     next: AtomicU64,
@@ -268,38 +269,38 @@ impl Tampered {
 }
 
 impl Balancing for Tampered {
-    type Place = usize;
+    type Reservation = usize;
 
     fn select(&self) -> Option<usize> {
         let first = self.next.fetch_add(1, SeqCst) as usize;
         (first..first + WORKERS).map(|worker| worker % WORKERS).find(|worker| {
             let words = &self.workers[*worker];
             let closed = words.closed.load(SeqCst);
-            self.pause(Bug::LooksThenAdmits);
+            self.pause(Bug::ChecksThenAdmits);
             words.admitted.fetch_add(1, SeqCst);
             let closed =
-                if self.bug == Bug::LooksThenAdmits { closed } else { words.closed.load(SeqCst) };
+                if self.bug == Bug::ChecksThenAdmits { closed } else { words.closed.load(SeqCst) };
             words.admitted.fetch_sub(u64::from(closed), SeqCst);
             !closed
         })
     }
-    fn worker(place: &usize) -> usize {
-        *place
+    fn worker(reservation: &usize) -> usize {
+        *reservation
     }
-    fn finish(&self, place: usize) {
-        self.end(place);
+    fn finish(&self, reservation: usize) {
+        self.end(reservation);
     }
-    fn give_back(&self, place: usize) {
-        self.workers[place].admitted.fetch_sub(1, SeqCst);
+    fn release(&self, reservation: usize) {
+        self.workers[reservation].admitted.fetch_sub(1, SeqCst);
     }
-    fn detach(&self, place: usize) {
-        self.workers[place].detached.fetch_add(1, SeqCst);
+    fn detach(&self, reservation: usize) {
+        self.workers[reservation].detached.fetch_add(1, SeqCst);
     }
     fn record(&self, worker: usize) -> bool {
         let detached = &self.workers[worker].detached;
-        let taken = if self.bug == Bug::LooksThenTakes {
+        let taken = if self.bug == Bug::ChecksThenTakes {
             let some = detached.load(SeqCst) > 0;
-            self.pause(Bug::LooksThenTakes);
+            self.pause(Bug::ChecksThenTakes);
             detached.fetch_sub(u64::from(some), SeqCst);
             some
         } else {
@@ -331,24 +332,30 @@ impl Balancing for Tampered {
     }
 }
 
-/// One thread's steps. What it still has at the end it keeps.
-fn act<B: Balancing>(balancer: &B, rng: &mut Rng, log: &mut Log<'_, Sequential>) -> Vec<B::Place> {
+/// Runs the steps of one thread, and returns the reservations that it still holds.
+fn act<B: Balancing>(
+    balancer: &B,
+    rng: &mut Rng,
+    log: &mut Log<'_, Sequential>,
+) -> Vec<B::Reservation> {
     let mut held = Vec::new();
     for _ in 0..STEPS {
         let (worker, read) = (rng.usize(..WORKERS), |count: &u64| Ret::Count(*count));
-        let place = if rng.bool() { held.pop() } else { None };
-        if let Some(place) = place {
-            let at = B::worker(&place);
+        let reservation = if rng.bool() { held.pop() } else { None };
+        if let Some(reservation) = reservation {
+            let at = B::worker(&reservation);
             match rng.u8(..4) {
-                0 => log.call(Op::GiveBack(at), || balancer.give_back(place), |()| Ret::Done),
-                1 => log.call(Op::Detach(at), || balancer.detach(place), |()| Ret::Done),
-                _ => log.call(Op::Finish(at), || balancer.finish(place), |()| Ret::Done),
+                0 => log.call(Op::Release(at), || balancer.release(reservation), |()| Ret::Done),
+                1 => log.call(Op::Detach(at), || balancer.detach(reservation), |()| Ret::Done),
+                _ => log.call(Op::Finish(at), || balancer.finish(reservation), |()| Ret::Done),
             }
             continue;
         }
         match rng.u8(..16) {
             0..=6 => {
-                let of = |place: &Option<B::Place>| Ret::Worker(place.as_ref().map(B::worker));
+                let of = |reservation: &Option<B::Reservation>| {
+                    Ret::Worker(reservation.as_ref().map(B::worker))
+                };
                 held.extend(log.call(Op::Select, || balancer.select(), of));
             }
             7..=8 => {
@@ -384,7 +391,7 @@ fn take<B: Balancing>(balancer: B, seed: u64) -> History<Sequential> {
         });
         threads.into_iter().map(|thread| thread.join().unwrap()).unzip()
     });
-    // Then nobody does anything.
+    // All threads have stopped.
     let mut last = stage.log();
     let read = |count: &u64| Ret::Count(*count);
     last.call(Op::Completed, || balancer.completed(), read);
@@ -395,13 +402,13 @@ fn take<B: Balancing>(balancer: B, seed: u64) -> History<Sequential> {
 }
 
 #[test]
-fn a_balancer_is_as_specified() {
+fn a_balancer_is_linearizable() {
     hold("balancer", HISTORIES, |seed| take(Shipped::new(), seed));
 }
 
 #[test]
-fn one_without_a_bug_is_as_specified() {
-    hold("twin of the balancer", HISTORIES, |seed| take(Tampered::with(Bug::None), seed));
+fn a_balancer_without_a_bug_is_not_refuted() {
+    hold("balancer without a bug", HISTORIES, |seed| take(Tampered::with(Bug::None), seed));
 }
 
 fn refuted(name: &str, bug: Bug) {
@@ -409,26 +416,26 @@ fn refuted(name: &str, bug: Bug) {
 }
 
 #[test]
-fn one_that_looks_then_admits_is_not() {
-    refuted("looks, then admits", Bug::LooksThenAdmits);
+fn admitting_after_a_check_is_refuted() {
+    refuted("checks, then admits", Bug::ChecksThenAdmits);
 }
 
 #[test]
-fn one_that_loses_an_end_is_not() {
+fn losing_an_end_is_refuted() {
     refuted("ends by load and store", Bug::LoadsThenStores);
 }
 
 #[test]
-fn one_that_records_a_task_twice_is_not() {
-    refuted("looks, then takes", Bug::LooksThenTakes);
+fn recording_a_task_twice_is_refuted() {
+    refuted("checks, then takes", Bug::ChecksThenTakes);
 }
 
 #[test]
-fn one_that_reads_admissions_first_is_not() {
+fn reading_admissions_first_is_refuted() {
     refuted("admissions read first", Bug::AdmittedFirst);
 }
 
 #[test]
-fn one_that_counts_late_is_not() {
+fn counting_late_is_refuted() {
     refuted("counts late", Bug::CountsLate);
 }

@@ -1,4 +1,4 @@
-//! Operations of real threads, with what is known of their order, and the tester over them.
+//! The operations of real threads, with what is known of their order, and a check of them.
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -6,20 +6,20 @@ use std::thread;
 
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
-/// A specification that the tester can go back in.
+/// A specification whose state the tester can copy.
 pub trait Spec: SequentialSpec<Op: Clone + Debug, Ret: Clone + Debug> + Clone + Default {}
 
 impl<S> Spec for S where S: SequentialSpec<Op: Clone + Debug, Ret: Clone + Debug> + Clone + Default {}
 
-/// What is shared by the threads of one history.
+/// State that the threads of one history share.
 pub struct Stage {
     threads: usize,
     arrived: AtomicUsize,
     stamps: AtomicU64,
 }
 
-/// The operations of one thread, in order. One that takes effect in two places is two operations, side
-/// by side: the second one goes to another log.
+/// The operations of one thread, in order. A call that takes effect in two steps is two operations
+/// with the same times, of which the second belongs to a log of its own.
 pub struct Log<'h, S: SequentialSpec> {
     stage: &'h Stage,
     done: Vec<Done<S>>,
@@ -33,16 +33,17 @@ struct Done<S: SequentialSpec> {
     ret: S::Ret,
 }
 
-/// What the threads of one history did.
+/// The operations of all threads, by log.
 pub struct History<S: SequentialSpec>(Vec<Vec<Done<S>>>);
 
 impl Stage {
-    /// For so many threads, which begin together.
+    /// Creates the stage of this many threads, which begin together.
     pub fn new(threads: usize) -> Self {
         Self { threads, arrived: AtomicUsize::new(0), stamps: AtomicU64::new(0) }
     }
 
-    /// Waits for the other threads, not asleep: operations of a tenth of a microsecond must meet.
+    /// Waits for the other threads, without parking: operations that take a tenth of a microsecond
+    /// must overlap.
     pub fn log<S: SequentialSpec>(&self) -> Log<'_, S> {
         self.arrived.fetch_add(1, SeqCst);
         while self.arrived.load(SeqCst) < self.threads {
@@ -53,7 +54,7 @@ impl Stage {
 }
 
 impl<S: SequentialSpec> Log<'_, S> {
-    /// Calls an operation; `of` tells what it returned.
+    /// Runs an operation and logs it; `of` converts its result.
     pub fn call<R>(
         &mut self,
         op: S::Op,
@@ -67,44 +68,44 @@ impl<S: SequentialSpec> Log<'_, S> {
         result
     }
 
-    /// The last operation was this one, too.
+    /// Logs a second operation at the times of the last one.
     pub fn and(&mut self, op: S::Op, ret: S::Ret) {
         let &Done { invoked, returned, .. } = self.done.last().expect("there was one");
         self.beside.push(Done { invoked, returned, op, ret });
     }
 
-    /// Whoever has a later stamp comes later.
+    /// Returns the next number of the order that all threads agree on.
     fn stamp(&self) -> u64 {
         self.stage.stamps.fetch_add(1, SeqCst)
     }
 }
 
 impl<S: SequentialSpec> History<S> {
-    /// The operations of these threads.
+    /// Combines the logs of the threads.
     pub fn of<'h>(logs: impl IntoIterator<Item = Log<'h, S>>) -> Self {
         Self(logs.into_iter().flat_map(|log| [log.done, log.beside]).collect())
     }
 
-    /// Each with the number of its log.
+    /// Returns the operations, each with the number of its log.
     fn operations(&self) -> impl Iterator<Item = (usize, &Done<S>)> {
         let logs = self.0.iter().enumerate();
         logs.flat_map(|(log, done)| done.iter().map(move |done| (log, done)))
     }
 
-    /// Whether operations of two threads met.
+    /// Returns whether operations of two threads overlap.
     fn overlaps(&self) -> bool {
         let mut spans: Vec<_> =
             self.operations().map(|(_, op)| (op.invoked, op.returned)).collect();
         spans.sort_unstable();
-        // Two that are one operation have the same span.
+        // Two operations of one call have the same span.
         spans.dedup();
         spans.windows(2).any(|pair| pair[1].0 < pair[0].1)
     }
 }
 
 impl<S: Spec> History<S> {
-    /// Whether one after the other could have had these results, in an order that agrees with who
-    /// had returned before whom was called.
+    /// Returns whether the operations could have had these results one after the other, in an order
+    /// in which each comes after those that had returned before it was called.
     fn is_linearizable(&self) -> bool {
         let mut events: Vec<_> = self
             .operations()
@@ -115,16 +116,16 @@ impl<S: Spec> History<S> {
         events.sort_by_key(|(stamp, ..)| *stamp);
         let mut tester = LinearizabilityTester::new(S::default());
         for (_, is_return, log, done) in events {
-            let told = match is_return {
+            let accepted = match is_return {
                 false => tester.on_invoke(log, done.op.clone()),
                 true => tester.on_return(log, done.ret.clone()),
             };
-            told.expect("each thread does one thing after the other");
+            accepted.expect("a log has one operation at a time");
         }
         tester.is_consistent()
     }
 
-    fn tell(&self) -> String {
+    fn describe(&self) -> String {
         let mut operations: Vec<_> = self.operations().collect();
         operations.sort_by_key(|(_, done)| done.invoked);
         let line = |(log, Done { invoked, returned, op, ret }): (usize, &Done<S>)| {
@@ -134,37 +135,37 @@ impl<S: Spec> History<S> {
     }
 }
 
-/// Takes so many histories, each with a seed of its own, which must all be linearizable.
+/// Takes this many histories, each with its own seed, all of which must be linearizable.
 ///
 /// # Panics
-/// When one is not, and when in less than one of a hundred operations met.
+/// If one is not, or if operations overlap in less than one history of a hundred.
 pub fn hold<S: Spec>(name: &str, histories: u64, take: impl Fn(u64) -> History<S>) {
     let seed = fastrand::u64(..1 << 32);
     println!("{name}: seed {seed}");
-    let mut met = 0;
+    let mut overlapping = 0;
     for number in 0..histories {
         let history = take(seed + number);
         assert!(
             history.is_linearizable(),
-            "{name}: history {number} of seed {seed} is of no sequential object:\n{}",
-            history.tell()
+            "{name}: history {number} of seed {seed} is not linearizable:\n{}",
+            history.describe()
         );
-        met += u64::from(history.overlaps());
+        overlapping += u64::from(history.overlaps());
     }
-    println!("{name}: {histories} histories, operations met in {met}");
+    println!("{name}: {histories} histories, operations overlap in {overlapping}");
     assert!(
-        met >= histories / 100,
-        "{name}: operations met in {met} of {histories} histories only"
+        overlapping >= histories / 100,
+        "{name}: operations overlap in only {overlapping} of {histories} histories"
     );
 }
 
-/// Histories in which a bug must show; a few tens are enough, seldom some hundred.
+/// The histories in which a bug must show. A few tens are usually enough, seldom a few hundred.
 const PATIENCE: u64 = 20_000;
 
 /// Takes histories until the tester refutes one.
 ///
 /// # Panics
-/// When so many were taken for nothing.
+/// If none of them is refuted.
 pub fn refute<S: Spec>(name: &str, take: impl Fn(u64) -> History<S>) {
     let seed = fastrand::u64(..1 << 32);
     println!("{name}: seed {seed}");

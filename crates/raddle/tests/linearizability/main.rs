@@ -1,7 +1,8 @@
-//! Histories of real threads, each of which must be one that a sequential object could have had.
+//! Histories of real threads, each of which must be linearizable.
 //!
-//! What an object promises is its sequential specification: `balancer.rs`, `pool.rs`. Beside each stand
+//! `balancer.rs` and `pool.rs` each have a sequential specification of their object, and
 //! implementations with a bug, which the tester must refute.
+
 mod balancer;
 mod history;
 mod pool;

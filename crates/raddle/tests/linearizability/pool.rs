@@ -1,17 +1,18 @@
-//! The pool: tell, ask, shut down, and what its account says meanwhile.
+//! The pool: tell, ask, shutdown, and its account meanwhile.
 //!
-//! # What is specified
-//! - A task is refused after the pool was closed and never before; each refusal is counted before the
-//!   task is back.
-//! - The number of completed tasks is exact at one moment of the reading: it never falls, is never
-//!   above the number of the admitted, and has every task whose answer was there.
-//! - A shutdown closes the pool at one moment, and returns when every task that was admitted has ended,
-//!   with the account of exactly those.
+//! # Specified
+//! - A task is refused after the pool was closed and never before; each refusal is counted before
+//!   the caller gets the message back.
+//! - The number of completed tasks is exact at one moment of the reading: it never falls, never
+//!   exceeds the number admitted, and includes every task whose reply had arrived.
+//! - A shutdown closes the pool at one moment, and returns when every admitted task has ended, with
+//!   the account of exactly these tasks.
 //!
-//! # What is not
-//! - When a task that was told is run: at some moment after it was admitted.
-//! - That the figures of one account are of one moment, or that as many are admitted as it says, before
-//!   the pool has been shut down. Workers that come and go: there are none here.
+//! # Not specified
+//! - When a task without a reply runs: at some moment after it was admitted.
+//! - That the numbers of one account belong to one moment, or that its number of admitted tasks is
+//!   exact, before the pool was shut down.
+//! - Workers that join and leave: here there are none.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Sender, channel};
@@ -20,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::prelude::*;
+use raddle::{Actor, Ask, Context, Drain, Handler, Overflow, Pool, WorkerSpec};
 use stateright::semantics::SequentialSpec;
 
 use crate::history::{History, Log, Stage, hold, refute};
@@ -28,7 +29,7 @@ use crate::history::{History, Log, Stage, hold, refute};
 const WORKERS: usize = 2;
 const CLIENTS: usize = 2;
 const STEPS: usize = 4;
-/// A fifth of a millisecond each, most of it for the pool's threads.
+/// Each takes a fifth of a millisecond, most of it to start the pool's threads.
 const HISTORIES: u64 = 1_000;
 
 #[derive(Clone, Debug, Default)]
@@ -36,21 +37,21 @@ struct Sequential {
     closed: bool,
     admitted: u64,
     rejected: u64,
-    /// Tasks whose answer was there.
+    /// Tasks whose reply had arrived.
     answered: u64,
-    /// So many have completed, as it was read.
+    /// The number of completed tasks that was read last.
     completed: u64,
 }
 
 #[derive(Clone, Debug)]
 enum Op {
     /// A tell, or the first step of an ask.
-    Give,
-    /// The second: to wait for the answer.
-    Answer,
+    Send,
+    /// The second step: waiting for the reply.
+    Wait,
     Completed,
     Rejected,
-    /// The beginning of a shutdown.
+    /// The start of a shutdown.
     Close,
     /// Its end.
     Drained,
@@ -61,7 +62,7 @@ enum Ret {
     Done,
     Is(bool),
     Count(u64),
-    /// Completed and cancelled.
+    /// The numbers of completed and cancelled tasks.
     Ended(u64, u64),
 }
 
@@ -75,12 +76,12 @@ impl SequentialSpec for Sequential {
 
     fn is_valid_step(&mut self, op: &Op, ret: &Ret) -> bool {
         match (op, ret) {
-            (Op::Give, Ret::Is(admitted)) => {
+            (Op::Send, Ret::Is(admitted)) => {
                 self.admitted += u64::from(*admitted);
                 self.rejected += u64::from(!*admitted);
                 *admitted != self.closed
             }
-            (Op::Answer, Ret::Done) => {
+            (Op::Wait, Ret::Done) => {
                 self.answered += 1;
                 self.answered <= self.admitted
             }
@@ -104,34 +105,32 @@ impl SequentialSpec for Sequential {
     }
 }
 
-/// A pool, as its callers have it.
+/// A pool as its callers see it.
 trait Pooled: Sync {
-    type Answer;
+    type Ask;
 
-    /// Whether it was admitted.
+    /// Returns whether the task was admitted.
     fn tell(&self) -> bool;
-    fn ask(&self) -> Option<Self::Answer>;
-    fn wait(answer: Self::Answer);
+    fn ask(&self) -> Option<Self::Ask>;
+    fn wait(ask: Self::Ask);
     fn completed(&self) -> u64;
     fn rejected(&self) -> u64;
-    /// How many tasks have completed, and how many were cancelled.
+    /// Returns the numbers of completed and cancelled tasks.
     fn shutdown(&self) -> (u64, u64);
 }
 
 struct Nothing;
 
-impl Actor for Nothing {
-    type Msg = ();
-    type Reply = ();
-    type Error = std::convert::Infallible;
+impl Actor for Nothing {}
 
-    fn handle(&mut self, (): (), _: &mut Context<'_>) -> Result<(), Self::Error> {
-        Ok(())
-    }
+impl Handler<()> for Nothing {
+    type Reply = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_, Self>) {}
 }
 
 struct Shipped {
-    pool: Pool<Nothing>,
+    pool: Pool<(), ()>,
     drain: Drain,
 }
 
@@ -144,22 +143,22 @@ impl Shipped {
 }
 
 impl Pooled for Shipped {
-    type Answer = Reply<(), std::convert::Infallible>;
+    type Ask = Ask<(), ()>;
 
     fn tell(&self) -> bool {
         match self.pool.tell(()) {
             Ok(()) => true,
             Err(error) => {
-                assert!(matches!(error, SendError::Closed(())), "{error}");
+                assert!(error.is_closed(), "{error}");
                 false
             }
         }
     }
-    fn ask(&self) -> Option<Self::Answer> {
-        self.pool.ask(()).ok()
+    fn ask(&self) -> Option<Self::Ask> {
+        self.pool.ask(()).into_admitted().ok()
     }
-    fn wait(answer: Self::Answer) {
-        answer.wait().unwrap();
+    fn wait(ask: Self::Ask) {
+        ask.wait().unwrap();
     }
     fn completed(&self) -> u64 {
         self.pool.account().counts.completed
@@ -176,24 +175,24 @@ impl Pooled for Shipped {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bug {
-    /// The twin itself, which must hold: what it is refuted for is its bug.
+    /// No bug: the implementation itself must not be refuted.
     None,
-    /// Looks whether it is closed, then admits.
-    LooksThenAdmits,
-    /// Answers a task before it is counted.
-    AnswersFirst,
-    /// Is closed for some before it is for others: who comes by a second door is let in.
-    TwoDoors,
+    /// Checks whether it is closed, then admits.
+    ChecksThenAdmits,
+    /// Replies before it counts the task.
+    RepliesFirst,
+    /// Has two flags, one of which is set later: some callers still see an open pool.
+    TwoFlags,
 }
 
-/// A pool of one thread with a bug. It yields where the bug is, so that few histories are enough.
+/// A pool of one thread with a bug, at which it yields so that few histories are enough.
 struct Tampered {
     bug: Bug,
-    doors: [AtomicBool; 2],
+    flags: [AtomicBool; 2],
     next: AtomicU64,
     completed: Arc<AtomicU64>,
     rejected: AtomicU64,
-    #[allow(clippy::type_complexity, reason = "used here alone")]
+    #[allow(clippy::type_complexity, reason = "used only here")]
     worker: Mutex<Option<(Sender<Option<Sender<()>>>, JoinHandle<()>)>>,
 }
 
@@ -203,32 +202,32 @@ impl Tampered {
         let completed = Arc::<AtomicU64>::default();
         let counts = Arc::clone(&completed);
         let worker = thread::spawn(move || {
-            for answer in mailbox {
-                if bug != Bug::AnswersFirst {
+            for reply in mailbox {
+                if bug != Bug::RepliesFirst {
                     counts.fetch_add(1, SeqCst);
                 }
-                drop(answer);
-                if bug == Bug::AnswersFirst {
+                drop(reply);
+                if bug == Bug::RepliesFirst {
                     thread::yield_now();
                     counts.fetch_add(1, SeqCst);
                 }
             }
         });
         let worker = Mutex::new(Some((tasks, worker)));
-        let (doors, [next, rejected]) = Default::default();
-        Self { bug, doors, next, completed, rejected, worker }
+        let (flags, [next, rejected]) = Default::default();
+        Self { bug, flags, next, completed, rejected, worker }
     }
 
-    fn give(&self, answer: Option<Sender<()>>) -> bool {
-        let door = if self.bug == Bug::TwoDoors { self.next.fetch_add(1, SeqCst) % 2 } else { 0 };
-        let mut admitted = !self.doors[door as usize].load(SeqCst);
-        if self.bug == Bug::LooksThenAdmits {
+    fn send(&self, reply: Option<Sender<()>>) -> bool {
+        let flag = if self.bug == Bug::TwoFlags { self.next.fetch_add(1, SeqCst) % 2 } else { 0 };
+        let mut admitted = !self.flags[flag as usize].load(SeqCst);
+        if self.bug == Bug::ChecksThenAdmits {
             thread::yield_now();
         }
         match &*self.worker.lock().unwrap() {
-            Some((tasks, _)) if admitted => tasks.send(answer).unwrap(),
-            // What was looked at before is what is answered.
-            None if self.bug == Bug::LooksThenAdmits => {}
+            Some((tasks, _)) if admitted => tasks.send(reply).unwrap(),
+            // The outcome of the earlier check counts.
+            None if self.bug == Bug::ChecksThenAdmits => {}
             _ => admitted = false,
         }
         self.rejected.fetch_add(u64::from(!admitted), SeqCst);
@@ -237,18 +236,18 @@ impl Tampered {
 }
 
 impl Pooled for Tampered {
-    type Answer = std::sync::mpsc::Receiver<()>;
+    type Ask = std::sync::mpsc::Receiver<()>;
 
     fn tell(&self) -> bool {
-        self.give(None)
+        self.send(None)
     }
-    fn ask(&self) -> Option<Self::Answer> {
-        let (sender, answer) = channel();
-        self.give(Some(sender)).then_some(answer)
+    fn ask(&self) -> Option<Self::Ask> {
+        let (sender, reply) = channel();
+        self.send(Some(sender)).then_some(reply)
     }
-    fn wait(answer: Self::Answer) {
+    fn wait(ask: Self::Ask) {
         // The sender is dropped.
-        let _ = answer.recv();
+        let _ = ask.recv();
     }
     fn completed(&self) -> u64 {
         self.completed.load(SeqCst)
@@ -257,8 +256,8 @@ impl Pooled for Tampered {
         self.rejected.load(SeqCst)
     }
     fn shutdown(&self) -> (u64, u64) {
-        for door in &self.doors {
-            door.store(true, SeqCst);
+        for flag in &self.flags {
+            flag.store(true, SeqCst);
             thread::yield_now();
         }
         if let Some((tasks, worker)) = self.worker.lock().unwrap().take() {
@@ -269,16 +268,16 @@ impl Pooled for Tampered {
     }
 }
 
-/// One client's steps.
+/// Runs the steps of one client.
 fn act<P: Pooled>(pool: &P, rng: &mut Rng, asks: bool, log: &mut Log<'_, Sequential>) {
     let read = |count: &u64| Ret::Count(*count);
     for _ in 0..STEPS {
         match rng.u8(..8) {
-            0..=2 => _ = log.call(Op::Give, || pool.tell(), |admitted| Ret::Is(*admitted)),
+            0..=2 => _ = log.call(Op::Send, || pool.tell(), |admitted| Ret::Is(*admitted)),
             3..=4 if asks => {
-                let given = log.call(Op::Give, || pool.ask(), |given| Ret::Is(given.is_some()));
-                if let Some(answer) = given {
-                    log.call(Op::Answer, || P::wait(answer), |()| Ret::Done);
+                let ask = log.call(Op::Send, || pool.ask(), |ask| Ret::Is(ask.is_some()));
+                if let Some(ask) = ask {
+                    log.call(Op::Wait, || P::wait(ask), |()| Ret::Done);
                 }
             }
             3..=6 => _ = log.call(Op::Completed, || pool.completed(), read),
@@ -293,7 +292,7 @@ fn shut_down<P: Pooled>(pool: &P, log: &mut Log<'_, Sequential>) {
     log.and(Op::Close, Ret::Done);
 }
 
-/// Clients, and a thread that reads now and then, and shuts the pool down.
+/// Runs clients, and a thread that reads a few times and then shuts the pool down.
 fn take<P: Pooled>(pool: P, asks: bool, seed: u64) -> History<Sequential> {
     let (stage, mut seeds) = (Stage::new(CLIENTS + 1), Rng::with_seed(seed));
     let logs: Vec<_> = thread::scope(|scope| {
@@ -319,7 +318,7 @@ fn take<P: Pooled>(pool: P, asks: bool, seed: u64) -> History<Sequential> {
         });
         clients.into_iter().chain([closes]).map(|thread| thread.join().unwrap()).collect()
     });
-    // All is over: as it was at the shutdown.
+    // All threads have stopped: nothing has changed since the shutdown.
     let mut last = stage.log();
     shut_down(&pool, &mut last);
     last.call(Op::Completed, || pool.completed(), |count| Ret::Count(*count));
@@ -328,22 +327,22 @@ fn take<P: Pooled>(pool: P, asks: bool, seed: u64) -> History<Sequential> {
 }
 
 #[test]
-fn a_pool_that_runs_every_task_is_as_specified() {
+fn a_pool_that_runs_every_task_is_linearizable() {
     let new = || Shipped::new(Drain::all());
     hold("pool, drained", HISTORIES, |seed| take(new(), true, seed));
 }
 
 #[test]
-fn a_pool_that_cancels_what_waits_is_as_specified() {
+fn a_pool_that_cancels_queued_tasks_is_linearizable() {
     let drains = [Drain::now(), Drain::within(Duration::from_micros(20))];
     let new = |seed| Shipped::new(drains[(seed % 2) as usize]);
-    // A task whose answer is waited for may be cancelled.
+    // No asks: one could be cancelled while its client waits.
     hold("pool, cancelled", HISTORIES, |seed| take(new(seed), false, seed));
 }
 
 #[test]
-fn one_without_a_bug_is_as_specified() {
-    hold("twin of the pool", HISTORIES, |seed| take(Tampered::with(Bug::None), true, seed));
+fn a_pool_without_a_bug_is_not_refuted() {
+    hold("pool without a bug", HISTORIES, |seed| take(Tampered::with(Bug::None), true, seed));
 }
 
 fn refuted(name: &str, bug: Bug) {
@@ -351,16 +350,16 @@ fn refuted(name: &str, bug: Bug) {
 }
 
 #[test]
-fn one_that_looks_then_admits_is_not() {
-    refuted("looks, then admits", Bug::LooksThenAdmits);
+fn admitting_after_a_check_is_refuted() {
+    refuted("checks, then admits", Bug::ChecksThenAdmits);
 }
 
 #[test]
-fn one_that_answers_before_it_counts_is_not() {
-    refuted("answers, then counts", Bug::AnswersFirst);
+fn replying_before_counting_is_refuted() {
+    refuted("replies, then counts", Bug::RepliesFirst);
 }
 
 #[test]
-fn one_that_closes_by_and_by_is_not() {
-    refuted("two doors", Bug::TwoDoors);
+fn closing_in_two_steps_is_refuted() {
+    refuted("two flags", Bug::TwoFlags);
 }

@@ -3,19 +3,19 @@ use std::sync::{Arc, OnceLock};
 use raddle_core::Priority;
 use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
 use raddle_sync::channel::{self, Receiver, Sender, TryRecvError};
-use raddle_sync::thread;
 
-use crate::keys::partitions::Partitions;
+use super::backoff::Backoff;
+use crate::keys::MAX_BOUND_TASKS;
 
-/// Where a task waits within a mailbox. Order within a lane is kept.
+/// One of the queues of a mailbox. Tasks of one lane run in the order in which they were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Before everything else, without a limit.
+    /// Before all others, and unbounded.
     Control,
     /// [`Priority::High`].
     High,
-    /// Tasks with a key: whatever their priority, as the order of a key is kept. In turns with
-    /// [`Normal`](Self::Normal).
+    /// Tasks with a key, whatever their priority, so that the order of a key is kept. Takes turns
+    /// with [`Normal`](Self::Normal).
     Keyed,
     /// [`Priority::Normal`].
     Normal,
@@ -24,17 +24,17 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// All of them, each at its own number.
+    /// All lanes, each at the index of its discriminant.
     pub const ALL: [Self; 5] = [Self::Control, Self::High, Self::Keyed, Self::Normal, Self::Low];
-    /// Those whose tasks may be run by any worker.
+    /// The lanes whose tasks any worker may run.
     pub const FREE: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
-    /// Whether its tasks may be run by any worker.
+    /// Returns whether any worker may run the lane's tasks.
     pub fn is_free(self) -> bool {
         Self::FREE.contains(&self)
     }
 
-    /// The lane of a task.
+    /// Returns the lane of a task.
     #[inline]
     pub fn of(priority: Priority, keyed: bool) -> Self {
         match priority {
@@ -47,46 +47,46 @@ impl Lane {
     }
 }
 
-/// Of so many tasks taken, one is looked for among the normal and keyed ones first.
+/// One task in this many is taken from the normal and keyed lanes first.
 const NORMAL_TURN: u32 = 8;
-/// Of so many tasks taken, one is looked for among the low ones first.
+/// One task in this many is taken from the low lane first.
 const LOW_TURN: u32 = 64;
 
-/// How many tasks were taken: decides whose turn it is.
+/// Counts the tasks taken; decides which lane comes first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Turn(u32);
 
 impl Turn {
-    /// The lanes in the order in which they are looked at.
+    /// The lanes in the order in which they are tried.
     ///
-    /// The starvation bound: of 8 tasks taken while some wait in each lane, at least one is normal
-    /// or keyed (those two in turns), and of 64, at least one is low.
+    /// The starvation bound: of 8 tasks taken while every lane has some, at least one is normal or
+    /// keyed (these two take turns), and of 64, at least one is low.
     #[inline]
     fn order(self) -> [Lane; 4] {
         use Lane::{High, Keyed, Low, Normal};
         let turn = self.0 % LOW_TURN;
         let alternate = |even| if even { (Normal, Keyed) } else { (Keyed, Normal) };
         if turn % NORMAL_TURN == NORMAL_TURN - 1 {
-            // Every other one of these turns would be of one kind: they come at odd numbers only.
+            // These turns come at odd counts only, so the count itself would always choose the same.
             let (first, second) = alternate((self.0 / NORMAL_TURN).is_multiple_of(2));
             return [first, second, High, Low];
         }
         let (first, second) = alternate(self.0.is_multiple_of(2));
-        // Between two turns of the others: it is to cost them none of theirs.
+        // Half-way between two of the turns above, so that it takes none of theirs.
         if turn == LOW_TURN / 2 { [Low, first, second, High] } else { [High, first, second, Low] }
     }
 }
 
-/// A channel a lane; all but the normal one are made at their first task.
+/// One channel per lane. All but the normal one are created at their first task.
 pub(super) struct Lanes<T> {
     capacity: usize,
     normal: Channel<T>,
     others: Arc<Others<T>>,
 }
 
-/// The lanes that many pools never use.
+/// The lanes that most pools never use.
 struct Others<T> {
-    /// Whether any was made.
+    /// Whether any of them exists.
     any: AtomicBool,
     /// Control, high, keyed, low.
     lanes: [OnceLock<Channel<T>>; 4],
@@ -94,12 +94,12 @@ struct Others<T> {
 
 type Channel<T> = (Sender<T>, Receiver<T>);
 
-/// Looks of a dispatcher at a full lane before it sleeps, of half a microsecond each. One is as good
-/// as all where each has to be explored.
-const LOOKS_FOR_ROOM: u32 = if cfg!(loom) { 1 } else { 100 };
+/// Polls of a caller at a full lane before it parks, of half a microsecond each. A checker explores
+/// each of them, so one is enough there.
+const POLLS_FOR_ROOM: u32 = if cfg!(loom) { 1 } else { 100 };
 
-/// Tasks of one key are counted in 16 bits, those that wait for room among them.
-const MOST_KEYED: usize = Partitions::MAX_TASKS as usize / 2;
+/// The tasks of a partition are counted in 16 bits, those that wait for room included.
+const MAX_KEYED: usize = MAX_BOUND_TASKS as usize / 2;
 
 impl<T> Lanes<T> {
     pub(super) fn new(capacity: usize) -> Self {
@@ -113,34 +113,34 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// The lane's channel, if it has been made, or its place.
+    /// The lane's channel, or the cell for it if it does not exist yet.
     #[inline]
     fn channel(&self, lane: Lane) -> Result<&Channel<T>, &OnceLock<Channel<T>>> {
-        let place = match lane {
+        let cell = match lane {
             Lane::Normal => return Ok(&self.normal),
             Lane::Control => &self.others.lanes[0],
             Lane::High => &self.others.lanes[1],
             Lane::Keyed => &self.others.lanes[2],
             Lane::Low => &self.others.lanes[3],
         };
-        place.get().ok_or(place)
+        cell.get().ok_or(cell)
     }
 
     #[inline]
     pub(super) fn sender(&self, lane: Lane) -> &Sender<T> {
         match self.channel(lane) {
             Ok(channel) => &channel.0,
-            Err(place) => self.make(lane, place),
+            Err(cell) => self.create(lane, cell),
         }
     }
 
     #[cold]
-    fn make<'l>(&self, lane: Lane, place: &'l OnceLock<Channel<T>>) -> &'l Sender<T> {
-        // Relaxed: who looks late is woken, or looks again before it sleeps.
+    fn create<'l>(&self, lane: Lane, cell: &'l OnceLock<Channel<T>>) -> &'l Sender<T> {
+        // Relaxed: a worker that misses it is woken, or checks again before it parks.
         self.others.any.store(true, Relaxed);
-        let channel = place.get_or_init(|| match lane {
+        let channel = cell.get_or_init(|| match lane {
             Lane::Control => channel::unbounded(),
-            Lane::Keyed => channel::bounded(self.capacity.min(MOST_KEYED)),
+            Lane::Keyed => channel::bounded(self.capacity.min(MAX_KEYED)),
             _ => channel::bounded(self.capacity),
         });
         &channel.0
@@ -160,40 +160,37 @@ impl<T> Lanes<T> {
         self.receiver(lane).map_or(0, Receiver::len)
     }
 
-    /// Waits for a moment, and while it may, until half of a full lane is empty. Who instead takes the first place that
-    /// becomes free finds the lane full again with the next task, and in between looks at the very
-    /// cache line that the worker needs to take one, or sleeps and makes the worker wake it each time.
+    /// Waits for a moment, while `may_wait`, until half of a full lane is empty. Taking the first room
+    /// that comes up would find the lane full again at the next task; in between, the caller would
+    /// contend for the cache line from which the worker takes tasks, or make the worker wake it
+    /// each time.
     pub(super) fn await_room(&self, lane: Lane, may_wait: impl Fn() -> bool) {
         let sender = self.sender(lane);
-        for _ in 0..LOOKS_FOR_ROOM {
-            if sender.len() <= self.capacity / 2 || !may_wait() {
-                return;
-            }
-            thread::yield_now();
-        }
+        let mut backoff = Backoff::new(0, POLLS_FOR_ROOM);
+        while sender.len() > self.capacity / 2 && may_wait() && backoff.wait() {}
     }
 
-    /// The next task of a lane.
+    /// Takes the next task of a lane.
     #[inline]
     pub(super) fn take(&self, lane: Lane) -> Option<T> {
         let receiver = self.receiver(lane)?;
-        // A look is two loads, an attempt on an empty channel a fence more.
+        // Checking is two loads; trying to receive from an empty channel costs a fence more.
         if receiver.is_empty() { None } else { receiver.try_recv().ok() }
     }
 
-    /// Whether no other lane than the normal one was ever used.
+    /// Whether only the normal lane was ever used.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         !self.others.any.load(Relaxed)
     }
 
-    /// The next task, where that is so.
+    /// Takes the next task, if only the normal lane was ever used.
     #[inline(always)]
     pub(super) fn next_plain(&self) -> Result<T, TryRecvError> {
         if self.is_plain() { self.normal.1.try_recv() } else { Err(TryRecvError::Empty) }
     }
 
-    /// The next task of all.
+    /// Takes the next task of all lanes.
     pub(super) fn next(&self, turn: &mut Turn) -> Option<T> {
         if let Some(task) = self.take(Lane::Control) {
             return Some(task);
@@ -233,7 +230,7 @@ mod tests {
                 lanes.sender(*lane).send(number as u32 + offset).unwrap();
             }
         }
-        // The eighth task that is data is not from the high lane only because that is empty by then.
+        // The eighth task that is not a control message would be normal even if high ones were left.
         assert_eq!(taken(&lanes, 12), [3, 13, 23, 2, 12, 22, 1, 11, 21, 0, 10, 20]);
     }
 
@@ -249,7 +246,7 @@ mod tests {
             assert!(count(Lane::Low) >= 1, "low starves");
             assert!(count(Lane::Normal) >= 3, "normal starves");
             assert!(count(Lane::Keyed) >= 3, "keyed starves");
-            assert_eq!(count(Lane::High), 55, "high has not its share");
+            assert_eq!(count(Lane::High), 55, "the high lane gets less than its share");
         }
         for window in taken.windows(8) {
             assert!(window.iter().any(|lane| matches!(lane, Lane::Normal | Lane::Keyed)));
@@ -273,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_s_lane_follows_from_its_profile() {
+    fn the_lane_follows_from_priority_and_key() {
         assert_eq!(Lane::of(Priority::Control, true), Lane::Control);
         assert_eq!(Lane::of(Priority::High, true), Lane::Keyed);
         assert_eq!(Lane::of(Priority::High, false), Lane::High);

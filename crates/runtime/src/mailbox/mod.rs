@@ -1,62 +1,64 @@
-//! A worker's own mailbox: crossbeam channels, one a lane, and how it is closed without losing a
-//! task.
+//! A worker's mailbox: crossbeam channels, one per lane, and how it is closed without losing a task.
 //!
 //! # Protocol
-//! A task is put in three steps: the dispatcher *reserves* (raises the worker's admissions, refused
-//! once the worker is closed), *sends*, and hands the reservation over; the worker lowers the
+//! A task is sent in three steps: the caller *reserves* (raises the worker's admissions, which is
+//! refused once the worker is closed), *sends*, and consumes the reservation. The worker lowers its
 //! in-flight count only when the task has ended. [`Mailbox::close`] first closes the worker, then
-//! wakes it. The worker goes when it is closed *and* nothing is in flight.
+//! wakes it. The worker leaves when it is closed *and* nothing is in flight.
 //!
-//! Why nothing is lost: admissions and the closed bit are one atomic word. A dispatcher whose
-//! reservation comes before the closing is counted, so the worker stays until that task was
-//! received and ended, or the reservation given back. One whose reservation comes after is refused
-//! and has its message still. There is no third case. `loom-tests` explores it.
+//! Why nothing is lost: admissions and the closed bit are one atomic word. A caller that reserves
+//! before the close is counted, so the worker stays until that task has been received and has
+//! ended, or the reservation is released. A caller that reserves after it is refused and still has
+//! its message. There is no third case. `loom-tests` explores this.
 //!
-//! Why no wake-up is lost: the worker raises a flag, then looks at its admissions by a
-//! read-modify-write. An admission that comes before that look is seen by it, and the worker does
-//! not sleep. One that comes after sees the flag, and its dispatcher, having sent, leaves a token in
-//! a channel with room for one, which ends the worker's sleep whether it has begun or not.
+//! Why no wake-up is lost: before it parks, the worker sets a flag, then reads its admissions by a
+//! read-modify-write. An admission that precedes that read is seen by it, and the worker does not
+//! park. The caller of a later admission sees the flag and, after sending, [notifies](Notify) the
+//! worker, which ends its sleep whether it has begun or not.
 
+mod backoff;
 mod lanes;
+mod notify;
 mod overflow;
 mod wait;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use raddle_core::internal::WorkerInternals;
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use raddle_sync::channel::{self, Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use raddle_sync::channel::TryRecvError;
 use raddle_sync::{hint, lock, thread};
 
+pub(crate) use backoff::Backoff;
 pub use lanes::Lane;
+pub use notify::Notify;
 pub use overflow::Overflow;
-pub use wait::{Sleepers, WaitStrategy};
+pub use wait::{ParkedWorkers, WaitStrategy};
 
 use lanes::{Lanes, Turn};
-use wait::{Step, Waiter};
+use wait::{PAUSES, Step, Waiter};
 
-/// A worker's mailbox, as dispatchers, siblings that steal and the watchdog have it. Clones are
-/// the same mailbox.
+/// A worker's mailbox, as callers, siblings that steal and the watchdog see it. Clones share the
+/// mailbox.
 pub struct Mailbox<T> {
     lanes: Lanes<T>,
-    /// With room for one token: the worker is to look around.
-    token: (Sender<()>, Receiver<()>),
-    held: Arc<Held<T>>,
+    notify: Notify,
+    deferred: Arc<Deferred<T>>,
     worker: Arc<Worker>,
 }
 
-/// Tasks that were taken and could not be run at once, in order.
-struct Held<T> {
+/// Tasks that were taken from a lane and cannot run yet, in order.
+struct Deferred<T> {
     count: AtomicUsize,
     #[allow(clippy::disallowed_types, reason = "locked only while keys or tasks move")]
     tasks: lock::Mutex<VecDeque<T>>,
 }
 
-impl<T> Held<T> {
+impl<T> Deferred<T> {
     fn new() -> Self {
         Self { count: AtomicUsize::new(0), tasks: lock::mutex(VecDeque::new()) }
     }
@@ -65,171 +67,172 @@ impl<T> Held<T> {
         // No code panics while it holds the lock.
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut tasks);
-        // Relaxed: who looks late is woken, or looks again before it sleeps.
+        // Relaxed: a worker that misses it is notified, or checks again before it parks.
         self.count.store(tasks.len(), Relaxed);
         result
     }
 }
 
-/// The mailbox as its worker's thread has it.
+/// The mailbox as its worker's thread sees it.
 pub struct Inbox<T> {
     mailbox: Mailbox<T>,
     turn: Turn,
     waiter: Waiter,
-    sleepers: Arc<Sleepers>,
+    parked: Arc<ParkedWorkers>,
 }
 
 /// A task that found no room.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full<T>(pub T);
 
-/// A mailbox for at most `capacity` tasks a lane, at least 1; the control lane has no limit.
-/// Allocates the normal lane, and the others at their first task.
+/// Creates a mailbox for at most `capacity` tasks per lane; the control lane is unbounded.
+/// Allocates the normal lane, and each other lane at its first task.
 ///
 /// # Panics
-/// When the capacity is 0.
+/// If the capacity is 0.
 pub fn bounded<T>(worker: Arc<Worker>, capacity: usize) -> Mailbox<T> {
-    assert!(capacity > 0, "mailbox capacity is 0, allowed is at least 1");
+    assert!(capacity > 0, "mailbox capacity is 0; at least 1 is allowed");
     Mailbox {
         lanes: Lanes::new(capacity),
-        token: channel::bounded(1),
-        held: Arc::new(Held::new()),
+        notify: Notify::new(),
+        deferred: Arc::new(Deferred::new()),
         worker,
     }
 }
 
 impl<T> Mailbox<T> {
-    /// The worker that the mailbox is of.
+    /// Returns the mailbox's worker.
     pub fn worker(&self) -> &Arc<Worker> {
         &self.worker
     }
 
-    /// Puts a task whose place is reserved at this mailbox's worker. Allocates nothing but the
-    /// lane at its first task, and now and then in the control lane; waits for room under
-    /// [`Overflow::Block`] and [`Overflow::BlockFor`]. Tasks that make room under
-    /// [`Overflow::DropOldest`] go to `shed`.
+    /// Sends a task if there is room. The caller holds a reservation, and [hands it over] next.
+    /// Allocates a lane at its first task, and now and then in the control lane. Never blocks.
     ///
     /// # Errors
-    /// Hands the task back when there was no room; the reservation is given back then too.
+    /// Returns the task if the lane is full.
+    ///
+    /// [hands it over]: Self::hand_over
     #[inline(always)]
+    pub fn try_send(&self, lane: Lane, task: T) -> Result<(), Full<T>> {
+        // The mailbox owns both ends of its channels, so none is ever disconnected.
+        self.lanes.sender(lane).try_send(task).map_err(|refused| Full(refused.into_inner()))
+    }
+
+    /// Sends a task and hands `reservation` over; waits or makes room as `overflow` says. Tasks that
+    /// make room under [`Overflow::DropOldest`] go to `shed`.
+    ///
+    /// # Errors
+    /// Returns the task if there was no room, and releases the reservation.
     pub fn put(
         &self,
         reservation: Reservation<'_>,
         lane: Lane,
-        task: T,
-        overflow: &Overflow,
-        shed: impl FnMut(T),
+        mut task: T,
+        overflow: Overflow,
+        mut shed: impl FnMut(T),
     ) -> Result<(), Full<T>> {
-        debug_assert!(Arc::ptr_eq(reservation.worker(), &self.worker));
-        if let Err(refused) = self.lanes.sender(lane).try_send(task) {
-            self.put_in_full(lane, refused.into_inner(), overflow, shed)?;
+        let sender = self.lanes.sender(lane);
+        loop {
+            task = match self.try_send(lane, task) {
+                Ok(()) => break,
+                Err(Full(task)) => task,
+            };
+            match overflow {
+                Overflow::Block => {
+                    self.lanes.await_room(lane, || true);
+                    sender.send(task).map_err(|error| Full(error.0))?;
+                    break;
+                }
+                Overflow::BlockFor(limit) => {
+                    let begun = Instant::now();
+                    self.lanes.await_room(lane, || begun.elapsed() < limit);
+                    let left = limit.saturating_sub(begun.elapsed());
+                    sender.send_timeout(task, left).map_err(|error| Full(error.into_inner()))?;
+                    break;
+                }
+                Overflow::DropOldest => {
+                    if let Some(oldest) = self.lanes.take(lane) {
+                        self.worker.withdraw();
+                        shed(oldest);
+                    }
+                }
+                Overflow::Reject | Overflow::DropNewest => return Err(Full(task)),
+            }
         }
-        if reservation.hand_over() {
-            self.wake();
-        }
+        self.hand_over(reservation);
         Ok(())
     }
 
-    #[cold]
-    fn put_in_full(
-        &self,
-        lane: Lane,
-        mut task: T,
-        overflow: &Overflow,
-        mut shed: impl FnMut(T),
-    ) -> Result<(), Full<T>> {
-        // The mailbox holds both ends of its channels, so that none is ever disconnected.
-        let sender = self.lanes.sender(lane);
-        match overflow {
-            Overflow::Block => {
-                self.lanes.await_room(lane, || true);
-                sender.send(task).map_err(|error| Full(error.0))
-            }
-            Overflow::BlockFor(limit) => {
-                let begun = Instant::now();
-                self.lanes.await_room(lane, || begun.elapsed() < *limit);
-                match sender.send_timeout(task, limit.saturating_sub(begun.elapsed())) {
-                    Ok(()) => Ok(()),
-                    Err(SendTimeoutError::Timeout(task) | SendTimeoutError::Disconnected(task)) => {
-                        Err(Full(task))
-                    }
-                }
-            }
-            Overflow::DropOldest => loop {
-                if let Some(oldest) = self.lanes.take(lane) {
-                    self.worker.withdraw();
-                    shed(oldest);
-                }
-                match sender.try_send(task) {
-                    Ok(()) => return Ok(()),
-                    Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => task = back,
-                }
-            },
-            Overflow::Reject | Overflow::DropNewest | Overflow::Reroute(_) => Err(Full(task)),
+    /// Consumes the reservation of a task that was sent, and wakes the worker if it is parked.
+    #[inline(always)]
+    pub fn hand_over(&self, reservation: Reservation<'_>) {
+        debug_assert!(Arc::ptr_eq(reservation.worker(), &self.worker));
+        if reservation.hand_over() {
+            self.wake();
         }
     }
 
-    /// Lets the worker take no more tasks and go when it has ended those it has.
+    /// Closes the worker: it takes no more tasks, and leaves when those it has have ended.
     pub fn close(&self) {
         self.worker.close();
         self.wake();
     }
 
-    /// Lets the worker look around: at its mailbox, and at whether it is closed. Never blocks.
+    /// Makes the worker check its mailbox, its siblings' and whether it is closed. Never blocks.
     pub fn wake(&self) {
-        // Where there is no room, a token is there.
-        let _ = self.token.0.try_send(());
+        self.notify.notify();
     }
 
-    /// The next task that is free to be run by another worker: no control message and none with
-    /// a key. It stays in flight at this mailbox's worker until it was
-    /// [adopted](Recorder::adopt).
+    /// Returns what wakes the worker.
+    pub fn notify(&self) -> &Notify {
+        &self.notify
+    }
+
+    /// Takes the next task that any worker may run: no control message and none with a key. It stays
+    /// in flight at this mailbox's worker until it is [adopted](Recorder::adopt).
     #[inline]
     pub fn steal(&self) -> Option<T> {
         Lane::FREE.into_iter().find_map(|lane| self.lanes.take(lane))
     }
 
-    /// Whether a task waits that may be stolen.
+    /// Returns whether there is a task to steal.
     #[inline]
     pub fn has_free(&self) -> bool {
         Lane::FREE.into_iter().any(|lane| !self.lanes.is_empty(lane))
     }
 
-    /// The next task of any kind, held ones first: for who ends them all.
+    /// Takes the next task of any kind, deferred ones first.
     pub fn take_any(&self) -> Option<T> {
-        self.held
+        self.deferred
             .change(VecDeque::pop_front)
             .or_else(|| Lane::ALL.into_iter().find_map(|lane| self.lanes.take(lane)))
     }
 
-    /// Tasks that wait.
+    /// Returns the number of tasks that wait.
+    #[allow(clippy::len_without_is_empty, reason = "the watchdog needs the number alone")]
     pub fn len(&self) -> usize {
-        Lane::ALL.into_iter().map(|lane| self.lanes.len(lane)).sum::<usize>() + self.held()
+        Lane::ALL.into_iter().map(|lane| self.lanes.len(lane)).sum::<usize>() + self.deferred()
     }
 
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Returns the receiving end, for one thread at a time.
+    pub fn inbox(&self, wait: WaitStrategy, parked: Arc<ParkedWorkers>) -> Inbox<T> {
+        Inbox { mailbox: self.clone(), turn: Turn::default(), waiter: Waiter::new(wait), parked }
     }
 
-    /// The worker's end. One thread at a time is to have it.
-    pub fn inbox(&self, wait: WaitStrategy, sleepers: Arc<Sleepers>) -> Inbox<T> {
-        Inbox { mailbox: self.clone(), turn: Turn::default(), waiter: Waiter::new(wait), sleepers }
+    /// Defers a task that was taken and cannot run yet, behind those deferred before. A thread that is
+    /// not the worker's must [wake](Self::wake) the worker afterwards.
+    pub fn defer(&self, task: T) {
+        self.deferred.change(|deferred| deferred.push_back(task));
     }
 
-    /// Keeps a task that was taken and cannot be run yet, in the order of keeping. A worker that
-    /// does not do so itself is to be [woken](Self::wake) afterwards.
-    pub fn hold(&self, task: T) {
-        self.held.change(|held| held.push_back(task));
-    }
-
-    /// How many tasks are kept so.
+    /// Returns the number of deferred tasks.
     #[inline]
-    pub fn held(&self) -> usize {
-        self.held.count.load(Relaxed)
+    pub fn deferred(&self) -> usize {
+        self.deferred.count.load(Relaxed)
     }
 
-    /// Whether none waits in this lane.
+    /// Returns whether no task waits in this lane.
     #[inline]
     pub fn is_lane_empty(&self, lane: Lane) -> bool {
         self.lanes.is_empty(lane)
@@ -237,18 +240,18 @@ impl<T> Mailbox<T> {
 }
 
 impl<T> Inbox<T> {
-    /// The mailbox.
+    /// Returns the mailbox.
     pub fn mailbox(&self) -> &Mailbox<T> {
         &self.mailbox
     }
 
-    /// The next task of a mailbox that has had tasks in its normal lane only and keeps none back; else
-    /// an error, and there may be one by [`try_next`](Self::try_next).
+    /// Takes the next task of a mailbox that has only ever used its normal lane and has deferred
+    /// none. After an error there may still be a task for [`try_next`](Self::try_next).
     ///
-    /// As the channel hands it out: a task that is put into an `Option` is copied once more.
+    /// Returns what the channel returns: putting the task into an `Option` would copy it once more.
     #[inline(always)]
     pub fn try_next_plain(&mut self) -> Result<T, TryRecvError> {
-        if self.mailbox.held() > 0 {
+        if self.mailbox.deferred() > 0 {
             return Err(TryRecvError::Empty);
         }
         let next = self.mailbox.lanes.next_plain();
@@ -258,7 +261,7 @@ impl<T> Inbox<T> {
         next
     }
 
-    /// The next task, if one is there: control messages first, then by lane.
+    /// Takes the next task, if there is one: control messages first, then lane by lane.
     pub fn try_next(&mut self) -> Option<T> {
         let lanes = &self.mailbox.lanes;
         let next =
@@ -269,89 +272,84 @@ impl<T> Inbox<T> {
         next
     }
 
-    /// The first of the kept tasks whose key, or none, `may_run`.
-    pub fn take_held<K: PartialEq>(
+    /// Takes the first deferred task whose `key` is one that `may_run`.
+    pub fn take_deferred<K: PartialEq>(
         &mut self,
         key: impl Fn(&T) -> K,
         mut may_run: impl FnMut(&K) -> bool,
     ) -> Option<T> {
-        self.mailbox.held.change(|held| {
-            let next = held.iter().map(&key).find(|key| may_run(key))?;
-            // Another thread may have let go of the key after the look at an earlier one.
-            let index = held.iter().position(|task| key(task) == next)?;
-            held.remove(index)
+        self.mailbox.deferred.change(|deferred| {
+            let next = deferred.iter().map(&key).find(|key| may_run(key))?;
+            // Another thread may have released the key after an earlier task of it was checked.
+            let index = deferred.iter().position(|task| key(task) == next)?;
+            deferred.remove(index)
         })
     }
 
-    /// Whether a task like this is kept.
-    pub fn holds(&self, alike: impl FnMut(&T) -> bool) -> bool {
-        self.mailbox.held.change(|held| held.iter().any(alike))
+    /// Returns whether a task that `matches` is deferred.
+    pub fn has_deferred(&self, matches: impl FnMut(&T) -> bool) -> bool {
+        self.mailbox.deferred.change(|deferred| deferred.iter().any(matches))
     }
 
-    /// Nothing is there that may be run: waits a step, as the wait strategy says.
-    /// `false` when the mailbox is closed and nothing can come any more. To be called again, after
-    /// another look for tasks, until it is or there is one.
+    /// Waits one step, as the wait strategy says, after a poll that found no task to run. Returns
+    /// `false` if the mailbox is closed and nothing can come any more; otherwise the caller polls
+    /// again and, if there is still no task, calls this again.
     pub fn wait(&mut self, recorder: &mut Recorder) -> bool {
-        let Self { mailbox, waiter, sleepers, .. } = self;
+        let Self { mailbox, waiter, parked, .. } = self;
         let step = waiter.step();
-        if let Step::Spin(pauses) = step {
-            (0..pauses).for_each(|_| hint::spin_loop());
+        if step == Step::Spin && !waiter.checks_all() {
+            (0..PAUSES).for_each(|_| hint::spin_loop());
             return true;
         }
-        let held = mailbox.held() as u64;
+        let deferred = mailbox.deferred() as u64;
         let stats = mailbox.worker.stats();
         if stats.is_closed() {
             let in_flight = stats.in_flight();
-            if in_flight == held && held > 0 {
-                // Only who lets go of a key, or cancels, can change that, and leaves a token.
-                let _ = mailbox.token.1.recv();
+            if in_flight == deferred && deferred > 0 {
+                // Only releasing a key, or cancelling, changes this, and both notify.
+                mailbox.notify.wait();
             } else if in_flight > 0 {
-                // A dispatcher is between its reservation and its send: a few instructions.
+                // A caller is between its reservation and its send: a few instructions.
                 thread::yield_now();
             }
             return in_flight > 0;
         }
         match step {
-            Step::Park if recorder.try_park(held) => {
-                sleepers.enter();
+            Step::Park if recorder.try_park(deferred) => {
+                parked.enter();
                 let since = Instant::now();
-                let _ = mailbox.token.1.recv();
-                sleepers.leave();
+                mailbox.notify.wait();
+                parked.leave();
                 recorder.unpark();
                 waiter.woken(since.elapsed());
             }
-            Step::Look => hint::spin_loop(),
+            Step::Spin => hint::spin_loop(),
             _ => thread::yield_now(),
         }
         true
     }
 
-    /// Whether the worker is to [rest](Recorder::mark_idle) now: once after each task, when there has been
-    /// nothing for a moment and before it does anything but spin.
+    /// Returns whether the worker must be [published as idle](Recorder::mark_idle) now: once after
+    /// each task, when there has been none for a moment and before it does anything but spin.
     #[inline]
-    pub fn is_to_rest(&mut self) -> bool {
-        self.waiter.is_to_rest()
+    pub fn becomes_idle(&mut self) -> bool {
+        self.waiter.becomes_idle()
     }
 
-    /// The worker rests already.
+    /// Notes that the worker was published as idle.
     #[inline]
-    pub fn rested(&mut self) {
-        self.waiter.rested();
+    pub fn set_idle(&mut self) {
+        self.waiter.set_idle();
     }
 
-    /// Whether there has been nothing for so long that it is time for a look at siblings.
-    pub fn looks_around(&self) -> bool {
-        self.waiter.looks_around()
+    /// Returns whether it is time to check the siblings' mailboxes.
+    pub fn checks_siblings(&self) -> bool {
+        self.waiter.checks_siblings()
     }
 
-    /// Whether even what would not have to wait there for long is welcome.
+    /// Returns whether any task of a sibling is worth stealing, however soon it would run there.
     pub fn is_eager(&self) -> bool {
         self.waiter.is_eager()
-    }
-
-    /// Waits until there is a token, or the time is over.
-    pub fn pause(&mut self, time: Duration) {
-        let _ = self.mailbox.token.1.recv_timeout(time);
     }
 }
 
@@ -359,8 +357,8 @@ impl<T> Clone for Mailbox<T> {
     fn clone(&self) -> Self {
         Self {
             lanes: self.lanes.clone(),
-            token: self.token.clone(),
-            held: Arc::clone(&self.held),
+            notify: self.notify.clone(),
+            deferred: Arc::clone(&self.deferred),
             worker: Arc::clone(&self.worker),
         }
     }
@@ -385,19 +383,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_the_kept_tasks_of_a_key_the_first_comes_first_when_the_key_is_let_go_meanwhile() {
+    fn the_first_deferred_task_of_a_key_runs_first_even_if_the_key_is_released_meanwhile() {
         let roster = Roster::builder().worker(WorkerSpec::general()).build().unwrap();
         let mailbox = bounded(Arc::clone(&roster.members()[0].worker), 1);
         let mut inbox = mailbox.inbox(WaitStrategy::default(), Arc::default());
-        let kept = [("a", 1), ("b", 1), ("a", 2), ("b", 2)];
-        kept.into_iter().for_each(|task| mailbox.hold(task));
-        let mut looks = 0;
-        let a_at_the_second_look = |key: &&str| {
-            looks += usize::from(*key == "a");
-            *key == "a" && looks > 1
+        let deferred = [("a", 1), ("b", 1), ("a", 2), ("b", 2)];
+        deferred.into_iter().for_each(|task| mailbox.defer(task));
+        let mut checks = 0;
+        let a_at_the_second_check = |key: &&str| {
+            checks += usize::from(*key == "a");
+            *key == "a" && checks > 1
         };
-        assert_eq!(inbox.take_held(|task| task.0, a_at_the_second_look), Some(("a", 1)));
-        assert_eq!(inbox.take_held(|task| task.0, |key| *key == "b"), Some(("b", 1)));
-        assert_eq!(mailbox.held(), 2);
+        assert_eq!(inbox.take_deferred(|task| task.0, a_at_the_second_check), Some(("a", 1)));
+        assert_eq!(inbox.take_deferred(|task| task.0, |key| *key == "b"), Some(("b", 1)));
+        assert_eq!(mailbox.deferred(), 2);
     }
 }

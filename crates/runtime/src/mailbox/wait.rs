@@ -2,181 +2,178 @@ use std::time::Duration;
 
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// How a worker without tasks waits for the next.
+/// How a worker without tasks waits for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WaitStrategy {
-    /// Spins for ever: the shortest wait, and a core for each worker.
+    /// Spins forever: the shortest wait, and one core per worker.
     Spin,
-    /// Gives the core to other threads between looks. A core for each worker too, unless others want
+    /// Yields the core between polls, forever: also one core per worker, unless other threads want
     /// it.
     Yield,
-    /// The same for so many looks at the most, then sleeps. Adaptive: a worker that had to sleep looks
-    /// less often the next time, one that found a task before looks more often again.
+    /// Yields between polls, then parks. Adaptive: a worker that had to park polls less often the
+    /// next time; one that found a task while polling, more often.
     YieldThenPark {
-        /// Looks before it sleeps, at the most: a quarter to half a microsecond each, where no other
-        /// thread wants the core.
-        looks: u32,
+        /// The most polls before parking: a quarter to half a microsecond each, if no other thread
+        /// wants the core.
+        polls: u32,
     },
-    /// Sleeps at once. A dispatcher that wakes a worker pays a system call.
+    /// Parks at once. A caller that wakes a worker pays a system call.
     Park,
 }
 
 impl Default for WaitStrategy {
-    /// [`YieldThenPark`](Self::YieldThenPark) for 100 to 180 microseconds: longer than what it takes to
-    /// put a thread to sleep and to wake it again, so that a worker which has a task every 50
-    /// microseconds never sleeps.
+    /// [`YieldThenPark`](Self::YieldThenPark) for 100 to 180 microseconds: longer than parking and
+    /// waking a thread takes, so that a worker with a task every 50 microseconds never parks.
     fn default() -> Self {
-        Self::YieldThenPark { looks: 400 }
+        Self::YieldThenPark { polls: 400 }
     }
 }
 
 impl WaitStrategy {
-    /// Whether a worker without tasks keeps a core busy.
+    /// Returns whether a worker without tasks keeps a core busy.
     pub fn keeps_core(self) -> bool {
         matches!(self, Self::Spin | Self::Yield)
     }
 }
 
-// A look takes from the dispatchers the very cache lines that they need to give the next task, and who
-// looks again at once finds one task at a time. And where threads are more than cores, who spins keeps
-// others from their tasks: a pool of four on two cores took 119 ns a task with yields alone, 145 with four
-// looks between pauses before the first of them, 180 with eight.
+// Each poll takes from the dispatchers the very cache lines that they need to send the next task. And
+// where there are more threads than cores, spinning keeps others from their tasks: a pool of four on
+// two cores took 119 ns per task with yields alone, 145 with four polls between pauses before the
+// first yield, 180 with eight.
 
-/// Pauses between two looks of who spins, of about 28 ns each.
-const PAUSES: u32 = 8;
-/// Of who spins, one look in so many is at everything and not only for tasks; of others, one in so many
-/// is at siblings too.
-const LOOK_AROUND: u32 = 16;
-/// Looks in vain after which a worker says that it has nothing to do: what others need to know of one
-/// that waits for less than half a microsecond is not worth the cache lines.
-const RESTS_AFTER: u32 = 1;
-
-/// Who slept for less than this would have found a task by looking for as long: it looks as often as it
-/// may from then on.
+/// Spin hints between two polls of a spinning worker, about 28 ns each.
+pub(super) const PAUSES: u32 = 8;
+/// A spinning worker checks everything, not only its mailbox, once in this many polls; every waiting
+/// worker checks its siblings' mailboxes as often.
+const CHECK_ALL: u32 = 16;
+/// Polls without a task after which a worker is published as idle: a wait of less than half a
+/// microsecond is not worth the cache lines.
+const IDLE_AFTER: u32 = 1;
+/// After a shorter sleep than this, the full number of polls is restored: polling would have found
+/// the task.
 const SHORT_SLEEP: Duration = Duration::from_micros(100);
 
-/// What to do before the next look.
+/// How to wait before the next poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// So many pauses, and nothing else.
-    Spin(u32),
-    /// Look around.
-    Look,
-    /// Look around, and let others have the core.
+    Spin,
     Yield,
     Park,
 }
 
-/// The wait strategy of one worker, and how it has gone.
+/// The wait strategy of one worker, and how its waits have gone.
 #[derive(Debug)]
 pub(super) struct Waiter {
     strategy: WaitStrategy,
-    /// Looks in vain since the last task.
-    looks: u32,
-    /// Looks after which it sleeps the next time.
-    patience: u32,
-    /// Whether it was said since the last task that there is nothing to do.
-    rested: bool,
-    /// Whether it was woken since its last look.
+    /// Polls without a task since the last one.
+    polls: u32,
+    /// Polls before it parks the next time.
+    limit: u32,
+    /// Whether the worker was published as idle since its last task.
+    idle: bool,
+    /// Whether it was woken since its last poll.
     woken: bool,
 }
 
 impl Waiter {
     pub(super) fn new(strategy: WaitStrategy) -> Self {
-        let patience = match strategy {
-            WaitStrategy::YieldThenPark { looks } => looks,
+        let limit = match strategy {
+            WaitStrategy::YieldThenPark { polls } => polls,
             WaitStrategy::Spin | WaitStrategy::Yield => u32::MAX,
             WaitStrategy::Park => 0,
         };
-        Self { strategy, looks: 0, patience, rested: false, woken: false }
+        Self { strategy, polls: 0, limit, idle: false, woken: false }
     }
 
     #[inline]
     pub(super) fn step(&mut self) -> Step {
         self.woken = false;
-        self.looks = self.looks.saturating_add(1);
-        if self.looks > self.patience {
-            if self.looks == self.patience.saturating_add(1) {
-                self.lose_patience();
+        self.polls = self.polls.saturating_add(1);
+        if self.polls > self.limit {
+            if self.polls == self.limit.saturating_add(1) {
+                self.polled_in_vain();
             }
             return Step::Park;
         }
-        match self.strategy {
-            WaitStrategy::Spin if self.looks.is_multiple_of(LOOK_AROUND) => Step::Look,
-            WaitStrategy::Spin => Step::Spin(PAUSES),
-            _ => Step::Yield,
+        if self.strategy == WaitStrategy::Spin { Step::Spin } else { Step::Yield }
+    }
+
+    /// Polls half as often the next time, but still a few times, to notice when tasks come faster.
+    fn polled_in_vain(&mut self) {
+        if let WaitStrategy::YieldThenPark { polls } = self.strategy {
+            self.limit = (self.limit / 2).max((polls / 16).min(polls));
         }
     }
 
-    /// It waited in vain. Never for no time at all: one wait in a while finds out that times changed.
-    fn lose_patience(&mut self) {
-        if let WaitStrategy::YieldThenPark { looks } = self.strategy {
-            self.patience = (self.patience / 2).max((looks / 16).min(looks));
-        }
-    }
-
-    /// Whether the worker is to say now that it has nothing to do: once after each task, and before it
-    /// does anything but spin.
+    /// Whether the worker must be published as idle now: once after each task, and before it does
+    /// anything but spin.
     #[inline]
-    pub(super) fn is_to_rest(&mut self) -> bool {
-        let due = !self.rested && (self.looks >= RESTS_AFTER || self.looks >= self.patience);
-        self.rested |= due;
+    pub(super) fn becomes_idle(&mut self) -> bool {
+        let due = !self.idle && (self.polls >= IDLE_AFTER || self.polls >= self.limit);
+        self.idle |= due;
         due
     }
 
-    /// That was said.
+    /// The worker was published as idle.
     #[inline]
-    pub(super) fn rested(&mut self) {
-        self.rested = true;
+    pub(super) fn set_idle(&mut self) {
+        self.idle = true;
     }
 
-    /// Whether it is time for a look at everything: now and then, before it sleeps and when it was woken.
-    pub(super) fn looks_around(&self) -> bool {
-        let now_and_then = self.looks != 0 && self.looks.is_multiple_of(LOOK_AROUND);
-        now_and_then || self.looks == self.patience || self.woken
+    /// Whether a spinning worker checks everything before this poll, and not only its mailbox.
+    #[inline]
+    pub(super) fn checks_all(&self) -> bool {
+        self.polls.is_multiple_of(CHECK_ALL)
     }
 
-    /// Whether such a look is not the first one already.
+    /// Whether to check the siblings' mailboxes: now and then, before parking and when woken.
+    pub(super) fn checks_siblings(&self) -> bool {
+        (self.polls != 0 && self.checks_all()) || self.polls == self.limit || self.woken
+    }
+
+    /// Whether this is not the first check of the siblings.
     pub(super) fn is_eager(&self) -> bool {
-        self.looks != LOOK_AROUND
+        self.polls != CHECK_ALL
     }
 
-    /// The worker was woken: there is something, here or at a sibling, that is worth a look around.
-    /// After so short a sleep it had better not slept.
+    /// The worker was woken after having been parked for `slept`.
     pub(super) fn woken(&mut self, slept: Duration) {
-        if let WaitStrategy::YieldThenPark { looks } = self.strategy
+        if let WaitStrategy::YieldThenPark { polls } = self.strategy
             && slept < SHORT_SLEEP
         {
-            self.patience = looks;
+            self.limit = polls;
         }
-        self.looks = 0;
+        self.polls = 0;
         self.woken = true;
     }
 
     /// A task was found.
     #[inline]
     pub(super) fn found(&mut self) {
-        if self.looks != 0 {
-            self.found_after_looks();
+        if self.polls != 0 {
+            self.found_by_polling();
         }
-        self.rested = false;
+        self.idle = false;
     }
 
-    fn found_after_looks(&mut self) {
-        if let WaitStrategy::YieldThenPark { looks } = self.strategy
-            && self.looks <= self.patience
+    fn found_by_polling(&mut self) {
+        if let WaitStrategy::YieldThenPark { polls } = self.strategy
+            && self.polls <= self.limit
         {
-            self.patience = (self.patience * 2).min(looks);
+            self.limit = (self.limit * 2).min(polls);
         }
-        self.looks = 0;
+        self.polls = 0;
     }
 }
 
-/// How many workers of a pool sleep: a hint, for who has work that one of them could take.
+/// How many workers of a pool are parked: a hint for callers with a task that one of them could
+/// steal.
 #[derive(Debug, Default)]
-pub struct Sleepers(AtomicUsize);
+pub struct ParkedWorkers(AtomicUsize);
 
-impl Sleepers {
-    /// Whether any does.
+impl ParkedWorkers {
+    /// Returns whether any worker is parked.
     #[inline]
     pub fn any(&self) -> bool {
         self.0.load(Relaxed) > 0
@@ -195,83 +192,86 @@ impl Sleepers {
 mod tests {
     use super::*;
 
-    /// Looks until it parks.
-    fn looks(waiter: &mut Waiter) -> u32 {
-        let mut looks = 0;
-        while !matches!(waiter.step(), Step::Park) {
-            looks += 1;
+    /// Polls until it parks.
+    fn polls(waiter: &mut Waiter) -> u32 {
+        let mut polls = 0;
+        while waiter.step() != Step::Park {
+            polls += 1;
         }
         waiter.found();
-        looks
+        polls
     }
 
     #[test]
-    fn patience_adapts_within_its_bounds() {
-        let mut waiter = Waiter::new(WaitStrategy::YieldThenPark { looks: 64 });
-        let in_vain: Vec<_> = (0..6).map(|_| looks(&mut waiter)).collect();
+    fn the_number_of_polls_adapts_within_its_bounds() {
+        let mut waiter = Waiter::new(WaitStrategy::YieldThenPark { polls: 64 });
+        let in_vain: Vec<_> = (0..6).map(|_| polls(&mut waiter)).collect();
         assert_eq!(in_vain, [64, 32, 16, 8, 4, 4]);
         for _ in 0..10 {
-            assert!(matches!(waiter.step(), Step::Yield));
+            assert_eq!(waiter.step(), Step::Yield);
             waiter.found();
         }
-        assert_eq!(looks(&mut waiter), 64);
-        let in_vain: Vec<_> = (0..3).map(|_| looks(&mut waiter)).collect();
+        assert_eq!(polls(&mut waiter), 64);
+        let in_vain: Vec<_> = (0..3).map(|_| polls(&mut waiter)).collect();
         waiter.woken(SHORT_SLEEP);
-        let after_a_long_sleep = looks(&mut waiter);
+        let after_a_long_sleep = polls(&mut waiter);
         waiter.woken(SHORT_SLEEP / 2);
         assert_eq!((in_vain, after_a_long_sleep), (vec![32, 16, 8], 4));
-        assert_eq!(looks(&mut waiter), 64, "after a short one");
+        assert_eq!(polls(&mut waiter), 64, "after a short one");
     }
 
     #[test]
     fn parking_at_once_never_spins_and_spinning_never_parks() {
-        assert_eq!(looks(&mut Waiter::new(WaitStrategy::Park)), 0);
-        assert_eq!(looks(&mut Waiter::new(WaitStrategy::YieldThenPark { looks: 0 })), 0);
+        assert_eq!(polls(&mut Waiter::new(WaitStrategy::Park)), 0);
+        assert_eq!(polls(&mut Waiter::new(WaitStrategy::YieldThenPark { polls: 0 })), 0);
         for forever in [WaitStrategy::Spin, WaitStrategy::Yield] {
             let mut waiter = Waiter::new(forever);
-            assert!((0..1_000).all(|_| !matches!(waiter.step(), Step::Park)));
+            assert!((0..1_000).all(|_| waiter.step() != Step::Park));
         }
     }
 
     #[test]
-    fn who_spins_looks_around_now_and_then_and_who_yields_at_each_look() {
-        let mut waiter = Waiter::new(WaitStrategy::Yield);
-        assert!((0..100).all(|_| matches!(waiter.step(), Step::Yield)));
+    fn a_spinning_worker_checks_everything_now_and_then() {
         let mut waiter = Waiter::new(WaitStrategy::Spin);
-        let looks = (0..1_600).filter(|_| matches!(waiter.step(), Step::Look)).count();
-        assert_eq!(looks, 100, "it must see that it is closed");
+        let checks = (0..1_600)
+            .filter(|_| {
+                assert_eq!(waiter.step(), Step::Spin);
+                waiter.checks_all()
+            })
+            .count();
+        assert_eq!(checks, 100, "it must notice that it is closed");
     }
 
     #[test]
-    fn it_looks_at_others_before_it_sleeps_and_when_woken() {
-        for looks in [0, 3, 40] {
-            let mut waiter = Waiter::new(WaitStrategy::YieldThenPark { looks });
-            let around = (0..=looks)
+    fn siblings_are_checked_before_parking_and_after_waking() {
+        for polls in [0, 3, 40] {
+            let mut waiter = Waiter::new(WaitStrategy::YieldThenPark { polls });
+            let checks = (0..=polls)
                 .filter(|_| {
-                    let around = waiter.looks_around();
+                    let checks = waiter.checks_siblings();
                     let _ = waiter.step();
-                    around
+                    checks
                 })
                 .count();
-            assert_eq!(around as u32, 1 + looks / LOOK_AROUND, "of {looks}");
+            assert_eq!(checks as u32, 1 + polls / CHECK_ALL, "of {polls}");
             waiter.woken(SHORT_SLEEP);
-            assert!(waiter.looks_around() && waiter.is_eager());
+            assert!(waiter.checks_siblings() && waiter.is_eager());
         }
     }
 
     #[test]
-    fn it_rests_once_a_task_and_before_it_sleeps() {
+    fn a_worker_becomes_idle_once_per_task_and_before_it_parks() {
         let mut waiter = Waiter::new(WaitStrategy::default());
-        assert!(!waiter.is_to_rest(), "not before it has looked in vain for a while");
-        (0..RESTS_AFTER).for_each(|_| _ = waiter.step());
-        assert!(waiter.is_to_rest() && !waiter.is_to_rest());
+        assert!(!waiter.becomes_idle(), "not before it has polled in vain");
+        (0..IDLE_AFTER).for_each(|_| _ = waiter.step());
+        assert!(waiter.becomes_idle() && !waiter.becomes_idle());
         waiter.found();
-        (0..RESTS_AFTER).for_each(|_| _ = waiter.step());
-        assert!(waiter.is_to_rest());
+        (0..IDLE_AFTER).for_each(|_| _ = waiter.step());
+        assert!(waiter.becomes_idle());
         waiter.found();
-        waiter.rested();
-        (0..RESTS_AFTER).for_each(|_| _ = waiter.step());
-        assert!(!waiter.is_to_rest(), "that was said before it answered");
-        assert!(Waiter::new(WaitStrategy::Park).is_to_rest());
+        waiter.set_idle();
+        (0..IDLE_AFTER).for_each(|_| _ = waiter.step());
+        assert!(!waiter.becomes_idle(), "it was published before the reply");
+        assert!(Waiter::new(WaitStrategy::Park).becomes_idle());
     }
 }

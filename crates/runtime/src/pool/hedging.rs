@@ -1,52 +1,69 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use raddle_core::{HistogramSnapshot, Roster, nanos};
+use raddle_core::{HistogramSnapshot, Roster, TaskProfile, WorkerId, nanos};
 use raddle_sync::Snapshot;
 use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use thiserror::Error;
 
-/// When a second copy of a task is given to another worker, if there is no answer by then.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hedge(When);
+use super::submit::Submitter;
+use crate::envelope::Envelope;
+use crate::hedge::{Hedge, When};
+use crate::panics::Contained;
+use crate::reply::{Asker, Hedged, NoReply, ReplySender};
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum When {
-    After(Duration),
-    Quantile(f64),
+/// The second copy of a hedged task, until it is sent.
+pub(super) struct Copy<M, R> {
+    submitter: Submitter<M, R>,
+    hedges: Arc<Hedges>,
+    race: Arc<Hedged<R>>,
+    /// The worker that has the task.
+    first: WorkerId,
+    msg: Contained<M>,
+    profile: TaskProfile,
+    deadline: u64,
 }
 
-/// A quantile that is none.
-#[derive(Clone, Copy, Debug, Error, PartialEq)]
-#[error("hedging quantile is {0}, allowed is more than 0 and less than 1")]
-pub struct HedgeError(f64);
-
-impl Hedge {
-    /// After a fixed time.
-    pub fn after(delay: Duration) -> Self {
-        Self(When::After(delay))
+impl<M: Send + 'static, R: Send + 'static> Copy<M, R> {
+    pub(super) fn new(
+        submitter: Submitter<M, R>,
+        hedges: &Arc<Hedges>,
+        race: Arc<Hedged<R>>,
+        first: WorkerId,
+        msg: Contained<M>,
+        profile: TaskProfile,
+        deadline: u64,
+    ) -> Self {
+        Self { submitter, hedges: Arc::clone(hedges), race, first, msg, profile, deadline }
     }
 
-    /// After the pool's own quantile of the time that tasks take, such as 0.95, as of the last
-    /// second: the sum of that quantile of the time in the mailbox and of that in the handler,
-    /// which is not less than the quantile of their sum in most distributions. None is sent while
-    /// no task has been measured.
-    ///
-    /// # Errors
-    /// Unless it is more than 0 and less than 1.
-    pub fn at_quantile(quantile: f64) -> Result<Self, HedgeError> {
-        let allowed = quantile > 0.0 && quantile < 1.0;
-        if allowed { Ok(Self(When::Quantile(quantile))) } else { Err(HedgeError(quantile)) }
+    /// Sends the copy to another worker, if it is still wanted and the budget allows it.
+    pub(super) fn send(self) {
+        let Self { submitter, hedges, race, first, msg, mut profile, deadline } = self;
+        if race.has_withdrawn() || !hedges.spend() {
+            return;
+        }
+        if !race.copies.join() {
+            hedges.refund();
+            return;
+        }
+        profile.submitted_at = submitter.router.clock.now();
+        let reply = Some(ReplySender::Shared(race));
+        let copy = Envelope::new(msg.into_inner(), reply, &profile, deadline);
+        if let Err(copy) = submitter.router.send_copy(&profile, first, copy) {
+            hedges.refund();
+            // The copy never was a task. If the other one has ended too, the asker is answered here.
+            let Envelope { reply, .. } = copy;
+            drop(reply.and_then(|reply| reply.send(Err(NoReply::Cancelled))));
+        }
     }
 }
 
-/// The budget of a pool's hedges, and how long its tasks take.
+/// The budget of a pool's hedges, and the time that its tasks take.
 pub(crate) struct Hedges {
-    /// Hedges allowed, as a share of the tasks that asked for hedging.
+    /// Copies allowed, as a share of the tasks that asked for hedging.
     budget: f64,
     asked: AtomicU64,
     sent: AtomicU64,
-    /// Whether anybody asked for a quantile.
+    /// Whether any task asked for a quantile.
     measured: AtomicBool,
     times: Snapshot<Times>,
 }
@@ -68,7 +85,7 @@ impl Hedges {
         }
     }
 
-    /// A task asks for a hedge: after how many nanoseconds it may have one.
+    /// Counts a task that asks for hedging. Returns after how many nanoseconds its copy is due.
     pub(super) fn ask(&self, hedge: Hedge, roster: &Roster) -> Option<u64> {
         self.asked.fetch_add(1, Relaxed);
         match hedge.0 {
@@ -83,14 +100,14 @@ impl Hedges {
         }
     }
 
-    /// Takes one from the budget, if there is one. Lock-free.
+    /// Takes a copy from the budget, if there is one left. Lock-free.
     pub(super) fn spend(&self) -> bool {
         let allowed = (self.budget * self.asked.load(Relaxed) as f64) as u64;
         let spent = |sent| (sent < allowed).then_some(sent + 1);
         self.sent.fetch_update(Relaxed, Relaxed, spent).is_ok()
     }
 
-    /// Gives one back that was not sent.
+    /// Returns a copy that was not sent to the budget.
     pub(super) fn refund(&self) {
         self.sent.fetch_sub(1, Relaxed);
     }
@@ -99,7 +116,7 @@ impl Hedges {
         self.sent.load(Relaxed)
     }
 
-    /// Measures anew how long tasks take, where anybody asks for it.
+    /// Measures how long tasks take, if any task has asked for a quantile.
     pub(super) fn refresh(&self, roster: &Roster) {
         if self.measured.load(Relaxed) {
             self.measure(roster);
@@ -118,10 +135,12 @@ impl Hedges {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn the_budget_is_a_share_of_what_was_asked_for() {
+    fn the_budget_is_a_share_of_the_hedged_tasks() {
         let hedges = Hedges::new(0.1);
         let roster = Roster::builder().build().unwrap();
         let mut sent = 0;
@@ -135,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn a_quantile_is_between_0_and_1_and_unknown_without_tasks() {
+    fn a_quantile_must_be_between_0_and_1_and_is_unknown_without_tasks() {
         for quantile in [0.0, 1.0, -1.0, f64::NAN] {
-            let error = Hedge::at_quantile(quantile).unwrap_err();
+            let error = Hedge::at_quantile(quantile).validate().unwrap_err();
             assert!(error.to_string().contains("more than 0 and less than 1"), "{error}");
         }
         let roster = Roster::builder().build().unwrap();
-        assert_eq!(Hedges::new(1.0).ask(Hedge::at_quantile(0.5).unwrap(), &roster), None);
+        assert_eq!(Hedges::new(1.0).ask(Hedge::at_quantile(0.5), &roster), None);
     }
 }

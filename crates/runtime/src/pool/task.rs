@@ -1,55 +1,59 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle_core::{Capability, CapabilityError, Priority, TaskProfile, nanos};
 use raddle_strategies::Strategy;
 
-use super::hedging::Hedge;
-use super::housekeeper::Job;
-use super::routing::Loaded;
-use super::shared::Shared;
-use crate::context::Asker;
-use crate::envelope::{Envelope, Label, NEVER};
-use crate::mailbox::{Lane, Overflow};
+use super::hedging::Copy;
+use super::inner::PoolInner;
+use crate::ask::Ask;
+use crate::deadline::Deadline;
+use crate::desk::Job;
+use crate::envelope::Envelope;
+use crate::error::{Refusal, SendError};
+use crate::hedge::Hedge;
 use crate::panics::Contained;
 use crate::reply::{self, ReplySender};
+use crate::router::{Loaded, Placed};
 use crate::timer::TimerHandle;
-use crate::{Actor, AskError, AskResult, SendError};
 
-/// A task to be given: its message and what routing and the worker may know of it.
+/// A task to be sent: its message, and what routing and the worker may know about it.
 ///
-/// Made by [`Pool::task`](crate::Pool::task), ended by [`tell`](Self::tell), [`ask`](Self::ask)
-/// or [`tell_after`](Self::tell_after).
-#[must_use = "a task is given by `tell` or `ask`"]
-pub struct TaskBuilder<'p, A: Actor> {
-    shared: &'p Shared<A>,
-    routing: Loaded<'p, A>,
+/// Created by [`Pool::task`](crate::Pool::task); sent by [`tell`](Self::tell), [`ask`](Self::ask),
+/// [`ask_hedged`](Self::ask_hedged) or [`tell_after`](Self::tell_after).
+#[must_use = "a task is sent by `tell` or `ask`"]
+pub struct TaskBuilder<'p, M, R> {
+    pool: &'p PoolInner<M, R>,
+    routing: Loaded<'p, Envelope<M, R>>,
     strategy: Option<&'p dyn Strategy>,
-    msg: A::Msg,
+    msg: M,
     profile: TaskProfile,
-    deadline: Option<Duration>,
+    deadline: Deadline,
     cancel_on_drop: bool,
     wrong: Option<CapabilityError>,
 }
 
-impl<'p, A: Actor> TaskBuilder<'p, A> {
+impl<'p, M: Send + 'static, R: Send + 'static> TaskBuilder<'p, M, R> {
     #[inline(always)]
-    pub(super) fn new(shared: &'p Shared<A>, routing: Loaded<'p, A>, msg: A::Msg) -> Self {
+    pub(super) fn new(
+        pool: &'p PoolInner<M, R>,
+        routing: Loaded<'p, Envelope<M, R>>,
+        msg: M,
+    ) -> Self {
         Self {
-            shared,
+            pool,
             routing,
             strategy: None,
             msg,
             profile: TaskProfile::default(),
-            deadline: None,
+            deadline: Deadline::Never,
             cancel_on_drop: false,
             wrong: None,
         }
     }
 
-    /// Asks for a worker of this capability, or a general one. A name is interned, which takes a
-    /// shard lock: intern it once and pass the [`Capability`] where that counts.
+    /// Asks for a worker with this capability, or a general one. Passing a name interns it, which
+    /// takes a shard lock: where that matters, intern it once and pass the [`Capability`].
     pub fn capability<C>(mut self, capability: C) -> Self
     where
         C: TryInto<Capability, Error: Into<CapabilityError>>,
@@ -61,43 +65,52 @@ impl<'p, A: Actor> TaskBuilder<'p, A> {
         self
     }
 
-    /// The time from now after which the task is no longer worth starting: it then ends as
-    /// [`Expired`](raddle_core::Outcome::Expired). The handler sees what is left.
-    pub fn timeout(mut self, within: Duration) -> Self {
-        self.deadline = Some(within);
+    /// Sets how long after being sent the task is worth starting. If it has not started by then, it
+    /// ends as [`Expired`](raddle_core::Outcome::Expired). The handler sees
+    /// [what is left](crate::Context::remaining). Replaces a [`deadline`](Self::deadline).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = Deadline::After(timeout);
         self
     }
 
-    /// Tells how long the task is expected to run on a worker of the usual speed, for strategies
-    /// that go by the work ahead of each worker ([`LeastWork`](raddle_strategies::LeastWork)). Zero
-    /// is the same as not to tell.
+    /// Sets until when the task is worth starting, as [`timeout`](Self::timeout) does, which it
+    /// replaces.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Deadline::At(deadline);
+        self
+    }
+
+    /// Sets how long the task is expected to run on a worker of the usual speed, for strategies that
+    /// go by the work ahead of each worker ([`LeastWork`](raddle_strategies::LeastWork)). Zero means
+    /// unknown.
     pub fn expected_duration(mut self, expected: Duration) -> Self {
         self.profile = self.profile.expected_duration(expected);
         self
     }
 
-    /// Sets how urgent the task is. Tasks of one priority are run in the order given; of 8 that a
-    /// worker takes while some of each wait, one at least is normal or has a key, and of 64, one is
-    /// low. Control messages come before everything, are never refused for lack of room, and
-    /// never move to another worker.
+    /// Sets how urgent the task is. Tasks of one priority run in the order in which they were sent.
+    /// Of 8 tasks that a worker takes while it has some of each, at least one is normal or has a
+    /// key, and of 64, at least one is low. Control messages come before everything, are never
+    /// refused for lack of room, and never move to another worker.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.profile = self.profile.priority(priority);
         self
     }
 
-    /// Gives the task a key. Tasks of one key are run in the order in which they were given, by
-    /// one worker, never two at a time; keys are spread over the workers that serve the task's
-    /// capability by rendezvous hashing, in proportion to their weights. When workers come or go,
-    /// only the keys move that must, and their new worker waits for the old one to end its tasks.
+    /// Sets the task's key. Tasks of one key run in the order in which they were sent, on one worker,
+    /// never two at a time. Keys are spread over the workers that serve the task's capability by
+    /// rendezvous hashing, in proportion to the workers' weights. When workers come or go, only the
+    /// keys that must move do, and their new worker waits for the old one to end its tasks.
     ///
-    /// A task with a key goes by no strategy, unless the pool's is
+    /// No strategy picks the worker of a task with a key, unless the pool's is
     /// [`BoundedHash`](raddle_strategies::BoundedHash) or another that
-    /// [routes keys](Strategy::routes_keys): that picks a worker anew whenever no task of the key
-    /// is left, so that one who has much to do is gone round. Then state that a worker keeps by
-    /// key is a cache and no more.
+    /// [routes keys](Strategy::routes_keys): it picks again whenever the key has no tasks left, and
+    /// so avoids a worker that has much to do. The state that a worker keeps per key can then be no
+    /// more than a cache.
     ///
-    /// It has no priority but [`Control`](Priority::Control), which has no key. Keys whose hashes meet (one in a
-    /// thousand) share their order. A handler that was given up as hung is not waited for.
+    /// A key replaces the task's priority, unless that is [`Control`](Priority::Control), which
+    /// ignores the key. Keys whose hashes share a partition (one in a thousand) share their order.
+    /// A handler that was given up as hung is not waited for.
     pub fn key(self, key: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -111,157 +124,139 @@ impl<'p, A: Actor> TaskBuilder<'p, A> {
         self
     }
 
-    /// Cancels the task when its [`Reply`](crate::Reply) is dropped before it is run; a handler
-    /// that runs sees [`is_cancelled`](crate::Context::is_cancelled). Says nothing to a tell.
+    /// Cancels the task if its [`Ask`] is dropped before it runs; a handler that is running sees
+    /// [`is_cancelled`](crate::Context::is_cancelled). Has no effect on a tell.
     pub fn cancel_on_drop(mut self) -> Self {
         self.cancel_on_drop = true;
         self
     }
 
-    /// Gives the task and wants no answer. Allocates nothing, a control message apart; waits only
-    /// for room in a full mailbox, under [`Overflow::Block`] and [`Overflow::BlockFor`].
+    /// Sends the task without requesting a reply. Allocates nothing, control messages apart; blocks
+    /// only for room in a full mailbox, under [`Overflow::Block`](crate::Overflow::Block) and
+    /// [`Overflow::BlockFor`](crate::Overflow::BlockFor).
     ///
     /// # Errors
-    /// Hands the message back when the task was not admitted.
+    /// Returns the message if the task was not admitted.
     #[inline]
-    pub fn tell(self) -> Result<(), SendError<A::Msg>> {
+    pub fn tell(self) -> Result<(), SendError<M>> {
         self.send(None).map(drop)
     }
 
-    /// Gives the task and returns the answer to come. As [`tell`](Self::tell), and allocates one
-    /// slot for the answer.
-    ///
-    /// # Errors
-    /// Hands the message back when the task was not admitted.
+    /// Sends the task and returns its reply to come. As [`tell`](Self::tell), and allocates one slot
+    /// for the reply.
     #[inline]
-    pub fn ask(self) -> AskResult<A> {
-        let (sender, reply) = reply::slot(self.cancel_on_drop);
-        self.send(Some(sender)).map(|_| reply)
+    pub fn ask(self) -> Ask<M, R> {
+        let (sender, receiver) = reply::slot(self.cancel_on_drop);
+        match self.send(Some(sender)) {
+            Ok(_) => Ask::admitted(receiver),
+            Err(error) => Ask::refused(error),
+        }
     }
 
-    /// As [`ask`](Self::ask); and if there is no answer when the hedge says so, another worker is
-    /// given a copy, within the pool's [budget](crate::PoolBuilder::hedge_budget). The first
-    /// answer counts. The other copy is cancelled if it was not started, and otherwise sees
+    /// Sends the task like [`ask`](Self::ask); if there is no reply when the hedge says so, another
+    /// worker gets a copy, within the pool's [budget](crate::PoolBuilder::hedge_budget). The first
+    /// reply counts. The other copy is cancelled if it has not started, and otherwise sees
     /// [`is_cancelled`](crate::Context::is_cancelled). Each copy is a task with an outcome of its
-    /// own. A task with a key, or a control message, has no copy.
+    /// own. Tasks with a key and control messages have no copy.
     ///
-    /// Costs a clone of the message, three allocations and a lock that hedges and timers share.
-    ///
-    /// # Errors
-    /// Hands the message back when the task was not admitted.
-    pub fn ask_hedged(self, hedge: Hedge) -> AskResult<A>
+    /// Costs a clone of the message, three allocations, and a lock that hedges and timers share. The
+    /// task is refused if the hedge's quantile is not between 0 and 1.
+    pub fn ask_hedged(self, hedge: Hedge) -> Ask<M, R>
     where
-        A::Msg: Clone,
+        M: Clone,
     {
         let profile = self.profile;
         if profile.key.is_some() || profile.priority == Priority::Control || self.wrong.is_some() {
             return self.ask();
         }
-        let Some(delay) = self.shared.hedges.ask(hedge, &self.routing.roster) else {
+        let PoolInner { submitter, hedges, desk, .. } = self.pool;
+        if let Err(error) = hedge.validate() {
+            let refusal = Refusal::Hedge(error);
+            return Ask::refused(submitter.refused(SendError::new(refusal, self.msg)));
+        }
+        let Some(delay) = hedges.ask(hedge, &self.routing.roster) else {
             return self.ask();
         };
-        let (shared, deadline) = (self.shared, self.deadline);
-        // Dropped by whoever learns that it is not wanted.
+        let now = submitter.router.clock.now();
+        let deadline = self.deadline.by_clock(now);
         let msg = Contained::new(self.msg.clone());
-        let (sender, reply) = reply::slot(self.cancel_on_drop);
+        let (sender, receiver) = reply::slot(self.cancel_on_drop);
         let (sender, race) = sender.share();
-        let roster = Arc::clone(&self.routing.roster);
-        let position = self.send(Some(sender))?;
-        let Some(first) = roster.members().get(position) else { return Ok(reply) };
-        let first = first.worker.id();
-        let now = shared.clock.now();
-        let deadline = deadline.map_or(NEVER, |within| now.saturating_add(nanos(within)));
-        let copy = move |shared: &Arc<Shared<A>>| {
-            if race.has_withdrawn() || !shared.hedges.spend() {
-                return;
-            }
-            if !race.copies.join() {
-                shared.hedges.refund();
-                return;
-            }
-            let submitted_at = shared.clock.now();
-            let envelope = Envelope {
-                msg: msg.into_inner(),
-                reply: Some(ReplySender::Shared(race)),
-                submitted_at,
-                deadline,
-                expected_duration: profile.expected_duration,
-                label: Label::new(Lane::of(profile.priority, false), profile.capability),
-            };
-            if let Err(envelope) =
-                shared.give_copy(&profile.submitted_at(submitted_at), first, envelope)
-            {
-                shared.hedges.refund();
-                // It never was a task; where the other copy has ended too, the asker is told.
-                let reply = envelope.reply.and_then(|reply| reply.send(Err(AskError::Cancelled)));
-                drop(reply);
-            }
+        let roster = std::sync::Arc::clone(&self.routing.roster);
+        let position = match self.send_at(now, deadline, Some(sender)) {
+            Ok(Some(position)) => position,
+            // It was shed.
+            Ok(None) => return Ask::admitted(receiver),
+            Err(error) => return Ask::refused(error),
         };
-        shared.desk.schedule(now.saturating_add(delay), None, Job::Once(Box::new(copy)));
-        Ok(reply)
+        let first = roster.members()[position].worker.id();
+        let copy = Copy::new(submitter.clone(), hedges, race, first, msg, profile, deadline);
+        let due = submitter.router.clock.now().saturating_add(delay);
+        desk.schedule(due, None, Job::Once(Box::new(move || copy.send())));
+        Ask::admitted(receiver)
     }
 
-    /// Gives the task after this time, unless it is cancelled before, and wants no answer. Never
-    /// waits for room: what is refused then is counted and told as any refused task is
-    /// ([`on_rejected`](crate::PoolBuilder::on_rejected)). Allocates, and takes a lock that hedges
-    /// and timers share.
+    /// Sends the task after `delay` without requesting a reply, unless the timer is cancelled first.
+    /// Never waits for room: a task that is refused then is counted and passed to
+    /// [`on_rejected`](crate::PoolBuilder::on_rejected), like any other. A [`timeout`](Self::timeout)
+    /// starts when the task is sent. Allocates, and takes a lock that hedges and timers share.
     pub fn tell_after(self, delay: Duration) -> TimerHandle {
-        let Self { shared, msg, profile, deadline, wrong, .. } = self;
-        let due = shared.clock.now().saturating_add(nanos(delay));
-        // Dropped by whoever meets the cancelled timer.
-        let msg = Contained::new(msg);
-        let tell = move |shared: &Arc<Shared<A>>| {
+        let Self { pool, msg, profile, deadline, wrong, .. } = self;
+        let due = pool.submitter.router.clock.now().saturating_add(nanos(delay));
+        let (submitter, msg) = (pool.submitter.clone(), Contained::new(msg));
+        let tell = move || {
             let msg = msg.into_inner();
-            let routing = Loaded::Now(shared.routing.load());
-            let task =
-                TaskBuilder { profile, deadline, wrong, ..TaskBuilder::new(shared, routing, msg) };
-            // What is refused was counted and told.
-            let _ = task.send_by(&shared.settings.overflow.without_waiting(), None);
+            // A refusal is counted and passed to `on_rejected`.
+            if let Some(error) = wrong {
+                submitter.refused(SendError::new(Refusal::Capability(error), msg));
+                return;
+            }
+            let router = &submitter.router;
+            let now = router.clock.now();
+            let profile = sent_at(profile, now);
+            let envelope = Envelope::new(msg, None, &profile, deadline.by_clock(now));
+            let policy = router.policy.without_waiting();
+            let _ = submitter.submit(&router.routing.load(), None, &profile, envelope, &policy);
         };
-        shared.desk.schedule(due, None, Job::Once(Box::new(tell)))
+        pool.desk.schedule(due, None, Job::Once(Box::new(tell)))
     }
 
     #[inline(always)]
-    fn send(
-        self,
-        reply: Option<ReplySender<A::Reply, A::Error>>,
-    ) -> Result<usize, SendError<A::Msg>> {
-        let shared = self.shared;
-        self.send_by(&shared.settings.overflow, reply)
+    fn send(self, reply: Option<ReplySender<R>>) -> Result<Placed, SendError<M>> {
+        let now = self.pool.submitter.router.clock.now();
+        let deadline = self.deadline.by_clock(now);
+        self.send_at(now, deadline, reply)
     }
 
-    /// Gives the task; the position of the worker that has it.
     #[inline(always)]
-    pub(super) fn send_by(
+    fn send_at(
         self,
-        overflow: &Overflow,
-        reply: Option<ReplySender<A::Reply, A::Error>>,
-    ) -> Result<usize, SendError<A::Msg>> {
-        let Self { shared, routing, strategy, msg, mut profile, deadline, wrong, .. } = self;
+        now: u64,
+        deadline: u64,
+        reply: Option<ReplySender<R>>,
+    ) -> Result<Placed, SendError<M>> {
+        let Self { pool, routing, strategy, msg, profile, wrong, .. } = self;
+        let submitter = &pool.submitter;
         if let Some(error) = wrong {
-            return Err(shared.refused(SendError::Capability { error, msg }));
+            return Err(submitter.refused(SendError::new(Refusal::Capability(error), msg)));
         }
-        let submitted_at = shared.clock.now();
-        profile.submitted_at = submitted_at;
-        if profile.priority == Priority::Control {
-            profile.key = None;
-        }
-        let envelope = Envelope {
-            msg,
-            reply,
-            submitted_at,
-            deadline: deadline.map_or(NEVER, |within| submitted_at.saturating_add(nanos(within))),
-            expected_duration: profile.expected_duration,
-            label: Label::new(
-                Lane::of(profile.priority, profile.key.is_some()),
-                profile.capability,
-            ),
-        };
-        shared.dispatch(&routing, strategy, &profile, envelope, overflow)
+        let profile = sent_at(profile, now);
+        let envelope = Envelope::new(msg, reply, &profile, deadline);
+        submitter.submit(&routing, strategy, &profile, envelope, &submitter.router.policy)
     }
 }
 
-impl<A: Actor> std::fmt::Debug for TaskBuilder<'_, A> {
+/// The profile of a task that is sent now.
+#[inline(always)]
+fn sent_at(mut profile: TaskProfile, now: u64) -> TaskProfile {
+    profile.submitted_at = now;
+    if profile.priority == Priority::Control {
+        profile.key = None;
+    }
+    profile
+}
+
+impl<M, R> std::fmt::Debug for TaskBuilder<'_, M, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TaskBuilder")
             .field("profile", &self.profile)

@@ -4,16 +4,20 @@ use std::time::{Duration, Instant};
 
 use raddle_sync::{channel, thread};
 
+use super::Supervisor;
 use super::child::Supervised;
+use super::error::SuperviseError;
 use super::family::Family;
 use super::keeper::{Keeper, Start};
-use super::{SuperviseError, SupervisionStrategy, Supervisor, Until};
+use super::strategy::SupervisionStrategy;
+use super::until::Until;
 use crate::actor::StartError;
+use crate::panics;
+use crate::pool::Pool;
 use crate::restart::{Backoff, RestartHistory, RestartLimit, Restarts};
-use crate::{Actor, Pool, panics};
 
-/// Describes a [`Supervisor`] and starts it.
-#[must_use = "a supervisor is made by `start`"]
+/// Builds a [`Supervisor`].
+#[must_use = "a supervisor is created by `start`"]
 pub struct SupervisorBuilder {
     strategy: SupervisionStrategy,
     restarts: Restarts,
@@ -22,8 +26,15 @@ pub struct SupervisorBuilder {
     starts: Vec<Box<Start>>,
 }
 
+impl Supervisor {
+    /// Starts building a supervisor.
+    pub fn builder() -> SupervisorBuilder {
+        SupervisorBuilder::new()
+    }
+}
+
 impl SupervisorBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             strategy: SupervisionStrategy::default(),
             restarts: Restarts::default(),
@@ -33,47 +44,52 @@ impl SupervisorBuilder {
         }
     }
 
-    /// Sets which children are started anew when one has failed; that one alone by default.
+    /// Sets which children are restarted when one has failed; that one alone by default.
     pub fn strategy(mut self, strategy: SupervisionStrategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// Sets how many failures of all children together there may be; without a limit by default.
-    /// The next one makes the supervisor give up.
+    /// Limits the failures of all children together; without a limit by default. At the next failure
+    /// the supervisor gives up.
     pub fn limit(mut self, limit: RestartLimit) -> Self {
         self.restarts = self.restarts.limit(limit);
         self
     }
 
-    /// Sets how long to wait before pools are started anew; the default [`Backoff`] otherwise. A
-    /// row ends when a pool fails that had run a task without a panic.
+    /// Sets how long to wait before pools are restarted. A row of failures ends when a pool fails
+    /// that had run a task without a panic.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.restarts = self.restarts.backoff(backoff);
         self
     }
 
-    /// Sets how long a restart, or giving up, waits for the tasks of the pools that it shuts down,
-    /// for all of them together; 5 seconds by default. Tasks that were not started by then are
-    /// cancelled, and their messages kept.
+    /// Sets how long a restart, or giving up, waits for the tasks of all the pools that it shuts down;
+    /// 5 seconds by default. Tasks that have not started by then are cancelled, and their messages
+    /// kept.
     pub fn drain_within(mut self, limit: Duration) -> Self {
         self.drain = limit;
         self
     }
 
-    /// Adds a child, which is started after those added before. `start` is called by
-    /// [`start`](Self::start), and again on the supervisor's thread for each restart. Its pool is
-    /// to be built with [`OnRetired::Close`](crate::OnRetired::Close) and a limit of its workers'
-    /// [`Restarts`]: another one hardly ever fails.
-    pub fn child<A: Actor, E: Into<StartError>>(
+    /// Adds a child, which starts after those added before. `start` is called by
+    /// [`start`](Self::start), and on the supervisor's thread for each restart. Build its pool with
+    /// [`OnRetired::Close`](crate::OnRetired::Close) and a limit of its workers' [`Restarts`]:
+    /// otherwise it hardly ever fails.
+    pub fn child<M, R, E>(
         mut self,
         name: impl Into<String>,
-        mut start: impl FnMut() -> Result<Pool<A>, E> + Send + 'static,
-    ) -> Self {
+        mut start: impl FnMut() -> Result<Pool<M, R>, E> + Send + 'static,
+    ) -> Self
+    where
+        M: Send + 'static,
+        R: Send + 'static,
+        E: Into<StartError>,
+    {
         self.names.push(name.into());
         self.starts.push(Box::new(move || match start() {
             Ok(pool) => Ok(Arc::new(pool) as Arc<dyn Supervised>),
-            Err(error) => Err(error.into().to_string()),
+            Err(error) => Err(error.into()),
         }));
         self
     }
@@ -82,8 +98,8 @@ impl SupervisorBuilder {
     /// the supervisor's own thread.
     ///
     /// # Errors
-    /// When the description is wrong, a child's start fails or panics, or a thread could not be
-    /// had; then the children that were started are shut down, the last one first.
+    /// If a setting is out of bounds, a child's start fails or panics, or the thread could not be
+    /// created. The children that had started are then shut down, the last one first.
     pub fn start(self) -> Result<Supervisor, SuperviseError> {
         let Self { strategy, restarts, drain, names, mut starts } = self;
         restarts.validate()?;
@@ -99,9 +115,9 @@ impl SupervisorBuilder {
             Err(error)
         };
         for (index, (child, start)) in names.into_iter().zip(&mut starts).enumerate() {
-            match panics::catch(start).and_then(|started| started) {
+            match panics::catch(start).unwrap_or_else(|message| Err(message.into())) {
                 Ok(pool) => family.install_first(index, pool),
-                Err(message) => return undo(SuperviseError::Start { child, message }),
+                Err(source) => return undo(SuperviseError::Start { child, source }),
             }
         }
         let history = RestartHistory::new(restarts, fastrand::u64(..));

@@ -1,23 +1,23 @@
-//! One child: the pool that it has, those that it had, and what they left.
+//! One child: its pool, its former pools, and what they left.
 
 use std::any::{Any, type_name};
 use std::sync::Arc;
 
-use raddle_sync::channel::Sender;
-
 use super::report::{ChildReport, Messages};
 use super::{ChildError, Until};
-use crate::{Account, Actor, Pool};
+use crate::account::Account;
+use crate::mailbox::Notify;
+use crate::pool::Pool;
 
-/// A pool of whatever actors: their type is found again by downcasting.
+/// A pool of any type; its types are recovered by downcasting.
 pub(super) trait Supervised: Any + Send + Sync {
-    /// Whether it takes tasks no more.
+    /// Whether it takes no more tasks.
     fn is_closed(&self) -> bool;
 
-    /// Gives a token to `closed` when it takes tasks no more.
-    fn on_close(&self, closed: Sender<()>);
+    /// Notifies `supervisor` when it takes no more tasks.
+    fn on_close(&self, supervisor: Notify);
 
-    /// Whether every thread has ended within the limit.
+    /// Shuts it down. Returns whether every thread has ended within the limit.
     fn shut_down(&self, until: Until) -> bool;
 
     fn take_unfinished(&self) -> Messages;
@@ -25,7 +25,7 @@ pub(super) trait Supervised: Any + Send + Sync {
     fn standing(&self) -> Standing;
 }
 
-/// What became of a pool's tasks, and whose threads have not ended.
+/// What became of a pool's tasks, and the workers whose threads have not ended.
 pub(super) struct Standing {
     pub(super) account: Account,
     running: Vec<String>,
@@ -33,19 +33,19 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Whether a closed pool has nothing to do any more.
+    /// Whether a closed pool has ended.
     fn is_over(&self) -> bool {
         self.running.is_empty() && self.lost_threads == 0
     }
 }
 
-impl<A: Actor> Supervised for Pool<A> {
+impl<M: Send + 'static, R: Send + 'static> Supervised for Pool<M, R> {
     fn is_closed(&self) -> bool {
         Pool::is_closed(self)
     }
 
-    fn on_close(&self, closed: Sender<()>) {
-        Pool::on_close(self, closed);
+    fn on_close(&self, supervisor: Notify) {
+        Pool::on_close(self, supervisor);
     }
 
     fn shut_down(&self, until: Until) -> bool {
@@ -58,7 +58,7 @@ impl<A: Actor> Supervised for Pool<A> {
     }
 
     fn standing(&self) -> Standing {
-        // The threads before the account: those that have ended have ended their tasks.
+        // The threads before the account: a thread that has ended has ended its tasks.
         let (running, lost_threads) = self.threads();
         Standing { account: self.account(), running, lost_threads }
     }
@@ -67,16 +67,16 @@ impl<A: Actor> Supervised for Pool<A> {
 /// A child of a supervisor.
 pub(super) struct Child {
     pub(super) name: String,
-    /// Its last pool; none while it is started anew.
+    /// The current pool; `None` while it restarts.
     pub(super) pool: Option<Arc<dyn Supervised>>,
-    /// Whether that is to take tasks.
+    /// Whether that pool should take tasks.
     pub(super) serving: bool,
-    /// Whether a shutdown has seen all its threads end.
+    /// Whether a shutdown has seen all of its threads end.
     pub(super) ended: bool,
     pub(super) restarts: u32,
-    /// Pools that were replaced while a task was still being run.
+    /// Pools that were replaced while a task was still running.
     past: Vec<Arc<dyn Supervised>>,
-    /// What became of the tasks of the pools that are gone.
+    /// What became of the tasks of the pools that have ended.
     account: Account,
     unfinished: Messages,
 }
@@ -95,15 +95,15 @@ impl Child {
         }
     }
 
-    /// Gives it a pool that is to take tasks.
+    /// Installs a pool that takes tasks.
     pub(super) fn serve(&mut self, pool: Arc<dyn Supervised>) {
         self.pool = Some(pool);
         self.serving = true;
         self.ended = false;
     }
 
-    /// Makes the pool that was shut down one of the past. Returns those that are over: to be
-    /// dropped outside of the lock, as they drop what is the user's.
+    /// Moves the pool, which was shut down, to the past ones. Returns those that have ended: dropping
+    /// them runs the user's code and must happen outside the lock.
     #[must_use]
     pub(super) fn replace(&mut self) -> Vec<Arc<dyn Supervised>> {
         self.past.extend(self.pool.take());
@@ -115,7 +115,7 @@ impl Child {
         over
     }
 
-    /// The messages that its pools could not finish.
+    /// The messages of tasks that its pools have cancelled.
     pub(super) fn unfinished(&mut self) -> &mut Messages {
         for pool in self.past.iter().chain(&self.pool) {
             self.unfinished.extend(pool.take_unfinished());
@@ -123,12 +123,12 @@ impl Child {
         &mut self.unfinished
     }
 
-    /// What there is to say of it once it is shut down. Takes its unfinished messages.
+    /// Reports on the child once it is shut down. Takes its unfinished messages.
     pub(super) fn report(&mut self) -> ChildReport {
         let (mut account, mut running, mut lost_threads) = (self.account, Vec::new(), 0);
         let mut ended = self.pool.is_none() || self.ended;
         for pool in self.past.iter().chain(&self.pool) {
-            // Before its messages: a thread that has ended has left all of them.
+            // Before its messages: a thread that has ended has added all of them.
             let standing = pool.standing();
             ended &= standing.is_over();
             add(&mut account, &standing.account);
@@ -147,12 +147,16 @@ impl Child {
     }
 }
 
-/// The pool, by the type of its actors.
-pub(super) fn typed<A: Actor>(name: &str, pool: &dyn Supervised) -> Result<Pool<A>, ChildError> {
+/// The pool with its types.
+pub(super) fn typed<M: Send + 'static, R: Send + 'static>(
+    name: &str,
+    pool: &dyn Supervised,
+) -> Result<Pool<M, R>, ChildError> {
     let pool: &dyn Any = pool;
-    pool.downcast_ref::<Pool<A>>()
+    let requested = type_name::<Pool<M, R>>();
+    pool.downcast_ref::<Pool<M, R>>()
         .cloned()
-        .ok_or_else(|| ChildError::OtherActor { child: name.to_owned(), asked: type_name::<A>() })
+        .ok_or_else(|| ChildError::OtherPool { child: name.to_owned(), requested })
 }
 
 fn add(sum: &mut Account, account: &Account) {

@@ -2,64 +2,65 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::actor::StartError;
 use crate::restart::RestartsError;
 
 /// Why a supervisor could not be started.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SuperviseError {
-    /// There is nothing to supervise.
+    /// The builder has no child.
     #[error("the supervisor has no child; add one with `child`")]
     NoChildren,
-    /// A name that two children have.
+    /// Two children have one name.
     #[error("two children are named `{0}`; names are unique within a supervisor")]
     NameTaken(String),
-    /// The restarts are described wrongly.
+    /// The limit or the backoff is out of bounds.
     #[error(transparent)]
     Restarts(#[from] RestartsError),
     /// A child could not be started; those before it were shut down.
-    #[error("child `{child}` could not be started: {message}")]
+    #[error("child `{child}` could not be started")]
     Start {
         /// The child.
         child: String,
-        /// What the error or the panic said.
-        message: String,
+        /// What its start returned, or the message of the panic.
+        source: StartError,
     },
     /// The operating system refused the supervisor's thread; the children were shut down.
-    #[error("no thread for the supervisor: {0}")]
-    Thread(io::Error),
+    #[error("no thread for the supervisor")]
+    Thread(#[source] io::Error),
 }
 
-/// Why a child's pool, or messages, could not be had.
+/// Why a child's pool, or its messages, could not be returned.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChildError {
-    /// No child of this name.
+    /// No child has this name.
     #[error("no child is named `{name}`; the children are {}", .children.join(", "))]
     NotFound {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The names that there are.
+        /// The names of the children.
         children: Vec<String>,
     },
-    /// The child's pool runs another type of actor.
-    #[error("child `{child}` does not run actors of type {asked}")]
-    OtherActor {
+    /// The child's pool has other message or reply types.
+    #[error("the pool of child `{child}` is not a {requested}")]
+    OtherPool {
         /// The child.
         child: String,
-        /// The actor type that was asked for.
-        asked: &'static str,
+        /// The requested type.
+        requested: &'static str,
     },
     /// The child's pool takes another type of message.
-    #[error("the messages of child `{child}` are not of type {asked}")]
+    #[error("the messages of child `{child}` are not of type {requested}")]
     OtherMessage {
         /// The child.
         child: String,
-        /// The message type that was asked for.
-        asked: &'static str,
+        /// The requested type.
+        requested: &'static str,
     },
-    /// The child has failed or is affected by another's failure, and has no pool at the moment.
-    #[error("child `{0}` is being started anew")]
+    /// The child has failed, or is affected by the failure of another, and has no pool right now.
+    #[error("child `{0}` is restarting")]
     Restarting(String),
     /// The supervisor is shut down, or has given up.
     #[error("the supervisor is shut down, or has given up")]

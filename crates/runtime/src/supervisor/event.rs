@@ -1,10 +1,11 @@
 use std::fmt;
 
-use crate::Events;
 use crate::restart::RetireReason;
+use crate::subscription::Events;
 
 /// Something that happened to a child of a [`Supervisor`](crate::Supervisor).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SupervisorEvent {
     /// The child's name.
     pub child: String,
@@ -12,25 +13,25 @@ pub struct SupervisorEvent {
     pub kind: SupervisorEventKind,
 }
 
-/// What happened to a child.
+/// The kind of a [`SupervisorEvent`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SupervisorEventKind {
-    /// Its pool has closed, and it was not the supervisor who closed it.
+    /// Its pool has closed, and not because of the supervisor.
     Failed,
-    /// The supervisor has shut its pool down, as far as the time limit let it.
+    /// The supervisor has shut its pool down, within the time limit.
     Stopped,
-    /// It has another pool.
+    /// It was restarted, with a new pool.
     Restarted {
-        /// How often it has been started anew.
+        /// The number of its restarts so far.
         restarts: u32,
     },
-    /// It could not be started anew.
+    /// It could not be restarted.
     StartFailed {
-        /// What the error or the panic said.
+        /// The error, or the message of the panic.
         message: String,
     },
-    /// It has failed once too often: the supervisor has shut every pool down and ends.
+    /// It has failed too often: the supervisor has shut every pool down, and ends.
     GaveUp {
         /// Why.
         reason: RetireReason,
@@ -42,8 +43,8 @@ impl fmt::Display for SupervisorEventKind {
         match self {
             Self::Failed => f.write_str("pool failed"),
             Self::Stopped => f.write_str("pool shut down"),
-            Self::Restarted { restarts } => write!(f, "pool started anew, restart {restarts}"),
-            Self::StartFailed { message } => write!(f, "the pool could not start: {message}"),
+            Self::Restarted { restarts } => write!(f, "pool restarted, restart {restarts}"),
+            Self::StartFailed { message } => write!(f, "pool could not start: {message}"),
             Self::GaveUp { reason } => write!(f, "supervisor gave up: {reason}"),
         }
     }

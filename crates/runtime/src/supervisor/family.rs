@@ -1,14 +1,14 @@
-//! What a supervisor's handle and its thread share.
+//! What a supervisor and its thread share.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use raddle_sync::channel::{self, Receiver, Sender};
 
 use super::Until;
 use super::child::{Child, Supervised};
 use super::event::{SupervisorEvent, SupervisorEventKind};
 use super::{ChildError, ShutdownReport};
+use crate::log;
+use crate::mailbox::Notify;
 use crate::panics;
 use crate::subscription::Subscribers;
 
@@ -16,11 +16,11 @@ pub(super) struct Family {
     #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
     state: std::sync::Mutex<State>,
     pub(super) subscribers: Subscribers<SupervisorEvent>,
-    /// With room for one token: the supervisor is to look around.
-    token: (Sender<()>, Receiver<()>),
+    /// Wakes the supervisor's thread.
+    pub(super) notify: Notify,
 }
 
-/// Changed in short steps: never locked while the user's code runs, a pool starts or ends.
+/// Changed in short steps: never locked while the user's code runs, or a pool starts or ends.
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) children: Vec<Child>,
@@ -31,13 +31,13 @@ pub(super) struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Running,
-    /// By the supervisor's own decision.
+    /// The supervisor gave up.
     GaveUp,
-    /// As it was asked for.
+    /// The program shut it down.
     ShutDown,
 }
 
-/// The supervision is over.
+/// The supervision has ended.
 pub(super) struct Over;
 
 impl State {
@@ -45,7 +45,7 @@ impl State {
         if self.phase == Phase::Running { Ok(()) } else { Err(Over) }
     }
 
-    /// The child of this name.
+    /// The child with this name.
     pub(super) fn child(&mut self, name: &str) -> Result<&mut Child, ChildError> {
         match self.children.iter().position(|child| child.name == name) {
             Some(index) => Ok(&mut self.children[index]),
@@ -64,31 +64,13 @@ impl Family {
             children: names.into_iter().map(Child::new).collect(),
             starting: None,
         };
-        Self {
-            state: state.into(),
-            subscribers: Subscribers::default(),
-            token: channel::bounded(1),
-        }
+        Self { state: state.into(), subscribers: Subscribers::default(), notify: Notify::new() }
     }
 
     #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets the supervisor look around now.
-    pub(super) fn look(&self) {
-        // Where there is no room, a token is there.
-        let _ = self.token.0.try_send(());
-    }
-
-    /// Waits until the supervisor is to look around, so long at the most.
-    pub(super) fn wait(&self, limit: Option<Duration>) {
-        let _ = match limit {
-            Some(limit) => self.token.1.recv_timeout(limit).is_ok(),
-            None => self.token.1.recv().is_ok(),
-        };
     }
 
     /// The pool of the child at `index`, unless it was shut down.
@@ -98,7 +80,7 @@ impl Family {
         child.pool.clone().filter(|_| child.serving)
     }
 
-    /// Ends the supervision, for a reason that is stronger than one before; how it was till now.
+    /// Ends the supervision, unless it was shut down before. Returns the phase until now.
     pub(super) fn enter(&self, phase: Phase) -> Phase {
         let mut state = self.state();
         let before = state.phase;
@@ -112,7 +94,7 @@ impl Family {
         self.state().check_running()
     }
 
-    /// Says that the start of the child at `index` runs from now on, if it has no pool.
+    /// Notes that the child at `index` starts now, if it has no pool. Returns whether it does.
     pub(super) fn begin_start(&self, index: usize) -> Result<bool, Over> {
         let mut state = self.state();
         state.check_running()?;
@@ -123,24 +105,24 @@ impl Family {
         Ok(is_down)
     }
 
-    /// The start has failed.
+    /// Notes that the start has failed.
     pub(super) fn end_start(&self) {
         self.state().starting = None;
     }
 
-    /// Gives the child at `index` its first pool.
+    /// Installs the first pool of the child at `index`.
     pub(super) fn install_first(&self, index: usize, pool: Arc<dyn Supervised>) {
-        pool.on_close(self.token.0.clone());
+        pool.on_close(self.notify.clone());
         self.state().children[index].serve(pool);
     }
 
-    /// Gives the child at `index` another pool; shuts that down at once when the supervision is
-    /// over.
+    /// Installs a new pool of the child at `index`, or shuts it down at once if the supervision has
+    /// ended.
     pub(super) fn install(&self, index: usize, pool: Arc<dyn Supervised>) {
-        pool.on_close(self.token.0.clone());
+        pool.on_close(self.notify.clone());
         let mut state = self.state();
         state.starting = None;
-        // Who ends the supervision stops what is installed: it finds this pool, or is found here.
+        // Ending the supervision stops what is installed: it finds this pool, or is seen here.
         let running = state.check_running().is_ok();
         let child = &mut state.children[index];
         child.serve(pool);
@@ -149,14 +131,14 @@ impl Family {
         let restarts = child.restarts;
         drop(state);
         if running {
-            self.tell(index, SupervisorEventKind::Restarted { restarts });
+            self.announce(index, SupervisorEventKind::Restarted { restarts });
         } else {
             self.stop(index, Until::after(Some(Duration::ZERO)));
         }
     }
 
-    /// Shuts the pool of the child at `index` down, if it has one. May be called again, and by
-    /// several threads: the shortest limit counts.
+    /// Shuts down the pool of the child at `index`, if it has one. Several threads may call this: the
+    /// shortest limit counts.
     pub(super) fn stop(&self, index: usize, until: Until) {
         let mut state = self.state();
         let child = &mut state.children[index];
@@ -166,15 +148,15 @@ impl Family {
         let ended = pool.shut_down(until);
         if ended {
             let child = &mut self.state().children[index];
-            // Unless it was replaced meanwhile.
+            // Unless the pool was replaced meanwhile.
             child.ended |= child.pool.as_ref().is_some_and(|last| Arc::ptr_eq(last, &pool));
         }
         if was_serving {
-            self.tell(index, SupervisorEventKind::Stopped);
+            self.announce(index, SupervisorEventKind::Stopped);
         }
     }
 
-    /// Shuts all pools down, those that started last first.
+    /// Shuts down all pools, the last one first.
     pub(super) fn stop_all(&self, until: Until) {
         let children = self.state().children.len();
         for index in (0..children).rev() {
@@ -182,10 +164,10 @@ impl Family {
         }
     }
 
-    /// Makes room for another pool of the child at `index`, whose last one was shut down.
+    /// Makes room for a new pool of the child at `index`, whose last one was shut down.
     pub(super) fn replace(&self, index: usize) -> Result<(), Over> {
         let mut state = self.state();
-        // A shutdown waits for the pools that it finds, and is to find them again.
+        // A shutdown waits for the pools that it finds, and must find them again.
         state.check_running()?;
         let over = state.children[index].replace();
         drop(state);
@@ -193,7 +175,7 @@ impl Family {
         Ok(())
     }
 
-    /// What there is to say once everything is shut down.
+    /// Reports once everything is shut down.
     pub(super) fn report(&self) -> ShutdownReport {
         let mut state = self.state();
         let starting = state.starting.map(|index| state.children[index].name.clone());
@@ -203,10 +185,10 @@ impl Family {
         }
     }
 
-    /// Tells subscribers and the log of something that happened to the child at `index`.
-    pub(super) fn tell(&self, index: usize, kind: SupervisorEventKind) {
+    /// Announces what happened to the child at `index`.
+    pub(super) fn announce(&self, index: usize, kind: SupervisorEventKind) {
         let child = self.state().children[index].name.clone();
-        tracing::info!(child, "{kind}");
-        self.subscribers.tell(&SupervisorEvent { child, kind });
+        log::info!(child, "{kind}");
+        self.subscribers.send(&SupervisorEvent { child, kind });
     }
 }

@@ -1,4 +1,4 @@
-//! The supervisor's thread: notices failed pools and starts them anew.
+//! The supervisor's thread: notices failed pools and restarts them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +9,15 @@ use super::child::Supervised;
 use super::event::SupervisorEventKind;
 use super::family::{Family, Over, Phase};
 use super::{SupervisionStrategy, Until};
+use crate::actor::StartError;
+use crate::log;
 use crate::panics;
-use crate::restart::{Cause, Decision, RestartHistory, RetireReason};
+use crate::restart::{Cause, RestartHistory, RetireReason};
 
 /// Starts a child's pool.
-pub(super) type Start = dyn FnMut() -> Result<Arc<dyn Supervised>, String> + Send;
+pub(super) type Start = dyn FnMut() -> Result<Arc<dyn Supervised>, StartError> + Send;
 
-/// The supervisor as its thread has it.
+/// The supervisor as its thread sees it.
 pub(super) struct Keeper {
     pub(super) family: Arc<Family>,
     pub(super) starts: Vec<Box<Start>>,
@@ -25,7 +27,7 @@ pub(super) struct Keeper {
     pub(super) drain: Duration,
     /// When `now` was 0.
     pub(super) origin: Instant,
-    /// When those that have no pool are to be started.
+    /// When the children without a pool are due to start.
     pub(super) due: Option<u64>,
 }
 
@@ -33,9 +35,9 @@ impl Keeper {
     /// Runs until the supervisor is shut down or gives up.
     pub(super) fn run(mut self) {
         while self.tend().is_ok() {
-            // A pool that closes leaves a token.
+            // A pool that closes notifies this thread.
             let left = self.due.map(|due| due.saturating_sub(self.now()));
-            self.family.wait(left.map(Duration::from_nanos));
+            self.family.notify.wait_timeout(left.map(Duration::from_nanos));
         }
         // What the closures hold is the user's.
         panics::contain(|| drop(self.starts));
@@ -45,15 +47,15 @@ impl Keeper {
         nanos(self.origin.elapsed())
     }
 
-    /// Looks for pools that have failed and starts what is due.
+    /// Handles pools that have failed, and starts children that are due.
     fn tend(&mut self) -> Result<(), Over> {
         for index in 0..self.starts.len() {
             let Some(pool) = self.family.serving(index).filter(|pool| pool.is_closed()) else {
                 continue;
             };
-            // Not one that a shutdown has closed meanwhile.
+            // Unless a shutdown has closed it meanwhile.
             self.family.check_running()?;
-            self.family.tell(index, SupervisorEventKind::Failed);
+            self.family.announce(index, SupervisorEventKind::Failed);
             let counts = pool.standing().account.counts;
             if counts.completed + counts.failed > 0 {
                 self.history.succeeded();
@@ -67,15 +69,13 @@ impl Keeper {
         self.family.check_running()
     }
 
-    /// The child at `index` has failed: shuts down the pools of those affected, and puts their
-    /// start off.
+    /// Shuts down the pools that are affected by the failure of the child at `index`, and schedules
+    /// their restart.
     fn fail(&mut self, index: usize, cause: Cause) -> Result<(), Over> {
         let now = self.now();
         match self.history.next(cause, now) {
-            Decision::Restart { after } => {
-                self.due = self.due.max(Some(now.saturating_add(after)));
-            }
-            Decision::Retire(reason) => return self.give_up(index, reason),
+            Ok(delay) => self.due = self.due.max(Some(now.saturating_add(delay))),
+            Err(reason) => return self.give_up(index, reason),
         }
         let until = Until::after(Some(self.drain));
         let affected = self.strategy.affected(index, self.starts.len());
@@ -88,24 +88,28 @@ impl Keeper {
 
     fn give_up(&self, index: usize, reason: RetireReason) -> Result<(), Over> {
         if self.family.enter(Phase::GaveUp) == Phase::Running {
-            tracing::error!(%reason, "the supervisor gives up");
+            log::error!(%reason, "the supervisor gives up");
             self.family.stop_all(Until::after(Some(self.drain)));
-            self.family.tell(index, SupervisorEventKind::GaveUp { reason });
+            self.family.announce(index, SupervisorEventKind::GaveUp { reason });
         }
         Err(Over)
     }
 
-    /// Starts those that have no pool, in order, until one fails to that those after it may need.
+    /// Starts the children without a pool, in order, up to one that fails and that later ones may
+    /// need.
     fn start_those_down(&mut self) -> Result<(), Over> {
         for index in 0..self.starts.len() {
             if !self.family.begin_start(index)? {
                 continue;
             }
-            match panics::catch(&mut self.starts[index]).and_then(|started| started) {
+            match panics::catch(&mut self.starts[index])
+                .unwrap_or_else(|message| Err(message.into()))
+            {
                 Ok(pool) => self.family.install(index, pool),
-                Err(message) => {
+                Err(error) => {
                     self.family.end_start();
-                    self.family.tell(index, SupervisorEventKind::StartFailed { message });
+                    let message = error.to_string();
+                    self.family.announce(index, SupervisorEventKind::StartFailed { message });
                     self.fail(index, Cause::FailedStart)?;
                     if self.strategy != SupervisionStrategy::OneForOne {
                         break;

@@ -1,4 +1,4 @@
-//! Keeps several pools running, and ends them in order.
+//! Keeps pools running, and shuts them down in order.
 
 mod builder;
 mod child;
@@ -24,45 +24,44 @@ pub use event::{SupervisorEvent, SupervisorEventKind, SupervisorEvents};
 pub use report::{ChildReport, ShutdownReport};
 pub use strategy::SupervisionStrategy;
 
-use crate::{Actor, Drain, Pool};
+use crate::log;
+use crate::pool::{Drain, Pool};
 use family::{Family, Phase};
 use until::Until;
 
-/// Keeps pools running: it starts them, starts them anew when one has failed, and shuts them down
-/// in order.
+/// Keeps pools running: starts them, restarts them when one has failed, and shuts them down in order.
 ///
-/// A pool has *failed* when it is closed and the supervisor did not close it: by itself, as one of
-/// its workers was retired under [`OnRetired::Close`](crate::OnRetired::Close), or by a
-/// [`shutdown`](Pool::shutdown) of its user's. Then the pools that the [`SupervisionStrategy`] names
-/// are shut down, the last one first, and started anew, the first one first, as often and as fast
-/// as limit and [`Backoff`](crate::Backoff) say. A start that errs or panics is a failure too, and
-/// tried again. At the limit the supervisor gives up: it shuts every pool down, says so to its
-/// subscribers, and ends.
+/// A pool has *failed* when it is closed and the supervisor did not close it: it closed itself
+/// because a worker was retired under [`OnRetired::Close`](crate::OnRetired::Close), or the program
+/// called [`shutdown`](Pool::shutdown). The pools that the [`SupervisionStrategy`] names are then
+/// shut down, the last one first, and restarted, the first one first, as often and as fast as the
+/// limit and the [`Backoff`](crate::Backoff) allow. A start that fails or panics is a failure too,
+/// and is tried again. At the limit the supervisor gives up: it shuts every pool down, sends an
+/// event, and ends.
 ///
-/// Messages of tasks that a restart had to cancel are kept, however many: a program whose messages
-/// matter [takes](Self::take_unfinished) them after each restart and gives them anew.
+/// Messages of tasks that a restart had to cancel are kept, however many there are: a program whose
+/// messages matter [takes](Self::take_unfinished) them after each restart and sends them again.
 ///
-/// The supervisor is one thread, on no task's way. It notices a failure within 5 milliseconds, and
-/// at once when somebody asks it for the closed pool. Dropping it shuts it down as by
-/// [`shutdown`](Self::shutdown) without a time limit.
+/// A supervisor is one thread, which no task passes through. A pool that closes wakes it. Dropping
+/// it shuts it down as by [`shutdown`](Self::shutdown) without a time limit.
 ///
 /// ```
 /// use std::time::Duration;
 /// use raddle_core::WorkerSpec;
 /// use raddle_runtime::{
-///     Actor, Context, Drain, OnRetired, Pool, RestartLimit, RestartPolicy, Restarts,
+///     Actor, Context, Drain, Handler, OnRetired, Pool, RestartLimit, RestartPolicy, Restarts,
 ///     SupervisionStrategy, Supervisor, SupervisorEventKind,
 /// };
 ///
 /// struct Divider;
 ///
-/// impl Actor for Divider {
-///     type Msg = u64;
-///     type Reply = u64;
-///     type Error = std::convert::Infallible;
+/// impl Actor for Divider {}
 ///
-///     fn handle(&mut self, by: u64, _: &mut Context<'_>) -> Result<u64, Self::Error> {
-///         Ok(84 / by)
+/// impl Handler<u64> for Divider {
+///     type Reply = u64;
+///
+///     fn handle(&mut self, by: u64, _: &mut Context<'_, Self>) -> u64 {
+///         84 / by
 ///     }
 /// }
 ///
@@ -81,12 +80,12 @@ use until::Until;
 ///     .start()?;
 /// let mut events = supervisor.subscribe();
 ///
-/// let pool = supervisor.pool::<Divider>("divide")?;
-/// assert!(pool.ask(0)?.wait().is_err());
+/// let pool = supervisor.pool::<u64, u64>("divide")?;
+/// assert!(pool.ask(0).wait().is_err());
 /// while events.next().map(|event| (event.child, event.kind))
 ///     != Some(("log".into(), SupervisorEventKind::Restarted { restarts: 1 })) {}
 /// assert!(pool.tell(2).is_err(), "it has been replaced");
-/// assert_eq!(supervisor.pool::<Divider>("divide")?.ask(2)?.wait()?, 42);
+/// assert_eq!(supervisor.pool::<u64, u64>("divide")?.ask(2).wait()?, 42);
 ///
 /// let report = supervisor.shutdown(Drain::within(Duration::from_secs(5)));
 /// assert!(report.is_complete());
@@ -98,32 +97,31 @@ pub struct Supervisor {
     #[allow(clippy::disallowed_types, reason = "locked at the end")]
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
     keeper: ThreadId,
-    /// Disconnected when the thread has ended.
+    /// Disconnected once the thread has ended.
     ended: Receiver<Infallible>,
 }
 
-/// How long the supervisor's thread has to end once the time limit is over.
+/// How long the supervisor's thread may take to end once the time limit is over.
 const ENDING: Duration = Duration::from_millis(100);
 
 impl Supervisor {
-    /// A supervisor to be described.
-    pub fn builder() -> SupervisorBuilder {
-        SupervisorBuilder::new()
-    }
-
     fn new(family: Arc<Family>, thread: JoinHandle<()>, ended: Receiver<Infallible>) -> Self {
         let keeper = thread.thread().id();
         Self { family, thread: Some(thread).into(), keeper, ended }
     }
 
-    /// The pool that the child has at the moment. To be asked for anew when a task was refused as
-    /// [`SendError::Closed`](crate::SendError::Closed): a handle of a pool that was replaced leads
-    /// to the old one, and does not keep it from ending. Takes a lock.
+    /// Returns the child's current pool. Call it again when a task was refused as
+    /// [`Closed`](crate::Refusal::Closed): a handle of a replaced pool refers to the old one, and does
+    /// not keep it from ending. Takes a lock.
     ///
     /// # Errors
-    /// When there is no such child, its actors are of another type, it is being started anew, or
-    /// the supervisor has ended.
-    pub fn pool<A: Actor>(&self, child: &str) -> Result<Pool<A>, ChildError> {
+    /// If there is no such child, its pool has other types, it is restarting, or the supervisor has
+    /// ended.
+    pub fn pool<M, R>(&self, child: &str) -> Result<Pool<M, R>, ChildError>
+    where
+        M: Send + 'static,
+        R: Send + 'static,
+    {
         let mut state = self.family.state();
         let phase = state.phase;
         let found = state.child(child)?;
@@ -135,48 +133,48 @@ impl Supervisor {
         let Some(pool) = pool else { return Err(ChildError::Restarting(child.to_owned())) };
         let typed = child::typed(child, &*pool)?;
         if pool.is_closed() {
-            self.family.look();
+            self.family.notify.notify();
             return Err(ChildError::Restarting(child.to_owned()));
         }
         Ok(typed)
     }
 
-    /// Subscribes to what happens to the children from now on.
+    /// Subscribes to the events of the children from now on.
     pub fn subscribe(&self) -> SupervisorEvents {
         self.family.subscribers.subscribe()
     }
 
     /// Takes the messages of a child's tasks that were admitted and that a restart cancelled, in no
-    /// order. What is not taken is in the report of the [`shutdown`](Self::shutdown).
+    /// particular order. Those not taken are in the report of the [`shutdown`](Self::shutdown).
     ///
     /// # Errors
-    /// When there is no such child, or its messages are of another type; it keeps them then.
+    /// If there is no such child, or its messages have another type; they are kept then.
     pub fn take_unfinished<M: 'static>(&self, child: &str) -> Result<Vec<M>, ChildError> {
         report::take(child, self.family.state().child(child)?.unfinished())
     }
 
-    /// Restarts no more, shuts every pool down, the last one first, and joins the supervisor's
-    /// thread. The drain's time limit is that of all of them together: what a pool does not use is
-    /// left for those before it. Each pool whose handler hangs, and a start that does, adds a tenth
-    /// of a second at the most. Workers that were still running when their pool was replaced are
+    /// Stops restarting, shuts every pool down, the last one first, and joins the supervisor's thread.
+    /// The drain's time limit is for all of them together: the time that a pool does not use is left
+    /// for those before it. Each pool with a handler that hangs, and a start that hangs, adds at most
+    /// a tenth of a second. Workers that were still running when their pool was replaced are
     /// reported, and not waited for again.
     ///
-    /// May be called again: it waits for what was still running of the pools that were not replaced,
-    /// and reports the messages that have come since.
+    /// May be called again: it then waits for what was still running in the current pools, and
+    /// reports the messages that have come since.
     pub fn shutdown(&self, drain: Drain) -> ShutdownReport {
         self.family.enter(Phase::ShutDown);
         self.end(Until::after(drain.0))
     }
 
     fn end(&self, until: Until) -> ShutdownReport {
-        self.family.look();
+        self.family.notify.notify();
         self.family.stop_all(until);
         self.join(until);
         self.family.report()
     }
 
-    /// Waits for the supervisor's thread, unless that is the caller's: a start may end what it is
-    /// part of.
+    /// Waits for the supervisor's thread, unless that is the caller's: a start may shut down its own
+    /// supervisor.
     fn join(&self, until: Until) {
         if thread::current().id() == self.keeper {
             return;
@@ -190,7 +188,7 @@ impl Supervisor {
         };
         let thread = ended.then(|| self.thread().take()).flatten();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("a supervisor's thread panicked outside of the user's code");
+            log::error!("a supervisor's thread panicked outside of the user's code");
         }
     }
 
@@ -207,9 +205,9 @@ impl Drop for Supervisor {
                 let report = self.end(Until::after(None));
                 crate::panics::contain(|| drop(report));
             }
-            // It is ending its pools, within a limit.
+            // It is shutting down its pools, within a limit.
             Phase::GaveUp => self.join(Until::after(None)),
-            // What was still running at the limit has been waited for enough.
+            // It has waited for long enough.
             Phase::ShutDown => {}
         }
     }

@@ -1,20 +1,20 @@
 use std::ops::Range;
 
-/// Which children are started anew when one has failed.
+/// Which children are restarted when one has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SupervisionStrategy {
-    /// That one alone: the children do not need each other.
+    /// That one alone: for children that do not depend on each other.
     #[default]
     OneForOne,
-    /// All of them: each needs each other.
+    /// All of them: for children that all depend on each other.
     OneForAll,
-    /// That one and those after it: each needs those before it.
+    /// That one and those after it: for children that depend on those before them.
     RestForOne,
 }
 
 impl SupervisionStrategy {
-    /// The positions of those that are started anew, of so many, when the one at `failed` has
-    /// failed.
+    /// The indices of those that restart, of `children`, when the one at `failed` has failed.
     pub(super) fn affected(self, failed: usize, children: usize) -> Range<usize> {
         match self {
             Self::OneForOne => failed..failed + 1,
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_strategy_affects_those_that_it_says() {
+    fn each_strategy_affects_the_right_children() {
         for children in 1..6 {
             for failed in 0..children {
                 let affected = |strategy: SupervisionStrategy| strategy.affected(failed, children);

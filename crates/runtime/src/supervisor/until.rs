@@ -1,13 +1,13 @@
 use std::time::{Duration, Instant};
 
-use crate::Drain;
+use crate::pool::Drain;
 
-/// A time limit of several things together.
+/// A time limit that several steps share.
 #[derive(Clone, Copy)]
 pub(super) struct Until(Option<Instant>);
 
 impl Until {
-    /// From now on; one that is too far away to be told is none.
+    /// Starts the limit now; one that is too far in the future is none.
     pub(super) fn after(limit: Option<Duration>) -> Self {
         Self(limit.and_then(|limit| Instant::now().checked_add(limit)))
     }

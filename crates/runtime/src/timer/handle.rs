@@ -6,21 +6,21 @@ use raddle_sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// It will fire, if nobody cancels it.
+/// It will fire unless it is cancelled.
 const PENDING: u32 = 0;
-/// It was to fire once, and has begun to.
+/// It fires once, and has begun to.
 const FIRED: u32 = 1;
 /// It will not fire any more.
 const CANCELLED: u32 = 2;
 
-/// A timer, to be called off by any thread. Dropping it cancels nothing; clones are of one timer.
+/// Cancels a timer, from any thread. Dropping the handle cancels nothing; clones share the timer.
 #[derive(Clone)]
 pub struct TimerHandle(Arc<Timer>);
 
 struct Timer {
-    /// `PENDING` until a compare-exchange makes it one of the others, for good.
+    /// `PENDING` until a compare-exchange changes it, once.
     state: AtomicU32,
-    /// How many of the queue's timers are cancelled and still in it, or a few more.
+    /// The number of cancelled timers that are still in the queue, or a few more.
     cancelled: Arc<AtomicUsize>,
 }
 
@@ -29,22 +29,22 @@ impl TimerHandle {
         Self(Arc::new(Timer { state: AtomicU32::new(PENDING), cancelled }))
     }
 
-    /// Calls the timer off; whether that prevented its next firing. After `true` no firing begins,
-    /// ever; one of a periodic timer that had begun goes on. `false` when it has fired, or was
-    /// cancelled before.
+    /// Cancels the timer. Returns whether that prevented its next firing: after `true` no firing
+    /// begins any more, though one of a periodic timer that had begun continues; `false` if the
+    /// timer has fired or was cancelled before.
     ///
-    /// Wait-free; allocates nothing. What the timer holds is dropped later, by the thread that
-    /// fires it.
+    /// Wait-free, allocates nothing. What the timer holds is dropped later, by the thread that fires
+    /// timers.
     pub fn cancel(&self) -> bool {
         let Timer { state, cancelled } = &*self.0;
         if state.load(Relaxed) != PENDING {
             return false;
         }
-        // Before the state, so that the queue never takes off what was not counted: too many for a
-        // moment is harmless.
+        // Before the state, so that the queue never subtracts what was not counted. A count that is too
+        // high for a moment is harmless.
         cancelled.fetch_add(1, Relaxed);
-        // Release pairs with the Acquire of `claim` and `is_cancelled`: who sees the timer
-        // cancelled, sees it counted.
+        // Release pairs with the Acquire of `claim` and `is_cancelled`: a thread that sees the timer
+        // cancelled also sees it counted.
         let prevented = state.compare_exchange(PENDING, CANCELLED, Release, Relaxed).is_ok();
         if !prevented {
             cancelled.fetch_sub(1, Relaxed);
@@ -52,16 +52,16 @@ impl TimerHandle {
         prevented
     }
 
-    /// Whether it will fire, or fire again, if nobody cancels it. Another thread may do so while
-    /// this is read.
+    /// Returns whether the timer will fire, or fire again, unless it is cancelled. Another thread may
+    /// cancel it at any time.
     pub fn is_active(&self) -> bool {
         self.0.state.load(Relaxed) == PENDING
     }
 
-    /// Begins a firing; `false` when the timer is cancelled. To be called by the queue.
+    /// Begins a firing; `false` if the timer is cancelled. For the queue.
     pub(super) fn claim(&self, is_periodic: bool) -> bool {
-        // Also where it stays pending a read-modify-write: it comes before or after each cancel in
-        // the word's one order, where a load could miss one that is over.
+        // A read-modify-write even if it stays pending: it precedes or follows each cancel in the
+        // word's modification order, whereas a load could miss one that has returned.
         let next = if is_periodic { PENDING } else { FIRED };
         self.0.state.compare_exchange(PENDING, next, Relaxed, Acquire).is_ok()
     }
@@ -70,11 +70,11 @@ impl TimerHandle {
         self.0.state.load(Acquire) == CANCELLED
     }
 
-    /// Tells that the timer, which was seen to be cancelled, has left the queue.
+    /// A timer that was seen to be cancelled has left the queue.
     pub(super) fn uncount(&self) {
-        // By a load, which may be older than what the subtraction meets.
+        // The load may be older than what the subtraction meets.
         let counted = self.0.cancelled.load(Relaxed);
-        debug_assert!(counted > 0, "a cancelled timer was met before it was counted");
+        debug_assert!(counted > 0, "a cancelled timer left the queue before it was counted");
         self.0.cancelled.fetch_sub(1, Relaxed);
     }
 }

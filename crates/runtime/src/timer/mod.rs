@@ -1,8 +1,8 @@
-//! Timers: what is to happen later, once or again and again, and how it is called off.
+//! Timers that fire once or periodically, and can be cancelled.
 //!
-//! One thread owns a [`TimerQueue`] and asks it what is due; any thread may hold a [`TimerHandle`]
-//! and cancel. The two meet in the timer's state word, which one compare-exchange of each decides
-//! about, so that a timer is either cancelled or fires. `loom-tests` explores it.
+//! One thread owns a [`TimerQueue`] and polls it for timers that are due; any thread may hold a
+//! [`TimerHandle`] and cancel. A timer's state word decides, by one compare-exchange of each side,
+//! whether it fires or is cancelled. `loom-tests` explores this.
 
 mod handle;
 mod queue;

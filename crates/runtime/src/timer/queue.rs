@@ -10,21 +10,21 @@ use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::TimerHandle;
 
-/// Timers that have not fired, by due time; those of one time in the order of their entry. Times
-/// are nanoseconds of one clock.
+/// Timers that have not fired, by due time; timers of the same time in the order of their entry.
+/// Times are nanoseconds of one clock.
 ///
-/// A periodic timer is due at `due + k * period`, whenever it was taken, so that it does not
-/// drift. What it missed by being taken late it skips: it is never due twice for one taking.
+/// A periodic timer is due at `due + k * period`, whenever it fires, so it does not drift. Times that
+/// it missed by firing late are skipped.
 ///
-/// Cancelled timers leave when they are met, and all of them when they are more than half of what
-/// is here: the memory is that of twice the active ones at most, after the next `push` or
-/// `pop_due`. What they hold is for the caller to [take](Self::take_cancelled), and to drop where
-/// that may run any code. Dropping the queue cancels what is left.
+/// A cancelled timer leaves when it comes first, and all of them leave when they are more than half
+/// of the queue: after the next `push` or `pop_due`, the memory is at most that of twice the active
+/// timers. The caller [takes](Self::take_cancelled) what they hold, and drops it where that may run
+/// the user's code. Dropping the queue cancels the remaining timers.
 pub struct TimerQueue<T> {
     heap: BinaryHeap<Entry<T>>,
-    /// What cancelled timers held that have left.
+    /// What the cancelled timers that have left held.
     left: Vec<T>,
-    /// How many have entered, periodic ones again at each firing.
+    /// The number of entries so far; a periodic timer enters again at each firing.
     entered: u64,
     /// See `Timer::cancelled`.
     cancelled: Arc<AtomicUsize>,
@@ -33,18 +33,18 @@ pub struct TimerQueue<T> {
 /// A timer that was due.
 #[derive(Debug)]
 pub enum Fired<'q, T> {
-    /// What was to happen once.
+    /// The item of a timer that fires once.
     Once(T),
-    /// What happens again and again; it stays with its timer.
-    Again(Again<'q, T>),
+    /// The item of a periodic timer, which stays with it.
+    Periodic(Periodic<'q, T>),
 }
 
-/// What a periodic timer holds, lent while it fires.
-pub struct Again<'q, T>(PeekMut<'q, Entry<T>>);
+/// The item of a periodic timer, borrowed while it fires.
+pub struct Periodic<'q, T>(PeekMut<'q, Entry<T>>);
 
 struct Entry<T> {
     due: u64,
-    /// Decides between those of one due time.
+    /// Orders timers of the same due time.
     number: u64,
     period: Option<NonZeroU64>,
     handle: TimerHandle,
@@ -52,13 +52,13 @@ struct Entry<T> {
 }
 
 impl<T> TimerQueue<T> {
-    /// A queue without timers. Allocates little.
+    /// Creates an empty queue.
     pub fn new() -> Self {
         Self { heap: BinaryHeap::new(), left: Vec::new(), entered: 0, cancelled: Arc::default() }
     }
 
-    /// Adds a timer that is due at `due`, and with a `period` again and again. O(log n), allocates
-    /// the handle.
+    /// Adds a timer that is due at `due` and, if there is a `period`, again after each period.
+    /// O(log n), allocates the handle.
     pub fn push(&mut self, due: u64, period: Option<NonZeroU64>, item: T) -> TimerHandle {
         self.compact();
         let handle = TimerHandle::new(Arc::clone(&self.cancelled));
@@ -67,8 +67,8 @@ impl<T> TimerQueue<T> {
         handle
     }
 
-    /// When the next timer is due that is not cancelled. O(1), or O(log n) for each cancelled one
-    /// that it meets.
+    /// Returns when the next timer is due that is not cancelled. O(1), and O(log n) for each
+    /// cancelled one before it.
     pub fn next_due(&mut self) -> Option<u64> {
         loop {
             let next = self.heap.peek()?;
@@ -79,8 +79,8 @@ impl<T> TimerQueue<T> {
         }
     }
 
-    /// Begins the firing of the next timer that is due at `now` or before. To be called until
-    /// there is none. O(log n).
+    /// Begins the firing of the next timer that is due at `now` or before, if there is one.
+    /// O(log n).
     pub fn pop_due(&mut self, now: u64) -> Option<Fired<'_, T>> {
         self.compact();
         loop {
@@ -98,19 +98,19 @@ impl<T> TimerQueue<T> {
         let Some(period) = fired.period else {
             return Some(Fired::Once(PeekMut::pop(fired).item));
         };
-        // Of the times at which it is due, the first after now.
+        // The first due time after now.
         let periods = ((now - fired.due) / period).saturating_add(1);
         fired.due = fired.due.saturating_add(periods.saturating_mul(period.get()));
         fired.number = number;
-        Some(Fired::Again(Again(fired)))
+        Some(Fired::Periodic(Periodic(fired)))
     }
 
-    /// What the cancelled timers held that have left since the last call.
+    /// Takes what the cancelled timers held that have left since the last call.
     pub fn take_cancelled(&mut self) -> Vec<T> {
         std::mem::take(&mut self.left)
     }
 
-    /// Takes the first timer out, which is cancelled.
+    /// Removes the first timer, which is cancelled.
     fn leave_out_next(&mut self) {
         if let Some(entry) = self.heap.pop() {
             entry.handle.uncount();
@@ -118,10 +118,10 @@ impl<T> TimerQueue<T> {
         }
     }
 
-    /// Takes the cancelled timers out when they are more than half. O(n), which is O(1) for each
-    /// that is taken out.
+    /// Removes the cancelled timers if they are more than half. O(n), which is O(1) for each timer
+    /// that is removed.
     fn compact(&mut self) {
-        // A count that lags, or is ahead of a cancel that fails, costs memory or time, no more.
+        // A count that is behind, or counts a cancel that then fails, costs only memory or time.
         if self.cancelled.load(Relaxed) <= self.heap.len() / 2 {
             return;
         }
@@ -155,21 +155,21 @@ impl<T> Drop for TimerQueue<T> {
     }
 }
 
-impl<T> Deref for Again<'_, T> {
+impl<T> Deref for Periodic<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.0.item
     }
 }
 
-impl<T> DerefMut for Again<'_, T> {
+impl<T> DerefMut for Periodic<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.0.item
     }
 }
 
 impl<T> Ord for Entry<T> {
-    /// The greatest is the next one to fire.
+    /// The greatest entry fires next.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.due, other.number).cmp(&(self.due, self.number))
     }
@@ -195,9 +195,9 @@ impl<T> fmt::Debug for TimerQueue<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Again<'_, T> {
+impl<T: fmt::Debug> fmt::Debug for Periodic<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Again").field(&**self).finish()
+        f.debug_tuple("Periodic").field(&**self).finish()
     }
 }
 
@@ -213,20 +213,20 @@ mod tests {
         NonZeroU64::new(period)
     }
 
-    /// The items that are due, as far as they go.
+    /// The items of all timers that are due.
     fn taken<T: Clone>(queue: &mut TimerQueue<T>, now: u64) -> Vec<T> {
         let mut items = Vec::new();
         while let Some(fired) = queue.pop_due(now) {
             items.push(match fired {
                 Fired::Once(item) => item,
-                Fired::Again(item) => item.clone(),
+                Fired::Periodic(item) => item.clone(),
             });
         }
         items
     }
 
     #[test]
-    fn timers_fire_by_due_time_and_then_by_entry() {
+    fn timers_fire_by_due_time_and_then_in_the_order_they_were_added() {
         let mut queue = TimerQueue::new();
         for (due, item) in [(5, 'c'), (3, 'a'), (5, 'd'), (9, 'e'), (3, 'b')] {
             queue.push(due, None, item);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_periodic_timer_keeps_its_times_and_skips_those_it_missed() {
+    fn a_periodic_timer_keeps_its_schedule_and_skips_missed_times() {
         let mut queue = TimerQueue::new();
         let handle = queue.push(10, every(10), 'p');
         let times = [(10, 1, 20), (21, 1, 30), (29, 0, 30), (30, 1, 40), (75, 1, 80), (80, 1, 90)];
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_periodic_timer_re_enters_behind_those_of_its_next_time() {
+    fn a_periodic_timer_is_added_again_behind_timers_of_the_same_time() {
         let mut queue = TimerQueue::new();
         queue.push(10, every(10), 'p');
         queue.push(20, None, 'o');
@@ -263,18 +263,18 @@ mod tests {
     }
 
     #[test]
-    fn a_periodic_timer_keeps_what_it_holds() {
+    fn a_periodic_timer_keeps_its_item() {
         let mut queue = TimerQueue::new();
         queue.push(1, every(1), 0);
         for now in 1..=5 {
-            let Some(Fired::Again(mut count)) = queue.pop_due(now) else { panic!("not due") };
+            let Some(Fired::Periodic(mut count)) = queue.pop_due(now) else { panic!("not due") };
             *count += 1;
             assert_eq!(*count, now);
         }
     }
 
     #[test]
-    fn the_end_of_time_is_borne() {
+    fn due_times_near_the_end_of_the_clock_do_not_overflow() {
         let mut queue = TimerQueue::new();
         queue.push(0, every(1), ());
         queue.push(u64::MAX - 1, every(u64::MAX), ());
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_a_handle_cancels_nothing_and_dropping_the_queue_all() {
+    fn dropping_a_handle_cancels_nothing_and_dropping_the_queue_cancels_all() {
         let mut queue = TimerQueue::new();
         drop(queue.push(1, None, 'a'));
         assert_eq!(taken(&mut queue, 1), ['a']);
@@ -323,7 +323,7 @@ mod tests {
         };
         cancel(50..100);
         assert!(queue.pop_due(1).is_none());
-        assert_eq!(queue.take_cancelled().len(), 0, "a half is kept");
+        assert_eq!(queue.take_cancelled().len(), 0, "half of them may stay");
         cancel(49..50);
         assert!(queue.pop_due(1).is_none());
         assert_eq!(queue.take_cancelled().len(), 51);
@@ -348,13 +348,13 @@ mod tests {
         ]
     }
 
-    /// A timer as the model has it: due time, number, period, item.
+    /// A timer of the model: due time, number, period, item.
     type Plain = (u64, u64, Option<u64>, usize);
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Beside a plain list of what is pending.
+        /// Compares the queue with a plain list of pending timers.
         #[test]
         fn timers_fire_as_a_sorted_list_would(steps in prop::collection::vec(step(), 1..200)) {
             let mut queue = TimerQueue::new();

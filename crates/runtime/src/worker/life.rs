@@ -1,186 +1,227 @@
-//! How a worker's actor begins, ends and is made anew.
+//! How the actor of a worker starts, restarts and ends.
 
-use raddle_core::internal::RecorderInternals;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_sync::thread;
+use raddle_core::internal::RecorderInternals;
+use raddle_core::{Clock, Recorder, Worker};
+use raddle_sync::atomic::AtomicBool;
+use raddle_sync::channel::Sender;
 
-use super::{Beginning, Presence, Renewal, WorkerThread};
+use super::lease::SerialLease;
+use super::lifecycle::{End, Lifecycle, Start};
+use super::overseer::Overseer;
+use crate::context::Call;
+use crate::cores;
+use crate::deadline::NEVER;
+use crate::error::SpawnError;
 use crate::event::EventKind;
-use crate::pool::OnRetired;
-use crate::restart::{Cause, Decision, RetireReason};
-use crate::{Actor, AskError, SpawnError, panics};
+use crate::log;
+use crate::mailbox::Notify;
+use crate::restart::{Cause, RestartHistory, RetireReason};
+use crate::settings::Settings;
 
-/// The worker was taken from the thread while that was in the user's code.
-pub(super) struct Lost;
+/// A thread that runs a worker, whatever it hosts.
+pub(crate) struct WorkerThread {
+    pub(super) worker: Arc<Worker>,
+    pub(super) clock: Clock,
+    pub(super) recorder: Recorder,
+    pub(super) lease: Arc<SerialLease>,
+    /// Whether a watchdog checks the lease.
+    pub(super) watched: bool,
+    pub(super) restarts: RestartHistory,
+    pub(super) settings: Arc<Settings>,
+    pub(super) overseer: Arc<dyn Overseer>,
+    /// The router's: set when what is queued must be cancelled.
+    pub(super) cancelling: Arc<AtomicBool>,
+    /// Wakes this thread.
+    notify: Notify,
+    started: Option<Sender<Result<(), SpawnError>>>,
+}
 
-impl<A: Actor> WorkerThread<A> {
-    /// Makes this thread's first actor.
-    pub(super) fn begin(&mut self) -> Renewal<A> {
-        let Beginning::First(report) = std::mem::replace(&mut self.beginning, Beginning::Again)
-        else {
-            return match self.remake() {
-                Renewal::Failed => self.renew(Cause::FailedStart),
-                made => made,
+/// Reports the end of the thread when dropped, whatever ends it.
+pub(super) struct Presence {
+    overseer: Arc<dyn Overseer>,
+    worker: Arc<Worker>,
+    lost: bool,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        match self.lost {
+            true => self.overseer.returned(),
+            false => self.overseer.ended(&self.worker),
+        }
+    }
+}
+
+/// Ends of tasks within this time are published together: a thread that reads what another has just
+/// written takes a tenth of it. Longer tasks are published one by one.
+const PUBLISHED_WITHIN: Duration = Duration::from_micros(1);
+
+impl WorkerThread {
+    pub(crate) fn new(
+        start: Start,
+        settings: Arc<Settings>,
+        overseer: Arc<dyn Overseer>,
+        cancelling: Arc<AtomicBool>,
+        notify: Notify,
+    ) -> Self {
+        let Start { worker, mut recorder, lease, started } = start;
+        recorder.publish_within(PUBLISHED_WITHIN);
+        let clock = worker.clock().clone();
+        let seed = u64::from(worker.id().0) ^ clock.now();
+        Self {
+            restarts: RestartHistory::new(settings.restarts, seed),
+            watched: settings.watchdog.is_some(),
+            worker,
+            clock,
+            recorder,
+            lease,
+            settings,
+            overseer,
+            cancelling,
+            notify,
+            started,
+        }
+    }
+
+    /// To be called first, on the worker's thread.
+    pub(super) fn enter(&self) -> Presence {
+        self.pin();
+        let (overseer, worker) = (Arc::clone(&self.overseer), Arc::clone(&self.worker));
+        Presence { overseer, worker, lost: false }
+    }
+
+    /// Starts this thread's first actor.
+    pub(super) fn start(&mut self, host: &mut dyn Lifecycle) -> Result<(), End> {
+        let Some(started) = self.started.take() else {
+            return match self.try_restart(host)? {
+                true => Ok(()),
+                false => self.restart(host, Cause::FailedStart),
             };
         };
-        // Who waits for the report does so however long it takes: the watchdog is not told.
-        let started = panics::catch(|| {
-            let mut actor = (self.shared.make)(&self.worker);
-            actor.on_start(&self.worker).map(|()| actor).map_err(|error| error.to_string())
-        });
-        match started.and_then(|started| started) {
-            Ok(actor) => {
-                let _ = report.send(Ok(()));
-                Renewal::Made(actor)
+        // The caller waits for the start however long it takes, so no lease is begun for it.
+        match host.start(false, self.call()) {
+            Ok(stopping) => {
+                let _ = started.send(Ok(()));
+                if stopping { Err(End::Stopped) } else { Ok(()) }
             }
-            Err(message) => {
+            Err(source) => {
                 let worker = self.worker.name().to_owned();
-                let _ = report.send(Err(SpawnError::Actor { worker, message }));
-                Renewal::Failed
+                let _ = started.send(Err(SpawnError::Actor { worker, source }));
+                Err(End::NotStarted)
             }
         }
     }
 
-    /// Lets the actor clean up, and drops it.
-    pub(super) fn stop(&mut self, actor: A) -> Result<(), Lost> {
-        self.in_hook(|thread| thread.part_from(actor))
+    /// Restarts the actor after it ended, if and when the restarts allow it.
+    pub(super) fn restart(
+        &mut self,
+        host: &mut dyn Lifecycle,
+        mut cause: Cause,
+    ) -> Result<(), End> {
+        loop {
+            let delay = self.restarts.next(cause, self.clock.now()).map_err(End::Retired)?;
+            self.pause(delay);
+            self.worker.next_generation();
+            if self.try_restart(host)? {
+                return Ok(());
+            }
+            cause = Cause::FailedStart;
+        }
     }
 
-    /// The same on a thread that is no worker any more, whose lease is revoked for ever: nobody
-    /// waits for it, however long it takes.
-    pub(super) fn part_from(&self, mut actor: A) {
-        panics::contain(|| actor.on_stop(&self.worker));
-        panics::contain(|| drop(actor));
+    /// Restarts the actor once. `false` if it could not start this time.
+    fn try_restart(&mut self, host: &mut dyn Lifecycle) -> Result<bool, End> {
+        match self.in_hook(host, |host, call| host.start(true, call))? {
+            Ok(stopping) => {
+                let generation = self.worker.generation();
+                self.announce(EventKind::Restarted { generation });
+                if stopping { Err(End::Stopped) } else { Ok(true) }
+            }
+            Err(error) => {
+                // Before the event: a subscriber may close the worker, and that still leaves it one
+                // more try.
+                let closed = self.worker.stats().is_closed();
+                self.announce(EventKind::StartFailed { message: error.to_string() });
+                if closed { Err(End::Retired(RetireReason::ClosedWithoutActor)) } else { Ok(false) }
+            }
+        }
     }
 
-    /// Tells the actor that its handler has panicked, and drops it.
-    pub(super) fn bury(&mut self, mut actor: A, message: &str) -> Result<(), Lost> {
-        let message = message.to_owned();
-        self.in_hook(|thread| {
-            panics::contain(|| actor.on_panic(&message, &thread.worker));
-            panics::contain(|| drop(actor));
-        })?;
-        self.shared.tell_of(&self.worker, EventKind::Panicked { message });
+    pub(super) fn stop(&mut self, host: &mut dyn Lifecycle) -> Result<(), End> {
+        self.in_hook(host, |host, call| host.stop(call))
+    }
+
+    /// Ends an actor whose handler panicked.
+    pub(super) fn fail(&mut self, host: &mut dyn Lifecycle, message: String) -> Result<(), End> {
+        self.in_hook(host, |host, call| host.fail(&message, call))?;
+        self.announce(EventKind::Panicked { message });
         Ok(())
     }
 
-    /// Makes the actor anew after it ended, if and when the restarts say so.
-    pub(super) fn renew(&mut self, mut cause: Cause) -> Renewal<A> {
-        loop {
-            match self.restarts.next(cause, self.clock.now()) {
-                Decision::Retire(reason) => return Renewal::Retired(reason),
-                Decision::Restart { after } => self.pause(after),
-            }
-            self.worker.next_generation();
-            match self.remake() {
-                Renewal::Failed => cause = Cause::FailedStart,
-                end => return end,
-            }
+    /// Runs hooks, which the watchdog may find to hang.
+    fn in_hook<R>(
+        &mut self,
+        host: &mut dyn Lifecycle,
+        hook: impl FnOnce(&mut dyn Lifecycle, Call<'_>) -> R,
+    ) -> Result<R, End> {
+        let stay = self.lease.begin_hook(self.clock.now());
+        let result = hook(host, self.call());
+        if self.lease.end(stay) {
+            return Ok(result);
         }
+        host.discard();
+        Err(End::Lost)
     }
 
-    /// Makes the actor anew, once.
-    fn remake(&mut self) -> Renewal<A> {
-        let made = self.in_hook(|thread| {
-            panics::catch(|| {
-                let mut actor = (thread.shared.make)(&thread.worker);
-                actor.on_restart(&thread.worker).map(|()| actor).map_err(|error| error.to_string())
-            })
-        });
-        match made.map(|made| made.and_then(|made| made)) {
-            Err(Lost) => Renewal::Lost,
-            Ok(Ok(actor)) => {
-                let generation = self.worker.generation();
-                self.shared.tell_of(&self.worker, EventKind::Restarted { generation });
-                Renewal::Made(actor)
-            }
-            Ok(Err(message)) => {
-                // Before it is told: who hears of it may close the worker, and that is a reason to try
-                // once more.
-                let closed = self.worker.stats().is_closed();
-                self.shared.tell_of(&self.worker, EventKind::StartFailed { message });
-                match closed {
-                    true => Renewal::Retired(RetireReason::ClosedWithoutActor),
-                    false => Renewal::Failed,
-                }
-            }
-        }
+    fn call(&self) -> Call<'_> {
+        Call::new(&self.worker, NEVER, None, &self.cancelling, &self.lease)
     }
 
-    /// Waits until a restart is due; not at all when the worker is to end.
-    fn pause(&mut self, nanos: u64) {
-        let until = self.clock.now().saturating_add(nanos);
+    /// Waits until a restart is due; not at all if the worker must leave.
+    fn pause(&mut self, delay: u64) {
+        let until = self.clock.now().saturating_add(delay);
         loop {
             let left = until.saturating_sub(self.clock.now());
             if left == 0 || self.worker.stats().is_closed() {
                 return;
             }
-            self.inbox.pause(Duration::from_nanos(left));
+            self.notify.wait_timeout(Some(Duration::from_nanos(left)));
         }
     }
 
-    /// Runs hooks of the user's, which the watchdog may find to hang.
-    fn in_hook<R>(&mut self, code: impl FnOnce(&Self) -> R) -> Result<R, Lost> {
-        let stay = self.lease.begin_hook(self.clock.now());
-        let result = code(self);
-        if self.lease.end(stay) {
-            return Ok(result);
-        }
-        // An actor, perhaps.
-        panics::contain(|| drop(result));
-        Err(Lost)
+    pub(super) fn announce(&self, kind: EventKind) {
+        self.overseer.announce(&self.worker, kind);
     }
 
-    /// Ends the thread of a worker that has nothing in flight and takes no more.
-    pub(super) fn leave(self, reason: RetireReason) {
-        let shared = &self.shared;
-        if shared.depart(&self.worker) {
-            shared.tell_of(&self.worker, EventKind::Retired { reason });
+    /// Ends a worker that has nothing in flight and takes no more tasks.
+    pub(super) fn depart(&self, reason: RetireReason) {
+        if self.overseer.depart(&self.worker) {
+            self.announce(EventKind::Retired { reason });
         }
     }
 
-    /// Ends the thread of a worker whose actor is not made anew: its tasks move to others, or end
-    /// with an error that says so.
-    pub(super) fn retire(mut self, reason: RetireReason) {
-        let mailbox = self.inbox.mailbox().clone();
-        self.shared.expel(&mailbox);
-        while self.worker.stats().in_flight() > 0 {
-            match mailbox.take_any() {
-                // A dispatcher is between its reservation and its send.
-                None => thread::yield_now(),
-                Some(envelope) => {
-                    let Err(envelope) = self.shared.relocate(&self.worker, envelope) else {
-                        continue;
-                    };
-                    let key = envelope.label.key();
-                    let now = self.clock.now();
-                    // A supervisor hands back what a pool that failed has not run.
-                    let keep = self.shared.settings.on_retired == OnRetired::Close;
-                    self.end_unrun(envelope, AskError::Retired, keep, now);
-                    if let Some(slot) = key {
-                        self.shared.release_key(slot, self.seat);
-                    }
-                }
-            }
-        }
-        let shared = Arc::clone(&self.shared);
-        self.leave(reason);
-        // Who was to end anyway was not retired by its restarts.
-        let by_restarts = reason != RetireReason::ClosedWithoutActor;
-        if by_restarts && shared.settings.on_retired == OnRetired::Close {
-            shared.fail();
-        }
-    }
-
-    /// Ends a thread that is no worker any more.
-    pub(super) fn get_lost(self, presence: Presence<A>) {
-        let Self { shared, worker, recorder, .. } = self;
+    /// Ends a thread whose worker was given to another.
+    pub(super) fn end_lost(self, host: &mut dyn Lifecycle, mut presence: Presence) {
+        // No lease: no thread waits for this one, however long it takes.
+        host.stop(self.call());
+        presence.lost = true;
+        let Self { overseer, worker, recorder, .. } = self;
         // Another thread writes the worker's statistics.
         recorder.disown();
-        // Before it is told, so that who is told finds one thread less lost.
+        // Before the event, so that a subscriber finds one lost thread less.
         drop(presence);
-        shared.tell_of(&worker, EventKind::Returned);
+        overseer.announce(&worker, EventKind::Returned);
+    }
+
+    /// Pins the thread to its core, if the pool was built to.
+    fn pin(&self) {
+        let cores = &self.settings.cores;
+        let core = cores.get(usize::from(self.worker.id().short_id()) % cores.len().max(1));
+        if core.is_some_and(|core| !cores::pin(*core)) {
+            log::warn!(worker = self.worker.name(), "could not pin the worker to its core");
+        }
     }
 }

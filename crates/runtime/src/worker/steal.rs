@@ -5,61 +5,62 @@ use std::sync::Arc;
 use raddle_core::internal::RecorderInternals;
 use raddle_core::{Health, Worker};
 
-use super::WorkerThread;
-use crate::Actor;
-use crate::envelope::Envelope;
+use super::station::Station;
+use crate::router::Routed;
 
-/// Who has had nothing for a moment only takes a task from a sibling with at least so much work before
-/// it, in nanoseconds: the cache lines that move with it take a good part of that.
-const WORTH_TAKING: u64 = 2_000;
+/// The least queued work, in nanoseconds, for which a worker that has only just run out of tasks
+/// steals: the cache lines that move with a task take a good part of that.
+const WORTH_STEALING: u64 = 2_000;
 
-/// Siblings looked at in one search, from a random one on.
-const LOOKED_AT: usize = 32;
+/// Siblings checked in one search, from a random one on.
+const CHECKED: usize = 32;
 
-impl<A: Actor> WorkerThread<A> {
-    /// Takes a task that is free to move from the mailbox of a worker with the same capabilities.
-    pub(super) fn steal(&mut self) -> Option<Envelope<A>> {
-        let routing = self.shared.routing.load();
-        let count = routing.mailboxes.len();
-        let stats = self.worker.stats();
-        // Who is to end takes no more work than it must, and who fails at once is idle for that.
+impl<T: Routed> Station<T> {
+    /// Takes a task that may move from the mailbox of a worker with the same capabilities.
+    pub(super) fn steal(&mut self) -> Option<T> {
+        let routing = self.router.routing.load();
+        let count = routing.inlets.len();
+        let worker = &self.thread.worker;
+        let stats = worker.stats();
+        // A worker that is leaving takes no more work than it must, and one that fails at once is idle
+        // because of that.
         if !routing.stealing || count < 2 || stats.is_closed() || stats.is_failing() {
             return None;
         }
-        // Who is not a member yet may never be one: its account would be nobody's.
-        let position = routing.position_of(self.seat)?;
+        // A worker that has not joined may never do so: its account would be nobody's.
+        let position = routing.position_of(self.short_id)?;
         let member = &routing.roster.members()[position];
-        // Who was set aside is given nothing, and takes nothing either.
-        if !Arc::ptr_eq(&member.worker, &self.worker) || member.health == Health::Ejected {
+        // An ejected worker is given nothing, and takes nothing either.
+        if !Arc::ptr_eq(&member.worker, worker) || member.health == Health::Ejected {
             return None;
         }
-        let (now, own_mean) = (self.clock.now(), stats.recent_mean());
+        let (now, own_mean) = (self.thread.clock.now(), stats.recent_mean());
         let first = fastrand::usize(..count);
-        for index in (first..count).chain(0..first).take(LOOKED_AT) {
-            let mailbox = &routing.mailboxes[index];
+        for index in (first..count).chain(0..first).take(CHECKED) {
+            let Some(mailbox) = routing.inlets[index].local() else { continue };
             let sibling = mailbox.worker();
-            if sibling.id() == self.worker.id()
-                || !(self.inbox.is_eager() || is_worth_taking(sibling, now))
+            if sibling.id() == worker.id()
+                || !(self.inbox.is_eager() || is_worth_stealing(sibling, now))
                 || sibling.stats().finishes_sooner_than(own_mean, now)
                 || !mailbox.has_free()
-                || sibling.capabilities() != self.worker.capabilities()
+                || sibling.capabilities() != worker.capabilities()
             {
                 continue;
             }
-            if let Some(envelope) = mailbox.steal() {
-                self.recorder.adopt_work(sibling, envelope.expected_duration);
-                self.recorder.adopt(sibling);
-                return Some(envelope);
+            if let Some(task) = mailbox.steal() {
+                self.thread.recorder.adopt_work(sibling, task.expected_duration());
+                self.thread.recorder.adopt(sibling);
+                return Some(task);
             }
         }
         None
     }
 }
 
-/// Whether the tasks of a worker have to wait for long enough: by their number, or as the one that
-/// runs takes so long.
-fn is_worth_taking(worker: &Worker, now: u64) -> bool {
+/// Whether the tasks of a worker wait for long enough, because of their number or because the running
+/// one takes so long.
+fn is_worth_stealing(worker: &Worker, now: u64) -> bool {
     let stats = worker.stats();
-    let work = stats.in_flight().saturating_sub(1).saturating_mul(stats.recent_mean());
-    work.max(stats.stalled_for(now)) >= WORTH_TAKING
+    let queued = stats.in_flight().saturating_sub(1).saturating_mul(stats.recent_mean());
+    queued.max(stats.stalled_for(now)) >= WORTH_STEALING
 }

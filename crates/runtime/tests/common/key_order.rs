@@ -1,13 +1,12 @@
-//! Producers of tasks with keys, which hold that each key's run in order and one at a time.
+//! Producers of tasks with keys, which check that tasks of one key run in order and one at a time.
 
 use std::sync::Arc;
 use std::thread;
 
 use raddle_core::WorkerSpec;
-use raddle_runtime::Pool;
 use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::{Do, Obedient, end};
+use super::{Do, ObedientPool, end, number};
 
 /// What the tasks of one key share.
 #[derive(Default)]
@@ -20,8 +19,8 @@ impl Track {
     /// Panics unless it is the task's turn.
     fn run(&self, number: u64) {
         assert!(!self.busy.swap(true, Relaxed), "task {number} runs beside another of its key");
-        assert_eq!(self.ran.load(Relaxed), number, "out of order");
-        // Time for another to come.
+        assert_eq!(self.ran.load(Relaxed), number, "a task runs out of order");
+        // A chance for another task to interfere.
         thread::yield_now();
         self.ran.store(number + 1, Relaxed);
         self.busy.store(false, Relaxed);
@@ -30,15 +29,16 @@ impl Track {
 
 const PRODUCERS: u64 = 3;
 const KEYS_EACH: u64 = 8;
+const ROUNDS: usize = 60;
 
-/// Gives tasks with keys, and free ones, from several threads while workers come and go, `change`
-/// being called in each round; ends the pool.
+/// Sends tasks with and without keys from several threads while workers join and leave, and calls
+/// `change` in each round. Shuts the pool down.
 ///
 /// # Panics
-/// When a task of a key ran out of order or beside another, or was not run.
-pub fn assert_kept_while_workers_come_and_go(pool: &Pool<Obedient>, change: impl Fn(usize)) {
+/// If tasks of one key ran out of order or at the same time, or a task did not run.
+pub fn assert_kept_while_workers_come_and_go(pool: &ObedientPool, change: impl Fn(usize)) {
     let stop = AtomicBool::new(false);
-    let given: u64 = thread::scope(|scope| {
+    let sent_per_key: u64 = thread::scope(|scope| {
         let produce = |producer: u64| {
             let (stop, mut handle) = (&stop, pool.local());
             scope.spawn(move || {
@@ -50,10 +50,10 @@ pub fn assert_kept_while_workers_come_and_go(pool: &Pool<Obedient>, change: impl
                         let task = handle.task(Do::call(move || track.run(number)));
                         task.key((producer, key)).tell().unwrap();
                     }
-                    // Free tasks, to be stolen, go by the same mailboxes.
+                    // A task without a key, which may be stolen from the same mailboxes.
                     handle.tell(Do::Return(0)).unwrap();
                     if number % 4 == 0 {
-                        // Keys without tasks, to be given elsewhere.
+                        // Leaves time for keys to run out of tasks, so that they can move.
                         thread::yield_now();
                     }
                     number += 1;
@@ -62,23 +62,23 @@ pub fn assert_kept_while_workers_come_and_go(pool: &Pool<Obedient>, change: impl
             })
         };
         let producers: Vec<_> = (0..PRODUCERS).map(produce).collect();
-        for round in 0..60 {
+        for round in 0..ROUNDS {
             change(round);
             pool.resize([4, 1, 3, 2, 6, 2][round % 6]).unwrap();
             let added = pool.add_worker(WorkerSpec::new(format!("extra-{round}"))).unwrap();
-            // Traffic goes on meanwhile.
-            assert!(pool.ask(Do::Return(1)).unwrap().wait().is_ok());
+            assert_eq!(number(pool.ask(Do::Return(1))), 1, "the pool serves meanwhile");
             pool.retire_worker(added).unwrap();
         }
         stop.store(true, Relaxed);
         let ended: Vec<_> = producers.into_iter().map(|thread| thread.join().unwrap()).collect();
         end(pool);
         for (tracks, number) in &ended {
-            assert!(tracks.iter().all(|track| track.ran.load(Relaxed) == *number), "all were run");
+            let all_ran = tracks.iter().all(|track| track.ran.load(Relaxed) == *number);
+            assert!(all_ran, "every task ran");
         }
         ended.iter().map(|(_, number)| number).sum()
     });
     let account = pool.account();
-    assert_eq!(account.counts.panicked, 0, "each task came in its turn");
-    assert_eq!(account.counts.completed, given * (KEYS_EACH + 1) + 60);
+    assert_eq!(account.counts.panicked, 0, "each task ran in its turn");
+    assert_eq!(account.counts.completed, sent_per_key * (KEYS_EACH + 1) + ROUNDS as u64);
 }

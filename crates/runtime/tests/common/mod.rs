@@ -1,4 +1,4 @@
-//! An actor that does as each message says.
+//! An actor that obeys its messages, and what tests do with pools of it.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod key_order;
@@ -10,27 +10,30 @@ use std::time::Duration;
 
 use raddle_core::{Candidates, TaskProfile, WorkerId, WorkerSpec};
 use raddle_runtime::{
-    Account, Actor, AskError, Context, Drain, Event, EventKind, Events, Overflow, Pool,
-    PoolBuilder, Reply,
+    Account, Actor, Ask, AskError, Context, Drain, Event, EventKind, Events, Handler, Overflow,
+    Pool, PoolBuilder, Reply,
 };
 use raddle_strategies::{RoundRobin, Strategy, WorkerReport};
 
-/// Longer than anything takes that is to happen.
+/// Longer than anything that must happen takes.
 pub const LONG: Duration = Duration::from_secs(30);
 
 pub enum Do {
     Return(u64),
     Fail(&'static str),
     Panic(&'static str),
-    /// Says where it is, then waits for the word to go on.
+    /// Passes the gate.
     Hold(Gate),
     Call(Box<dyn FnOnce() + Send>),
-    With(Box<dyn FnOnce(&mut Context<'_>) + Send>),
-    /// Which worker, and the actor's number of calls so far.
+    With(Box<WithContext>),
+    /// Returns the worker and the actor's number of calls so far.
     WhoAreYou,
 }
 
-/// A handler stopped at a place that the test knows.
+/// Runs in the handler.
+type WithContext = dyn FnOnce(&mut Context<'_, Obedient>) + Send;
+
+/// Stops a handler where the test expects it.
 #[derive(Clone)]
 pub struct Gate {
     reached: Arc<Barrier>,
@@ -41,11 +44,11 @@ impl Gate {
     pub fn new() -> Self {
         Self { reached: Arc::new(Barrier::new(2)), go_on: Arc::new(Barrier::new(2)) }
     }
-    /// Waits until the handler is there.
+    /// Waits until the handler has reached the gate.
     pub fn reached(&self) {
         self.reached.wait();
     }
-    /// What the handler does.
+    /// Called by the handler: stops until the gate opens.
     pub fn pass(&self) {
         self.reached.wait();
         self.go_on.wait();
@@ -58,7 +61,7 @@ impl Gate {
 #[derive(Default)]
 pub struct Obedient {
     calls: u64,
-    /// Makes the actor something that is not `Send`.
+    /// Makes the actor not `Send`.
     _here: std::rc::Rc<()>,
 }
 
@@ -68,12 +71,18 @@ pub struct Said {
     pub by: String,
 }
 
-impl Actor for Obedient {
-    type Msg = Do;
-    type Reply = Said;
-    type Error = &'static str;
+/// What an obedient actor returns.
+pub type Answer = Result<Said, &'static str>;
 
-    fn handle(&mut self, order: Do, cx: &mut Context<'_>) -> Result<Said, &'static str> {
+/// A pool of obedient actors.
+pub type ObedientPool = Pool<Do, Answer>;
+
+impl Actor for Obedient {}
+
+impl Handler<Do> for Obedient {
+    type Reply = Answer;
+
+    fn handle(&mut self, order: Do, cx: &mut Context<'_, Self>) -> Answer {
         self.calls += 1;
         let mut number = self.calls;
         match order {
@@ -94,7 +103,7 @@ impl Do {
         Self::Call(Box::new(function))
     }
 
-    pub fn with(function: impl FnOnce(&mut Context<'_>) + Send + 'static) -> Self {
+    pub fn with(function: impl FnOnce(&mut Context<'_, Obedient>) + Send + 'static) -> Self {
         Self::With(Box::new(function))
     }
 
@@ -104,20 +113,20 @@ impl Do {
     }
 }
 
-/// So many obedient workers in rotation, each with its own tasks.
-pub fn pool(workers: usize, capacity: usize, overflow: Overflow) -> Pool<Obedient> {
+/// Obedient workers in rotation, without stealing.
+pub fn pool(workers: usize, capacity: usize, overflow: Overflow) -> ObedientPool {
     builder(workers).mailbox(capacity, overflow).spawn(|_| Obedient::default()).unwrap()
 }
 
-/// A pool of so many workers in rotation, `w-0` and so on, each with its own tasks.
-pub fn builder<A: Actor>(workers: usize) -> PoolBuilder<A> {
+/// Workers in rotation, `w-0` and so on, without stealing.
+pub fn builder<M: Send + 'static, R: Reply>(workers: usize) -> PoolBuilder<M, R> {
     Pool::builder("test")
         .workers(workers, WorkerSpec::new("w"))
         .strategy(RoundRobin::new())
         .stealing(false)
 }
 
-/// Picks the candidate at this index, for every task.
+/// Always picks the candidate at this index.
 #[derive(Debug)]
 pub struct At(pub usize);
 
@@ -130,27 +139,37 @@ impl Strategy for At {
     }
 }
 
-/// A task for the candidate at this index.
-pub fn ask_at<A: Actor>(pool: &Pool<A>, index: usize, msg: A::Msg) -> Reply<A::Reply, A::Error> {
-    pool.task(msg).strategy(&At(index)).ask().unwrap()
+/// Asks the candidate at this index, which has room.
+pub fn ask_at<M: Send + 'static, R: Reply>(pool: &Pool<M, R>, index: usize, msg: M) -> Ask<M, R> {
+    admitted(pool.task(msg).strategy(&At(index)).ask())
 }
 
-/// Lets the handler of the candidate at this index wait.
-pub fn hold<A: Actor<Msg = Do>>(pool: &Pool<A>, index: usize) -> Gate {
+/// The ask of a task that must have been admitted.
+pub fn admitted<M, R>(ask: Ask<M, R>) -> Ask<M, R> {
+    ask.into_admitted().unwrap()
+}
+
+/// Waits for the number that an obedient actor returns.
+pub fn number(ask: Ask<Do, Answer>) -> u64 {
+    ask.wait().unwrap().unwrap().number
+}
+
+/// Stops the handler of the candidate at this index.
+pub fn hold<R: Reply>(pool: &Pool<Do, R>, index: usize) -> Gate {
     let gate = Gate::new();
     pool.task(Do::Hold(gate.clone())).strategy(&At(index)).tell().unwrap();
     gate.reached();
     gate
 }
 
-/// The name of the worker that answers.
-pub fn by(reply: Reply<Said, &'static str>) -> Result<String, AskError<&'static str>> {
-    reply.wait().map(|said| said.by)
+/// Waits for the name of the worker that replies.
+pub fn by(ask: Ask<Do, Answer>) -> Result<String, AskError<Do>> {
+    ask.wait().map(|answer| answer.unwrap().by)
 }
 
-/// Shuts the pool down when every admitted task has been run: its account is balanced then and
-/// no worker has a task, nor work.
-pub fn end<A: Actor>(pool: &Pool<A>) -> Account {
+/// Shuts the pool down when every admitted task has run. Its account must be balanced then, and no
+/// worker may have a task or work in flight.
+pub fn end<M: Send + 'static, R: Reply>(pool: &Pool<M, R>) -> Account {
     let account = pool.shutdown(Drain::all()).unwrap();
     assert!(account.is_balanced(), "{account:?}");
     assert_eq!(pool.account().counts, account.counts, "nothing happens after a shutdown");
@@ -160,49 +179,48 @@ pub fn end<A: Actor>(pool: &Pool<A>) -> Account {
     account
 }
 
-/// What is known of the worker of this name.
-pub fn worker<A: Actor>(pool: &Pool<A>, name: &str) -> WorkerReport {
+/// The report on the worker with this name.
+pub fn worker<M: Send + 'static, R: Reply>(pool: &Pool<M, R>, name: &str) -> WorkerReport {
     let mut workers = pool.stats().balancer.workers.into_iter();
     workers.find(|worker| worker.name == name).unwrap_or_else(|| panic!("no worker {name}"))
 }
 
-pub fn id<A: Actor>(pool: &Pool<A>, name: &str) -> WorkerId {
+pub fn id<M: Send + 'static, R: Reply>(pool: &Pool<M, R>, name: &str) -> WorkerId {
     worker(pool, name).id
 }
 
 /// The names of the workers.
-pub fn names<A: Actor>(pool: &Pool<A>) -> Vec<String> {
+pub fn names<M: Send + 'static, R: Reply>(pool: &Pool<M, R>) -> Vec<String> {
     pool.stats().balancer.workers.into_iter().map(|worker| worker.name).collect()
 }
 
-/// A key that belongs to the worker of this name, which must be free.
-pub fn key_of<A: Actor<Msg = Do, Reply = Said>>(pool: &Pool<A>, name: &str) -> u64 {
+/// A key that belongs to the worker with this name. All workers must be free.
+pub fn key_of(pool: &ObedientPool, name: &str) -> u64 {
     (0..).find(|key| owner(pool, *key) == name).unwrap()
 }
 
-/// The worker that a key belongs to.
-pub fn owner<A: Actor<Msg = Do, Reply = Said>>(pool: &Pool<A>, key: u64) -> String {
-    let reply = pool.task(Do::WhoAreYou).key(key).ask().unwrap();
-    reply.wait().ok().expect("the owner answers").by
+/// The name of the worker that a key belongs to.
+pub fn owner(pool: &ObedientPool, key: u64) -> String {
+    by(pool.task(Do::WhoAreYou).key(key).ask()).expect("the owner replies")
 }
 
-/// The next event that is wanted; the others are passed over.
+/// Waits for the next event that is `wanted`, and skips others.
 pub fn await_event(events: &mut Events, wanted: impl Fn(&EventKind) -> bool) -> Event {
     loop {
-        let event = events.recv_timeout(LONG).expect("the event comes");
+        let event = events.recv_timeout(LONG).expect("the event is sent");
         if wanted(&event.kind) {
             return event;
         }
     }
 }
 
-/// The events so far, each with its worker's or the pool's name.
+/// The unread events, each with the name of its worker or of the pool.
 pub fn so_far(events: &mut Events) -> Vec<(String, EventKind)> {
-    std::iter::from_fn(|| events.try_next()).map(|event| (event.name, event.kind)).collect()
+    std::iter::from_fn(|| events.try_recv()).map(|event| (event.name, event.kind)).collect()
 }
 
-/// Ends the process with a word about it when the test does not end: a deadlock is a failure, not
-/// a wait for the runner's patience.
+/// Aborts the process, naming the test, if the test does not end: a deadlock is a failure, and the test
+/// runner would wait for it forever.
 pub fn watchdog() -> Watchdog {
     let (alive, ended) = channel();
     let name = std::thread::current().name().unwrap_or("?").to_owned();

@@ -1,12 +1,13 @@
 use std::collections::HashSet;
-#[allow(clippy::disallowed_types, reason = "waited for by who shuts the pool down")]
+#[allow(clippy::disallowed_types, reason = "only a shutdown waits for it")]
 use std::sync::Condvar;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::log;
 use raddle_sync::thread::{self, JoinHandle, ThreadId};
 
-/// A pool's threads, and how one waits for their end.
+/// A pool's threads, and the wait for their end.
 #[derive(Default)]
 #[allow(clippy::disallowed_types, reason = "locked when a thread starts or ends, not by tasks")]
 pub(crate) struct Threads {
@@ -16,16 +17,16 @@ pub(crate) struct Threads {
 
 #[derive(Default)]
 struct State {
-    /// The names of the workers that have not ended, whichever thread each is.
+    /// The names of the workers that have not ended, whichever thread runs each.
     running: Vec<String>,
-    /// Threads whose worker was given to another, and that have not returned.
+    /// Threads whose worker was given to another thread, and that have not returned.
     lost: HashSet<ThreadId>,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    /// Spawns a worker's thread, for the worker `added` or in place of a lost thread. `body` is to call
-    /// [`ended`](Self::ended) at its end, or [`returned`](Self::returned) when it was
+    /// Spawns a thread for the new worker `added`, or in place of a lost thread. `body` must call
+    /// [`ended`](Self::ended) at its end, or [`returned`](Self::returned) if it was
     /// [lost](Self::lose).
     pub(crate) fn spawn(
         &self,
@@ -37,14 +38,14 @@ impl Threads {
         let handle = thread::Builder::new().name(name).spawn(body)?;
         let id = handle.thread().id();
         state.running.extend(added.map(str::to_owned));
-        // Those that ended need no join; a checker's handles do not tell.
+        // Those that have ended need no join; a checker's handles cannot be asked.
         #[cfg(not(any(loom, shuttle)))]
         state.handles.retain(|handle| !handle.is_finished());
         state.handles.push(handle);
         Ok(id)
     }
 
-    /// Spawns the thread that is no worker.
+    /// Spawns the thread that runs no worker.
     pub(crate) fn spawn_housekeeper(
         &self,
         name: String,
@@ -55,10 +56,10 @@ impl Threads {
         Ok(())
     }
 
-    /// The calling thread, which was this worker, is at its end.
+    /// The calling thread, which ran this worker, is about to end.
     pub(crate) fn ended(&self, worker: &str) {
         let mut state = self.state();
-        // One that was never added may have the name of another.
+        // A worker that never joined may have the name of another one.
         if let Some(index) = state.running.iter().position(|running| running == worker) {
             state.running.swap_remove(index);
         }
@@ -66,24 +67,23 @@ impl Threads {
         self.changed.notify_all();
     }
 
-    /// A worker is about to be taken from its thread, which may return at once then, and to be
-    /// given to another.
+    /// A worker is about to be taken from its thread, which may return at once.
     pub(crate) fn lose(&self, thread: ThreadId) {
         self.state().lost.insert(thread);
     }
 
-    /// The worker was not taken: its thread was back.
+    /// The worker was not taken: its thread had returned.
     pub(crate) fn keep(&self, thread: ThreadId) {
         self.state().lost.remove(&thread);
     }
 
-    /// The calling thread, which was lost, is at its end.
+    /// The calling thread, which was lost, is about to end.
     pub(crate) fn returned(&self) {
         self.state().lost.remove(&thread::current().id());
         self.changed.notify_all();
     }
 
-    /// Threads that were lost and have not returned.
+    /// The number of threads that were lost and have not returned.
     pub(crate) fn lost(&self) -> usize {
         self.state().lost.len()
     }
@@ -98,11 +98,10 @@ impl Threads {
         self.state().running.clone()
     }
 
-    /// Waits until every worker's thread has ended, so long at the most. Lost threads are not
-    /// waited for.
+    /// Waits until every worker's thread has ended, or for `limit`. Does not wait for lost threads.
     ///
     /// # Errors
-    /// The workers whose threads had not ended then.
+    /// The workers whose threads had not ended by then.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.state();
@@ -128,9 +127,9 @@ impl Threads {
         state.handles = lost;
         drop(state);
         for handle in ended {
-            // A thread cannot join itself: the last handle was dropped by a handler.
+            // A thread cannot join itself: a handler dropped the last handle.
             if handle.thread().id() != thread::current().id() && handle.join().is_err() {
-                tracing::error!("a thread of a pool panicked outside of the user's code");
+                log::error!("a thread of a pool panicked outside of the user's code");
             }
         }
     }

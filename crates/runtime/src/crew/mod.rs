@@ -1,0 +1,227 @@
+//! A pool's workers as its members and threads: who they are, how well they are, and what follows
+//! when one hangs, fails or leaves.
+//!
+//! Not generic in the actor or the task: the crew changes the routing through
+//! [`Control`](crate::router::Control), starts hosts through [`Launch`], and learns from them
+//! through [`Overseer`](crate::worker::Overseer).
+
+mod announcer;
+mod membership;
+mod resizing;
+mod reviews;
+mod threads;
+mod watchdog;
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use raddle_core::{Recorder, Roster, Worker, WorkerSpec};
+use raddle_strategies::EjectionError;
+
+use announcer::Announcer;
+use membership::{Assignment, Membership, Reviews};
+pub(crate) use resizing::check_names;
+use threads::Threads;
+
+use crate::error::SpawnError;
+use crate::event::EventKind;
+use crate::mailbox::Notify;
+use crate::router::Control;
+use crate::settings::Settings;
+use crate::worker::{Overseer, SerialLease, Start};
+
+/// Prepares the host of a worker.
+pub(crate) trait Launch: Send + Sync {
+    /// Returns what the worker's thread runs.
+    fn host(&self, start: Start, overseer: Arc<dyn Overseer>) -> Box<dyn FnOnce() + Send>;
+}
+
+pub(crate) struct Crew {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) announcer: Announcer,
+    pub(crate) threads: Threads,
+    router: Arc<dyn Control>,
+    launcher: Box<dyn Launch>,
+    /// Wakes the housekeeper.
+    housekeeper: Notify,
+    /// Notified when the pool takes no more tasks.
+    #[allow(clippy::disallowed_types, reason = "locked by supervisors, not by tasks")]
+    closing: std::sync::Mutex<Vec<Notify>>,
+    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
+    membership: std::sync::Mutex<Membership>,
+    /// Locked while workers are added.
+    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
+    growing: std::sync::Mutex<()>,
+}
+
+/// How long workers have to cancel what is queued once a shutdown's time limit is over.
+const CANCELLING: Duration = Duration::from_millis(100);
+
+impl Crew {
+    /// Creates a crew without threads for the workers of the router's roster.
+    pub(crate) fn new(
+        name: &str,
+        settings: Arc<Settings>,
+        router: Arc<dyn Control>,
+        launcher: Box<dyn Launch>,
+        housekeeper: Notify,
+        template: WorkerSpec,
+    ) -> Result<Self, EjectionError> {
+        let roster = router.roster();
+        let reviews = settings.ejection.map(|ejection| Reviews::new(ejection, &roster));
+        Ok(Self {
+            settings,
+            announcer: Announcer::new(name),
+            threads: Threads::default(),
+            router,
+            launcher,
+            housekeeper,
+            closing: Vec::new().into(),
+            membership: Membership::new(template, reviews.transpose()?).into(),
+            growing: ().into(),
+        })
+    }
+
+    /// Starts the threads of the roster's workers and waits until their actors have started.
+    pub(crate) fn start_first(self: &Arc<Self>, roster: &Roster) -> Result<(), SpawnError> {
+        let assignments = self.start(roster.members())?;
+        self.membership().assignments = assignments;
+        Ok(())
+    }
+
+    /// Spawns a thread for a worker. `started` is notified when its first actor has started.
+    fn spawn_thread(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        recorder: Recorder,
+        started: Option<raddle_sync::channel::Sender<Result<(), SpawnError>>>,
+    ) -> std::io::Result<Assignment> {
+        let lease = Arc::new(SerialLease::new());
+        let name = format!("raddle-{}-{}", self.announcer.pool(), worker.name());
+        let added = started.is_some().then(|| worker.name());
+        let start = Start {
+            worker: Arc::clone(worker),
+            recorder,
+            lease: Arc::clone(&lease),
+            started: started.clone(),
+        };
+        let host = self.launcher.host(start, Arc::clone(self) as Arc<dyn Overseer>);
+        let thread = self.threads.spawn(name, added, host)?;
+        Ok(Assignment {
+            worker: Arc::clone(worker),
+            lease,
+            thread,
+            quarantined: false,
+            vacancy: None,
+        })
+    }
+
+    /// What the housekeeper does for the crew at the clock's `now`. Returns when to do so again, and
+    /// whether the pool is closed and every worker's thread has ended.
+    pub(crate) fn tend(self: &Arc<Self>, now: u64) -> (u64, bool) {
+        let mut again = u64::MAX;
+        if let Some(interval) = self.watch(now) {
+            again = now.saturating_add(interval);
+        }
+        let closed = self.router.is_closed();
+        if !closed {
+            again = again.min(self.review(now).unwrap_or(u64::MAX));
+        }
+        if self.close_retiring() {
+            again = again.min(now.saturating_add(RETIRING));
+        }
+        (again, closed && self.threads.are_ended())
+    }
+
+    /// Takes no more tasks and workers.
+    pub(crate) fn close(&self) -> bool {
+        let was_open = self.router.close();
+        self.membership().retiring.clear();
+        self.housekeeper.notify();
+        let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        closing.iter().for_each(Notify::notify);
+        was_open
+    }
+
+    /// Notifies `supervisor` when the pool takes no more tasks.
+    pub(crate) fn on_close(&self, supervisor: Notify) {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.router.is_closed()
+    }
+
+    /// Waits until every worker of the closed pool has ended, and joins the threads. When the limit
+    /// is over, what is queued is cancelled.
+    ///
+    /// # Errors
+    /// The workers that had not ended a moment after that.
+    pub(crate) fn end(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
+        self.threads.wait(limit).or_else(|_| {
+            self.router.cancel_queued();
+            self.threads.wait(Some(CANCELLING))
+        })?;
+        self.housekeeper.notify();
+        self.threads.join();
+        Ok(())
+    }
+
+    /// Closes the pool and waits for its end, unless the caller is one of its threads or a shutdown
+    /// has already waited for as long as it may.
+    pub(crate) fn end_with_last_handle(&self) {
+        self.close();
+        if !self.threads.contain_current() && !self.router.is_cancelling() {
+            // Without a limit, all of them end.
+            let _ = self.end(None);
+        }
+    }
+
+    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        // A panic while it is held comes before any change.
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
+    fn growing(&self) -> MutexGuard<'_, ()> {
+        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often retiring workers are checked while keys keep them, in nanoseconds.
+const RETIRING: u64 = 5_000_000;
+
+impl Overseer for Crew {
+    fn announce(&self, worker: &Worker, kind: EventKind) {
+        self.announcer.of_worker(worker, kind);
+    }
+
+    fn expel(&self, worker: &Arc<Worker>) {
+        let id = worker.id();
+        self.membership().retiring.retain(|retiring| *retiring != id);
+        self.router.expel(worker);
+    }
+
+    fn depart(&self, worker: &Arc<Worker>) -> bool {
+        let mut membership = self.membership();
+        membership.assignments.retain(|assignment| !Arc::ptr_eq(&assignment.worker, worker));
+        self.router.remove(worker)
+    }
+
+    fn fail(&self) {
+        if self.close() {
+            self.announcer.of_pool(EventKind::Failed);
+        }
+    }
+
+    fn ended(&self, worker: &Worker) {
+        self.threads.ended(worker.name());
+        self.housekeeper.notify();
+    }
+
+    fn returned(&self) {
+        self.threads.returned();
+        self.housekeeper.notify();
+    }
+}

@@ -1,0 +1,29 @@
+use std::time::{Duration, Instant};
+
+use raddle_core::nanos;
+
+/// The deadline of a task that has none, in nanoseconds of the pool's clock.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// The deadline of a task, as its caller set it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Deadline {
+    #[default]
+    Never,
+    /// This long after the task is submitted.
+    After(Duration),
+    At(Instant),
+}
+
+impl Deadline {
+    /// The deadline by the pool's clock, for a task that is submitted at the clock's `now`.
+    #[inline]
+    pub(crate) fn by_clock(self, now: u64) -> u64 {
+        let timeout = match self {
+            Self::Never => return NEVER,
+            Self::After(timeout) => timeout,
+            Self::At(deadline) => deadline.saturating_duration_since(Instant::now()),
+        };
+        now.saturating_add(nanos(timeout))
+    }
+}

@@ -1,0 +1,44 @@
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// When a second copy of a task is sent to another worker, if there is no reply by then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge(pub(crate) When);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    After(Duration),
+    Quantile(f64),
+}
+
+/// A hedging quantile that is out of bounds.
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
+#[error("hedging quantile is {0}; more than 0 and less than 1 is allowed")]
+pub struct HedgeError(f64);
+
+impl Hedge {
+    /// Hedges after a fixed time.
+    pub fn after(delay: Duration) -> Self {
+        Self(When::After(delay))
+    }
+
+    /// Hedges after a quantile, such as 0.95, of the time that the pool's tasks took in the last
+    /// second: the sum of that quantile of the wait and of that of the service time, which for most
+    /// distributions is at least the quantile of their sum. No copy is sent while no task has been
+    /// measured.
+    ///
+    /// The quantile must be more than 0 and less than 1; otherwise the task is refused.
+    pub fn at_quantile(quantile: f64) -> Self {
+        Self(When::Quantile(quantile))
+    }
+
+    pub(crate) fn validate(self) -> Result<(), HedgeError> {
+        match self.0 {
+            When::Quantile(quantile) if !(quantile > 0.0 && quantile < 1.0) => {
+                Err(HedgeError(quantile))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use raddle_core::{Counts, Roster};
+use raddle_strategies::{Prepared, Shadow};
+use raddle_sync::SnapshotGuard;
+
+use crate::inlet::Inlet;
+use crate::keys::ShortId;
+
+/// Everything that a dispatch reads, replaced as a whole: one load gives a roster, its inlets and a
+/// strategy that fit together.
+pub(crate) struct Routing<T> {
+    pub(crate) roster: Arc<Roster>,
+    /// By position in the roster.
+    pub(crate) inlets: Arc<[Inlet<T>]>,
+    /// Prepared for the roster.
+    pub(crate) strategy: Prepared,
+    /// The strategy again, if another one is scored beside it.
+    pub(crate) shadow: Option<Arc<Shadow>>,
+    /// Whether idle workers take tasks from others.
+    pub(crate) stealing: bool,
+    /// What the workers counted that have left the roster.
+    pub(crate) departed: Counts,
+}
+
+impl<T> Routing<T> {
+    /// The position of the worker with this short id.
+    pub(crate) fn position_of(&self, worker: ShortId) -> Option<usize> {
+        let members = self.roster.members();
+        let is_it = |position: usize| {
+            members.get(position).is_some_and(|member| member.worker.id().short_id() == worker)
+        };
+        // Ids are given in order, and most rosters never lose a worker.
+        let usual = usize::from(worker);
+        if is_it(usual) { Some(usual) } else { (0..members.len()).find(|at| is_it(*at)) }
+    }
+}
+
+impl<T> Clone for Routing<T> {
+    fn clone(&self) -> Self {
+        Self {
+            roster: Arc::clone(&self.roster),
+            inlets: Arc::clone(&self.inlets),
+            strategy: self.strategy.clone(),
+            shadow: self.shadow.clone(),
+            stealing: self.stealing,
+            departed: self.departed,
+        }
+    }
+}
+
+/// A routing that was loaded for one task, or that a [`LocalPool`](crate::LocalPool) keeps.
+pub(crate) enum Loaded<'p, T> {
+    Now(SnapshotGuard<Routing<T>>),
+    Kept(&'p Routing<T>),
+}
+
+impl<T> Deref for Loaded<'_, T> {
+    type Target = Routing<T>;
+
+    #[inline]
+    fn deref(&self) -> &Routing<T> {
+        match self {
+            Self::Now(routing) => routing,
+            Self::Kept(routing) => routing,
+        }
+    }
+}

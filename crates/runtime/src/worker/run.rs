@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use raddle_sync::thread;
+
+use super::host::Host;
+use super::lifecycle::End;
+use super::station::Station;
+use crate::reply::NoReply;
+use crate::restart::{Cause, RetireReason};
+use crate::settings::OnRetired;
+
+/// Runs a worker on the calling thread until the mailbox is closed and every admitted task has ended,
+/// or the worker is retired or taken from the thread.
+pub(crate) fn run<H: Host>(mut host: H, mut station: Station<H::Task>) {
+    let presence = station.thread.enter();
+    let mut started = station.thread.start(&mut host);
+    loop {
+        let end = match started {
+            Ok(()) => serve_until_end(&mut host, &mut station),
+            Err(end) => end,
+        };
+        let thread = &mut station.thread;
+        started = match end {
+            End::Drained => match thread.stop(&mut host) {
+                Ok(()) => return station.thread.depart(RetireReason::Requested),
+                Err(end) => Err(end),
+            },
+            End::Panicked(message) => thread
+                .fail(&mut host, message)
+                .and_then(|()| thread.restart(&mut host, Cause::Panicked)),
+            End::Stopped => {
+                thread.stop(&mut host).and_then(|()| thread.restart(&mut host, Cause::Stopped))
+            }
+            End::Retired(reason) => return retire(&mut host, station, reason),
+            End::Lost => return station.thread.end_lost(&mut host, presence),
+            End::NotStarted => return,
+        };
+    }
+}
+
+/// Serves tasks until the host serves no more.
+fn serve_until_end<H: Host>(host: &mut H, station: &mut Station<H::Task>) -> End {
+    let mut now = station.thread.clock.now();
+    loop {
+        // From the channel straight to where the task runs: passing it on would copy it.
+        let served = match station.inbox.try_next_plain() {
+            Ok(task) => {
+                station.in_a_row += 1;
+                host.serve(task, now, station)
+            }
+            Err(_) => match station.next(&mut now) {
+                Some(task) => serve_out_of_line(host, task, now, station),
+                None => return End::Drained,
+            },
+        };
+        // The end of one task is the start of the next: one clock reading per task.
+        match served {
+            Ok(end) => now = end,
+            Err(end) => return end,
+        }
+    }
+}
+
+/// [`Host::serve`], not inlined into its caller.
+#[inline(never)]
+fn serve_out_of_line<H: Host>(
+    host: &mut H,
+    task: H::Task,
+    now: u64,
+    station: &mut Station<H::Task>,
+) -> Result<u64, End> {
+    host.serve(task, now, station)
+}
+
+/// Ends the worker, whose actor is not restarted: its tasks move to other workers, or end with a
+/// reason that says so.
+fn retire<H: Host>(host: &mut H, mut station: Station<H::Task>, reason: RetireReason) {
+    let mailbox = station.inbox.mailbox().clone();
+    let worker = Arc::clone(&station.thread.worker);
+    station.thread.overseer.expel(&worker);
+    while worker.stats().in_flight() > 0 {
+        match mailbox.take_any() {
+            // A caller is between its reservation and its send.
+            None => thread::yield_now(),
+            Some(task) => {
+                if let Err(task) = station.router.relocate(&worker, task) {
+                    let now = station.thread.clock.now();
+                    host.refuse(task, NoReply::Retired, now, &mut station);
+                }
+            }
+        }
+    }
+    let Station { thread, .. } = station;
+    thread.depart(reason);
+    // A worker that had to leave anyway was not retired by its restarts.
+    let by_restarts = reason != RetireReason::ClosedWithoutActor;
+    if by_restarts && thread.settings.on_retired == OnRetired::Close {
+        thread.overseer.fail();
+    }
+}
