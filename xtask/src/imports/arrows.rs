@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Each crate, and those directly below it: it may depend on these and on all below them.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("raddle-sync", &[]),
     ("raddle-core", &["raddle-sync"]),
     ("raddle-strategies", &["raddle-core"]),
@@ -14,7 +14,8 @@ const BELOW: [(&str, &[&str]); 11] = [
     ("raddle-metrics", &["raddle-runtime"]),
     ("raddle-remote", &["raddle-actors"]),
     ("raddle", &["raddle-remote", "raddle-tower", "raddle-metrics", "raddle-sim"]),
-    ("raddle-cli", &["raddle"]),
+    ("raddle-charts", &[]),
+    ("raddle-cli", &["raddle", "raddle-charts"]),
 ];
 
 /// The dependencies of the workspace's packages that point the wrong way. Development dependencies

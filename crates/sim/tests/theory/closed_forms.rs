@@ -2,6 +2,9 @@
 
 use std::f64::consts::LN_10;
 
+/// The loads at which everything is checked.
+pub const LOADS: [f64; 5] = [0.5, 0.7, 0.8, 0.9, 0.95];
+
 /// A distribution of service times.
 #[derive(Clone, Copy, Debug)]
 pub enum Law {
@@ -225,7 +228,7 @@ fn the_closed_forms_match_published_figures() {
         ("power of two p99", power_of_two_p99, [5.575, 6.561, 7.374, 8.791, 10.218]),
     ];
     for (name, form, figures) in rows {
-        for (rho, figure) in super::LOADS.into_iter().zip(figures) {
+        for (rho, figure) in LOADS.into_iter().zip(figures) {
             let digit = if figure > 10.0 || name.ends_with("p99") { 1e-3 } else { 1e-4 };
             let found = form(rho);
             assert!((found - figure).abs() < 0.6 * digit, "{name} at {rho}: {found}, not {figure}");
@@ -235,7 +238,7 @@ fn the_closed_forms_match_published_figures() {
 
 #[test]
 fn the_general_forms_match_the_special_ones() {
-    for rho in super::LOADS {
+    for rho in LOADS {
         assert!((mg1(Law::Exponential, rho) / mm1(rho) - 1.0).abs() < 1e-12);
         assert!((mmn(1, rho) / mm1(rho) - 1.0).abs() < 1e-12);
         assert!((round_robin(1, rho) / mm1(rho) - 1.0).abs() < 1e-9);
@@ -247,7 +250,7 @@ fn the_general_forms_match_the_special_ones() {
     let bimodal = Law::Bimodal { short: 0.5, long: 5.5, long_share: 0.1 };
     for law in [Law::Exponential, Law::Constant, bimodal, pareto] {
         assert!((law.residual(1e3) - 1.0).abs() < 1e-6, "{law:?}");
-        for rho in super::LOADS {
+        for rho in LOADS {
             let (step, wait) = mg1_wait(law, rho);
             let (all, mean) = (0..).zip(&wait).fold((0.0, 1.0), |(all, mean), (cell, share)| {
                 (all + share, mean + f64::from(cell) * step * share)

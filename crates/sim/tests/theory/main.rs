@@ -10,10 +10,7 @@ use std::time::Duration;
 use raddle_sim::{Arrivals, Load, Scenario, Service, SimWorker, simulate};
 use raddle_strategies::StrategyName;
 
-use closed_forms::Law;
-
-/// The loads at which everything is checked.
-const LOADS: [f64; 5] = [0.5, 0.7, 0.8, 0.9, 0.95];
+use closed_forms::{LOADS, Law};
 
 /// The mean service time in nanoseconds, long enough for rounding to be negligible.
 const UNIT: f64 = 1e6;
