@@ -183,6 +183,10 @@ fn lint(shell: &Shell) -> Result<(), Box<dyn Error>> {
     let features = "raddle-benches/profile,raddle-tsan-tests/planted";
     cmd!(shell, "cargo clippy --workspace --all-targets --features {features} -- --deny warnings")
         .run()?;
+    let libraries = ["raddle-core", "raddle-strategies", "raddle-runtime", "raddle"]
+        .map(|name| format!("--package={name}"));
+    cmd!(shell, "cargo clippy --lib --no-default-features {libraries...} -- --deny warnings")
+        .run()?;
     // Only in a loom build do the facade's atomics differ from those of std.
     let facade = ["--deny", "warnings", "--deny", "clippy::disallowed-types"];
     let packages =

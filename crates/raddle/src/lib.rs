@@ -62,7 +62,7 @@
 //! - `serde` (default): statistics and configuration can be serialised.
 //! - `tracing` (default): a pool's events are also `tracing` events.
 //! - `affinity` (default): workers' threads can be pinned to cores.
-//! - `sim`: the simulator, [`sim`](crate::sim).
+//! - `sim`: the simulator, as `raddle::sim`.
 
 #[doc(inline)]
 pub use raddle_core::{
