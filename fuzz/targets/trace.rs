@@ -85,7 +85,8 @@ fn check_read(workload: &Workload) {
     };
     // A written trace has microseconds only, and a key cannot be recovered from its hash.
     if requests.iter().all(is_written) {
-        let again = parse(&written(workload, &names), "again".into(), ALL).expect("a written trace is valid");
+        let again = parse(&written(workload, &names), "again".into(), ALL)
+            .expect("a written trace is valid");
         assert_eq!(again.requests, *requests);
         assert!(again.capabilities.iter().eq(names));
     }

@@ -35,6 +35,7 @@ fuzz_target!(|text: &str| {
                     assert!(*count > Workers::MAX_COUNT);
                     return;
                 }
+                _ => panic!("an unknown kind of error: {words}"),
             };
             assert!(
                 text.split(',').any(|part| part == quoted),

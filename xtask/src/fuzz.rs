@@ -18,7 +18,8 @@ const TARGETS: [(&str, &str); 4] = [
 ];
 
 /// Targets with a planted bug, and a part of the message that reports it.
-const PLANTED: [(&str, &str); 2] = [("trace", "not there: "), ("workers", "as it is shown")];
+const PLANTED: [(&str, &str); 2] =
+    [("trace", "not at the stated position: "), ("workers", "round trip")];
 
 /// Runs each target for `seconds`, after the planted bugs have been found.
 ///
