@@ -2,16 +2,18 @@
 mod common;
 
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{
     Answer, At, Do, Gate, LONG, Obedient, ObedientPool, admitted, ask_at, await_event, builder, by,
     end, hold, key_of, names, number, watchdog,
 };
-use raddle_core::{Clock, Priority, WorkerSpec};
+use raddle_core::{Candidates, Clock, Priority, TaskProfile, WorkerSpec};
 use raddle_runtime::{
     Ask, AskError, CoDel, EventKind, Overflow, Pool, PoolBuilder, Refusal, SendError, ShedReason,
 };
+use raddle_strategies::Strategy;
 
 /// The number that the message asks for.
 fn number_in(order: &Do) -> u64 {
@@ -299,6 +301,38 @@ fn if_no_worker_has_room_the_overflow_policy_applies_at_the_selected_one() {
 
     let (pool, gates, _dropped) = full_rerouting(Overflow::Block);
     assert_eq!(send_while_opening(&pool, gates), 77);
+    end(&pool);
+}
+
+/// Retires the first worker when it picks, as another thread might at that moment.
+#[derive(Debug)]
+struct RetiresFirst(Arc<Mutex<Option<ObedientPool>>>);
+
+impl Strategy for RetiresFirst {
+    fn name(&self) -> &'static str {
+        "retires_first"
+    }
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        if let Some(pool) = self.0.lock().unwrap().take() {
+            pool.retire_worker(candidates.worker(0).id()).unwrap();
+        }
+        0
+    }
+}
+
+#[test]
+fn an_open_pool_does_not_refuse_as_closed_if_the_selected_worker_leaves_meanwhile() {
+    let _watchdog = watchdog();
+    let shared = Arc::default();
+    let strategy = RetiresFirst(Arc::clone(&shared));
+    let builder = builder(2).strategy(strategy).mailbox(1, Overflow::Reject).reroute(true);
+    let (pool, gates, dropped) = fill(2, 1, builder);
+    *shared.lock().unwrap() = Some(pool.clone());
+    // The first worker has no room, and is retired when a second choice is picked.
+    let refused = pool.task(Do::Return(7)).strategy(&At(0)).tell();
+    open(gates);
+    assert_full(refused, 7);
+    assert_eq!(dropped.rejected(), [7]);
     end(&pool);
 }
 

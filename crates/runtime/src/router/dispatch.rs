@@ -223,7 +223,11 @@ impl<T: Routed> Dispatch<'_, T> {
     /// As [`place`](Self::place), on the hot path's behalf.
     #[cold]
     fn full(&self, reservation: Reservation<'_>, task: T) -> Result<Placed, SendError<T>> {
-        self.place(reservation, task)
+        match self.place(reservation, task) {
+            // The worker has closed while others were tried.
+            Err(error) if error.is_closed() => self.retrying(error.into_message()),
+            placed => placed,
+        }
     }
 
     /// Sends a task to the worker that is reserved for it or, if that has no room and the policy
