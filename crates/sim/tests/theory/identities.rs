@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use proptest::prelude::*;
 use raddle_strategies::StrategyName::{LeastLoaded, LeastWork, Random, RoundRobin};
 
+use super::closed_forms::LOADS;
 use super::*;
 
 /// Arrival and service time in nanoseconds.

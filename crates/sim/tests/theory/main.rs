@@ -10,7 +10,7 @@ use std::time::Duration;
 use raddle_sim::{Arrivals, Load, Scenario, Service, SimWorker, simulate};
 use raddle_strategies::StrategyName;
 
-use closed_forms::{LOADS, Law};
+use closed_forms::Law;
 
 /// The mean service time in nanoseconds, long enough for rounding to be negligible.
 const UNIT: f64 = 1e6;
