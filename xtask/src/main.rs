@@ -5,6 +5,7 @@ mod document;
 mod fuzz;
 mod imports;
 mod instructions;
+mod links;
 mod loom;
 mod mutants;
 mod mutate_orderings;
@@ -34,7 +35,8 @@ enum Chore {
     /// Runs every test: unit, property, documentation, example, command line, bench, soak, shuttle
     /// and loom. Lists what was skipped at the end.
     Test,
-    /// Checks formatting, clippy, documentation, dependencies and imports. Warnings are errors.
+    /// Checks formatting, clippy, documentation, links, dependencies and imports. Warnings are
+    /// errors.
     Lint,
     /// Finds import cycles between the files of a crate, and dependencies between crates that point
     /// the wrong way.
@@ -178,6 +180,8 @@ fn soak(shell: &Shell, seconds: u64, seed: Option<u64>) -> xshell::Result<()> {
 fn lint(shell: &Shell) -> Result<(), Box<dyn Error>> {
     tools::require(shell, "deny")?;
     cmd!(shell, "cargo deny check licenses bans sources").run()?;
+    imports::check(shell)?;
+    links::check(shell)?;
     cmd!(shell, "cargo fmt --all --check").run()?;
     cmd!(shell, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     let features = "raddle-benches/profile,raddle-tsan-tests/planted";
