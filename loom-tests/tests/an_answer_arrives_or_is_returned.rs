@@ -23,7 +23,7 @@ use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Release},
 };
-use raddle_sync::lock::Mutex;
+use raddle_sync::lock::ColdLock;
 
 /// An answer that counts how often it is dropped.
 struct Answer(Arc<Count>);
@@ -283,7 +283,7 @@ impl Withdrawing for AnnouncesFirst {
 /// A minimal slot that is filled by a load and a store.
 struct FillsByStore {
     state: AtomicU32,
-    answer: Mutex<Option<Answer>>,
+    answer: ColdLock<Option<Answer>>,
 }
 
 const OPEN: u32 = 0;
@@ -295,7 +295,7 @@ impl Withdrawing for FillsByStore {
     type Ask = Arc<Self>;
 
     fn slot() -> (Arc<Self>, Arc<Self>) {
-        let slot = Self { state: AtomicU32::new(OPEN), answer: Mutex::new(None) };
+        let slot = Self { state: AtomicU32::new(OPEN), answer: ColdLock::new(None) };
         let slot = Arc::new(slot);
         (Arc::clone(&slot), slot)
     }
@@ -303,10 +303,10 @@ impl Withdrawing for FillsByStore {
         slot.state.load(Acquire) == LEFT
     }
     fn send(slot: Arc<Self>, answer: Answer) -> Option<Answer> {
-        *slot.answer.lock().unwrap() = Some(answer);
+        *slot.answer.lock() = Some(answer);
         // Planted: the asker may leave between the load and the store, without dropping the answer.
         if slot.state.load(Acquire) == LEFT {
-            return slot.answer.lock().unwrap().take();
+            return slot.answer.lock().take();
         }
         slot.state.store(FULL, Release);
         // The answer must stay undropped for the model to notice.
@@ -315,7 +315,7 @@ impl Withdrawing for FillsByStore {
     }
     fn withdraw(slot: Arc<Self>) -> Option<Answer> {
         if slot.state.swap(LEFT, AcqRel) == FULL {
-            drop(slot.answer.lock().unwrap().take());
+            drop(slot.answer.lock().take());
         }
         None
     }

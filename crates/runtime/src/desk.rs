@@ -1,8 +1,10 @@
 //! Work that a pool's own thread does later: timers and hedges.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use raddle_sync::lock::ColdLock;
 
 use crate::mailbox::Notify;
 use crate::panics;
@@ -27,11 +29,8 @@ impl Job {
 /// A pool's timers, and the wake-ups of the thread that runs them.
 pub(crate) struct Desk {
     notify: Notify,
-    #[allow(
-        clippy::disallowed_types,
-        reason = "locked by timers and hedges, and by no other task"
-    )]
-    timers: std::sync::Mutex<Timers>,
+    /// Locked by timers and hedges, and by no other task.
+    timers: ColdLock<Timers>,
 }
 
 struct Timers {
@@ -43,7 +42,7 @@ struct Timers {
 impl Desk {
     pub(crate) fn new() -> Self {
         let timers = Timers { queue: TimerQueue::new(), checked_at: 0 };
-        Self { notify: Notify::new(), timers: timers.into() }
+        Self { notify: Notify::new(), timers: ColdLock::new(timers) }
     }
 
     /// Wakes the thread.
@@ -89,7 +88,7 @@ impl Desk {
     /// Changes the timers under the lock. What cancelled timers held is the user's and may set a
     /// timer itself, so it is dropped afterwards.
     fn change<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
-        let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut timers = self.timers.lock();
         let result = change(&mut timers);
         let cancelled = timers.queue.take_cancelled();
         drop(timers);

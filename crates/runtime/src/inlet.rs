@@ -3,7 +3,7 @@ use std::sync::Arc;
 use raddle_core::{Reservation, Worker};
 
 use crate::Overflow;
-use crate::mailbox::{Full, Lane, Mailbox};
+use crate::mailbox::{self, Full, Lane, Mailbox};
 
 /// Where a dispatched task is put: a worker's mailbox. A worker on another machine will have an
 /// outbox here.
@@ -12,6 +12,11 @@ pub(crate) enum Inlet<T> {
 }
 
 impl<T> Inlet<T> {
+    /// Opens the mailbox of a worker of this process.
+    pub(crate) fn local(worker: &Arc<Worker>, capacity: usize) -> Self {
+        Self::Local(mailbox::bounded(Arc::clone(worker), capacity))
+    }
+
     #[inline(always)]
     pub(crate) fn worker(&self) -> &Arc<Worker> {
         match self {
@@ -65,7 +70,7 @@ impl<T> Inlet<T> {
 
     /// The mailbox, if the worker runs in this process.
     #[inline]
-    pub(crate) fn local(&self) -> Option<&Mailbox<T>> {
+    pub(crate) fn mailbox(&self) -> Option<&Mailbox<T>> {
         match self {
             Self::Local(mailbox) => Some(mailbox),
         }

@@ -1,10 +1,8 @@
-use std::sync::PoisonError;
-
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Relaxed},
 };
-use raddle_sync::lock;
+use raddle_sync::lock::ColdLock;
 
 /// Decides which copy of a task answers: the first one with a reply, or the last one to end if none
 /// has a reply.
@@ -17,8 +15,8 @@ use raddle_sync::lock;
 pub struct Race<S> {
     copies: AtomicU32,
     over: AtomicBool,
-    #[allow(clippy::disallowed_types, reason = "taken once a copy of a hedged task")]
-    prize: lock::Mutex<Option<S>>,
+    /// Locked once a copy of a hedged task.
+    prize: ColdLock<Option<S>>,
 }
 
 impl<S> Race<S> {
@@ -27,7 +25,7 @@ impl<S> Race<S> {
         Self {
             copies: AtomicU32::new(1),
             over: AtomicBool::new(false),
-            prize: lock::mutex(Some(prize)),
+            prize: ColdLock::new(Some(prize)),
         }
     }
 
@@ -52,7 +50,7 @@ impl<S> Race<S> {
 
     fn take(&self) -> Option<S> {
         // No code panics while it holds the lock.
-        let mut prize = self.prize.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut prize = self.prize.lock();
         let taken = prize.take();
         // After the prize was taken and before the lock is released: a thread that sees it is too late
         // for the prize.
@@ -62,7 +60,7 @@ impl<S> Race<S> {
 
     /// Returns whether the prize is still there and satisfies `predicate`. Takes a lock.
     pub fn prize_is(&self, predicate: impl FnOnce(&S) -> bool) -> bool {
-        let prize = self.prize.lock().unwrap_or_else(PoisonError::into_inner);
+        let prize = self.prize.lock();
         prize.as_ref().is_some_and(predicate)
     }
 

@@ -29,19 +29,42 @@ pub mod atomic {
     pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
-/// Locks, for code off the path of a task. Waiting for a `std` lock would hang a checker, which runs
-/// all threads as one.
+/// A lock for code off the path of a task. (Under a checker it is the checker's: waiting for a `std`
+/// lock would hang a program that runs all threads as one.)
 pub mod lock {
-    #![allow(clippy::disallowed_types, reason = "each use of a lock says why")]
+    #![allow(clippy::disallowed_types, reason = "what holds a `ColdLock` says who takes it")]
+
+    use std::sync::PoisonError;
 
     #[cfg(any(loom, shuttle))]
-    pub use super::checker::sync::{Mutex, MutexGuard};
+    use super::checker::sync::Mutex;
+    #[cfg(any(loom, shuttle))]
+    pub use super::checker::sync::{Condvar, MutexGuard};
     #[cfg(not(any(loom, shuttle)))]
-    pub use std::sync::{Mutex, MutexGuard};
+    use std::sync::Mutex;
+    #[cfg(not(any(loom, shuttle)))]
+    pub use std::sync::{Condvar, MutexGuard};
 
-    /// Creates a lock that protects `value`.
-    pub fn mutex<T>(value: T) -> Mutex<T> {
-        Mutex::new(value)
+    /// A mutex that ignores poisoning. No task takes it on its usual path.
+    #[derive(Debug)]
+    pub struct ColdLock<T>(Mutex<T>);
+
+    impl<T> ColdLock<T> {
+        /// Creates a lock that protects `value`.
+        pub fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        /// Waits for the lock. A thread that panicked while it held it changed nothing before.
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl<T: Default> Default for ColdLock<T> {
+        fn default() -> Self {
+            Self::new(T::default())
+        }
     }
 }
 

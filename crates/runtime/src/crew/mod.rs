@@ -2,7 +2,7 @@
 //! when one hangs, fails or leaves.
 //!
 //! Not generic in the actor or the task: the crew changes the routing through
-//! [`Control`](crate::router::Control), starts hosts through [`Launch`], and learns from them
+//! [`Control`](crate::router::Control), creates hosts through [`Hosts`], and learns from them
 //! through [`Overseer`](crate::worker::Overseer).
 
 mod announcer;
@@ -12,11 +12,12 @@ mod reviews;
 mod threads;
 mod watchdog;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::{Recorder, Roster, Worker, WorkerSpec};
+use raddle_core::{Recorder, Worker, WorkerSpec};
 use raddle_strategies::EjectionError;
+use raddle_sync::lock::ColdLock;
 
 use announcer::Announcer;
 use membership::{Assignment, Membership, Reviews};
@@ -25,33 +26,34 @@ use threads::Threads;
 
 use crate::error::SpawnError;
 use crate::event::EventKind;
+use crate::keys::ShortId;
 use crate::mailbox::Notify;
 use crate::router::Control;
 use crate::settings::Settings;
 use crate::worker::{Overseer, SerialLease, Start};
 
-/// Prepares the host of a worker.
-pub(crate) trait Launch: Send + Sync {
-    /// Returns what the worker's thread runs.
-    fn host(&self, start: Start, overseer: Arc<dyn Overseer>) -> Box<dyn FnOnce() + Send>;
+/// The hosts of a pool's workers, whose actor and tasks the crew does not know.
+pub(crate) trait Hosts: Send + Sync {
+    /// Creates the host of a worker, and returns what the worker's thread runs.
+    fn create(&self, start: Start, overseer: Arc<dyn Overseer>) -> Box<dyn FnOnce() + Send>;
+    /// Moves the free tasks of a worker to other workers with room.
+    fn move_free_tasks(&self, worker: ShortId);
 }
 
 pub(crate) struct Crew {
     pub(crate) settings: Arc<Settings>,
     pub(crate) announcer: Announcer,
     pub(crate) threads: Threads,
-    router: Arc<dyn Control>,
-    launcher: Box<dyn Launch>,
+    router: Arc<Control>,
+    hosts: Box<dyn Hosts>,
     /// Wakes the housekeeper.
     housekeeper: Notify,
     /// Notified when the pool takes no more tasks.
-    #[allow(clippy::disallowed_types, reason = "locked by supervisors, not by tasks")]
-    closing: std::sync::Mutex<Vec<Notify>>,
-    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
-    membership: std::sync::Mutex<Membership>,
+    closing: ColdLock<Vec<Notify>>,
+    /// Locked by changes of membership.
+    membership: ColdLock<Membership>,
     /// Locked while workers are added.
-    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
-    growing: std::sync::Mutex<()>,
+    growing: ColdLock<()>,
 }
 
 /// How long workers have to cancel what is queued once a shutdown's time limit is over.
@@ -62,8 +64,8 @@ impl Crew {
     pub(crate) fn new(
         name: &str,
         settings: Arc<Settings>,
-        router: Arc<dyn Control>,
-        launcher: Box<dyn Launch>,
+        router: Arc<Control>,
+        hosts: Box<dyn Hosts>,
         housekeeper: Notify,
         template: WorkerSpec,
     ) -> Result<Self, EjectionError> {
@@ -74,18 +76,18 @@ impl Crew {
             announcer: Announcer::new(name),
             threads: Threads::default(),
             router,
-            launcher,
+            hosts,
             housekeeper,
-            closing: Vec::new().into(),
-            membership: Membership::new(template, reviews.transpose()?).into(),
-            growing: ().into(),
+            closing: ColdLock::default(),
+            membership: ColdLock::new(Membership::new(template, reviews.transpose()?)),
+            growing: ColdLock::default(),
         })
     }
 
     /// Starts the threads of the roster's workers and waits until their actors have started.
-    pub(crate) fn start_first(self: &Arc<Self>, roster: &Roster) -> Result<(), SpawnError> {
-        let assignments = self.start(roster.members())?;
-        self.membership().assignments = assignments;
+    pub(crate) fn start_first(self: &Arc<Self>) -> Result<(), SpawnError> {
+        let assignments = self.start(self.router.roster().members())?;
+        self.membership.lock().assignments = assignments;
         Ok(())
     }
 
@@ -105,7 +107,7 @@ impl Crew {
             lease: Arc::clone(&lease),
             started: started.clone(),
         };
-        let host = self.launcher.host(start, Arc::clone(self) as Arc<dyn Overseer>);
+        let host = self.hosts.create(start, Arc::clone(self) as Arc<dyn Overseer>);
         let thread = self.threads.spawn(name, added, host)?;
         Ok(Assignment {
             worker: Arc::clone(worker),
@@ -136,16 +138,16 @@ impl Crew {
     /// Takes no more tasks and workers.
     pub(crate) fn close(&self) -> bool {
         let was_open = self.router.close();
-        self.membership().retiring.clear();
+        self.membership.lock().retiring.clear();
         self.housekeeper.notify();
-        let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let closing = self.closing.lock().clone();
         closing.iter().for_each(Notify::notify);
         was_open
     }
 
     /// Notifies `supervisor` when the pool takes no more tasks.
     pub(crate) fn on_close(&self, supervisor: Notify) {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
+        self.closing.lock().push(supervisor);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -176,17 +178,6 @@ impl Crew {
             let _ = self.end(None);
         }
     }
-
-    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
-    fn membership(&self) -> MutexGuard<'_, Membership> {
-        // A panic while it is held comes before any change.
-        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[allow(clippy::disallowed_types, reason = "locked by changes of membership, not by tasks")]
-    fn growing(&self) -> MutexGuard<'_, ()> {
-        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// How often retiring workers are checked while keys keep them, in nanoseconds.
@@ -199,12 +190,12 @@ impl Overseer for Crew {
 
     fn expel(&self, worker: &Arc<Worker>) {
         let id = worker.id();
-        self.membership().retiring.retain(|retiring| *retiring != id);
+        self.membership.lock().retiring.retain(|retiring| *retiring != id);
         self.router.expel(worker);
     }
 
     fn depart(&self, worker: &Arc<Worker>) -> bool {
-        let mut membership = self.membership();
+        let mut membership = self.membership.lock();
         membership.assignments.retain(|assignment| !Arc::ptr_eq(&assignment.worker, worker));
         self.router.remove(worker)
     }

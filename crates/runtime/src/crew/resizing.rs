@@ -1,10 +1,11 @@
 //! Adds and retires workers.
 
 use std::collections::HashSet;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use raddle_core::{Health, Member, Worker, WorkerId, WorkerSpec};
 use raddle_sync::channel;
+use raddle_sync::lock::MutexGuard;
 
 use super::Crew;
 use super::membership::{Assignment, Membership};
@@ -42,7 +43,7 @@ impl Crew {
         specs: &[WorkerSpec],
     ) -> Result<Vec<WorkerId>, MembershipError> {
         // Not the lock of membership, which the watchdog needs: a start may take long.
-        self.grow(self.growing(), specs)
+        self.grow(self.growing.lock(), specs)
     }
 
     fn grow(
@@ -59,7 +60,7 @@ impl Crew {
         self.router.open(added);
         let refused = match self.start(added) {
             Ok(assignments) => {
-                let mut membership = self.membership();
+                let mut membership = self.membership.lock();
                 if self.router.join(&grown) {
                     membership.assignments.extend(assignments);
                     None
@@ -70,7 +71,7 @@ impl Crew {
             Err(error) => Some(error.into()),
         };
         if let Some(error) = refused {
-            self.router.abandon(added);
+            self.router.abandon();
             return Err(error);
         }
         drop(growing);
@@ -83,7 +84,7 @@ impl Crew {
 
     /// Lets a worker take no more tasks, and leave when it has run those it has.
     pub(crate) fn retire_worker(&self, id: WorkerId) -> Result<(), MembershipError> {
-        let retired = self.retire(&mut self.membership(), id)?;
+        let retired = self.retire(&mut self.membership.lock(), id)?;
         self.drain([retired]);
         Ok(())
     }
@@ -121,7 +122,7 @@ impl Crew {
     /// Closes the retiring workers that own no key any more. Returns whether some keys have yet to
     /// move.
     pub(super) fn close_retiring(&self) -> bool {
-        self.router.close_unowned(&mut self.membership().retiring)
+        self.router.close_unowned(&mut self.membership.lock().retiring)
     }
 
     /// Changes the number of workers that take tasks.
@@ -130,8 +131,8 @@ impl Crew {
             return Err(MembershipError::NoWorkers);
         }
         // First, so that workers which another call is adding are counted.
-        let growing = self.growing();
-        let mut membership = self.membership();
+        let growing = self.growing.lock();
+        let mut membership = self.membership.lock();
         if self.router.is_closed() {
             return Err(MembershipError::Closed);
         }

@@ -9,7 +9,7 @@ use crate::event::EventKind;
 impl Crew {
     /// Reviews the workers if it is time. Returns the clock's time of the next review.
     pub(super) fn review(&self, now: u64) -> Option<u64> {
-        let mut membership = self.membership();
+        let mut membership = self.membership.lock();
         let reviews = membership.reviews.as_mut()?;
         if now < reviews.due {
             return Some(reviews.due);
@@ -18,7 +18,7 @@ impl Crew {
         reviews.due = due;
         let roster = self.router.roster();
         let decisions = reviews.detector.review(&roster, now).to_vec();
-        self.router.review(&|roster| reviews.detector.changes(roster));
+        self.router.review(|roster| reviews.detector.changes(roster));
         drop(membership);
         for decision in decisions {
             let Some(worker) = roster.worker(decision.worker) else { continue };

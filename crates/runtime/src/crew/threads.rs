@@ -1,17 +1,17 @@
 use std::collections::HashSet;
-#[allow(clippy::disallowed_types, reason = "only a shutdown waits for it")]
-use std::sync::Condvar;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::log;
+use raddle_sync::lock::{ColdLock, Condvar};
 use raddle_sync::thread::{self, JoinHandle, ThreadId};
 
 /// A pool's threads, and the wait for their end.
 #[derive(Default)]
-#[allow(clippy::disallowed_types, reason = "locked when a thread starts or ends, not by tasks")]
 pub(crate) struct Threads {
-    state: std::sync::Mutex<State>,
+    /// Locked when a thread starts or ends.
+    state: ColdLock<State>,
+    /// Only a shutdown waits for it.
     changed: Condvar,
 }
 
@@ -34,7 +34,7 @@ impl Threads {
         added: Option<&str>,
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<ThreadId> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let handle = thread::Builder::new().name(name).spawn(body)?;
         let id = handle.thread().id();
         state.running.extend(added.map(str::to_owned));
@@ -48,17 +48,17 @@ impl Threads {
     /// Spawns the thread that runs no worker.
     pub(crate) fn spawn_housekeeper(
         &self,
-        name: String,
+        name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<()> {
-        let handle = thread::Builder::new().name(name).spawn(body)?;
-        self.state().handles.push(handle);
+        let handle = thread::Builder::new().name(name.to_owned()).spawn(body)?;
+        self.state.lock().handles.push(handle);
         Ok(())
     }
 
     /// The calling thread, which ran this worker, is about to end.
     pub(crate) fn ended(&self, worker: &str) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         // A worker that never joined may have the name of another one.
         if let Some(index) = state.running.iter().position(|running| running == worker) {
             state.running.swap_remove(index);
@@ -69,33 +69,33 @@ impl Threads {
 
     /// A worker is about to be taken from its thread, which may return at once.
     pub(crate) fn lose(&self, thread: ThreadId) {
-        self.state().lost.insert(thread);
+        self.state.lock().lost.insert(thread);
     }
 
     /// The worker was not taken: its thread had returned.
     pub(crate) fn keep(&self, thread: ThreadId) {
-        self.state().lost.remove(&thread);
+        self.state.lock().lost.remove(&thread);
     }
 
     /// The calling thread, which was lost, is about to end.
     pub(crate) fn returned(&self) {
-        self.state().lost.remove(&thread::current().id());
+        self.state.lock().lost.remove(&thread::current().id());
         self.changed.notify_all();
     }
 
     /// The number of threads that were lost and have not returned.
     pub(crate) fn lost(&self) -> usize {
-        self.state().lost.len()
+        self.state.lock().lost.len()
     }
 
     /// Whether every worker's thread has ended.
     pub(crate) fn are_ended(&self) -> bool {
-        self.state().running.is_empty()
+        self.state.lock().running.is_empty()
     }
 
     /// The workers whose threads have not ended.
     pub(crate) fn running(&self) -> Vec<String> {
-        self.state().running.clone()
+        self.state.lock().running.clone()
     }
 
     /// Waits until every worker's thread has ended, or for `limit`. Does not wait for lost threads.
@@ -104,7 +104,7 @@ impl Threads {
     /// The workers whose threads had not ended by then.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let mut state = self.state();
+        let mut state = self.state.lock();
         while !state.running.is_empty() {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -120,7 +120,7 @@ impl Threads {
 
     /// Joins the threads that have ended, or are about to.
     pub(crate) fn join(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let handles = std::mem::take(&mut state.handles);
         let (lost, ended): (Vec<_>, Vec<_>) =
             handles.into_iter().partition(|handle| state.lost.contains(&handle.thread().id()));
@@ -137,12 +137,6 @@ impl Threads {
     /// Whether the calling thread is one of these.
     pub(crate) fn contain_current(&self) -> bool {
         let current = thread::current().id();
-        self.state().handles.iter().any(|handle| handle.thread().id() == current)
-    }
-
-    #[allow(clippy::disallowed_types, reason = "locked when a thread starts or ends, not by tasks")]
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().handles.iter().any(|handle| handle.thread().id() == current)
     }
 }

@@ -32,7 +32,7 @@ impl Crew {
     /// Sets aside the workers whose thread has not returned from the user's code within the limit,
     /// and reinstates those whose thread has returned since.
     fn quarantine(&self, now: u64, limit: u64) {
-        let mut membership = self.membership();
+        let mut membership = self.membership.lock();
         let mut events = Vec::new();
         for index in 0..membership.assignments.len() {
             let assignment = &mut membership.assignments[index];
@@ -45,7 +45,7 @@ impl Crew {
             if hangs {
                 let before = [Health::Active, Health::Ejected];
                 self.change_health(&worker, &before, Health::Quarantined);
-                self.router.move_free_tasks(worker.id().short_id());
+                self.hosts.move_free_tasks(worker.id().short_id());
                 events.push((worker, EventKind::Quarantined));
             } else {
                 self.reinstate(&membership, &worker);
@@ -58,7 +58,7 @@ impl Crew {
 
     /// Gives quarantined workers to new threads, while no more than `max_lost` are lost.
     fn replace_hung(self: &Arc<Self>, now: u64, limit: u64, max_lost: usize) {
-        let mut membership = self.membership();
+        let mut membership = self.membership.lock();
         let mut events = Vec::new();
         for index in 0..membership.assignments.len() {
             let assignment = &mut membership.assignments[index];

@@ -24,14 +24,15 @@ mod wait;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use raddle_core::internal::WorkerInternals;
 use raddle_core::{Recorder, Reservation, Worker};
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use raddle_sync::channel::TryRecvError;
-use raddle_sync::{hint, lock, thread};
+use raddle_sync::lock::ColdLock;
+use raddle_sync::{hint, thread};
 
 pub(crate) use backoff::Backoff;
 pub use lanes::Lane;
@@ -54,18 +55,17 @@ pub struct Mailbox<T> {
 /// Tasks that were taken from a lane and cannot run yet, in order.
 struct Deferred<T> {
     count: AtomicUsize,
-    #[allow(clippy::disallowed_types, reason = "locked only while keys or tasks move")]
-    tasks: lock::Mutex<VecDeque<T>>,
+    /// Locked only while keys or tasks move.
+    tasks: ColdLock<VecDeque<T>>,
 }
 
 impl<T> Deferred<T> {
     fn new() -> Self {
-        Self { count: AtomicUsize::new(0), tasks: lock::mutex(VecDeque::new()) }
+        Self { count: AtomicUsize::new(0), tasks: ColdLock::default() }
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
-        // No code panics while it holds the lock.
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         let result = change(&mut tasks);
         // Relaxed: a worker that misses it is notified, or checks again before it parks.
         self.count.store(tasks.len(), Relaxed);

@@ -5,25 +5,22 @@ use raddle_core::{Clock, Counts, Roster, RosterBuilder, Tracking, Worker, Worker
 use raddle_strategies::{BalancerConfig, ConfigError, Ejection, JoinIdle, Prepared, Strategy};
 
 use super::handle::Pool;
-use super::hedging::Hedges;
-use super::housekeeper::Housekeeper;
-use super::inner::PoolInner;
-use super::submit::{OnRejected, Submitter};
+use super::inner::{PoolInner, Staff};
 use crate::actor::Handler;
 use crate::codel::CoDel;
 #[cfg(feature = "affinity")]
 use crate::cores;
-use crate::crew::{Crew, Launch, check_names};
-use crate::desk::Desk;
+use crate::crew::{Hosts, check_names};
 use crate::envelope::Envelope;
 use crate::error::{Refusal, SpawnError};
 use crate::inlet::Inlet;
+use crate::keys::ShortId;
 use crate::log;
-use crate::mailbox::{self, Overflow, WaitStrategy};
+use crate::mailbox::{Overflow, WaitStrategy};
 use crate::panics;
 use crate::reply::NoReply;
 use crate::restart::Restarts;
-use crate::router::{Router, Routing};
+use crate::router::{Callbacks, OnRefused, OnShed, Plan, Router};
 use crate::settings::{OnRetired, Settings, ShedReason, Watchdog};
 use crate::worker::{self, ActorHost, Factory, Overseer, Start, Station};
 
@@ -41,13 +38,10 @@ pub struct PoolBuilder<M, R> {
     settings: Settings,
     #[cfg(feature = "affinity")]
     pinning: Pinning,
-    on_rejected: Option<Arc<OnRejected<M>>>,
+    on_rejected: Option<Box<OnRefused<M>>>,
     on_shed: Option<Box<OnShed<M>>>,
     reply: std::marker::PhantomData<fn() -> R>,
 }
-
-/// Receives the message of each shed task.
-type OnShed<M> = dyn Fn(M, ShedReason) + Send + Sync;
 
 /// The cores that workers run on.
 #[cfg(feature = "affinity")]
@@ -147,7 +141,7 @@ impl<M: Send + 'static, R: Send + 'static> PoolBuilder<M, R> {
     /// returns to the caller. A refused task of a [timer](crate::TaskBuilder::tell_after) has no
     /// other way to be noticed.
     pub fn on_rejected(mut self, callback: impl Fn(&M, &Refusal) + Send + Sync + 'static) -> Self {
-        self.on_rejected = Some(Arc::new(callback));
+        self.on_rejected = Some(Box::new(callback));
         self
     }
 
@@ -242,99 +236,86 @@ impl<M: Send + 'static, R: Send + 'static> PoolBuilder<M, R> {
     where
         A: Handler<M, Reply = R>,
     {
-        self.settings.validate()?;
         #[cfg(feature = "affinity")]
         match std::mem::replace(&mut self.pinning, Pinning::Free) {
             Pinning::Free => {}
             Pinning::All => self.settings.cores = cores::find(None)?,
             Pinning::Cores(wanted) => self.settings.cores = cores::find(Some(wanted))?,
         }
-        let make: Arc<Factory<A>> = Arc::new(make);
-        self.spawn_with(|router, settings| Box::new(Launcher { router, settings, make }))
-    }
-
-    /// What of [`spawn`](Self::spawn) is not generic in the actor.
-    fn spawn_with(
-        self,
-        launcher: impl FnOnce(Arc<Router<Envelope<M, R>>>, Arc<Settings>) -> Box<dyn Launch>,
-    ) -> Result<Pool<M, R>, SpawnError> {
         let Self { name, roster, strategy, template, settings, on_rejected, on_shed, .. } = self;
+        let plan = plan(&name, roster, strategy, &settings)?;
         let Some(template) = template else { return Err(SpawnError::NoWorkers { pool: name }) };
-        let strategy = strategy?;
-        strategy.validate()?;
-        let roster = Arc::new(roster.build()?);
-        if roster.members().is_empty() {
-            return Err(SpawnError::NoWorkers { pool: name });
-        }
-        if name.contains('\0') {
-            return Err(SpawnError::Name { name });
-        }
-        check_names(roster.members())?;
-        warn_of_busy_waiting(&name, settings.wait, roster.members().len());
-        let strategy = Prepared::new(strategy, &roster);
-        let workers = roster.members().iter().map(|member| Arc::clone(&member.worker));
-        let inlet = |worker| Inlet::Local(mailbox::bounded(worker, settings.capacity));
-        let routing = Routing {
-            inlets: workers.map(inlet).collect(),
-            roster: Arc::clone(&roster),
-            stealing: settings.stealing.unwrap_or_else(|| strategy.lets_steal()),
-            strategy,
-            shadow: None,
-            departed: Counts::default(),
+        let callbacks = callbacks(on_rejected, on_shed);
+        let router = Arc::new(Router::new(&settings, plan, callbacks));
+        let (control, settings) = (Arc::clone(&router.control), Arc::new(settings));
+        let hosts = ActorHosts {
+            router: Arc::clone(&router),
+            settings: Arc::clone(&settings),
+            make: Arc::new(make) as Arc<Factory<A>>,
         };
-        let router = Arc::new(Router::new(&settings, routing, shedding(on_shed)));
-        let settings = Arc::new(settings);
-        let launcher = launcher(Arc::clone(&router), Arc::clone(&settings));
-        let desk = Arc::new(Desk::new());
-        let hedges = Arc::new(Hedges::new(settings.hedge_budget));
-        let control = Arc::clone(&router) as _;
-        let notify = desk.notify().clone();
-        let crew = Crew::new(&name, settings, Arc::clone(&control), launcher, notify, template)?;
-        let crew = Arc::new(crew);
-        // From here on, dropping the pool closes the mailboxes and waits for what was spawned.
-        let pool = PoolInner {
-            submitter: Submitter::new(router, on_rejected),
-            crew: Arc::clone(&crew),
-            desk: Arc::clone(&desk),
-            hedges: Arc::clone(&hedges),
-        };
-        crew.start_first(&roster)?;
-        let housekeeper = Housekeeper { desk, crew: Arc::clone(&crew), router: control, hedges };
-        let thread = format!("raddle-{name}");
-        crew.threads
-            .spawn_housekeeper(thread.clone(), move || housekeeper.run())
-            .map_err(|source| SpawnError::Thread { name: thread, source })?;
-        Ok(Pool(Arc::new(pool)))
+        let staff = Staff::start(&name, settings, control, Box::new(hosts), template)?;
+        Ok(Pool(Arc::new(PoolInner { router, staff })))
     }
 }
 
-/// What a router does with a task that is shed.
-fn shedding<M: Send + 'static, R: Send + 'static>(
+/// Checks what a pool was described as, and returns its first routing.
+fn plan(
+    name: &str,
+    roster: RosterBuilder,
+    strategy: Result<Arc<dyn Strategy>, ConfigError>,
+    settings: &Settings,
+) -> Result<Plan, SpawnError> {
+    settings.validate()?;
+    let strategy = strategy?;
+    strategy.validate()?;
+    let roster = Arc::new(roster.build()?);
+    if roster.members().is_empty() {
+        return Err(SpawnError::NoWorkers { pool: name.to_owned() });
+    }
+    if name.contains('\0') {
+        return Err(SpawnError::Name { name: name.to_owned() });
+    }
+    check_names(roster.members())?;
+    warn_of_busy_waiting(name, settings.wait, roster.members().len());
+    let strategy = Prepared::new(strategy, &roster);
+    let stealing = settings.stealing.unwrap_or_else(|| strategy.lets_steal());
+    Ok(Plan { roster, strategy, shadow: None, stealing, departed: Counts::default() })
+}
+
+/// What a router does with tasks that are refused or shed.
+fn callbacks<M: Send + 'static, R: Send + 'static>(
+    on_rejected: Option<Box<OnRefused<M>>>,
     on_shed: Option<Box<OnShed<M>>>,
-) -> impl Fn(Envelope<M, R>, ShedReason) + Send + Sync + 'static {
-    move |Envelope { msg, reply, .. }, reason| {
+) -> Callbacks<Envelope<M, R>> {
+    let on_refused = move |Envelope { msg, .. }: &_, refusal: &_| {
+        if let Some(on_rejected) = &on_rejected {
+            on_rejected(msg, refusal);
+        }
+    };
+    let on_shed = move |Envelope { msg, reply, .. }: Envelope<M, R>, reason| {
         panics::contain(|| drop(reply.and_then(|reply| reply.send(Err(NoReply::Shed)))));
         match &on_shed {
             Some(on_shed) => on_shed(msg, reason),
             None => drop(msg),
         }
-    }
+    };
+    Callbacks { on_refused: Box::new(on_refused), on_shed: Box::new(on_shed) }
 }
 
-/// Prepares hosts for actors of one type.
-struct Launcher<A, M, R> {
+/// Hosts of actors of one type.
+struct ActorHosts<A, M, R> {
     router: Arc<Router<Envelope<M, R>>>,
     settings: Arc<Settings>,
     make: Arc<Factory<A>>,
 }
 
-impl<A, M, R> Launch for Launcher<A, M, R>
+impl<A, M, R> Hosts for ActorHosts<A, M, R>
 where
     A: Handler<M, Reply = R>,
     M: Send + 'static,
     R: Send + 'static,
 {
-    fn host(&self, start: Start, overseer: Arc<dyn Overseer>) -> Box<dyn FnOnce() + Send> {
+    fn create(&self, start: Start, overseer: Arc<dyn Overseer>) -> Box<dyn FnOnce() + Send> {
         let Some(Inlet::Local(mailbox)) = self.router.inlet(&start.worker) else {
             unreachable!("a worker's inlet is open before its thread starts")
         };
@@ -344,6 +325,10 @@ where
             let station = Station::new(start, router, &mailbox, settings, overseer);
             worker::run(ActorHost::<A, M>::new(make), station);
         })
+    }
+
+    fn move_free_tasks(&self, worker: ShortId) {
+        self.router.move_free_tasks(worker);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::event::{Event, EventKind};
 use crate::mailbox::Notify;
 use crate::panics::Contained;
 use crate::reply;
-use crate::router::{Control, Loaded};
+use crate::router::Loaded;
 use crate::subscription::Events;
 use crate::timer::TimerHandle;
 
@@ -81,13 +81,13 @@ impl Drain {
 impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// Returns the pool's name.
     pub fn name(&self) -> &str {
-        self.0.crew.announcer.pool()
+        self.0.staff.crew.announcer.pool()
     }
 
     /// Starts describing a task: its capability, key, priority, timeout and so on.
     #[inline]
     pub fn task(&self, msg: M) -> TaskBuilder<'_, M, R> {
-        TaskBuilder::new(&self.0, Loaded::Now(self.0.submitter.router.routing.load()), msg)
+        TaskBuilder::new(&self.0, Loaded::Now(self.0.router.routing().load()), msg)
     }
 
     /// Sends a message without requesting a reply: `task(msg).tell()`.
@@ -96,8 +96,8 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// Returns the message if the task was not admitted.
     #[inline]
     pub fn tell(&self, msg: M) -> Result<(), SendError<M>> {
-        let submitter = &self.0.submitter;
-        match submitter.submit_plain(&submitter.router.routing.load(), msg, None) {
+        let router = &self.0.router;
+        match router.send_plain(&router.routing().load(), msg, None) {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -106,9 +106,9 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// Sends a message and returns its reply to come: `task(msg).ask()`.
     #[inline]
     pub fn ask(&self, msg: M) -> Ask<M, R> {
-        let submitter = &self.0.submitter;
+        let router = &self.0.router;
         let (sender, receiver) = reply::slot(false);
-        match submitter.submit_plain(&submitter.router.routing.load(), msg, Some(sender)) {
+        match router.send_plain(&router.routing().load(), msg, Some(sender)) {
             Ok(_) => Ask::admitted(receiver),
             Err(error) => Ask::refused(error),
         }
@@ -129,19 +129,18 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
         period: Duration,
         make: impl Fn() -> M + Send + Sync + 'static,
     ) -> TimerHandle {
-        let PoolInner { submitter, desk, .. } = &*self.0;
-        let due = submitter.router.clock.now().saturating_add(nanos(period));
+        let PoolInner { router, staff } = &*self.0;
+        let due = router.clock.now().saturating_add(nanos(period));
         let period = NonZeroU64::new(nanos(period)).unwrap_or(NonZeroU64::MIN);
-        let (submitter, make) = (submitter.clone(), Contained::new(make));
+        let (router, make) = (Arc::clone(router), Contained::new(make));
         let tell = move || {
-            let router = &submitter.router;
             let profile = TaskProfile::default().submitted_at(router.clock.now());
             let envelope = Envelope::new(make(), None, &profile, crate::deadline::NEVER);
             let policy = router.policy.without_waiting();
             // A refusal was counted and passed to `on_rejected`.
-            let _ = submitter.submit(&router.routing.load(), None, &profile, envelope, &policy);
+            let _ = router.send(&router.routing().load(), None, &profile, envelope, &policy);
         };
-        desk.schedule(due, Some(period), Job::Periodic(Arc::new(tell)))
+        staff.desk.schedule(due, Some(period), Job::Periodic(Arc::new(tell)))
     }
 
     /// Replaces the strategy, under traffic, and removes a shadow strategy. The workers keep what was
@@ -151,7 +150,7 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// If a parameter of the strategy is out of bounds.
     pub fn set_strategy(&self, strategy: impl Strategy + 'static) -> Result<(), StrategyError> {
         strategy.validate()?;
-        self.announce_strategy(self.0.submitter.router.set_strategy(Arc::new(strategy)));
+        self.announce_strategy(self.0.router.control.set_strategy(Arc::new(strategy)));
         Ok(())
     }
 
@@ -162,22 +161,22 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// If a parameter of the strategy is out of bounds.
     pub fn set_shadow(&self, strategy: impl Strategy + 'static) -> Result<(), StrategyError> {
         strategy.validate()?;
-        self.announce_strategy(self.0.submitter.router.set_shadow(Some(Arc::new(strategy))));
+        self.announce_strategy(self.0.router.control.set_shadow(Some(Arc::new(strategy))));
         Ok(())
     }
 
     /// Removes the shadow strategy.
     pub fn clear_shadow(&self) {
-        self.announce_strategy(self.0.submitter.router.set_shadow(None));
+        self.announce_strategy(self.0.router.control.set_shadow(None));
     }
 
     fn announce_strategy(&self, strategy: &'static str) {
-        self.0.crew.announcer.of_pool(EventKind::StrategyChanged { strategy });
+        self.0.staff.crew.announcer.of_pool(EventKind::StrategyChanged { strategy });
     }
 
     /// Returns the scores of the shadow strategy so far; `None` without one.
     pub fn shadow_report(&self) -> Option<ShadowReport> {
-        self.0.submitter.router.shadow_report()
+        self.0.router.control.shadow_report()
     }
 
     /// Adds a worker, which gets tasks as soon as its actor has started. Blocks until then; no caller
@@ -187,7 +186,7 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// If the worker's name is taken, no thread could be created, its actor could not start, or the
     /// pool is shut down. The pool is then unchanged.
     pub fn add_worker(&self, spec: WorkerSpec) -> Result<WorkerId, MembershipError> {
-        Ok(self.0.crew.add_workers(&[spec])?[0])
+        Ok(self.0.staff.crew.add_workers(&[spec])?[0])
     }
 
     /// Lets a worker take no more tasks. It runs those it has and then leaves, which is an
@@ -196,7 +195,7 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// # Errors
     /// If the worker is unknown, already draining, or the last one that takes tasks.
     pub fn retire_worker(&self, id: WorkerId) -> Result<(), MembershipError> {
-        self.0.crew.retire_worker(id)
+        self.0.staff.crew.retire_worker(id)
     }
 
     /// Changes the number of workers that take tasks: adds workers like the first one that the pool
@@ -205,29 +204,29 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// # Errors
     /// As [`add_worker`](Self::add_worker), and if `workers` is 0.
     pub fn resize(&self, workers: usize) -> Result<(), MembershipError> {
-        self.0.crew.resize(workers)
+        self.0.staff.crew.resize(workers)
     }
 
     /// Subscribes to the events of the pool and its workers from now on.
     pub fn subscribe(&self) -> Events<Event> {
-        self.0.crew.announcer.subscribe()
+        self.0.staff.crew.announcer.subscribe()
     }
 
     /// Returns what became of every task so far; consistent at a quiescent moment.
     pub fn account(&self) -> Account {
-        self.0.submitter.router.account()
+        self.0.router.control.account()
     }
 
     /// Returns the state of the pool, its strategy and its workers. Allocates.
     pub fn stats(&self) -> PoolStats {
-        let PoolInner { submitter, crew, hedges, .. } = &*self.0;
-        let routing = submitter.router.routing.load();
+        let PoolInner { router, staff } = &*self.0;
+        let plan = router.control.plan();
         PoolStats {
             name: self.name().to_owned(),
             account: self.account(),
-            lost_threads: crew.threads.lost(),
-            hedges: hedges.sent(),
-            balancer: BalancerStats::new(&*routing.strategy, &routing.roster),
+            lost_threads: staff.crew.threads.lost(),
+            hedges: staff.hedges.sent(),
+            balancer: BalancerStats::new(&*plan.strategy, &plan.roster),
         }
     }
 
@@ -241,7 +240,7 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// a thread that was given up as hung has not. Returns the error at once if a handler of the
     /// pool itself calls this, since it cannot wait for its own end.
     pub fn shutdown(&self, drain: Drain) -> Result<Account, ShutdownError> {
-        let crew = &self.0.crew;
+        let crew = &self.0.staff.crew;
         crew.close();
         let ended = match crew.threads.contain_current() {
             true => Err(crew.threads.running()),
@@ -261,25 +260,25 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
 
     /// Takes the messages of tasks that a shutdown cancelled, in no particular order.
     pub fn take_unfinished(&self) -> Vec<M> {
-        let tasks = self.0.submitter.router.take_unfinished().into_iter();
+        let tasks = self.0.router.take_unfinished().into_iter();
         tasks.map(|task| task.into_inner().msg).collect()
     }
 
     /// The workers whose threads have not ended, and the number of threads that were given up as hung
     /// and have not returned.
     pub(crate) fn threads(&self) -> (Vec<String>, usize) {
-        let threads = &self.0.crew.threads;
+        let threads = &self.0.staff.crew.threads;
         (threads.running(), threads.lost())
     }
 
     /// Whether the pool takes no more tasks.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.crew.is_closed()
+        self.0.staff.crew.is_closed()
     }
 
     /// Notifies `supervisor` when the pool takes no more tasks.
     pub(crate) fn on_close(&self, supervisor: Notify) {
-        self.0.crew.on_close(supervisor);
+        self.0.staff.crew.on_close(supervisor);
     }
 
     pub(crate) fn downgrade(&self) -> WeakPool<M, R> {
@@ -305,7 +304,7 @@ impl<M, R> Clone for Pool<M, R> {
 
 impl<M, R> fmt::Debug for Pool<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.crew.announcer.pool();
+        let name = self.0.staff.crew.announcer.pool();
         f.debug_struct("Pool").field("name", &name).finish_non_exhaustive()
     }
 }

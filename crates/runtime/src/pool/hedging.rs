@@ -4,15 +4,15 @@ use raddle_core::{HistogramSnapshot, Roster, TaskProfile, WorkerId, nanos};
 use raddle_sync::Snapshot;
 use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::submit::Submitter;
 use crate::envelope::Envelope;
 use crate::hedge::{Hedge, When};
 use crate::panics::Contained;
 use crate::reply::{Asker, Hedged, NoReply, ReplySender};
+use crate::router::Router;
 
 /// The second copy of a hedged task, until it is sent.
 pub(super) struct Copy<M, R> {
-    submitter: Submitter<M, R>,
+    router: Arc<Router<Envelope<M, R>>>,
     hedges: Arc<Hedges>,
     race: Arc<Hedged<R>>,
     /// The worker that has the task.
@@ -24,7 +24,7 @@ pub(super) struct Copy<M, R> {
 
 impl<M: Send + 'static, R: Send + 'static> Copy<M, R> {
     pub(super) fn new(
-        submitter: Submitter<M, R>,
+        router: Arc<Router<Envelope<M, R>>>,
         hedges: &Arc<Hedges>,
         race: Arc<Hedged<R>>,
         first: WorkerId,
@@ -32,12 +32,12 @@ impl<M: Send + 'static, R: Send + 'static> Copy<M, R> {
         profile: TaskProfile,
         deadline: u64,
     ) -> Self {
-        Self { submitter, hedges: Arc::clone(hedges), race, first, msg, profile, deadline }
+        Self { router, hedges: Arc::clone(hedges), race, first, msg, profile, deadline }
     }
 
     /// Sends the copy to another worker, if it is still wanted and the budget allows it.
     pub(super) fn send(self) {
-        let Self { submitter, hedges, race, first, msg, mut profile, deadline } = self;
+        let Self { router, hedges, race, first, msg, mut profile, deadline } = self;
         if race.has_withdrawn() || !hedges.spend() {
             return;
         }
@@ -45,10 +45,10 @@ impl<M: Send + 'static, R: Send + 'static> Copy<M, R> {
             hedges.refund();
             return;
         }
-        profile.submitted_at = submitter.router.clock.now();
+        profile.submitted_at = router.clock.now();
         let reply = Some(ReplySender::Shared(race));
         let copy = Envelope::new(msg.into_inner(), reply, &profile, deadline);
-        if let Err(copy) = submitter.router.send_copy(&profile, first, copy) {
+        if let Err(copy) = router.send_copy(&profile, first, copy) {
             hedges.refund();
             // The copy never was a task. If the other one has ended too, the asker is answered here.
             let Envelope { reply, .. } = copy;

@@ -14,15 +14,15 @@ const REFRESH: u64 = 1_000_000_000;
 pub(super) struct Housekeeper {
     pub(super) desk: Arc<Desk>,
     pub(super) crew: Arc<Crew>,
-    pub(super) router: Arc<dyn Control>,
+    pub(super) control: Arc<Control>,
     pub(super) hedges: Arc<Hedges>,
 }
 
 impl Housekeeper {
     /// Runs until the pool is closed and its workers have ended.
     pub(super) fn run(self) {
-        let Self { desk, crew, router, hedges } = self;
-        let clock = router.clock();
+        let Self { desk, crew, control, hedges } = self;
+        let clock = &control.clock;
         let mut refresh_at = clock.now() + REFRESH;
         loop {
             let now = clock.now();
@@ -30,8 +30,8 @@ impl Housekeeper {
                 job.run();
             }
             if now >= refresh_at {
-                router.refresh();
-                hedges.refresh(&router.roster());
+                control.refresh();
+                hedges.refresh(&control.roster());
                 refresh_at = now + REFRESH;
             }
             let (again, ended) = crew.tend(now);

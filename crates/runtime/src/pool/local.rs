@@ -26,7 +26,7 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
 
 impl<M: Send + 'static, R: Send + 'static> LocalPool<M, R> {
     fn new(pool: Pool<M, R>) -> Self {
-        let routing = pool.0.submitter.router.routing.reader();
+        let routing = pool.0.router.routing().reader();
         Self { pool, routing }
     }
 
@@ -47,7 +47,7 @@ impl<M: Send + 'static, R: Send + 'static> LocalPool<M, R> {
     /// Returns the message if the task was not admitted.
     #[inline]
     pub fn tell(&mut self, msg: M) -> Result<(), SendError<M>> {
-        match self.pool.0.submitter.submit_plain(self.routing.load(), msg, None) {
+        match self.pool.0.router.send_plain(self.routing.load(), msg, None) {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -57,7 +57,7 @@ impl<M: Send + 'static, R: Send + 'static> LocalPool<M, R> {
     #[inline]
     pub fn ask(&mut self, msg: M) -> Ask<M, R> {
         let (sender, receiver) = reply::slot(false);
-        match self.pool.0.submitter.submit_plain(self.routing.load(), msg, Some(sender)) {
+        match self.pool.0.router.send_plain(self.routing.load(), msg, Some(sender)) {
             Ok(_) => Ask::admitted(receiver),
             Err(error) => Ask::refused(error),
         }

@@ -1,51 +1,31 @@
-use std::sync::Arc;
+//! How messages become tasks, and refused tasks messages again.
 
 use raddle_core::TaskProfile;
 use raddle_strategies::Strategy;
 
+use crate::deadline::NEVER;
 use crate::envelope::Envelope;
 use crate::error::{Refusal, SendError};
-use crate::panics;
 use crate::reply::ReplySender;
 use crate::router::{Placed, Router, Routing};
 use crate::settings::Policy;
 
-/// Receives the message of each refused task, before it returns to the caller, and the reason.
-pub(super) type OnRejected<M> = dyn Fn(&M, &Refusal) + Send + Sync;
-
-/// Sends a pool's tasks, and counts those that are refused. Timers and hedges hold a clone.
-pub(super) struct Submitter<M, R> {
-    pub(super) router: Arc<Router<Envelope<M, R>>>,
-    on_rejected: Option<Arc<OnRejected<M>>>,
-}
-
-impl<M: Send + 'static, R: Send + 'static> Submitter<M, R> {
-    pub(super) fn new(
-        router: Arc<Router<Envelope<M, R>>>,
-        on_rejected: Option<Arc<OnRejected<M>>>,
-    ) -> Self {
-        Self { router, on_rejected }
-    }
-
-    /// Sends a message of which nothing else is known.
+impl<M: Send + 'static, R: Send + 'static> Router<Envelope<M, R>> {
+    /// Sends a message without anything that routing and the worker could know about it.
     #[inline(always)]
-    pub(super) fn submit_plain(
+    pub(super) fn send_plain(
         &self,
         routing: &Routing<Envelope<M, R>>,
         msg: M,
         reply: Option<ReplySender<R>>,
     ) -> Result<Placed, SendError<M>> {
-        let profile = TaskProfile::default().submitted_at(self.router.clock.now());
-        let envelope = Envelope::new(msg, reply, &profile, crate::deadline::NEVER);
-        self.submit(routing, None, &profile, envelope, &self.router.policy)
+        let profile = TaskProfile::default().submitted_at(self.clock.now());
+        let envelope = Envelope::new(msg, reply, &profile, NEVER);
+        self.send(routing, None, &profile, envelope, &self.policy)
     }
 
-    /// Sends a task.
-    ///
-    /// # Errors
-    /// Returns the message if the task was not admitted; it is counted as rejected.
     #[inline(always)]
-    pub(super) fn submit(
+    pub(super) fn send(
         &self,
         routing: &Routing<Envelope<M, R>>,
         strategy: Option<&dyn Strategy>,
@@ -53,26 +33,21 @@ impl<M: Send + 'static, R: Send + 'static> Submitter<M, R> {
         envelope: Envelope<M, R>,
         policy: &Policy,
     ) -> Result<Placed, SendError<M>> {
-        match self.router.dispatch(routing, strategy, profile, envelope, policy) {
+        match self.dispatch(routing, strategy, profile, envelope, policy) {
             Ok(placed) => Ok(placed),
-            Err(error) => Err(self.refused(error.map(|envelope| envelope.msg))),
+            Err(error) => Err(self.return_message(error)),
         }
     }
 
-    /// Counts a refused task on its way back to the caller.
+    /// Refuses a message that no dispatch has seen.
     #[cold]
-    pub(super) fn refused(&self, mut error: SendError<M>) -> SendError<M> {
-        self.router.ledger.reject();
-        if let Some(on_rejected) = &self.on_rejected {
-            let (msg, refusal) = error.parts();
-            panics::contain(|| on_rejected(msg, refusal));
-        }
-        error
+    pub(super) fn refuse(&self, refusal: Refusal, msg: M) -> SendError<M> {
+        let envelope = Envelope::new(msg, None, &TaskProfile::default(), NEVER);
+        self.return_message(SendError::new(refusal, envelope))
     }
-}
 
-impl<M, R> Clone for Submitter<M, R> {
-    fn clone(&self) -> Self {
-        Self { router: Arc::clone(&self.router), on_rejected: self.on_rejected.clone() }
+    #[cold]
+    fn return_message(&self, error: SendError<Envelope<M, R>>) -> SendError<M> {
+        self.refused(error).map(|envelope| envelope.msg)
     }
 }

@@ -1,11 +1,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raddle_core::{Capability, CapabilityError, Priority, TaskProfile, nanos};
 use raddle_strategies::Strategy;
 
 use super::hedging::Copy;
-use super::inner::PoolInner;
+use super::inner::{PoolInner, Staff};
 use crate::ask::Ask;
 use crate::deadline::Deadline;
 use crate::desk::Job;
@@ -169,20 +170,20 @@ impl<'p, M: Send + 'static, R: Send + 'static> TaskBuilder<'p, M, R> {
         if profile.key.is_some() || profile.priority == Priority::Control || self.wrong.is_some() {
             return self.ask();
         }
-        let PoolInner { submitter, hedges, desk, .. } = self.pool;
+        let PoolInner { router, staff: Staff { hedges, desk, .. } } = self.pool;
         if let Err(error) = hedge.validate() {
             let refusal = Refusal::Hedge(error);
-            return Ask::refused(submitter.refused(SendError::new(refusal, self.msg)));
+            return Ask::refused(router.refuse(refusal, self.msg));
         }
         let Some(delay) = hedges.ask(hedge, &self.routing.roster) else {
             return self.ask();
         };
-        let now = submitter.router.clock.now();
+        let now = router.clock.now();
         let deadline = self.deadline.by_clock(now);
         let msg = Contained::new(self.msg.clone());
         let (sender, receiver) = reply::slot(self.cancel_on_drop);
         let (sender, race) = sender.share();
-        let roster = std::sync::Arc::clone(&self.routing.roster);
+        let roster = Arc::clone(&self.routing.roster);
         let position = match self.send_at(now, deadline, Some(sender)) {
             Ok(Some(position)) => position,
             // It was shed.
@@ -190,8 +191,8 @@ impl<'p, M: Send + 'static, R: Send + 'static> TaskBuilder<'p, M, R> {
             Err(error) => return Ask::refused(error),
         };
         let first = roster.members()[position].worker.id();
-        let copy = Copy::new(submitter.clone(), hedges, race, first, msg, profile, deadline);
-        let due = submitter.router.clock.now().saturating_add(delay);
+        let copy = Copy::new(Arc::clone(router), hedges, race, first, msg, profile, deadline);
+        let due = router.clock.now().saturating_add(delay);
         desk.schedule(due, None, Job::Once(Box::new(move || copy.send())));
         Ask::admitted(receiver)
     }
@@ -202,28 +203,27 @@ impl<'p, M: Send + 'static, R: Send + 'static> TaskBuilder<'p, M, R> {
     /// starts when the task is sent. Allocates, and takes a lock that hedges and timers share.
     pub fn tell_after(self, delay: Duration) -> TimerHandle {
         let Self { pool, msg, profile, deadline, wrong, .. } = self;
-        let due = pool.submitter.router.clock.now().saturating_add(nanos(delay));
-        let (submitter, msg) = (pool.submitter.clone(), Contained::new(msg));
+        let due = pool.router.clock.now().saturating_add(nanos(delay));
+        let (router, msg) = (Arc::clone(&pool.router), Contained::new(msg));
         let tell = move || {
             let msg = msg.into_inner();
             // A refusal is counted and passed to `on_rejected`.
             if let Some(error) = wrong {
-                submitter.refused(SendError::new(Refusal::Capability(error), msg));
+                router.refuse(Refusal::Capability(error), msg);
                 return;
             }
-            let router = &submitter.router;
             let now = router.clock.now();
             let profile = sent_at(profile, now);
             let envelope = Envelope::new(msg, None, &profile, deadline.by_clock(now));
             let policy = router.policy.without_waiting();
-            let _ = submitter.submit(&router.routing.load(), None, &profile, envelope, &policy);
+            let _ = router.send(&router.routing().load(), None, &profile, envelope, &policy);
         };
-        pool.desk.schedule(due, None, Job::Once(Box::new(tell)))
+        pool.staff.desk.schedule(due, None, Job::Once(Box::new(tell)))
     }
 
     #[inline(always)]
     fn send(self, reply: Option<ReplySender<R>>) -> Result<Placed, SendError<M>> {
-        let now = self.pool.submitter.router.clock.now();
+        let now = self.pool.router.clock.now();
         let deadline = self.deadline.by_clock(now);
         self.send_at(now, deadline, reply)
     }
@@ -236,13 +236,13 @@ impl<'p, M: Send + 'static, R: Send + 'static> TaskBuilder<'p, M, R> {
         reply: Option<ReplySender<R>>,
     ) -> Result<Placed, SendError<M>> {
         let Self { pool, routing, strategy, msg, profile, wrong, .. } = self;
-        let submitter = &pool.submitter;
+        let router = &pool.router;
         if let Some(error) = wrong {
-            return Err(submitter.refused(SendError::new(Refusal::Capability(error), msg)));
+            return Err(router.refuse(Refusal::Capability(error), msg));
         }
         let profile = sent_at(profile, now);
         let envelope = Envelope::new(msg, reply, &profile, deadline);
-        submitter.submit(&routing, strategy, &profile, envelope, &submitter.router.policy)
+        router.send(&routing, strategy, &profile, envelope, &router.policy)
     }
 }
 

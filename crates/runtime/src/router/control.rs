@@ -1,166 +1,154 @@
+//! The part of the router that no task passes: changes of the routing, for the crew.
+
 use std::sync::Arc;
 
 use raddle_core::internal::WorkerInternals;
-use raddle_core::{Clock, Counts, Health, Member, Roster, Worker, WorkerId};
-use raddle_strategies::{Prepared, Shadow, ShadowReport, Strategy};
-use raddle_sync::atomic::Ordering::Relaxed;
+use raddle_core::{Capability, Clock, Health, Member, Roster, Worker, WorkerId};
+use raddle_strategies::{Prepared, SelectError, Shadow, ShadowReport, Strategy};
+use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
+use raddle_sync::lock::ColdLock;
 
-use super::routing::Routing;
-use super::{Changes, Routed, Router};
-use crate::inlet::Inlet;
-use crate::keys::{PartitionId, Reassign, ShortId};
+use super::routing::Plan;
+use super::table::Publish;
+use crate::account::{Account, Ledger};
+use crate::keys::{KeyTables, PartitionId, Reassign, ShortId};
 use crate::panics;
 
-/// The router as the crew uses it: not generic in the task, and called by no task.
+/// Not generic in the task.
 ///
 /// Each change of the routing is one step under one lock. A roster is published before keys are
 /// reassigned by it, so that a caller that finds a key's new owner also finds the owner in the
 /// roster.
-pub(crate) trait Control: Send + Sync {
-    fn clock(&self) -> &Clock;
-    fn roster(&self) -> Arc<Roster>;
-    fn is_closed(&self) -> bool;
-
-    /// Creates inlets for workers that have not joined the roster yet.
-    fn open(&self, added: &[Member]);
-    /// Publishes the roster with the workers that `grown` has more, whose inlets are open. `false`,
-    /// without effect, if the pool is closed.
-    fn join(&self, grown: &Roster) -> bool;
-    /// Closes inlets that were opened for workers which do not join.
-    fn abandon(&self, added: &[Member]);
-    /// Publishes the workers' health that `changes` returns for the roster, unless the pool is closed.
-    fn review(&self, changes: &dyn Fn(&Roster) -> Vec<(WorkerId, Health)>);
-    /// Publishes a worker's health, if it is a member.
-    fn set_health(&self, worker: WorkerId, health: Health);
-    /// Publishes the roster without a worker that has nothing in flight. `false`, without effect,
-    /// if the pool is closed or the worker is not a member.
-    fn remove(&self, worker: &Arc<Worker>) -> bool;
-    /// Closes the inlets of those `retiring` workers that own no key any more, and keeps the others
-    /// in the list. Returns whether this must be called again later.
-    fn close_unowned(&self, retiring: &mut Vec<WorkerId>) -> bool;
-    /// Takes a worker whose actor is not restarted out of service: it gets no more tasks and keys.
-    fn expel(&self, worker: &Arc<Worker>);
-    /// Takes no more tasks and workers. Returns whether it was open.
-    fn close(&self) -> bool;
-    /// Makes the workers cancel what is queued.
-    fn cancel_queued(&self);
-    fn is_cancelling(&self) -> bool;
-
-    /// Replaces the strategy, and scores another beside it if asked to. Returns its name.
-    fn set_strategy(&self, strategy: Arc<dyn Strategy>) -> &'static str;
-    fn set_shadow(&self, shadow: Option<Arc<dyn Strategy>>) -> &'static str;
-    fn shadow_report(&self) -> Option<ShadowReport>;
-    /// Prepares the strategy again, by the latest statistics.
-    fn refresh(&self);
-
-    /// Moves the free tasks of a worker to other workers with room.
-    fn move_free_tasks(&self, worker: ShortId);
-    /// Takes over the running task of a worker whose thread was given up.
-    fn adopt_running(&self, worker: &Worker, partition: Option<PartitionId>);
+pub(crate) struct Control {
+    pub(crate) clock: Clock,
+    pub(crate) keys: KeyTables,
+    pub(crate) ledger: Ledger,
+    /// Set when what is queued must be cancelled. The workers read it before each task.
+    pub(crate) cancelling: Arc<AtomicBool>,
+    table: Arc<dyn Publish>,
+    /// Whether idle workers steal; `None` to follow the strategy.
+    stealing: Option<bool>,
+    /// Locked by changes of the routing.
+    changes: ColdLock<Changes>,
 }
 
-impl<T: Routed> Control for Router<T> {
-    fn clock(&self) -> &Clock {
-        &self.clock
-    }
+#[derive(Default)]
+struct Changes {
+    /// Whether the pool takes no more tasks and workers.
+    closed: bool,
+    /// Whether some keys are still to be reassigned.
+    keys_moving: bool,
+}
 
-    fn roster(&self) -> Arc<Roster> {
-        Arc::clone(&self.routing.load().roster)
-    }
-
-    fn is_closed(&self) -> bool {
-        self.changes().closed
-    }
-
-    fn open(&self, added: &[Member]) {
-        let inlets = added.iter().map(|member| self.open_inlet(&member.worker));
-        self.changes().opened.extend(inlets);
-    }
-
-    fn join(&self, grown: &Roster) -> bool {
-        let mut changes = self.changes();
-        if changes.closed {
-            return false;
-        }
-        let routing = self.routing.load();
-        let roster = routing.roster.with_new_members_of(grown);
-        let known = routing.inlets.len();
-        let mut inlets = routing.inlets.to_vec();
-        for member in &roster.members()[known..] {
-            let is_its = |inlet: &Inlet<T>| Arc::ptr_eq(inlet.worker(), &member.worker);
-            let opened = changes.opened.iter().position(is_its);
-            inlets.extend(opened.map(|index| changes.opened.swap_remove(index)));
-        }
-        self.replace(&mut changes, roster, inlets.into());
-        true
-    }
-
-    fn abandon(&self, added: &[Member]) {
-        let is_added = |inlet: &mut Inlet<T>| {
-            added.iter().any(|member| Arc::ptr_eq(inlet.worker(), &member.worker))
-        };
-        let abandoned: Vec<_> = self.changes().opened.extract_if(.., is_added).collect();
-        // Workers that have started have nothing in flight, and leave at once.
-        abandoned.iter().for_each(Inlet::close);
-    }
-
-    fn review(&self, healths: &dyn Fn(&Roster) -> Vec<(WorkerId, Health)>) {
-        let mut changes = self.changes();
-        if changes.closed {
-            return;
-        }
-        for (worker, health) in healths(&self.routing.load().roster) {
-            self.replace_health(&mut changes, worker, health);
+impl Control {
+    pub(super) fn new(clock: Clock, table: Arc<dyn Publish>, stealing: Option<bool>) -> Self {
+        Self {
+            clock,
+            keys: KeyTables::new(),
+            ledger: Ledger::default(),
+            cancelling: Arc::default(),
+            table,
+            stealing,
+            changes: ColdLock::default(),
         }
     }
 
-    fn set_health(&self, worker: WorkerId, health: Health) {
-        let mut changes = self.changes();
-        self.replace_health(&mut changes, worker, health);
+    pub(crate) fn plan(&self) -> Plan {
+        self.table.plan()
     }
 
-    fn remove(&self, worker: &Arc<Worker>) -> bool {
-        let mut changes = self.changes();
-        if changes.closed {
-            return false;
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        self.plan().roster
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        let Plan { roster, departed, .. } = self.plan();
+        self.ledger.account(&roster, &departed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.changes.lock().closed
+    }
+
+    /// Creates inlets for workers that have not joined the roster yet.
+    pub(crate) fn open(&self, added: &[Member]) {
+        self.table.open(added);
+    }
+
+    /// Publishes the roster with the workers that `grown` has more, whose inlets are open. `false`,
+    /// without effect, if the pool is closed.
+    pub(crate) fn join(&self, grown: &Roster) -> bool {
+        let mut changes = self.changes.lock();
+        if !changes.closed {
+            let roster = self.roster().with_new_members_of(grown);
+            self.replace_roster(&mut changes, self.plan(), roster);
         }
-        let routing = self.routing.load();
+        !changes.closed
+    }
+
+    /// Closes the inlets that were opened for workers which do not join.
+    pub(crate) fn abandon(&self) {
+        self.table.abandon();
+    }
+
+    /// Publishes the workers' health that `review` returns for the roster, unless the pool is closed.
+    pub(crate) fn review(&self, review: impl FnOnce(&Roster) -> Vec<(WorkerId, Health)>) {
+        let mut changes = self.changes.lock();
+        if !changes.closed {
+            for (worker, health) in review(&self.roster()) {
+                self.replace_health(&mut changes, worker, health);
+            }
+        }
+    }
+
+    /// Publishes a worker's health, if it is a member.
+    pub(crate) fn set_health(&self, worker: WorkerId, health: Health) {
+        self.replace_health(&mut self.changes.lock(), worker, health);
+    }
+
+    /// Publishes the roster without a worker that has nothing in flight. `false`, without effect, if
+    /// the pool is closed or the worker is not a member.
+    pub(crate) fn remove(&self, worker: &Arc<Worker>) -> bool {
+        let mut changes = self.changes.lock();
+        let mut plan = self.plan();
         // Not by id: the id of a worker that never joined is given to another one.
         let is_it = |member: &Member| Arc::ptr_eq(&member.worker, worker);
-        let Some(position) = routing.roster.members().iter().position(is_it) else { return false };
-        let Ok(roster) = routing.roster.without_worker(worker.id()) else { return false };
-        let others = routing.inlets.iter().enumerate().filter(|(at, _)| *at != position);
-        let inlets = others.map(|(_, inlet)| inlet.clone()).collect();
-        let mut departed = routing.departed;
-        departed += worker.stats().counts().settled();
-        self.replace_with(&mut changes, roster, inlets, departed);
+        if changes.closed || !plan.roster.members().iter().any(is_it) {
+            return false;
+        }
+        let Ok(roster) = plan.roster.without_worker(worker.id()) else { return false };
+        plan.departed += worker.stats().counts().settled();
+        self.replace_roster(&mut changes, plan, roster);
         true
     }
 
-    fn close_unowned(&self, retiring: &mut Vec<WorkerId>) -> bool {
-        let mut changes = self.changes();
-        let routing = self.routing.load();
+    /// Closes the inlets of those `retiring` workers that own no key any more, and keeps the others
+    /// in the list. Returns whether this must be called again later.
+    pub(crate) fn close_unowned(&self, retiring: &mut Vec<WorkerId>) -> bool {
+        let mut changes = self.changes.lock();
+        let plan = self.plan();
         if changes.keys_moving {
-            self.reassign_keys(&mut changes, &routing, routing.roster.members().len());
+            self.reassign_keys(&mut changes, &plan, plan.roster.members().len());
         }
         if !retiring.is_empty() {
             // A caller with an older roster may have bound a key to one of them since.
-            let which = Reassign::Few { joined: routing.roster.members().len() };
-            self.keys.reassign(&routing.roster, which);
+            let which = Reassign::Few { joined: plan.roster.members().len() };
+            self.keys.reassign(&plan.roster, which);
         }
         retiring.retain(|id| {
-            let Some(position) = routing.position_of(id.short_id()) else { return false };
-            let stays = self.keys.mention(id.short_id());
+            let worker = id.short_id();
+            let stays = plan.position_of(worker).is_some() && self.keys.mention(worker);
             if !stays {
-                routing.inlets[position].close();
+                self.table.close_inlet(worker);
             }
             stays
         });
         changes.keys_moving || !retiring.is_empty()
     }
 
-    fn expel(&self, worker: &Arc<Worker>) {
-        let mut changes = self.changes();
+    /// Takes a worker whose actor is not restarted out of service: it gets no more tasks and keys.
+    pub(crate) fn expel(&self, worker: &Worker) {
+        let mut changes = self.changes.lock();
         // A closed pool has closed the worker, and moves no keys.
         if !changes.closed {
             self.replace_health(&mut changes, worker.id(), Health::Draining);
@@ -168,40 +156,40 @@ impl<T: Routed> Control for Router<T> {
         worker.close();
     }
 
-    fn close(&self) -> bool {
-        let mut changes = self.changes();
+    /// Takes no more tasks and workers. Returns whether it was open.
+    pub(crate) fn close(&self) -> bool {
+        let mut changes = self.changes.lock();
         let was_closed = std::mem::replace(&mut changes.closed, true);
-        for inlet in self.routing.load().inlets.iter().chain(&changes.opened) {
-            inlet.close();
-        }
+        self.table.close();
         !was_closed
     }
 
-    fn cancel_queued(&self) {
+    /// Makes the workers cancel what is queued.
+    pub(crate) fn cancel_queued(&self) {
         self.cancelling.store(true, Relaxed);
         // Also the workers that wait for another to release a key.
-        self.routing.load().inlets.iter().for_each(Inlet::wake);
+        self.table.wake_all();
     }
 
-    fn is_cancelling(&self) -> bool {
-        Router::is_cancelling(self)
+    pub(crate) fn is_cancelling(&self) -> bool {
+        self.cancelling.load(Relaxed)
     }
 
-    fn set_strategy(&self, strategy: Arc<dyn Strategy>) -> &'static str {
-        let mut changes = self.changes();
+    /// Replaces the strategy. Returns its name.
+    pub(crate) fn set_strategy(&self, strategy: Arc<dyn Strategy>) -> &'static str {
+        let mut changes = self.changes.lock();
         let name = self.replace_strategy(strategy, None);
-        let routing = self.routing.load();
-        self.reassign_keys(&mut changes, &routing, routing.roster.members().len());
+        let plan = self.plan();
+        self.reassign_keys(&mut changes, &plan, plan.roster.members().len());
         name
     }
 
-    fn set_shadow(&self, shadow: Option<Arc<dyn Strategy>>) -> &'static str {
-        let _changes = self.changes();
-        let routing = self.routing.load();
-        let live = match &routing.shadow {
-            Some(shadow) => Arc::clone(shadow.live()),
-            None => Arc::clone(routing.strategy.strategy()),
-        };
+    /// Scores another strategy beside the present one, or none. Returns the strategy's name.
+    pub(crate) fn set_shadow(&self, shadow: Option<Arc<dyn Strategy>>) -> &'static str {
+        let _changes = self.changes.lock();
+        let plan = self.plan();
+        let live = plan.shadow.as_ref().map_or(plan.strategy.strategy(), |shadow| shadow.live());
+        let live = Arc::clone(live);
         match shadow {
             None => self.replace_strategy(live, None),
             Some(shadow) => {
@@ -211,44 +199,30 @@ impl<T: Routed> Control for Router<T> {
         }
     }
 
-    fn shadow_report(&self) -> Option<ShadowReport> {
-        self.routing.load().shadow.as_ref().map(|shadow| shadow.report())
+    pub(crate) fn shadow_report(&self) -> Option<ShadowReport> {
+        self.plan().shadow.map(|shadow| shadow.report())
     }
 
-    fn refresh(&self) {
+    /// Prepares the strategy again, by the latest statistics.
+    pub(crate) fn refresh(&self) {
         // No change of the routing waits for the strategy.
-        let mut next = self.routing.load().clone();
+        let mut next = self.plan();
         panics::contain(|| next.strategy = next.strategy.refreshed(&next.roster));
         if !next.strategy.is_specific() {
             return;
         }
-        let _changes = self.changes();
-        let routing = self.routing.load();
+        let _changes = self.changes.lock();
+        let plan = self.plan();
         // A roster or strategy that was published meanwhile comes prepared.
-        if Arc::ptr_eq(&routing.roster, &next.roster)
-            && Arc::ptr_eq(routing.strategy.strategy(), next.strategy.strategy())
+        if Arc::ptr_eq(&plan.roster, &next.roster)
+            && Arc::ptr_eq(plan.strategy.strategy(), next.strategy.strategy())
         {
-            self.routing.store(Arc::new(next));
+            self.table.publish(next);
         }
     }
 
-    fn move_free_tasks(&self, worker: ShortId) {
-        let routing = self.routing.load();
-        let Some(position) = routing.position_of(worker) else { return };
-        let Some(mailbox) = routing.inlets[position].local() else { return };
-        // No more than are there now: some may come back.
-        for _ in 0..mailbox.len() {
-            let Some(task) = mailbox.steal() else { return };
-            if let Err(task) = self.relocate(mailbox.worker(), task) {
-                // No other worker has room: the task stays here, and runs first.
-                mailbox.defer(task);
-                mailbox.wake();
-                return;
-            }
-        }
-    }
-
-    fn adopt_running(&self, worker: &Worker, partition: Option<PartitionId>) {
+    /// Takes over the running task of a worker whose thread was given up.
+    pub(crate) fn adopt_running(&self, worker: &Worker, partition: Option<PartitionId>) {
         // Before it is withdrawn there: the pool's count in flight is never too low.
         self.ledger.adopt();
         worker.withdraw();
@@ -257,48 +231,51 @@ impl<T: Routed> Control for Router<T> {
             self.release_key(partition, worker.id().short_id());
         }
     }
-}
 
-impl<T: Routed> Router<T> {
+    /// Releases a task of a key that was bound to `worker` and has ended, or was not sent.
+    pub(crate) fn release_key(&self, partition: PartitionId, worker: ShortId) {
+        let Some(next) = self.keys.get(partition).release(worker) else { return };
+        self.table.wake(next);
+    }
+
     /// Reassigns the keys of closed workers, as far as these have no tasks of them. `false` if the
     /// pool is closed.
     #[cold]
     pub(super) fn move_keys(&self) -> bool {
-        let mut changes = self.changes();
-        if changes.closed {
-            return false;
+        let mut changes = self.changes.lock();
+        if !changes.closed {
+            let plan = self.plan();
+            self.reassign_keys(&mut changes, &plan, plan.roster.members().len());
         }
-        let routing = self.routing.load();
-        self.reassign_keys(&mut changes, &routing, routing.roster.members().len());
-        true
+        !changes.closed
     }
 
-    fn replace(&self, changes: &mut Changes<T>, roster: Roster, inlets: Arc<[Inlet<T>]>) {
-        let departed = self.routing.load().departed;
-        self.replace_with(changes, roster, inlets, departed);
-    }
-
-    fn replace_with(
+    /// Creates the key table of a capability, at its first task, and returns the key's partition.
+    #[cold]
+    pub(super) fn create_key_table(
         &self,
-        changes: &mut Changes<T>,
-        roster: Roster,
-        inlets: Arc<[Inlet<T>]>,
-        departed: Counts,
-    ) {
-        let before = self.routing.load();
-        let roster = Arc::new(roster);
-        let mut routing = Routing { roster, inlets, departed, ..before.clone() };
-        panics::contain(|| routing.strategy = routing.strategy.refreshed(&routing.roster));
-        let routing = Arc::new(routing);
-        let known = before.roster.members().len();
-        self.routing.store(Arc::clone(&routing));
-        self.reassign_keys(changes, &routing, known);
+        capability: Option<Capability>,
+        hash: u64,
+    ) -> Result<PartitionId, SelectError> {
+        // Under the lock of changes, so that the table misses none of them.
+        let _changes = self.changes.lock();
+        let roster = self.roster();
+        self.keys.create(capability, &roster);
+        self.keys.find(capability, hash).ok_or(SelectError::for_nobody(capability, &roster))
     }
 
-    fn replace_health(&self, changes: &mut Changes<T>, worker: WorkerId, health: Health) {
-        let routing = self.routing.load();
-        if let Ok(roster) = routing.roster.with_health(worker, health) {
-            self.replace(changes, roster, Arc::clone(&routing.inlets));
+    fn replace_roster(&self, changes: &mut Changes, mut plan: Plan, roster: Roster) {
+        let known = plan.roster.members().len();
+        plan.roster = Arc::new(roster);
+        panics::contain(|| plan.strategy = plan.strategy.refreshed(&plan.roster));
+        self.table.publish(plan.clone());
+        self.reassign_keys(changes, &plan, known);
+    }
+
+    fn replace_health(&self, changes: &mut Changes, worker: WorkerId, health: Health) {
+        let plan = self.plan();
+        if let Ok(roster) = plan.roster.with_health(worker, health) {
+            self.replace_roster(changes, plan, roster);
         }
     }
 
@@ -307,20 +284,20 @@ impl<T: Routed> Router<T> {
         strategy: Arc<dyn Strategy>,
         shadow: Option<Arc<Shadow>>,
     ) -> &'static str {
-        let routing = self.routing.load();
-        let strategy = Prepared::new(strategy, &routing.roster);
+        let plan = self.plan();
+        let strategy = Prepared::new(strategy, &plan.roster);
         let stealing = self.stealing.unwrap_or_else(|| strategy.lets_steal());
         let name = strategy.name();
-        self.routing.store(Arc::new(Routing { strategy, shadow, stealing, ..routing.clone() }));
+        self.table.publish(Plan { strategy, shadow, stealing, ..plan });
         name
     }
 
-    /// Reassigns the keys by a routing whose members from position `joined` on are new.
-    fn reassign_keys(&self, changes: &mut Changes<T>, routing: &Routing<T>, joined: usize) {
-        let which = match routing.strategy.routes_keys() {
+    /// Reassigns the keys by a plan whose members from position `joined` on are new.
+    fn reassign_keys(&self, changes: &mut Changes, plan: &Plan, joined: usize) {
+        let which = match plan.strategy.routes_keys() {
             true => Reassign::Few { joined },
             false => Reassign::All,
         };
-        changes.keys_moving = !self.keys.reassign(&routing.roster, which);
+        changes.keys_moving = !self.keys.reassign(&plan.roster, which);
     }
 }

@@ -7,6 +7,8 @@ use raddle_strategies::{Strategy, reserve, reserve_other};
 use super::routing::Routing;
 use super::{Routed, Router};
 use crate::error::{Refusal, SendError};
+use crate::inlet::Inlet;
+use crate::keys::ShortId;
 use crate::mailbox::{Full, Overflow};
 use crate::settings::{Policy, ShedReason};
 
@@ -34,7 +36,8 @@ impl<T: Routed> Router<T> {
     /// inlined into its callers and the task is written once.
     ///
     /// # Errors
-    /// Returns the task if it was not admitted.
+    /// Returns the task if it was not admitted. The caller then passes it to
+    /// [`refused`](Self::refused).
     #[inline(always)]
     pub(crate) fn dispatch(
         &self,
@@ -82,7 +85,7 @@ impl<T: Routed> Router<T> {
     fn shed_oldest(&self, worker: &Worker, oldest: T) {
         worker.withdraw_work_of(oldest.expected_duration());
         if let Some(partition) = oldest.label().partition() {
-            self.release_key(partition, worker.id().short_id());
+            self.control.release_key(partition, worker.id().short_id());
         }
         self.shed(oldest, ShedReason::Oldest);
     }
@@ -135,7 +138,7 @@ impl<T: Routed> Router<T> {
         except: WorkerId,
         copy: T,
     ) -> Result<(), T> {
-        self.put_elsewhere(&self.routing.load(), profile, except, copy).map(drop)
+        self.put_elsewhere(&self.routing().load(), profile, except, copy).map(drop)
     }
 
     /// Moves a task that was taken from `worker`'s inlet to another worker with room. The task is
@@ -152,7 +155,7 @@ impl<T: Routed> Router<T> {
         let mut profile = TaskProfile::default().submitted_at(self.clock.now());
         profile.capability = task.label().capability();
         profile.expected_duration = expected_duration;
-        self.put_elsewhere(&self.routing.load(), &profile, worker.id(), task)?;
+        self.put_elsewhere(&self.routing().load(), &profile, worker.id(), task)?;
         worker.withdraw_work_of(expected_duration);
         worker.withdraw();
         Ok(())
@@ -160,6 +163,22 @@ impl<T: Routed> Router<T> {
 
     /// Wakes a parked worker that could steal the task which now waits at `position`, if that is
     /// worth it.
+    /// Moves the free tasks of a worker to other workers with room.
+    pub(crate) fn move_free_tasks(&self, worker: ShortId) {
+        let routing = self.routing().load();
+        let Some(mailbox) = routing.inlet_of(worker).and_then(Inlet::mailbox) else { return };
+        // No more than are there now: some may come back.
+        for _ in 0..mailbox.len() {
+            let Some(task) = mailbox.steal() else { return };
+            if let Err(task) = self.relocate(mailbox.worker(), task) {
+                // No other worker has room: the task stays here, and runs first.
+                mailbox.defer(task);
+                mailbox.wake();
+                return;
+            }
+        }
+    }
+
     #[inline(always)]
     fn consider_waking_thief(&self, routing: &Routing<T>, position: usize) {
         if routing.stealing && self.parked.any() {
@@ -200,7 +219,7 @@ impl<T: Routed> Dispatch<'_, T> {
                 Err(error) if error.is_closed() => error,
                 other => return other,
             };
-            let routing = self.router.routing.load();
+            let routing = self.router.routing().load();
             if routing.roster.version() == version {
                 return Err(error);
             }

@@ -6,8 +6,8 @@ use raddle_core::Reservation;
 use raddle_strategies::{SelectError, reserve};
 use raddle_sync::thread;
 
+use super::Routed;
 use super::dispatch::{Dispatch, Placed};
-use super::{Routed, Router};
 use crate::error::{Refusal, SendError};
 use crate::keys::PartitionId;
 use crate::mailbox::{Backoff, Full, Overflow};
@@ -28,9 +28,9 @@ impl<T: Routed> Dispatch<'_, T> {
     pub(super) fn send_keyed(&self, hash: u64, task: T) -> Result<Placed, SendError<T>> {
         let Self { router, routing, .. } = *self;
         let capability = task.label().capability();
-        let partition = match router.keys.find(capability, hash) {
+        let partition = match router.control.keys.find(capability, hash) {
             Some(partition) => partition,
-            None => match router.create_key_table(capability, hash) {
+            None => match router.control.create_key_table(capability, hash) {
                 Ok(partition) => partition,
                 Err(error) => return Err(SendError::new(error.into(), task)),
             },
@@ -43,12 +43,12 @@ impl<T: Routed> Dispatch<'_, T> {
         let mut fresh = None;
         let mut wait = KeyWait::new(self.policy.overflow);
         loop {
-            if let Some(owner) = router.keys.get(partition).bind() {
+            if let Some(owner) = router.control.keys.get(partition).bind() {
                 let current = fresh.as_deref().unwrap_or(routing);
                 let routing = match current.position_of(owner) {
                     Some(_) => current,
                     // Keys move after the roster with their new owner has been published.
-                    None => fresh.insert(router.routing.load()),
+                    None => fresh.insert(router.routing().load()),
                 };
                 if let Some(position) = routing.position_of(owner) {
                     let worker = &routing.roster.members()[position].worker;
@@ -60,12 +60,12 @@ impl<T: Routed> Dispatch<'_, T> {
                         );
                     }
                 }
-                router.release_key(partition, owner);
+                router.control.release_key(partition, owner);
                 // The owner is closed: its keys go to others, unless it still has tasks of them.
-                if !router.move_keys() {
+                if !router.control.move_keys() {
                     return Err(SendError::new(Refusal::Closed, task));
                 }
-                let now = router.routing.load();
+                let now = router.routing().load();
                 if now.roster.candidates(capability).is_empty() {
                     let error = SelectError::for_nobody(capability, &now.roster);
                     return Err(SendError::new(error.into(), task));
@@ -92,7 +92,7 @@ impl<T: Routed> Dispatch<'_, T> {
         match router.put(routing, reservation, task, self.policy.overflow) {
             Ok(()) => Ok(Some(position)),
             Err(Full(mut task)) => {
-                router.release_key(partition, owner);
+                router.control.release_key(partition, owner);
                 task.set_label(task.label().bound_to(None));
                 self.without_room(task)
             }
@@ -102,30 +102,13 @@ impl<T: Routed> Dispatch<'_, T> {
     /// Binds a partition without tasks to the worker that the strategy picks.
     fn bind_free(&self, partition: PartitionId) -> Option<Reservation<'_>> {
         let Self { router, routing, .. } = *self;
-        let free = router.keys.get(partition);
+        let free = router.control.keys.get(partition);
         if !free.is_free() {
             return None;
         }
         let profile = self.profile.key(u64::from(partition.index()));
         let reservation = reserve(&*routing.strategy, &profile, &routing.roster).ok()?;
         free.bind_free(reservation.worker().id().short_id()).then_some(reservation)
-    }
-}
-
-impl<T: Routed> Router<T> {
-    /// Creates the key table of a capability, at its first task, and returns the key's partition.
-    #[cold]
-    fn create_key_table(
-        &self,
-        capability: Option<raddle_core::Capability>,
-        hash: u64,
-    ) -> Result<PartitionId, SelectError> {
-        // Under the lock of changes, so that the table misses none of them.
-        let _changes = self.changes();
-        let routing = self.routing.load();
-        self.keys.create(capability, &routing.roster);
-        let found = self.keys.find(capability, hash);
-        found.ok_or(SelectError::for_nobody(capability, &routing.roster))
     }
 }
 

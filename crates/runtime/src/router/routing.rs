@@ -11,9 +11,15 @@ use crate::keys::ShortId;
 /// Everything that a dispatch reads, replaced as a whole: one load gives a roster, its inlets and a
 /// strategy that fit together.
 pub(crate) struct Routing<T> {
-    pub(crate) roster: Arc<Roster>,
+    pub(super) plan: Plan,
     /// By position in the roster.
     pub(crate) inlets: Arc<[Inlet<T>]>,
+}
+
+/// What of a routing does not depend on the task.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) roster: Arc<Roster>,
     /// Prepared for the roster.
     pub(crate) strategy: Prepared,
     /// The strategy again, if another one is scored beside it.
@@ -24,7 +30,7 @@ pub(crate) struct Routing<T> {
     pub(crate) departed: Counts,
 }
 
-impl<T> Routing<T> {
+impl Plan {
     /// The position of the worker with this short id.
     pub(crate) fn position_of(&self, worker: ShortId) -> Option<usize> {
         let members = self.roster.members();
@@ -37,16 +43,18 @@ impl<T> Routing<T> {
     }
 }
 
-impl<T> Clone for Routing<T> {
-    fn clone(&self) -> Self {
-        Self {
-            roster: Arc::clone(&self.roster),
-            inlets: Arc::clone(&self.inlets),
-            strategy: self.strategy.clone(),
-            shadow: self.shadow.clone(),
-            stealing: self.stealing,
-            departed: self.departed,
-        }
+impl<T> Routing<T> {
+    pub(crate) fn inlet_of(&self, worker: ShortId) -> Option<&Inlet<T>> {
+        self.position_of(worker).map(|position| &self.inlets[position])
+    }
+}
+
+impl<T> Deref for Routing<T> {
+    type Target = Plan;
+
+    #[inline(always)]
+    fn deref(&self) -> &Plan {
+        &self.plan
     }
 }
 

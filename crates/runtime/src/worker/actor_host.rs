@@ -111,7 +111,7 @@ impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
         };
         if !still_ours {
             // Another thread writes the worker's statistics.
-            station.router.ledger.end(outcome);
+            station.router.control.ledger.end(outcome);
             reply_with(reply, answer.map_err(NoReply::Panicked));
             return Err(End::Lost);
         }
@@ -134,7 +134,7 @@ impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
             station.inbox.set_idle();
         }
         if let Some(key) = key {
-            station.router.release_key(key, station.short_id);
+            station.router.control.release_key(key, station.short_id);
         }
         match answer {
             Ok(value) => reply_with(reply, Ok(value)),
@@ -197,7 +197,7 @@ fn refuse<M: Send + 'static, R: Send + 'static>(
         reply_with(reply, Err(reason));
     }
     if let Some(key) = key {
-        router.release_key(key, station.short_id);
+        router.control.release_key(key, station.short_id);
     }
 }
 

@@ -52,7 +52,7 @@ impl<T: Routed> Station<T> {
                 start,
                 settings,
                 overseer,
-                Arc::clone(&router.cancelling),
+                Arc::clone(&router.control.cancelling),
                 mailbox.notify().clone(),
             ),
             router,
@@ -121,7 +121,7 @@ impl<T: Routed> Station<T> {
         let Self { router, short_id, inbox, .. } = self;
         inbox.take_deferred(
             |task| task.label().partition(),
-            |key| key.is_none_or(|key| router.keys.get(key).may_run(*short_id)),
+            |key| key.is_none_or(|key| router.control.keys.get(key).may_run(*short_id)),
         )
     }
 
@@ -131,7 +131,7 @@ impl<T: Routed> Station<T> {
             self.inbox.mailbox().deferred() > 0
                 && self.inbox.has_deferred(|task| task.label().partition() == Some(partition))
         };
-        self.router.keys.get(partition).may_run(self.short_id) && !is_deferred()
+        self.router.control.keys.get(partition).may_run(self.short_id) && !is_deferred()
     }
 
     /// Whether a task runs without any further check, as most do.

@@ -18,7 +18,7 @@ const CHECKED: usize = 32;
 impl<T: Routed> Station<T> {
     /// Takes a task that may move from the mailbox of a worker with the same capabilities.
     pub(super) fn steal(&mut self) -> Option<T> {
-        let routing = self.router.routing.load();
+        let routing = self.router.routing().load();
         let count = routing.inlets.len();
         let worker = &self.thread.worker;
         let stats = worker.stats();
@@ -37,7 +37,7 @@ impl<T: Routed> Station<T> {
         let (now, own_mean) = (self.thread.clock.now(), stats.recent_mean());
         let first = fastrand::usize(..count);
         for index in (first..count).chain(0..first).take(CHECKED) {
-            let Some(mailbox) = routing.inlets[index].local() else { continue };
+            let Some(mailbox) = routing.inlets[index].mailbox() else { continue };
             let sibling = mailbox.worker();
             if sibling.id() == worker.id()
                 || !(self.inbox.is_eager() || is_worth_stealing(sibling, now))
