@@ -128,7 +128,7 @@ impl Control {
         let mut changes = self.changes.lock();
         let plan = self.plan();
         if changes.keys_moving {
-            self.reassign_keys(&mut changes, &plan, plan.roster.members().len());
+            self.reassign_all_keys(&mut changes);
         }
         if !retiring.is_empty() {
             // A caller with an older roster may have bound a key to one of them since.
@@ -136,10 +136,11 @@ impl Control {
             self.keys.reassign(&plan.roster, which);
         }
         retiring.retain(|id| {
-            let worker = id.short_id();
-            let stays = plan.position_of(worker).is_some() && self.keys.mention(worker);
+            let Some(worker) = plan.roster.worker(*id) else { return false };
+            let stays = self.keys.mention(id.short_id());
             if !stays {
-                self.table.close_inlet(worker);
+                worker.close();
+                self.table.wake(id.short_id());
             }
             stays
         });
@@ -179,8 +180,7 @@ impl Control {
     pub(crate) fn set_strategy(&self, strategy: Arc<dyn Strategy>) -> &'static str {
         let mut changes = self.changes.lock();
         let name = self.replace_strategy(strategy, None);
-        let plan = self.plan();
-        self.reassign_keys(&mut changes, &plan, plan.roster.members().len());
+        self.reassign_all_keys(&mut changes);
         name
     }
 
@@ -244,8 +244,7 @@ impl Control {
     pub(super) fn move_keys(&self) -> bool {
         let mut changes = self.changes.lock();
         if !changes.closed {
-            let plan = self.plan();
-            self.reassign_keys(&mut changes, &plan, plan.roster.members().len());
+            self.reassign_all_keys(&mut changes);
         }
         !changes.closed
     }
@@ -290,6 +289,11 @@ impl Control {
         let name = strategy.name();
         self.table.publish(Plan { strategy, shadow, stealing, ..plan });
         name
+    }
+
+    fn reassign_all_keys(&self, changes: &mut Changes) {
+        let plan = self.plan();
+        self.reassign_keys(changes, &plan, plan.roster.members().len());
     }
 
     /// Reassigns the keys by a plan whose members from position `joined` on are new.

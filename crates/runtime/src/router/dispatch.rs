@@ -1,7 +1,7 @@
 //! The way of a task from its caller, or from a worker that gives it up, into an inlet.
 
 use raddle_core::internal::WorkerInternals;
-use raddle_core::{Health, Reservation, TaskProfile, Worker, WorkerId};
+use raddle_core::{Reservation, TaskProfile, Worker, WorkerId};
 use raddle_strategies::{Strategy, reserve, reserve_other};
 
 use super::routing::Routing;
@@ -11,10 +11,6 @@ use crate::inlet::Inlet;
 use crate::keys::ShortId;
 use crate::mailbox::{Full, Overflow};
 use crate::settings::{Policy, ShedReason};
-
-/// The least queued work, in nanoseconds, for which a parked sibling is woken to steal: waking a
-/// thread costs its waker ten microseconds and takes thirty.
-const WORTH_WAKING: u64 = 50_000;
 
 /// Where a task went: the position of its worker, or `None` if it was shed.
 pub(crate) type Placed = Option<usize>;
@@ -50,10 +46,10 @@ impl<T: Routed> Router<T> {
         let picker = strategy.unwrap_or(&*routing.strategy);
         let cold = move || Dispatch { router: self, routing, strategy, profile: *profile, policy };
         if profile.key.is_some() {
-            return cold().retrying(task);
+            return cold().retrying(None, task);
         }
         let Ok(reservation) = reserve(picker, profile, &routing.roster) else {
-            return cold().retrying(task);
+            return cold().retrying(None, task);
         };
         let position = reservation.position();
         let inlet = &routing.inlets[position];
@@ -63,7 +59,7 @@ impl<T: Routed> Router<T> {
                 self.consider_waking_thief(routing, position);
                 Ok(Some(position))
             }
-            Err(Full(task)) => cold().full(reservation, task),
+            Err(Full(task)) => cold().retrying(Some(reservation), task),
         }
     }
 
@@ -105,20 +101,16 @@ impl<T: Routed> Router<T> {
         let Ok(picked) = reserve_other(&*routing.strategy, profile, &routing.roster, except) else {
             return Err(task);
         };
-        let full = picked.position();
-        match self.put(routing, picked, task, Overflow::Reject) {
-            Ok(()) => return Ok(full),
-            Err(Full(back)) => task = back,
-        }
+        let tried = picked.position();
         let candidates = routing.roster.candidates(profile.capability);
         let count = candidates.len();
         let first = fastrand::usize(..count);
-        for index in (first..count).chain(0..first) {
-            let position = candidates.position(index);
-            if position == full || candidates.worker(index).id() == except {
-                continue;
-            }
-            let Some(reservation) = candidates.take(index, profile.capability) else { continue };
+        let others = (first..count).chain(0..first).filter(|index| {
+            candidates.position(*index) != tried && candidates.worker(*index).id() != except
+        });
+        let others = others.filter_map(|index| candidates.take(index, profile.capability));
+        for reservation in std::iter::once(picked).chain(others) {
+            let position = reservation.position();
             let reservation = reservation.expecting(profile.expected_duration);
             match self.put(routing, reservation, task, Overflow::Reject) {
                 Ok(()) => return Ok(position),
@@ -181,39 +173,29 @@ impl<T: Routed> Router<T> {
 
     #[inline(always)]
     fn consider_waking_thief(&self, routing: &Routing<T>, position: usize) {
-        if routing.stealing && self.parked.any() {
-            self.wake_thief(routing, position);
-        }
-    }
-
-    #[cold]
-    fn wake_thief(&self, routing: &Routing<T>, position: usize) {
-        let members = routing.roster.members();
-        let worker = &members[position].worker;
-        let ahead = worker.stats().in_flight().saturating_sub(1);
-        if ahead.saturating_mul(worker.stats().recent_mean()) < WORTH_WAKING {
-            return;
-        }
-        for sibling in (position + 1..members.len()).chain(0..position) {
-            let member = &members[sibling];
-            if member.health != Health::Ejected
-                && member.worker.stats().is_parked()
-                && member.worker.capabilities() == worker.capabilities()
-            {
-                routing.inlets[sibling].wake();
-                return;
-            }
+        if routing.stealing
+            && self.parked.any()
+            && let Some(thief) = routing.thief_for(position)
+        {
+            routing.inlets[thief].wake();
         }
     }
 }
 
 impl<T: Routed> Dispatch<'_, T> {
-    /// Sends the task, and if every worker that could have run it has closed, tries again with those
-    /// that have come meanwhile.
+    /// Sends the task, for which there may be a reservation already. If every worker that could have
+    /// run it has closed, tries again with those that have joined meanwhile.
     #[cold]
-    fn retrying(&self, task: T) -> Result<Placed, SendError<T>> {
+    fn retrying(
+        &self,
+        reservation: Option<Reservation<'_>>,
+        task: T,
+    ) -> Result<Placed, SendError<T>> {
         let mut version = self.routing.roster.version();
-        let mut sent = self.attempt(task);
+        let mut sent = match reservation {
+            Some(reservation) => self.place(reservation, task),
+            None => self.attempt(task),
+        };
         loop {
             let error = match sent {
                 Err(error) if error.is_closed() => error,
@@ -239,23 +221,12 @@ impl<T: Routed> Dispatch<'_, T> {
         }
     }
 
-    /// As [`place`](Self::place), on the hot path's behalf.
-    #[cold]
-    fn full(&self, reservation: Reservation<'_>, task: T) -> Result<Placed, SendError<T>> {
-        match self.place(reservation, task) {
-            // The worker has closed while others were tried.
-            Err(error) if error.is_closed() => self.retrying(error.into_message()),
-            placed => placed,
-        }
-    }
-
     /// Sends a task to the worker that is reserved for it or, if that has no room and the policy
     /// says so, to another one.
-    fn place(&self, reservation: Reservation<'_>, mut task: T) -> Result<Placed, SendError<T>> {
+    fn place(&self, mut reservation: Reservation<'_>, mut task: T) -> Result<Placed, SendError<T>> {
         let Self { router, routing, profile, policy, .. } = *self;
-        let position = reservation.position();
+        let (worker, position) = (reservation.worker(), reservation.position());
         if policy.reroute {
-            let worker = reservation.worker();
             match router.put(routing, reservation, task, Overflow::Reject) {
                 Ok(()) => return Ok(Some(position)),
                 Err(Full(back)) => task = back,
@@ -267,15 +238,8 @@ impl<T: Routed> Dispatch<'_, T> {
             let Some(again) = Reservation::take(worker, position, profile.capability) else {
                 return Err(SendError::new(Refusal::Closed, task));
             };
-            let again = again.expecting(profile.expected_duration);
-            return self.place_or_end(again, task);
+            reservation = again.expecting(profile.expected_duration);
         }
-        self.place_or_end(reservation, task)
-    }
-
-    fn place_or_end(&self, reservation: Reservation<'_>, task: T) -> Result<Placed, SendError<T>> {
-        let Self { router, routing, policy, .. } = *self;
-        let position = reservation.position();
         match router.put(routing, reservation, task, policy.overflow) {
             Ok(()) => {
                 router.consider_waking_thief(routing, position);

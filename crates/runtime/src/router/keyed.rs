@@ -114,36 +114,29 @@ impl<T: Routed> Dispatch<'_, T> {
 
 /// The wait of a caller for a key's worker, for as long as the policy lets it wait for room.
 struct KeyWait {
-    overflow: Overflow,
+    /// `None` for a policy that does not wait.
+    patience: Option<Duration>,
+    since: Instant,
     backoff: Backoff,
-    since: Option<Instant>,
 }
 
 impl KeyWait {
     fn new(overflow: Overflow) -> Self {
-        let polls = match overflow {
-            Overflow::Block | Overflow::BlockFor(_) => POLLS,
-            _ => POLLS_WITHOUT_WAITING,
+        let (patience, polls) = match overflow {
+            Overflow::Block => (Some(Duration::MAX), POLLS),
+            Overflow::BlockFor(limit) => (Some(limit), POLLS),
+            _ => (None, POLLS_WITHOUT_WAITING),
         };
-        Self { overflow, backoff: Backoff::new(0, polls), since: None }
+        Self { patience, since: Instant::now(), backoff: Backoff::new(0, polls) }
     }
 
     /// Waits for a moment; `false` if the caller must not wait any longer.
     fn wait(&mut self) -> bool {
-        let may_nap = match self.overflow {
-            Overflow::Block => true,
-            Overflow::BlockFor(limit) => {
-                if self.since.get_or_insert_with(Instant::now).elapsed() >= limit {
-                    return false;
-                }
-                true
-            }
-            _ => false,
-        };
         let polls = self.backoff.wait();
-        if !polls && may_nap {
+        let waits = self.patience.is_some_and(|patience| self.since.elapsed() < patience);
+        if !polls && waits {
             thread::sleep(NAP);
         }
-        polls || may_nap
+        waits || (polls && self.patience.is_none())
     }
 }

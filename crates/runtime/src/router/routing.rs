@@ -1,12 +1,16 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use raddle_core::{Counts, Roster};
+use raddle_core::{Counts, Health, Roster};
 use raddle_strategies::{Prepared, Shadow};
 use raddle_sync::SnapshotGuard;
 
 use crate::inlet::Inlet;
 use crate::keys::ShortId;
+
+/// The least queued work, in nanoseconds, for which a parked sibling is woken to steal: waking a
+/// thread costs its waker ten microseconds and takes thirty.
+const WORTH_WAKING: u64 = 50_000;
 
 /// Everything that a dispatch reads, replaced as a whole: one load gives a roster, its inlets and a
 /// strategy that fit together.
@@ -40,6 +44,24 @@ impl Plan {
         // Ids are given in order, and most rosters never lose a worker.
         let usual = usize::from(worker);
         if is_it(usual) { Some(usual) } else { (0..members.len()).find(|at| is_it(*at)) }
+    }
+
+    /// The position of a parked worker that may steal from the worker at `position`, if that has
+    /// enough queued.
+    #[cold]
+    pub(super) fn thief_for(&self, position: usize) -> Option<usize> {
+        let members = self.roster.members();
+        let worker = &members[position].worker;
+        let ahead = worker.stats().in_flight().saturating_sub(1);
+        if ahead.saturating_mul(worker.stats().recent_mean()) < WORTH_WAKING {
+            return None;
+        }
+        (position + 1..members.len()).chain(0..position).find(|sibling| {
+            let member = &members[*sibling];
+            member.health != Health::Ejected
+                && member.worker.stats().is_parked()
+                && member.worker.capabilities() == worker.capabilities()
+        })
     }
 }
 

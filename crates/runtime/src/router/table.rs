@@ -29,7 +29,6 @@ pub(super) trait Publish: Send + Sync {
     fn abandon(&self);
     /// Closes every inlet.
     fn close(&self);
-    fn close_inlet(&self, worker: ShortId);
     /// Makes a worker check for work.
     fn wake(&self, worker: ShortId);
     fn wake_all(&self);
@@ -94,10 +93,6 @@ impl<T: Send + 'static> Publish for Table<T> {
     fn close(&self) {
         self.routing.load().inlets.iter().for_each(Inlet::close);
         self.opened.lock().iter().for_each(Inlet::close);
-    }
-
-    fn close_inlet(&self, worker: ShortId) {
-        self.routing.load().inlet_of(worker).map(Inlet::close);
     }
 
     fn wake(&self, worker: ShortId) {
