@@ -1,13 +1,12 @@
 use std::fmt;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
-use dashmap::DashMap;
 use thiserror::Error;
 
 /// An interned capability name: what a task needs and a worker offers.
 ///
-/// A process can intern at most [`Capability::MAX`] names. Interning locks a shard of a map and may
-/// allocate: do it once and keep the value, which is one byte and free to copy.
+/// A process can intern at most [`Capability::MAX`] names. Interning compares a name with those
+/// before it: do it once and keep the value, which is one byte and free to copy.
 ///
 /// ```
 /// use raddle_core::Capability;
@@ -45,23 +44,17 @@ impl From<std::convert::Infallible> for CapabilityError {
     }
 }
 
-/// The names interned by this process: the only state that pools share.
-struct Names {
-    ids: DashMap<Box<str>, Capability>,
-    names: [OnceLock<Box<str>>; Capability::MAX],
-}
-
-static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
-    ids: DashMap::new(),
-    names: [const { OnceLock::new() }; Capability::MAX],
-});
+/// The names interned by this process, from the first on: the only state that pools share.
+static NAMES: [OnceLock<Box<str>>; Capability::MAX] = [const { OnceLock::new() }; Capability::MAX];
 
 impl Capability {
     /// The maximum number of names in a process.
     pub const MAX: usize = 128;
 
-    /// Returns the capability with this name, interning the name if it is new. Locks a shard; may
-    /// allocate.
+    /// Returns the capability with this name, interning the name if it is new.
+    ///
+    /// A known name is found in at most [`Capability::MAX`] comparisons, wait-free. A new one is
+    /// allocated, and waits while another thread stores one.
     ///
     /// # Errors
     /// When the name is empty, or new after [`Capability::MAX`] others.
@@ -69,27 +62,15 @@ impl Capability {
         if name.is_empty() {
             return Err(CapabilityError::Empty);
         }
-        if let Some(known) = NAMES.ids.get(name) {
-            return Ok(*known);
-        }
-        // The entry locks the name's shard, so a name gets a single index; `OnceLock::set` arbitrates
-        // between names in different shards.
-        let entry = NAMES.ids.entry(name.into());
-        let vacant = match entry {
-            dashmap::Entry::Occupied(known) => return Ok(*known.get()),
-            dashmap::Entry::Vacant(vacant) => vacant,
-        };
-        for (index, known) in NAMES.names.iter().enumerate() {
-            if known.get().is_none() && known.set(name.into()).is_ok() {
-                return Ok(*vacant.insert(Self(index as u8)));
-            }
-        }
-        Err(CapabilityError::Full { name: name.to_owned() })
+        // Of two threads that store the same name, one finds the other's in this slot.
+        let found = NAMES.iter().position(|slot| **slot.get_or_init(|| name.into()) == *name);
+        let index = found.ok_or_else(|| CapabilityError::Full { name: name.to_owned() })?;
+        Ok(Self(index as u8))
     }
 
     /// Returns the name. Wait-free.
     pub fn name(self) -> &'static str {
-        NAMES.names[self.index()].get().map_or("", |name| name)
+        NAMES[self.index()].get().map_or("", |name| name)
     }
 
     /// Returns a dense index below [`Capability::MAX`], for tables by capability.

@@ -53,8 +53,9 @@ impl<'p, M: Send + 'static, R: Send + 'static> TaskBuilder<'p, M, R> {
         }
     }
 
-    /// Asks for a worker with this capability, or a general one. Passing a name interns it, which
-    /// takes a shard lock: where that matters, intern it once and pass the [`Capability`].
+    /// Asks for a worker with this capability, or a general one. Passing a name
+    /// [interns](Capability::intern) it: intern it once and pass the [`Capability`] instead if that
+    /// matters.
     pub fn capability<C>(mut self, capability: C) -> Self
     where
         C: TryInto<Capability, Error: Into<CapabilityError>>,
