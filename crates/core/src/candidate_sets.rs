@@ -11,7 +11,8 @@ use crate::{Capability, Health, Worker, WorkerId};
 /// The candidates for every capability, computed once per roster.
 #[derive(Clone, Debug)]
 pub(crate) struct CandidateTable {
-    sets: Arc<[CandidateSet]>,
+    /// By group.
+    pub(crate) sets: Arc<[CandidateSet]>,
     /// The index of the set to use, by [`column`].
     by_capability: [u8; COLUMNS],
 }
@@ -42,21 +43,6 @@ impl CandidateTable {
     #[inline]
     pub(crate) fn group_of(&self, capability: Option<Capability>) -> usize {
         usize::from(self.by_capability[column(capability)])
-    }
-
-    pub(crate) fn groups(&self) -> usize {
-        self.sets.len()
-    }
-
-    #[inline]
-    pub(crate) fn set(&self, group: usize) -> &CandidateSet {
-        &self.sets[group]
-    }
-}
-
-impl Default for CandidateTable {
-    fn default() -> Self {
-        Self::new(&[])
     }
 }
 
@@ -98,7 +84,7 @@ impl Block {
     /// Returns the bits of the candidates that are listed as idle.
     #[inline]
     pub(crate) fn listed(&self) -> u64 {
-        self.board.listed(self.word) & self.mask
+        self.board.idle.word(self.word) & self.mask
     }
 
     #[inline]
@@ -119,35 +105,22 @@ impl CandidateSet {
         capability: Option<Capability>,
         serves: impl Fn(&Worker) -> bool,
     ) -> Self {
-        let healthy = Self::of(members, capability, |member| {
-            member.health == Health::Active && serves(&member.worker)
-        });
-        if !healthy.workers.is_empty() {
-            return healthy;
+        let find = |receives: fn(Health) -> bool| -> (Vec<Arc<Worker>>, Vec<u32>) {
+            let members = (0..).zip(members).filter(|(_, member)| receives(member.health));
+            let members = members.filter(|(_, member)| serves(&member.worker));
+            members.map(|(position, member)| (Arc::clone(&member.worker), position)).unzip()
+        };
+        let (mut workers, mut positions) = find(|health| health == Health::Active);
+        if workers.is_empty() {
+            // Panic mode: some service beats none.
+            (workers, positions) = find(|health| health != Health::Draining);
         }
-        // Panic mode: some service beats none.
-        Self::of(members, capability, |member| {
-            member.health != Health::Draining && serves(&member.worker)
-        })
-    }
-
-    fn of(
-        members: &[Member],
-        capability: Option<Capability>,
-        wanted: impl Fn(&Member) -> bool,
-    ) -> Self {
-        let (workers, positions): (Vec<Arc<Worker>>, Vec<_>) = (0u32..)
-            .zip(members)
-            .filter(|(_, member)| wanted(member))
-            .map(|(position, member)| (Arc::clone(&member.worker), position))
-            .unzip();
         let mut set = Self {
             weights: workers.iter().map(|worker| (worker.id(), worker.weight())).collect(),
             workers: workers.into(),
             positions: positions.into(),
-            runs: Box::default(),
-            blocks: Box::default(),
             capability,
+            ..Self::default()
         };
         set.runs = set.find_runs();
         set.blocks = set.find_blocks();

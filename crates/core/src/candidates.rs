@@ -22,12 +22,12 @@ impl Roster {
     /// Wait-free: one table lookup.
     #[inline]
     pub fn candidates(&self, capability: Option<Capability>) -> Candidates<'_> {
-        Candidates::new(self, self.table().group_of(capability), capability)
+        Candidates::new(self, self.table.group_of(capability), capability)
     }
 
     /// Returns every distinct set of candidates, by [group](Candidates::group).
     pub fn groups(&self) -> impl Iterator<Item = Candidates<'_>> {
-        (0..self.table().groups()).map(|group| Candidates::new(self, group, None))
+        (0..self.table.sets.len()).map(|group| Candidates::new(self, group, None))
     }
 }
 
@@ -37,7 +37,7 @@ impl<'r> Candidates<'r> {
 
     #[inline]
     fn new(roster: &'r Roster, group: usize, capability: Option<Capability>) -> Self {
-        Self { roster, set: roster.table().set(group), group, column: column(capability) }
+        Self { roster, set: &roster.table.sets[group], group, column: column(capability) }
     }
 
     /// Returns the number of candidates.
@@ -70,7 +70,7 @@ impl<'r> Candidates<'r> {
     pub fn take(&self, index: usize, capability: Option<Capability>) -> Option<Reservation<'r>> {
         let worker = self.worker(index);
         let admissions = match &*self.set.runs {
-            [run] => run.board.admissions(run.rows.start + index),
+            [run] => &run.board.admissions[run.rows.start + index],
             _ => worker.stats().admissions(),
         };
         Reservation::at(worker, admissions, self.position(index), capability)

@@ -151,19 +151,9 @@ impl CapabilitySet {
     }
 }
 
-impl Extend<Capability> for CapabilitySet {
-    fn extend<I: IntoIterator<Item = Capability>>(&mut self, iter: I) {
-        for capability in iter {
-            *self = self.with(capability);
-        }
-    }
-}
-
 impl FromIterator<Capability> for CapabilitySet {
     fn from_iter<I: IntoIterator<Item = Capability>>(iter: I) -> Self {
-        let mut set = Self::EMPTY;
-        set.extend(iter);
-        set
+        iter.into_iter().fold(Self::EMPTY, Self::with)
     }
 }
 

@@ -76,7 +76,7 @@ impl RecorderInternals for Recorder {
 
     fn withdraw_running(&mut self) {
         let stats = self.worker().stats();
-        let expected_duration = stats.take_running();
+        let expected_duration = stats.work().take_running();
         stats.admissions().withdraw_work(expected_duration);
     }
 }

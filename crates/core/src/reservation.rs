@@ -103,7 +103,7 @@ impl<'r> Reservation<'r> {
         now: u64,
     ) -> Option<Self> {
         if worker.stats().in_flight() == 0 {
-            worker.stats().set_busy_since(now);
+            worker.stats().pulse().set_busy_since(now);
         }
         Self::take(worker, position, capability)
     }
@@ -150,7 +150,7 @@ impl<'r> Reservation<'r> {
     /// [recorded](Worker::record), with its expected duration if it has one.
     pub fn detach(self) -> WorkerId {
         let id = self.worker.id();
-        self.worker.stats().detach();
+        self.worker.stats().detached.add();
         mem::forget(self);
         id
     }

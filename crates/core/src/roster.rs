@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::baseline::Baseline;
 use crate::candidate_sets::CandidateTable;
 use crate::member::Member;
-use crate::stats::Board;
+use crate::stats::{Board, WorkerStats};
 use crate::{
     CapabilityError, Clock, Completion, Health, RecordError, Tracking, TrackingError, Worker,
     WorkerId, WorkerSpec,
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Roster {
     members: Vec<Member>,
-    table: CandidateTable,
+    pub(crate) table: CandidateTable,
     version: u64,
     next_id: u32,
     tracking: Tracking,
@@ -111,7 +111,7 @@ impl RosterBuilder {
         let version = RandomState::new().hash_one(0);
         let empty = Roster {
             members: Vec::new(),
-            table: CandidateTable::default(),
+            table: CandidateTable::new(&[]),
             version,
             next_id: 0,
             tracking: self.tracking,
@@ -140,11 +140,6 @@ impl Roster {
         at_its_id
             .or_else(|| self.members.iter().find(|member| member.worker.id() == id))
             .map(|member| &member.worker)
-    }
-
-    #[inline]
-    pub(crate) fn table(&self) -> &CandidateTable {
-        &self.table
     }
 
     /// Returns a stamp that differs between any two rosters.
@@ -185,15 +180,16 @@ impl Roster {
         let mut names: HashSet<String> =
             self.members.iter().map(|member| member.worker.name().to_owned()).collect();
         let mut next = self.clone();
-        let board = Board::new(specs.iter().map(WorkerSpec::own_weight), self.tracking.peak_decay);
+        let board = Board::new(specs.iter().map(|spec| spec.weight), self.tracking.peak_decay);
         for (row, spec) in specs.iter().enumerate() {
             let name = spec.name().to_owned();
             if !names.insert(name.clone()) {
                 return Err(RosterError::DuplicateName(name));
             }
             let id = next.unused_id();
-            let (row, baseline) = ((board.clone(), row), Arc::clone(&self.baseline));
-            let worker = Worker::new(id, spec, row, self.tracking, baseline, self.clock.clone())
+            let baseline = Arc::clone(&self.baseline);
+            let stats = WorkerStats::new(board.clone(), row, self.tracking, baseline);
+            let worker = Worker::new(id, spec, stats, self.clock.clone())
                 .map_err(|source| RosterError::Capability { worker: name, source })?;
             next.members.push(Member { worker: Arc::new(worker), health: Health::Active });
         }

@@ -1,11 +1,10 @@
 use std::fmt;
-use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::baseline::Baseline;
-use crate::stats::{Board, WorkerStats};
-use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion, Tracking};
+use crate::stats::WorkerStats;
+use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -63,7 +62,7 @@ pub struct WorkerSpec {
     name: String,
     capabilities: Vec<String>,
     general: bool,
-    weight: u32,
+    pub(crate) weight: u32,
 }
 
 impl WorkerSpec {
@@ -109,10 +108,6 @@ impl WorkerSpec {
         &self.name
     }
 
-    pub(crate) fn own_weight(&self) -> u32 {
-        self.weight
-    }
-
     /// Returns a copy named `<name>-<number>`.
     #[must_use]
     pub fn numbered(&self, number: usize) -> Self {
@@ -145,7 +140,7 @@ pub enum RecordError {
 /// One worker: its identity and its statistics. Shared by every roster that lists it.
 #[derive(Debug)]
 pub struct Worker {
-    pub(crate) stats: WorkerStats,
+    stats: WorkerStats,
     id: WorkerId,
     name: Box<str>,
     capabilities: CapabilitySet,
@@ -153,8 +148,6 @@ pub struct Worker {
     generation: AtomicU32,
     in_service_since: AtomicU64,
     recorder_taken: AtomicBool,
-    pub(crate) tracking: Tracking,
-    pub(crate) baseline: Arc<Baseline>,
     clock: Clock,
 }
 
@@ -162,13 +155,11 @@ impl Worker {
     pub(crate) fn new(
         id: WorkerId,
         spec: &WorkerSpec,
-        (board, row): (Board, usize),
-        tracking: Tracking,
-        baseline: Arc<Baseline>,
+        stats: WorkerStats,
         clock: Clock,
     ) -> Result<Self, CapabilityError> {
         let worker = Self {
-            stats: WorkerStats::new(board, row, &tracking),
+            stats,
             id,
             name: spec.name.as_str().into(),
             capabilities: spec.capability_set()?,
@@ -176,8 +167,6 @@ impl Worker {
             generation: AtomicU32::new(0),
             in_service_since: AtomicU64::new(0),
             recorder_taken: AtomicBool::new(false),
-            tracking,
-            baseline,
             clock,
         };
         worker.enter_service();
@@ -228,7 +217,7 @@ impl Worker {
     pub(crate) fn enter_service(&self) {
         let now = self.clock.now();
         self.in_service_since.store(now, Relaxed);
-        self.baseline.entered_service(now);
+        self.stats.baseline.entered_service(now);
     }
 
     /// Returns the statistics.
@@ -240,7 +229,7 @@ impl Worker {
     /// Returns the pool-wide means that the worker is compared with.
     #[inline]
     pub fn baseline(&self) -> &Baseline {
-        &self.baseline
+        &self.stats.baseline
     }
 
     /// Returns the clock that all times of the worker refer to.
@@ -252,7 +241,7 @@ impl Worker {
     /// Refuses every later reservation; earlier ones remain valid. Once the worker's
     /// [in-flight](WorkerStats::in_flight) count then reads 0, no task can reach it any more.
     pub fn close(&self) {
-        self.stats.close();
+        self.stats.admissions().close();
     }
 
     /// Acquires the exclusive right to record; returns whether it was free.
@@ -272,20 +261,22 @@ impl Worker {
         self.recorder_taken.store(false, Release);
         // Afterwards, so that whoever unlists the worker again sees that others may record.
         // Unconditionally, because the last end may not have been followed by `mark_idle`.
-        self.stats.list_always();
+        let (board, row) = self.stats.row();
+        board.idle.set(row);
     }
 
     /// Removes a worker that was found busy from the idle list. Wait-free; called by selections.
     #[cold]
     pub(crate) fn unlist(&self) {
-        self.stats.unlist(|| self.recorder_taken.load(Relaxed));
+        let (board, row) = self.stats.row();
+        board.unlist(row, || self.recorder_taken.load(Relaxed));
     }
 
     /// Records the end of a task for which the caller holds a reservation.
     #[inline]
     pub(crate) fn end_shared(&self, mut end: Completion) {
         end.at = self.note_progress(end.at);
-        self.stats.end_shared(&end, &self.tracking, &self.baseline);
+        self.stats.end_shared(&end);
     }
 
     /// Records the end of one of this worker's [detached](crate::Reservation::detach) tasks, from
@@ -305,11 +296,11 @@ impl Worker {
         if self.recorder_taken.load(Relaxed) {
             return Err(RecordError::HasRecorder(self.id));
         }
-        let end = Completion { at: self.note_progress(end.at), ..*end };
-        match self.stats.try_end(&end, &self.tracking, &self.baseline) {
-            true => Ok(()),
-            false => Err(RecordError::NothingInFlight(self.id)),
+        if !self.stats.detached.take() {
+            return Err(RecordError::NothingInFlight(self.id));
         }
+        self.end_shared(*end);
+        Ok(())
     }
 
     /// Notes the time of an end if selections have begun to note times, and returns it. Reads the
@@ -320,8 +311,8 @@ impl Worker {
             return at;
         }
         let at = if at == 0 { self.clock.now() } else { at };
-        self.stats.set_busy_since(at);
-        self.stats.set_idle_since(at);
+        self.stats.pulse().set_busy_since(at);
+        self.stats.pulse().set_idle_since(at);
         at
     }
 }

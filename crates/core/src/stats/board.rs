@@ -19,18 +19,18 @@ use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 /// would make its dispatchers and its thread wait for each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
-    admissions: Arc<[Admissions]>,
-    pulses: Arc<[Pulse]>,
-    trends: Arc<[Trend]>,
+    pub(crate) admissions: Arc<[Admissions]>,
+    pub(super) pulses: Arc<[Pulse]>,
+    pub(super) trends: Arc<[Trend]>,
     /// `f32` by column, then row.
     histories: Arc<[AtomicU32]>,
-    idle: IdleBits,
+    pub(crate) idle: IdleBits,
 }
 
 /// Written by the worker when a task starts and when it ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(32))]
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     pub(super) endings: Endings,
     /// The clock's time when the worker, having tasks, last started or ended one; 0 when unknown.
     busy_since: AtomicU64,
@@ -63,28 +63,13 @@ impl Board {
         let rows = admissions.len();
         Self {
             admissions,
-            pulses: (0..rows).map(|_| Pulse::new()).collect(),
+            pulses: (0..rows).map(|_| Pulse::default()).collect(),
             trends: (0..rows)
-                .map(|_| Trend { work: Work::new(), peak: PeakLatency::of(peak_decay) })
+                .map(|_| Trend { work: Work::default(), peak: PeakLatency::of(peak_decay) })
                 .collect(),
             histories: (0..COLUMNS * rows).map(|_| AtomicU32::new(START.to_bits())).collect(),
             idle: IdleBits::new(rows),
         }
-    }
-
-    #[inline]
-    pub(crate) fn admissions(&self, row: usize) -> &Admissions {
-        &self.admissions[row]
-    }
-
-    #[inline]
-    pub(super) fn pulse(&self, row: usize) -> &Pulse {
-        &self.pulses[row]
-    }
-
-    #[inline]
-    pub(super) fn trend(&self, row: usize) -> &Trend {
-        &self.trends[row]
     }
 
     /// Publishes a rounded copy of a history.
@@ -99,28 +84,10 @@ impl Board {
         &self.histories[column * rows..][..rows]
     }
 
-    /// Returns the bits of the workers of this word that are listed as idle. A worker that received a
-    /// task since may still be listed; an idle one is listed or about to be.
-    #[inline]
-    pub(crate) fn listed(&self, word: usize) -> u64 {
-        self.idle.word(word)
-    }
-
-    /// Whether the worker in this row is listed as idle.
-    #[inline]
-    pub(super) fn is_listed(&self, row: usize) -> bool {
-        self.idle.is_set(row)
-    }
-
-    /// Lists the worker in this row as idle, whether it is or not.
-    pub(super) fn list_always(&self, row: usize) {
-        self.idle.set(row);
-    }
-
     /// Removes a worker that was found busy from the idle list, unless it is idle by now. Wait-free;
     /// called by selections. `has_recorder`, called once the bit is clear, tells whether a single
     /// thread records all ends.
-    pub(super) fn unlist(&self, row: usize, has_recorder: impl FnOnce() -> bool) {
+    pub(crate) fn unlist(&self, row: usize, has_recorder: impl FnOnce() -> bool) {
         if !self.idle.clear(row) {
             return;
         }
@@ -193,21 +160,14 @@ impl Board {
 }
 
 impl Pulse {
-    fn new() -> Self {
-        Self {
-            endings: Endings::new(),
-            busy_since: AtomicU64::new(0),
-            idle_since: AtomicU64::new(0),
-            recent: AtomicU64::new(0),
-        }
-    }
-
+    /// Notes that the worker has a task and made progress at `now`; 0 means that it has none.
     #[inline]
-    pub(super) fn set_busy_since(&self, now: u64) {
+    pub(crate) fn set_busy_since(&self, now: u64) {
         self.busy_since.store(now, Relaxed);
     }
 
-    pub(super) fn set_idle_since(&self, now: u64) {
+    /// Notes that the worker has had no task since `now`.
+    pub(crate) fn set_idle_since(&self, now: u64) {
         self.idle_since.store(now, Relaxed);
     }
 

@@ -1,5 +1,5 @@
 use super::writer::Writer;
-use crate::{Capability, Tracking};
+use crate::Capability;
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Columns of a table by capability: one each, and one for the tasks that name none.
@@ -30,13 +30,7 @@ impl History {
     }
 
     #[inline]
-    pub(super) fn record<W: Writer>(
-        &self,
-        column: usize,
-        success: bool,
-        fast: bool,
-        tracking: &Tracking,
-    ) {
+    pub(super) fn record<W: Writer>(&self, column: usize, success: bool, fast: bool, decay: f64) {
         let Some(history) = self.0.get(column) else {
             return;
         };
@@ -45,7 +39,6 @@ impl History {
             (true, false) => 1.2,
             (false, _) => 0.5,
         };
-        let decay = tracking.history_decay;
         W::update(history, |h| h * decay + score * (1.0 - decay));
     }
 }
@@ -57,12 +50,12 @@ mod tests {
 
     #[test]
     fn each_end_moves_the_history_a_tenth_towards_its_score() {
-        let (tracking, history) = (Tracking::default(), History::new(true));
+        let history = History::new(true);
         let mut expected = f64::from(START);
         for (success, fast, score) in
             [(true, true, 1.5), (true, false, 1.2), (false, true, 0.5), (false, false, 0.5)]
         {
-            history.record::<Exclusive>(0, success, fast, &tracking);
+            history.record::<Exclusive>(0, success, fast, 0.9);
             expected += (score - expected) * 0.1;
             assert!((history.get(0) - expected).abs() < 1e-12, "{success}, {fast}");
         }

@@ -10,7 +10,7 @@ use raddle_sync::atomic::{
 /// Selectors read the bits and clear stale ones; whoever makes a worker idle sets its bit if it is
 /// clear. The words are contiguous, because a search that finds nobody idle reads them all.
 #[derive(Clone, Debug)]
-pub(super) struct IdleBits(Arc<[AtomicU64]>);
+pub(crate) struct IdleBits(Arc<[AtomicU64]>);
 
 /// Rows per word.
 pub(crate) const PER_WORD: usize = u64::BITS as usize;
@@ -20,9 +20,10 @@ impl IdleBits {
         Self((0..rows.div_ceil(PER_WORD)).map(|_| AtomicU64::new(u64::MAX)).collect())
     }
 
-    /// Returns the bits of the rows from `word * PER_WORD` on. Bits beyond the last row are set.
+    /// Returns the bits of the rows from `word * PER_WORD` on. A worker that received a task since may
+    /// still be listed; an idle one is listed or about to be. Bits beyond the last row are set.
     #[inline]
-    pub(super) fn word(&self, word: usize) -> u64 {
+    pub(crate) fn word(&self, word: usize) -> u64 {
         self.0[word].load(Relaxed)
     }
 
@@ -31,7 +32,7 @@ impl IdleBits {
         self.word(row / PER_WORD) & bit(row) != 0
     }
 
-    pub(super) fn set(&self, row: usize) {
+    pub(crate) fn set(&self, row: usize) {
         // Release pairs with the Acquire of `clear`: whoever clears the bit again, and notes that in
         // `Admissions::unlisted`, comes after the thread that reset `unlisted` to set the bit.
         self.0[row / PER_WORD].fetch_or(bit(row), Release);

@@ -27,7 +27,7 @@ pub(crate) struct Admissions {
 
 /// The number of tasks that a worker has ended, as selections read it. Written by whoever records
 /// the end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Endings(AtomicU64);
 
 // In flight = admissions - endings. Dispatchers write one word and the worker the other, so neither
@@ -126,7 +126,7 @@ impl Admissions {
     }
 
     /// Refuses every later admission.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.count.fetch_or(CLOSED, Relaxed);
     }
 
@@ -172,10 +172,6 @@ impl Admissions {
 }
 
 impl Endings {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
     /// Counts `ends` more by the only thread that records; returns the new count.
     #[inline]
     pub(super) fn end_exclusive(&self, ends: u64) -> u64 {
@@ -231,14 +227,10 @@ impl Endings {
 /// Not the number of unpublished ends: a reader of both words would miss them, or count them twice,
 /// around the moment at which the endings count them. Of two counts of the same ends the greater
 /// one is right.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct AllEndings(AtomicU64);
 
 impl AllEndings {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
     /// Sets the number of all ends, the last of which is not published.
     #[inline]
     pub(super) fn set(&self, ended: u64) {
@@ -254,22 +246,18 @@ impl AllEndings {
 }
 
 /// The number of tasks that will end by their worker's id.
-#[derive(Debug)]
-pub(super) struct Detached(AtomicU64);
+#[derive(Debug, Default)]
+pub(crate) struct Detached(AtomicU64);
 
 impl Detached {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    pub(super) fn add(&self) {
+    pub(crate) fn add(&self) {
         // Release pairs with the Acquire in `take`: the end is recorded after the admission.
         self.0.fetch_add(1, Release);
     }
 
     /// Takes one, if there is one. Lock-free, not wait-free: it retries when another `add` or `take`
     /// succeeded meanwhile.
-    pub(super) fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         // Never negative, not even for an instant: others would be refused for it. Acquire pairs
         // with the Release in `add`.
         self.0.fetch_update(Acquire, Relaxed, |count| count.checked_sub(1)).is_ok()

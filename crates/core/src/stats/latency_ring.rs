@@ -56,12 +56,8 @@ impl LatencyRing {
         Ok(Self::with_window(window))
     }
 
-    /// Creates a ring that keeps nothing, for a worker whose latencies are not tracked.
-    pub(crate) fn disabled() -> Self {
-        Self::with_window(0)
-    }
-
-    fn with_window(window: usize) -> Self {
+    /// Creates a ring of a window that was checked, or of 0 to keep nothing.
+    pub(super) fn with_window(window: usize) -> Self {
         let count_bits = usize::BITS - window.leading_zeros();
         Self {
             total: AtomicU64::new(0),
@@ -247,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_disabled_ring_keeps_nothing() {
-        let ring = LatencyRing::disabled();
+        let ring = LatencyRing::with_window(0);
         ring.push(5);
         ring.push_exclusive(5);
         assert_eq!((ring.mean(), ring.quantile(0.5)), (None, None));

@@ -21,6 +21,7 @@ pub use latency_ring::LatencyRing;
 pub use peak::PeakLatency;
 pub use recorder::Recorder;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::baseline::Baseline;
@@ -40,16 +41,18 @@ pub struct WorkerStats {
     /// Holds what selections read, in the row of this worker.
     board: Board,
     row: usize,
-    detached: Detached,
+    pub(crate) detached: Detached,
     counters: Counters,
     latencies: LatencyRing,
     history: History,
     wait: Histogram,
     service: Histogram,
+    tracking: Tracking,
+    pub(crate) baseline: Arc<Baseline>,
 }
 
 /// Written by the worker when a task ends, read by reports. On cache lines of their own.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(64))]
 struct Counters {
     all_endings: AllEndings,
@@ -69,27 +72,27 @@ const FAILING_BELOW: f64 = 0.5;
 const SLOW_AFTER: usize = 4;
 
 impl WorkerStats {
-    pub(crate) fn new(board: Board, row: usize, tracking: &Tracking) -> Self {
+    pub(crate) fn new(
+        board: Board,
+        row: usize,
+        tracking: Tracking,
+        baseline: Arc<Baseline>,
+    ) -> Self {
         let enabled = tracking.enabled;
-        let ring = match LatencyRing::new(tracking.window) {
-            Ok(ring) if enabled => ring,
-            _ => LatencyRing::disabled(),
-        };
         Self {
             board,
             row,
-            detached: Detached::new(),
+            detached: Detached::default(),
             counters: Counters {
-                all_endings: AllEndings::new(),
-                outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
-                busy: AtomicU64::new(0),
-                waited: AtomicU64::new(0),
                 success_rate: AtomicU64::new(1f64.to_bits()),
+                ..Counters::default()
             },
-            latencies: ring,
+            latencies: LatencyRing::with_window(if enabled { tracking.window } else { 0 }),
             history: History::new(enabled),
             wait: Histogram::new(enabled),
             service: Histogram::new(enabled),
+            tracking,
+            baseline,
         }
     }
 
@@ -100,17 +103,22 @@ impl WorkerStats {
 
     #[inline]
     pub(crate) fn admissions(&self) -> &Admissions {
-        self.board.admissions(self.row)
+        &self.board.admissions[self.row]
     }
 
     #[inline]
-    fn pulse(&self) -> &Pulse {
-        self.board.pulse(self.row)
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.board.pulses[self.row]
     }
 
     #[inline]
-    fn work(&self) -> &Work {
-        &self.board.trend(self.row).work
+    fn peak(&self) -> &PeakLatency {
+        &self.board.trends[self.row].peak
+    }
+
+    #[inline]
+    pub(crate) fn work(&self) -> &Work {
+        &self.board.trends[self.row].work
     }
 
     /// Returns the number of tasks in flight: in the mailbox or in the handler. Wait-free; may be too
@@ -170,7 +178,7 @@ impl WorkerStats {
     /// Wait-free; changes nothing.
     #[inline]
     pub fn peak_latency(&self, now: u64) -> Option<u64> {
-        self.board.trend(self.row).peak.get(now)
+        self.peak().get(now)
     }
 
     /// Returns the worker's record with a capability: from 0.5 to 1.5, and 1.0 at the start.
@@ -231,59 +239,22 @@ impl WorkerStats {
         counts
     }
 
-    /// Parks the worker unless more than the `deferred` tasks, which cannot run yet, are in flight.
-    pub(crate) fn try_park(&self, deferred: u64) -> bool {
-        let ended = self.pulse().endings.count();
-        self.admissions().try_park(ended + deferred)
-    }
-
-    /// See [`Work::take_running`].
-    pub(crate) fn take_running(&self) -> u64 {
-        self.work().take_running()
-    }
-
-    pub(crate) fn close(&self) {
-        self.admissions().close();
-    }
-
-    /// Notes that the worker has a task and made progress at `now`; 0 means that it has none.
-    #[inline]
-    pub(crate) fn set_busy_since(&self, now: u64) {
-        self.pulse().set_busy_since(now);
-    }
-
-    /// Notes that the worker has had no task since `now`.
-    #[inline]
-    pub(crate) fn set_idle_since(&self, now: u64) {
-        self.pulse().set_idle_since(now);
-    }
-
     /// Whether any thread has noted when the worker was busy.
     pub(crate) fn notes_time(&self) -> bool {
         self.pulse().stalled_for(u64::MAX) != 0
     }
 
     /// Records the end of a task for which the caller holds a reservation. Wait-free, any thread.
-    pub(crate) fn end_shared(&self, end: &Completion, tracking: &Tracking, baseline: &Baseline) {
-        self.record::<Shared>(end, tracking, baseline, true);
+    pub(crate) fn end_shared(&self, end: &Completion) {
+        self.record::<Shared>(end, true);
         if end.expected_duration != 0 {
             self.work().end_shared(end.expected_duration);
         }
         self.pulse().endings.end_shared();
         // A load suffices if it is listed: whoever unlists it synchronizes by the endings.
-        if !self.board.is_listed(self.row) {
+        if !self.board.idle.is_set(self.row) {
             self.list_if_idle();
         }
-    }
-
-    /// See [`Board::unlist`].
-    pub(crate) fn unlist(&self, has_recorder: impl FnOnce() -> bool) {
-        self.board.unlist(self.row, has_recorder);
-    }
-
-    /// See [`Board::list_always`].
-    pub(crate) fn list_always(&self) {
-        self.board.list_always(self.row);
     }
 
     /// See [`Board::list_if_idle`].
@@ -300,25 +271,24 @@ impl WorkerStats {
 
     /// Publishes `pending` ends; returns the number of ends published so far.
     #[cold]
-    fn publish(&self, pending: u64, baseline: &Baseline) -> u64 {
-        self.publish_recent(self.latencies.mean(), baseline);
+    fn publish(&self, pending: u64) -> u64 {
+        self.publish_recent(self.latencies.mean());
         self.pulse().endings.end_exclusive(pending)
     }
 
     #[inline]
-    fn publish_recent(&self, mean: Option<u64>, baseline: &Baseline) {
+    fn publish_recent(&self, mean: Option<u64>) {
         let slow =
-            mean.is_some_and(|mean| baseline.is_exceeded_by(mean) && self.is_lately_slow(baseline));
+            mean.is_some_and(|mean| self.baseline.is_exceeded_by(mean) && self.is_lately_slow());
         self.pulse().publish_recent(mean, self.is_failing(), slow);
     }
 
     /// Whether each of the last latencies is slow too: a single long task can make a long mean, and
     /// a worker that has recovered still has one for a while.
     #[cold]
-    fn is_lately_slow(&self, baseline: &Baseline) -> bool {
-        self.latencies
-            .latest(SLOW_AFTER)
-            .all(|latency| latency.is_some_and(|l| baseline.is_exceeded_by(l)))
+    fn is_lately_slow(&self) -> bool {
+        let mut latest = self.latencies.latest(SLOW_AFTER);
+        latest.all(|latency| latency.is_some_and(|l| self.baseline.is_exceeded_by(l)))
     }
 
     #[inline]
@@ -326,35 +296,9 @@ impl WorkerStats {
         self.board.publish_history(self.row, column, self.history.get(column));
     }
 
-    /// Leaves a task to [`try_end`](Self::try_end).
-    pub(crate) fn detach(&self) {
-        self.detached.add();
-    }
-
-    /// Records the end of a detached task if there is one, from any thread. Taking the task is
-    /// lock-free, the rest is wait-free.
-    pub(crate) fn try_end(
-        &self,
-        end: &Completion,
-        tracking: &Tracking,
-        baseline: &Baseline,
-    ) -> bool {
-        let detached = self.detached.take();
-        if detached {
-            self.end_shared(end, tracking, baseline);
-        }
-        detached
-    }
-
     #[inline]
-    fn record<W: Writer>(
-        &self,
-        end: &Completion,
-        tracking: &Tracking,
-        baseline: &Baseline,
-        publish: bool,
-    ) {
-        let counters = &self.counters;
+    fn record<W: Writer>(&self, end: &Completion, publish: bool) {
+        let Self { counters, tracking, baseline, .. } = self;
         let counter = &counters.outcomes[end.outcome as usize];
         W::add(counter, 1);
         W::add(&counters.waited, end.wait);
@@ -382,18 +326,18 @@ impl WorkerStats {
             latency = latency.max(tracking.penalty(baseline.mean()));
             latency = latency.max(self.latencies().mean().unwrap_or(0));
         }
-        self.board.trend(self.row).peak.record::<W>(latency, end.at);
+        self.peak().record::<W>(latency, end.at);
         let total = W::push(&self.latencies, latency);
         let gained = if success { SUCCESS_GAIN } else { 0.0 };
         W::update(&counters.success_rate, |rate| rate * (1.0 - SUCCESS_GAIN) + gained);
         let column = column(end.capability);
-        self.history.record::<W>(column, success, fast, tracking);
+        self.history.record::<W>(column, success, fast, tracking.history_decay);
         if publish {
             let mean = match total {
                 Some(total) => self.latencies.mean_of(total),
                 None => self.latencies.mean(),
             };
-            self.publish_recent(mean, baseline);
+            self.publish_recent(mean);
             self.publish_history(column);
         }
     }

@@ -1,5 +1,4 @@
 use super::WorkerStats;
-use crate::baseline::Baseline;
 
 /// Decides when selections learn of the ends that a recorder records: at once, or several together.
 ///
@@ -8,9 +7,9 @@ use crate::baseline::Baseline;
 #[derive(Debug)]
 pub(super) struct Publisher {
     /// For how many nanoseconds an end may remain unpublished.
-    delay: u64,
+    pub(super) delay: u64,
     /// The clock's time at the last published end; 0 when the next one is due at once.
-    published_at: u64,
+    pub(super) published_at: u64,
     /// Ends published so far.
     published: u64,
     /// Ends recorded since.
@@ -26,10 +25,6 @@ impl Publisher {
         let published = stats.pulse().endings.count();
         let pending = stats.counters.all_endings.count().saturating_sub(published);
         Self { delay: 0, published_at: 0, published, pending, stale_history: None }
-    }
-
-    pub(super) fn set_delay(&mut self, delay: u64) {
-        self.delay = delay;
     }
 
     /// Whether selections must learn of an event at `now`; always when the time is unknown.
@@ -60,18 +55,12 @@ impl Publisher {
 
     /// Publishes all pending ends.
     #[inline]
-    pub(super) fn flush(&mut self, stats: &WorkerStats, baseline: &Baseline) {
+    pub(super) fn flush(&mut self, stats: &WorkerStats) {
         if self.pending != 0 {
-            self.published = stats.publish(self.pending, baseline);
+            self.published = stats.publish(self.pending);
             self.pending = 0;
             self.publish_stale_history(stats);
         }
-    }
-
-    /// Makes the next event due at once.
-    #[inline]
-    pub(super) fn reset_delay(&mut self) {
-        self.published_at = 0;
     }
 
     #[inline]

@@ -45,21 +45,20 @@ impl Recorder {
     /// [`mark_idle`](Self::mark_idle), or [`publish`](Self::publish).
     /// [`WorkerStats`](crate::WorkerStats) remain exact.
     pub fn publish_within(&mut self, delay: Duration) {
-        self.publisher.set_delay(nanos(delay));
+        self.publisher.delay = nanos(delay);
     }
 
     /// Publishes all ends to selections now.
     #[inline]
     pub fn publish(&mut self) {
-        let Worker { stats, baseline, .. } = &*self.worker;
-        self.publisher.flush(stats, baseline);
+        self.publisher.flush(self.worker.stats());
     }
 
     /// Notes that a task started at the clock's `now`.
     #[inline]
     pub fn start(&mut self, now: u64) {
         if self.publisher.is_due(now) {
-            self.worker.stats().set_busy_since(now);
+            self.worker.stats().pulse().set_busy_since(now);
         }
     }
 
@@ -80,10 +79,11 @@ impl Recorder {
     #[inline]
     pub fn mark_idle(&mut self, now: u64) {
         self.publish();
-        self.publisher.reset_delay();
+        // The next event is due at once.
+        self.publisher.published_at = 0;
         let stats = self.worker.stats();
-        stats.set_busy_since(0);
-        stats.set_idle_since(now);
+        stats.pulse().set_busy_since(0);
+        stats.pulse().set_idle_since(now);
         stats.list_if_idle();
     }
 
@@ -91,15 +91,15 @@ impl Recorder {
     #[inline]
     pub fn end(&mut self, end: &Completion) {
         let publish = self.publisher.is_due(end.at);
-        let Worker { stats, tracking, baseline, .. } = &*self.worker;
-        stats.record::<Exclusive>(end, tracking, baseline, publish);
+        let stats = self.worker.stats();
+        stats.record::<Exclusive>(end, publish);
         if end.expected_duration != 0 {
             stats.work().end_exclusive(end.expected_duration);
         }
         if publish {
             if end.at != 0 {
                 // Also the start of the next task, which is not due then.
-                stats.set_busy_since(end.at);
+                stats.pulse().set_busy_since(end.at);
             }
             self.publisher.end(stats, end.at);
         } else {
@@ -112,7 +112,8 @@ impl Recorder {
     /// submits the next task learns that the worker must be woken.
     pub fn try_park(&mut self, deferred: u64) -> bool {
         self.publish();
-        self.worker.stats().try_park(deferred)
+        let stats = self.worker.stats();
+        stats.admissions().try_park(stats.pulse().endings.count() + deferred)
     }
 
     /// Notes that the thread is awake.

@@ -10,18 +10,14 @@ use raddle_sync::atomic::{
 ///
 /// What was admitted is in [`Admissions`]; the difference is what is in flight: see
 /// stats/README.md.
-#[derive(Debug)]
-pub(super) struct Work {
+#[derive(Debug, Default)]
+pub(crate) struct Work {
     /// A word of [`packed_work`](super::packed_work).
     ended: AtomicU64,
     running: AtomicU64,
 }
 
 impl Work {
-    pub(super) fn new() -> Self {
-        Self { ended: AtomicU64::new(0), running: AtomicU64::new(0) }
-    }
-
     /// Notes the expected duration of the task that is about to run, after its start was noted.
     /// Called only by the thread that records.
     #[inline]
@@ -47,7 +43,7 @@ impl Work {
 
     /// Clears and returns the expected duration of the task whose thread was given up; 0 when it
     /// had none.
-    pub(super) fn take_running(&self) -> u64 {
+    pub(crate) fn take_running(&self) -> u64 {
         let expected_duration = self.running.load(Relaxed);
         self.running.store(0, Relaxed);
         expected_duration
@@ -163,7 +159,7 @@ mod tests {
 
     #[test]
     fn words_wrap_around_and_their_difference_stays_exact() {
-        let (admissions, work) = (Admissions::new(1), Work::new());
+        let (admissions, work) = (Admissions::new(1), Work::default());
         for duration in [1, u64::MAX, MAX_EXPECTED, 5].repeat(100) {
             admissions.admit_work(duration);
             admissions.admit_work(7);
@@ -176,7 +172,7 @@ mod tests {
 
     #[test]
     fn mismatched_durations_give_a_negative_balance_and_no_work() {
-        let (admissions, work) = (Admissions::new(1), Work::new());
+        let (admissions, work) = (Admissions::new(1), Work::default());
         admissions.admit_work(10);
         work.end_shared(15);
         assert_eq!((work.in_flight(&admissions), work.balance(&admissions)), (known(&[]), -5));
