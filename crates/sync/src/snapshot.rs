@@ -2,103 +2,88 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+#[cfg(not(any(loom, shuttle)))]
+use arc_swap::{ArcSwapAny as Cell, Cache, Guard};
+#[cfg(any(loom, shuttle))]
+use model::{Cache, Cell, Guard};
+
 /// A value that can be replaced as a whole while others read it: `arc-swap`, or a lock under loom
 /// and shuttle.
 ///
 /// Loading is lock-free (about 14 ns). Loading through a [`SnapshotReader`] costs one comparison
 /// unless a new value was stored. Storing may wait for readers in the middle of a load.
 pub struct Snapshot<T> {
-    cell: Cell<T>,
+    cell: Arc<Cell<Arc<T>>>,
 }
 
 /// A value loaded by [`Snapshot::load`], kept alive by this guard.
-pub struct SnapshotGuard<T>(Guard<T>);
+pub struct SnapshotGuard<T>(Guard<Arc<T>>);
 
 /// A cached view of a [`Snapshot`], one per thread or handle.
 ///
 /// Keeps the value of its last load alive, even after another was stored.
-pub struct SnapshotReader<T>(Reader<T>);
+pub struct SnapshotReader<T>(Cache<Arc<Cell<Arc<T>>>, Arc<T>>);
 
-#[cfg(not(any(loom, shuttle)))]
-mod imp {
-    use super::Arc;
-    pub(super) type Cell<T> = Arc<arc_swap::ArcSwapAny<Arc<T>>>;
-    pub(super) type Guard<T> = arc_swap::Guard<Arc<T>>;
-    pub(super) type Reader<T> = arc_swap::Cache<Cell<T>, Arc<T>>;
-
-    pub(super) fn cell<T>(value: Arc<T>) -> Cell<T> {
-        Arc::new(arc_swap::ArcSwapAny::new(value))
-    }
-    pub(super) fn load<T>(cell: &Cell<T>) -> Guard<T> {
-        cell.load()
-    }
-    pub(super) fn store<T>(cell: &Cell<T>, value: Arc<T>) {
-        cell.store(value);
-    }
-    pub(super) fn reader<T>(cell: &Cell<T>) -> Reader<T> {
-        arc_swap::Cache::new(Arc::clone(cell))
-    }
-    pub(super) fn refresh<T>(reader: &mut Reader<T>) -> &Arc<T> {
-        reader.load()
-    }
-    pub(super) fn clone<T>(reader: &Reader<T>) -> Reader<T> {
-        reader.clone()
-    }
-}
-
+/// The types of `arc-swap` with a lock instead.
 #[cfg(any(loom, shuttle))]
 #[allow(clippy::disallowed_types, reason = "in a model")]
-mod imp {
+mod model {
     use super::Arc;
     use crate::checker::sync::Mutex;
-    pub(super) type Cell<T> = Arc<Mutex<Arc<T>>>;
-    pub(super) type Guard<T> = Arc<T>;
-    pub(super) type Reader<T> = (Cell<T>, Arc<T>);
 
-    pub(super) fn cell<T>(value: Arc<T>) -> Cell<T> {
-        Arc::new(Mutex::new(value))
+    pub(super) type Guard<T> = T;
+    pub(super) struct Cell<T>(Mutex<T>);
+    #[derive(Clone)]
+    pub(super) struct Cache<A, T>(A, T);
+
+    impl<T: Clone> Cell<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        pub(super) fn load(&self) -> T {
+            self.0.lock().unwrap().clone()
+        }
+
+        pub(super) fn store(&self, value: T) {
+            // Like arc-swap, drops the old value after the lock is released.
+            let _old = std::mem::replace(&mut *self.0.lock().unwrap(), value);
+        }
     }
-    pub(super) fn load<T>(cell: &Cell<T>) -> Guard<T> {
-        Arc::clone(&cell.lock().unwrap())
-    }
-    pub(super) fn store<T>(cell: &Cell<T>, value: Arc<T>) {
-        // Like arc-swap, drops the old value after the lock is released.
-        let _old = std::mem::replace(&mut *cell.lock().unwrap(), value);
-    }
-    pub(super) fn reader<T>(cell: &Cell<T>) -> Reader<T> {
-        (Arc::clone(cell), load(cell))
-    }
-    pub(super) fn refresh<T>(reader: &mut Reader<T>) -> &Arc<T> {
-        reader.1 = load(&reader.0);
-        &reader.1
-    }
-    pub(super) fn clone<T>(reader: &Reader<T>) -> Reader<T> {
-        (Arc::clone(&reader.0), Arc::clone(&reader.1))
+
+    impl<T: Clone> Cache<Arc<Cell<T>>, T> {
+        pub(super) fn new(cell: Arc<Cell<T>>) -> Self {
+            let value = cell.load();
+            Self(cell, value)
+        }
+
+        pub(super) fn load(&mut self) -> &T {
+            self.1 = self.0.load();
+            &self.1
+        }
     }
 }
-
-use imp::{Cell, Guard, Reader};
 
 impl<T> Snapshot<T> {
     /// Creates a snapshot that holds `value`.
     pub fn new(value: Arc<T>) -> Self {
-        Self { cell: imp::cell(value) }
+        Self { cell: Arc::new(Cell::new(value)) }
     }
 
     /// Returns the current value. Lock-free.
     #[inline]
     pub fn load(&self) -> SnapshotGuard<T> {
-        SnapshotGuard(imp::load(&self.cell))
+        SnapshotGuard(self.cell.load())
     }
 
     /// Replaces the value. May wait for loads in progress; allocates nothing.
     pub fn store(&self, value: Arc<T>) {
-        imp::store(&self.cell, value);
+        self.cell.store(value);
     }
 
     /// Creates a cached view for one thread or handle.
     pub fn reader(&self) -> SnapshotReader<T> {
-        SnapshotReader(imp::reader(&self.cell))
+        SnapshotReader(Cache::new(Arc::clone(&self.cell)))
     }
 }
 
@@ -106,13 +91,13 @@ impl<T> SnapshotReader<T> {
     /// Returns the current value. Costs one comparison unless a value was stored since the last call.
     #[inline]
     pub fn load(&mut self) -> &Arc<T> {
-        imp::refresh(&mut self.0)
+        self.0.load()
     }
 }
 
 impl<T> Clone for SnapshotReader<T> {
     fn clone(&self) -> Self {
-        Self(imp::clone(&self.0))
+        Self(self.0.clone())
     }
 }
 
