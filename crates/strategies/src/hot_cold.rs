@@ -61,11 +61,6 @@ impl HotCold {
     pub fn level(&self) -> u64 {
         self.level.get()
     }
-
-    /// Returns the quantile of tasks in flight above which a worker is hot.
-    pub fn quantile(&self) -> f64 {
-        self.quantile
-    }
 }
 
 impl Default for HotCold {

@@ -56,10 +56,7 @@ pub struct WorkerReport {
     /// Its weight, if the strategy uses weights.
     pub weight: Option<f64>,
     /// The total time that its handler has run.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "busy_ns", serialize_with = "crate::nanoseconds::serialize")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "busy_ns", with = "crate::nanoseconds"))]
     pub busy: Duration,
     /// Times that tasks waited in the mailbox.
     pub wait: Percentiles,
@@ -73,28 +70,16 @@ pub struct WorkerReport {
 #[non_exhaustive]
 pub struct Percentiles {
     /// The median.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "p50_ns", serialize_with = "crate::nanoseconds::serialize")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "p50_ns", with = "crate::nanoseconds"))]
     pub p50: Duration,
     /// The 99th percentile.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "p99_ns", serialize_with = "crate::nanoseconds::serialize")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "p99_ns", with = "crate::nanoseconds"))]
     pub p99: Duration,
     /// The 99.9th percentile.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "p999_ns", serialize_with = "crate::nanoseconds::serialize")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "p999_ns", with = "crate::nanoseconds"))]
     pub p999: Duration,
     /// The exact maximum.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "max_ns", serialize_with = "crate::nanoseconds::serialize")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "max_ns", with = "crate::nanoseconds"))]
     pub max: Duration,
 }
 

@@ -83,10 +83,7 @@ pub struct ShadowScore {
     /// picks.
     ///
     /// A pick counts for at most an hour, and for nothing before the pool's first success.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "mean_sojourn_ns", serialize_with = "crate::nanoseconds::serialize")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "mean_sojourn_ns", with = "crate::nanoseconds"))]
     pub mean_sojourn: Duration,
 }
 
@@ -154,25 +151,21 @@ impl Shadow {
         };
         let picks = count(|score| &score.picks);
         // As a float, since the sum over all stripes may exceed 64 bits.
-        let mean = |word: fn(&Score) -> &AtomicU64| -> f64 {
+        let mean = |word: &dyn Fn(&Score) -> &AtomicU64| {
             let words = stripes.iter().map(|score| word(score).load(Relaxed) as f64);
             words.sum::<f64>() / picks.max(1) as f64
         };
-        let nanos = |nanos: f64| Duration::from_nanos(nanos as u64);
+        let score = |strategy: &dyn Strategy, sums: fn(&Score) -> &Sums| ShadowScore {
+            strategy: strategy.name(),
+            mean_in_flight: mean(&|score| &sums(score).in_flight),
+            mean_sojourn: Duration::from_nanos(mean(&|score| &sums(score).sojourn) as u64),
+        };
         ShadowReport {
             picks,
             agreed: count(|score| &score.agreed),
             panics: self.scores.panics.load(Relaxed),
-            live: ShadowScore {
-                strategy: self.live.name(),
-                mean_in_flight: mean(|score| &score.live.in_flight),
-                mean_sojourn: nanos(mean(|score| &score.live.sojourn)),
-            },
-            shadow: ShadowScore {
-                strategy: self.shadow.name(),
-                mean_in_flight: mean(|score| &score.shadow.in_flight),
-                mean_sojourn: nanos(mean(|score| &score.shadow.sojourn)),
-            },
+            live: score(&*self.live, |score| &score.live),
+            shadow: score(&*self.shadow, |score| &score.shadow),
         }
     }
 

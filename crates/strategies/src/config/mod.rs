@@ -7,6 +7,6 @@ mod name;
 mod serialised;
 mod settings;
 
-pub use balancer::BalancerConfig;
 pub use error::ConfigError;
 pub use name::StrategyName;
+pub use settings::BalancerConfig;

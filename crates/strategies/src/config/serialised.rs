@@ -5,20 +5,20 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::balancer::BalancerConfig;
-use super::settings::{KEYS, SETTINGS, Setting, Value, Values};
+use super::settings::{BalancerConfig, Field, KEYS, SETTINGS, Setting};
 
 const NAME: &str = "BalancerConfig";
 
 impl Serialize for BalancerConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct(NAME, SETTINGS.len())?;
+        let mut config = *self;
         for setting in &SETTINGS {
-            match (setting.get)(&self.values) {
-                Value::Switch(value) => fields.serialize_field(setting.key, &value)?,
-                Value::Count(value) => fields.serialize_field(setting.key, &value)?,
-                Value::Number(value) => fields.serialize_field(setting.key, &value)?,
-                Value::Text(value) => fields.serialize_field(setting.key, &value)?,
+            match (setting.field)(&mut config) {
+                Field::Switch(value) => fields.serialize_field(setting.key, value)?,
+                Field::Count(value) => fields.serialize_field(setting.key, value)?,
+                Field::Number(value) => fields.serialize_field(setting.key, value)?,
+                text => fields.serialize_field(setting.key, &text.to_string())?,
             }
         }
         fields.end()
@@ -41,7 +41,7 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<BalancerConfig, A::Error> {
-        let mut values = Values::default();
+        let mut config = BalancerConfig::default();
         let mut seen = Vec::new();
         while let Some(key) = fields.next_key::<String>()? {
             let setting =
@@ -50,15 +50,17 @@ impl<'de> Visitor<'de> for Fields {
                 return Err(A::Error::duplicate_field(setting.key));
             }
             seen.push(setting.key);
-            let value = match (setting.get)(&values) {
-                Value::Switch(_) => Value::Switch(fields.next_value()?),
-                Value::Count(_) => Value::Count(fields.next_value()?),
-                Value::Number(_) => Value::Number(fields.next_value()?),
-                Value::Text(_) => Value::Text(fields.next_value()?),
-            };
-            setting.set(&mut values, value).map_err(A::Error::custom)?;
+            match (setting.field)(&mut config) {
+                Field::Switch(value) => *value = fields.next_value()?,
+                Field::Count(value) => *value = fields.next_value()?,
+                Field::Number(value) => *value = fields.next_value()?,
+                _ => {
+                    let text: String = fields.next_value()?;
+                    setting.set_text(&mut config, &text).map_err(A::Error::custom)?;
+                }
+            }
         }
-        values.validate_together().map_err(A::Error::custom)?;
-        Ok(BalancerConfig { values })
+        config.validate().map_err(A::Error::custom)?;
+        Ok(config)
     }
 }

@@ -3,15 +3,44 @@
 use std::fmt;
 use std::time::Duration;
 
-use raddle_core::{FastThreshold, Tracking};
+use raddle_core::{FastThreshold, Tracking, TrackingError};
 
 use super::error::ConfigError;
 use super::name::StrategyName;
 use crate::{BoundedHash, HotCold, Strategy, WeightedRoundRobin};
 
-/// The values of all settings.
+/// The configuration of a balancer, from code, text, serde or the environment.
+///
+/// As text it is a strategy's name followed by `key=value` pairs, all of them optional:
+///
+/// ```
+/// use raddle_strategies::{BalancerConfig, StrategyName};
+///
+/// let config: BalancerConfig = "latency_based,window_size=50".parse()?;
+/// assert_eq!(config, BalancerConfig::new(StrategyName::LatencyBased).window_size(50));
+/// let balancer = config.build()?;
+/// # Ok::<(), raddle_strategies::ConfigError>(())
+/// ```
+///
+/// | key; as variable `LOAD_BALANCER_<KEY>` | value | default |
+/// |---|---|---|
+/// | `strategy` | a [`StrategyName`] | `join_idle` |
+/// | `tracking_enabled` | `true` or `false` | `true` |
+/// | `window_size` | latencies, 1 to 65536 | `100` |
+/// | `history_decay` | at least 0 and below 1 | `0.9` |
+/// | `fast_threshold` | `pool_mean`, or a time such as `500us` or `20ms` | `pool_mean` |
+/// | `failure_penalty` | a factor of at least 0 | `10` |
+/// | `weight_floor` | above 0, at most 1 | `0.1` |
+/// | `weight_cap` | at least 1 | `10` |
+/// | `peak_decay` | a time from `1ms` to `24h` | `1s` |
+/// | `hot_quantile` | above 0 and below 1 | `0.84` |
+/// | `hash_bound` | above 0 | `0.25` |
+/// | `ejection` | `true` or `false` | `false` |
+///
+/// Setters accept any value; [`build`](Self::build) refuses those that are not allowed. Text,
+/// serde and the environment are checked as they are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Values {
+pub struct BalancerConfig {
     pub(super) strategy: StrategyName,
     pub(super) tracking: Tracking,
     pub(super) weight_floor: f64,
@@ -21,97 +50,63 @@ pub(super) struct Values {
     pub(super) ejection: bool,
 }
 
-/// A value as text formats and serde see it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Switch(bool),
-    Count(usize),
-    Number(f64),
-    Text(String),
-}
-
 /// A setting.
 pub(super) struct Setting {
     pub(super) key: &'static str,
-    pub(super) allowed: &'static str,
-    pub(super) get: fn(&Values) -> Value,
-    /// Returns `None` if the value has the wrong type or cannot be parsed.
-    set: fn(&mut Values, Value) -> Option<()>,
-    /// Tests the bounds.
-    check: fn(&Values) -> bool,
+    allowed: &'static str,
+    pub(super) field: fn(&mut BalancerConfig) -> Field<'_>,
 }
 
-/// Defines a setting that is stored as it is.
-macro_rules! plain {
-    ($key:literal, $variant:ident, $($field:ident).+, $allowed:literal, $check:expr) => {
-        Setting {
-            key: $key,
-            allowed: $allowed,
-            get: |values| Value::$variant(values.$($field).+),
-            set: |values, value| match value {
-                Value::$variant(value) => {
-                    values.$($field).+ = value;
-                    Some(())
-                }
-                _ => None,
-            },
-            check: $check,
-        }
-    };
+/// The field of a setting.
+pub(super) enum Field<'c> {
+    Strategy(&'c mut StrategyName),
+    Switch(&'c mut bool),
+    Count(&'c mut usize),
+    Number(&'c mut f64),
+    Threshold(&'c mut FastThreshold),
+    Time(&'c mut Duration),
 }
 
-/// Defines a setting that is stored as another type than text.
-macro_rules! parsed {
-    ($key:literal, $($field:ident).+, $print:expr, $parse:expr, $allowed:expr, $check:expr) => {
-        Setting {
-            key: $key,
-            allowed: $allowed,
-            get: |values| Value::Text($print(values.$($field).+)),
-            set: |values, value| {
-                let Value::Text(text) = value else { return None };
-                values.$($field).+ = $parse(&text)?;
-                Some(())
-            },
-            check: $check,
-        }
-    };
+const fn setting(
+    key: &'static str,
+    allowed: &'static str,
+    field: fn(&mut BalancerConfig) -> Field<'_>,
+) -> Setting {
+    Setting { key, allowed, field }
 }
 
-#[rustfmt::skip]
+/// All settings; the strategy is the first.
 pub(super) const SETTINGS: [Setting; 12] = [
-    parsed!("strategy", strategy, |name: StrategyName| name.to_string(),
-        |text: &str| text.parse().ok(), StrategyName::ALLOWED, |_| true),
-    plain!("tracking_enabled", Switch, tracking.enabled, "true or false", |_| true),
-    plain!("window_size", Count, tracking.window, "a whole number from 1 to 65536", |values| {
-        tracks(Tracking { window: values.tracking.window, ..Tracking::default() })
+    setting("strategy", StrategyName::ALLOWED, |config| Field::Strategy(&mut config.strategy)),
+    setting("tracking_enabled", "true or false", |config| {
+        Field::Switch(&mut config.tracking.enabled)
     }),
-    plain!("history_decay", Number, tracking.history_decay, "a number of at least 0 and below 1",
-        |values| {
-            let history_decay = values.tracking.history_decay;
-            tracks(Tracking { history_decay, ..Tracking::default() })
-        }),
-    parsed!("fast_threshold", tracking.fast, print_threshold, parse_threshold,
-        "`pool_mean` or a time such as 500us or 20ms", |values| {
-            tracks(Tracking { fast: values.tracking.fast, ..Tracking::default() })
-        }),
-    plain!("failure_penalty", Number, tracking.failure_penalty, "a factor of at least 0",
-        |values| {
-            let failure_penalty = values.tracking.failure_penalty;
-            tracks(Tracking { failure_penalty, ..Tracking::default() })
-        }),
-    plain!("weight_floor", Number, weight_floor, "a factor above 0 and at most 1",
-        |values| WeightedRoundRobin::bounded(values.weight_floor, 1.0).validate().is_ok()),
-    plain!("weight_cap", Number, weight_cap, "a factor of at least 1",
-        |values| WeightedRoundRobin::bounded(1.0, values.weight_cap).validate().is_ok()),
-    parsed!("peak_decay", tracking.peak_decay, print_time, parse_time, "a time from 1ms to 24h",
-        |values| {
-            tracks(Tracking { peak_decay: values.tracking.peak_decay, ..Tracking::default() })
-        }),
-    plain!("hot_quantile", Number, hot_quantile, "a number above 0 and below 1",
-        |values| HotCold::with_quantile(values.hot_quantile).validate().is_ok()),
-    plain!("hash_bound", Number, hash_bound, "a finite number above 0",
-        |values| BoundedHash::with_bound(values.hash_bound).validate().is_ok()),
-    plain!("ejection", Switch, ejection, "true or false", |_| true),
+    setting("window_size", "a whole number from 1 to 65536", |config| {
+        Field::Count(&mut config.tracking.window)
+    }),
+    setting("history_decay", "a number of at least 0 and below 1", |config| {
+        Field::Number(&mut config.tracking.history_decay)
+    }),
+    setting("fast_threshold", "`pool_mean` or a time such as 500us or 20ms", |config| {
+        Field::Threshold(&mut config.tracking.fast)
+    }),
+    setting("failure_penalty", "a factor of at least 0", |config| {
+        Field::Number(&mut config.tracking.failure_penalty)
+    }),
+    setting("weight_floor", "a factor above 0 and at most 1", |config| {
+        Field::Number(&mut config.weight_floor)
+    }),
+    setting("weight_cap", "a factor of at least 1", |config| Field::Number(&mut config.weight_cap)),
+    setting("peak_decay", "a time from 1ms to 24h", |config| {
+        Field::Time(&mut config.tracking.peak_decay)
+    }),
+    setting("hot_quantile", "a number above 0 and below 1", |config| {
+        Field::Number(&mut config.hot_quantile)
+    }),
+    setting("hash_bound", "a finite number above 0", |config| {
+        Field::Number(&mut config.hash_bound)
+    }),
+    setting("ejection", "true or false", |config| Field::Switch(&mut config.ejection)),
 ];
 
 /// The keys of [`SETTINGS`].
@@ -125,34 +120,7 @@ pub(super) const KEYS: [&str; SETTINGS.len()] = {
     keys
 };
 
-fn tracks(tracking: Tracking) -> bool {
-    tracking.validate().is_ok()
-}
-
-fn print_threshold(fast: FastThreshold) -> String {
-    match fast {
-        FastThreshold::PoolMean => "pool_mean".into(),
-        FastThreshold::Fixed(time) => print_time(time),
-    }
-}
-
-fn parse_threshold(text: &str) -> Option<FastThreshold> {
-    match text {
-        "pool_mean" => Some(FastThreshold::PoolMean),
-        time => parse_time(time).map(FastThreshold::Fixed),
-    }
-}
-
-/// Without spaces, so that it stays one word.
-fn print_time(time: Duration) -> String {
-    humantime::format_duration(time).to_string().replace(' ', "")
-}
-
-fn parse_time(text: &str) -> Option<Duration> {
-    humantime::parse_duration(text).ok()
-}
-
-impl Default for Values {
+impl Default for BalancerConfig {
     fn default() -> Self {
         Self {
             strategy: StrategyName::default(),
@@ -166,20 +134,36 @@ impl Default for Values {
     }
 }
 
-impl Values {
-    /// Checks each setting, and what no single setting can show.
+impl BalancerConfig {
+    /// Checks each value, and what no single value can show.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        SETTINGS.iter().try_for_each(|setting| setting.validate(self))?;
-        self.validate_together()
-    }
-
-    pub(super) fn validate_together(&self) -> Result<(), ConfigError> {
+        if let Some(setting) = self.out_of_bounds().and_then(Setting::find) {
+            return Err(setting.refuse(&setting.text(self)));
+        }
         if self.strategy.needs_tracking() && !self.tracking.enabled {
             let strategy = self.strategy;
             let allowed = format!("true, as the strategy {strategy} picks by what is tracked");
             return Err(ConfigError::new("tracking_enabled", false, &allowed));
         }
         Ok(())
+    }
+
+    /// Returns the key of the first value that is out of its bounds.
+    fn out_of_bounds(&self) -> Option<&'static str> {
+        match self.tracking.validate() {
+            Ok(()) => {}
+            Err(TrackingError::Window(_)) => return Some("window_size"),
+            Err(TrackingError::Decay(_)) => return Some("history_decay"),
+            Err(TrackingError::Penalty(_)) => return Some("failure_penalty"),
+            Err(_) => return Some("peak_decay"),
+        }
+        let strategies = [
+            ("weight_floor", WeightedRoundRobin::bounded(self.weight_floor, 1.0).validate()),
+            ("weight_cap", WeightedRoundRobin::bounded(1.0, self.weight_cap).validate()),
+            ("hot_quantile", HotCold::with_quantile(self.hot_quantile).validate()),
+            ("hash_bound", BoundedHash::with_bound(self.hash_bound).validate()),
+        ];
+        strategies.into_iter().find(|(_, validated)| validated.is_err()).map(|(key, _)| key)
     }
 }
 
@@ -188,48 +172,67 @@ impl Setting {
         const { &SETTINGS }.iter().find(|setting| setting.key == key)
     }
 
-    /// Returns the name of its environment variable.
-    pub(super) fn variable(&self) -> String {
-        format!("LOAD_BALANCER_{}", self.key.to_ascii_uppercase())
-    }
-
-    /// Returns the error that refuses a value.
-    pub(super) fn refuse(&self, value: impl fmt::Display) -> ConfigError {
-        ConfigError::new(self.key, value, self.allowed)
-    }
-
-    fn validate(&self, values: &Values) -> Result<(), ConfigError> {
-        if (self.check)(values) { Ok(()) } else { Err(self.refuse((self.get)(values))) }
-    }
-
-    /// Sets and checks the value.
-    pub(super) fn set(&self, values: &mut Values, value: Value) -> Result<(), ConfigError> {
-        let shown = value.to_string();
-        let refuse = || self.refuse(&shown);
-        (self.set)(values, value).ok_or_else(refuse)?;
-        if (self.check)(values) { Ok(()) } else { Err(refuse()) }
+    /// Returns the value as text.
+    pub(super) fn text(&self, config: &BalancerConfig) -> String {
+        // A copy, so that a field is named once, for reading and writing.
+        (self.field)(&mut { *config }).to_string()
     }
 
     /// Parses, sets and checks the value. An error shows it as it was written.
-    pub(super) fn set_text(&self, values: &mut Values, text: &str) -> Result<(), ConfigError> {
-        let value = match (self.get)(values) {
-            Value::Switch(_) => text.parse().ok().map(Value::Switch),
-            Value::Count(_) => text.parse().ok().map(Value::Count),
-            Value::Number(_) => text.parse().ok().map(Value::Number),
-            Value::Text(_) => Some(Value::Text(text.to_owned())),
-        };
-        let set = value.and_then(|value| self.set(values, value).ok());
-        set.ok_or_else(|| self.refuse(text))
+    pub(super) fn set_text(
+        &self,
+        config: &mut BalancerConfig,
+        text: &str,
+    ) -> Result<(), ConfigError> {
+        let parsed = (self.field)(config).parse(text);
+        parsed
+            .filter(|()| config.out_of_bounds() != Some(self.key))
+            .ok_or_else(|| self.refuse(text))
+    }
+
+    /// Returns the error that refuses a value.
+    fn refuse(&self, value: &str) -> ConfigError {
+        ConfigError::new(self.key, value, self.allowed)
     }
 }
 
-impl fmt::Display for Value {
+impl Field<'_> {
+    /// Sets the field, or returns `None` if the text has another form.
+    fn parse(self, text: &str) -> Option<()> {
+        match self {
+            Self::Strategy(strategy) => *strategy = text.parse().ok()?,
+            Self::Switch(switch) => *switch = text.parse().ok()?,
+            Self::Count(count) => *count = text.parse().ok()?,
+            Self::Number(number) => *number = text.parse().ok()?,
+            Self::Threshold(threshold) if text == "pool_mean" => {
+                *threshold = FastThreshold::PoolMean;
+            }
+            Self::Threshold(threshold) => *threshold = FastThreshold::Fixed(parse_time(text)?),
+            Self::Time(time) => *time = parse_time(text)?,
+        }
+        Some(())
+    }
+}
+
+impl fmt::Display for Field<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Switch(value) => value.fmt(f),
-            Self::Count(value) => value.fmt(f),
-            Self::Number(value) => value.fmt(f),
-            Self::Text(value) => value.fmt(f),
+            Self::Strategy(strategy) => strategy.fmt(f),
+            Self::Switch(switch) => switch.fmt(f),
+            Self::Count(count) => count.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Threshold(FastThreshold::PoolMean) => f.write_str("pool_mean"),
+            Self::Threshold(FastThreshold::Fixed(time)) => write_time(*time, f),
+            Self::Time(time) => write_time(**time, f),
         }
     }
+}
+
+/// Writes a time without spaces, so that it stays one word.
+fn write_time(time: Duration, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&humantime::format_duration(time).to_string().replace(' ', ""))
+}
+
+fn parse_time(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok()
 }

@@ -95,19 +95,8 @@ impl Totals {
     }
 }
 
-/// A worker in service that has done enough to be judged.
-struct Judged {
-    worker: WorkerId,
-    done: Totals,
-}
-
-/// The result of reading all workers' statistics.
-struct Stock {
-    judged: Vec<Judged>,
-    /// Workers that are active or ejected.
-    workers: usize,
-    ejected: usize,
-}
+/// A worker in service that has done enough to be judged, and what it has done.
+type Judged = (WorkerId, Totals);
 
 impl OutlierDetector {
     /// Creates a detector that has seen nothing yet.
@@ -134,13 +123,12 @@ impl OutlierDetector {
     /// O(n log n), allocates, takes no lock.
     pub fn review(&mut self, roster: &Roster, now: u64) -> &[Decision] {
         self.decisions.clear();
-        let Stock { judged, workers, ejected } = self.take_stock(roster, now);
+        let (judged, room) = self.take_stock(roster, now);
         self.forget_strangers(roster);
-        let room = self.settings.allowed(workers).saturating_sub(ejected);
         let outliers = self.outliers(&judged);
         let found: HashSet<_> = outliers.iter().map(|(worker, _)| *worker).collect();
-        for passed in judged.iter().filter(|judged| !found.contains(&judged.worker)) {
-            self.record(passed.worker).in_a_row = 0;
+        for (passed, _) in judged.iter().filter(|(worker, _)| !found.contains(worker)) {
+            self.record(*passed).in_a_row = 0;
         }
         for (worker, reason) in outliers.into_iter().take(room) {
             let in_a_row = self.record(worker).in_a_row.saturating_add(1);
@@ -194,59 +182,60 @@ impl OutlierDetector {
         }
     }
 
-    /// Reads all statistics, and readmits the workers whose ejection is over.
-    fn take_stock(&mut self, roster: &Roster, now: u64) -> Stock {
+    /// Reads all statistics, and readmits the workers whose ejection is over. Returns the workers to
+    /// be judged, and how many may be ejected.
+    fn take_stock(&mut self, roster: &Roster, now: u64) -> (Vec<Judged>, usize) {
         let min_tasks = self.settings.min_tasks;
-        let mut stock = Stock { judged: Vec::new(), workers: 0, ejected: 0 };
+        let (mut judged, mut workers, mut ejected) = (Vec::new(), 0, 0);
         for member in roster.members() {
             let (worker, stats) = (member.worker.id(), member.worker.stats());
             let totals = Totals::new(stats.counts(), nanos(stats.busy_time()));
             let known = self.records.contains_key(&worker);
             let record = self.record(worker);
             let done = totals.since(mem::replace(&mut record.totals, totals));
-            stock.workers += usize::from(matches!(member.health, Health::Active | Health::Ejected));
+            workers += usize::from(matches!(member.health, Health::Active | Health::Ejected));
             match record.until {
                 _ if member.health == Health::Draining => {}
-                Some(until) if until > now => stock.ejected += 1,
-                Some(_) if member.health == Health::Quarantined => stock.ejected += 1,
+                Some(until) if until > now => ejected += 1,
+                Some(_) if member.health == Health::Quarantined => ejected += 1,
                 Some(_) => {
                     record.until = None;
                     self.decisions.push(Decision { worker, verdict: Verdict::Readmitted });
                 }
                 None if member.health == Health::Active && known && done.tasks >= min_tasks => {
-                    stock.judged.push(Judged { worker, done });
+                    judged.push((worker, done));
                 }
                 None => {}
             }
         }
-        stock
+        (judged, self.settings.allowed(workers).saturating_sub(ejected))
     }
 
     /// Returns the outliers, the worst first: those that fail before those that are slow.
     fn outliers(&self, judged: &[Judged]) -> Vec<(WorkerId, EjectionReason)> {
         let limit = self.settings.failure_share;
         let (mut failing, rest): (Vec<_>, Vec<_>) =
-            judged.iter().partition(|judged| judged.done.failure_share() > limit);
-        failing.sort_by(|a, b| b.done.failure_share().total_cmp(&a.done.failure_share()));
-        let failing = failing.into_iter().map(|Judged { worker, done }| {
-            (*worker, EjectionReason::Failing { failures: done.failures, tasks: done.tasks })
+            judged.iter().copied().partition(|(_, done)| done.failure_share() > limit);
+        failing.sort_by(|(_, a), (_, b)| b.failure_share().total_cmp(&a.failure_share()));
+        let failing = failing.into_iter().map(|(worker, done)| {
+            (worker, EjectionReason::Failing { failures: done.failures, tasks: done.tasks })
         });
         failing.chain(self.slow(rest)).collect()
     }
 
     /// Returns the slow workers, the slowest first, among those that do not fail: the times of
     /// failing workers mean nothing.
-    fn slow(&self, mut rest: Vec<&Judged>) -> Vec<(WorkerId, EjectionReason)> {
+    fn slow(&self, mut rest: Vec<Judged>) -> Vec<(WorkerId, EjectionReason)> {
         let Some(factor) = self.settings.latency_factor else { return Vec::new() };
-        let mut means: Vec<_> = rest.iter().map(|judged| judged.done.mean()).collect();
+        let mut means: Vec<_> = rest.iter().map(|(_, done)| done.mean()).collect();
         means.sort_unstable();
         let Some(&median) = means.get(means.len().saturating_sub(1) / 2) else { return Vec::new() };
-        rest.retain(|judged| judged.done.mean() as f64 > factor * median as f64);
-        rest.sort_by_key(|judged| Reverse(judged.done.mean()));
-        let slow = |judged: &Judged| EjectionReason::Slow {
-            mean: Duration::from_nanos(judged.done.mean()),
+        rest.retain(|(_, done)| done.mean() as f64 > factor * median as f64);
+        rest.sort_by_key(|(_, done)| Reverse(done.mean()));
+        let slow = |done: Totals| EjectionReason::Slow {
+            mean: Duration::from_nanos(done.mean()),
             median: Duration::from_nanos(median),
         };
-        rest.into_iter().map(|judged| (judged.worker, slow(judged))).collect()
+        rest.into_iter().map(|(worker, done)| (worker, slow(done))).collect()
     }
 }

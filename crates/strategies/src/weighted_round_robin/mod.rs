@@ -24,18 +24,22 @@ use crate::{Strategy, StrategyError};
 /// weights (0 counts as 1), in O(n).
 #[derive(Debug)]
 pub struct WeightedRoundRobin {
-    rule: Rule,
-    sequences: Sequences,
-}
-
-/// How weights are computed.
-#[derive(Clone, Copy, Debug)]
-struct Rule {
-    /// Bounds of the performance factor; `None` for fixed weights.
+    /// Bounds of the factor by which performance changes a weight; `None` for fixed weights.
     bounds: Option<(f64, f64)>,
+    /// Shared with what is prepared from this, so that the rotation continues.
+    sequences: Sequences,
+    /// Computed by [`Strategy::prepare`].
+    rotation: Option<Rotation>,
 }
 
-const NAME: &str = "weighted_round_robin";
+/// A rotation computed for one roster.
+#[derive(Debug)]
+struct Rotation {
+    /// Identifies the roster.
+    version: u64,
+    /// The order of turns in each group of candidates.
+    schedules: Box<[Box<[u32]>]>,
+}
 
 impl WeightedRoundRobin {
     /// The default lower bound of the factor by which performance changes a weight.
@@ -52,24 +56,16 @@ impl WeightedRoundRobin {
     /// Creates a rotation whose weights follow performance between a floor, above 0 and at most 1,
     /// and a finite cap, at least 1.
     pub fn bounded(floor: f64, cap: f64) -> Self {
-        Self { rule: Rule { bounds: Some((floor, cap)) }, sequences: Sequences::new() }
+        Self { bounds: Some((floor, cap)), ..Self::fixed() }
     }
 
     /// Creates a rotation by the workers' own weights alone.
     pub fn fixed() -> Self {
-        Self { rule: Rule { bounds: None }, sequences: Sequences::new() }
+        Self { bounds: None, sequences: Sequences::new(), rotation: None }
     }
-}
 
-impl Default for WeightedRoundRobin {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Rule {
     /// Returns the weights of some workers, in their order.
-    fn weigh<'w>(self, workers: impl Iterator<Item = &'w Worker>) -> Vec<f64> {
+    fn weigh<'w>(&self, workers: impl Iterator<Item = &'w Worker>) -> Vec<f64> {
         let (own, performance): (Vec<f64>, Vec<Option<f64>>) =
             workers.map(|worker| (f64::from(worker.weight()), performance(worker))).unzip();
         let Some((floor, cap)) = self.bounds else {
@@ -84,25 +80,11 @@ impl Rule {
         };
         own.iter().zip(performance).map(|(own, performance)| own * factor(performance)).collect()
     }
+}
 
-    fn weights_of(self, roster: &Roster) -> Vec<f64> {
-        self.weigh(roster.members().iter().map(|member| &*member.worker))
-    }
-
-    fn schedules(self, roster: &Roster) -> Arc<[Box<[u32]>]> {
-        let schedule = |candidates: Candidates<'_>| {
-            let weights = self.weigh(candidates.iter().map(|worker| &**worker));
-            schedule::smooth_order(&schedule::turns(&weights)).collect()
-        };
-        roster.groups().map(schedule).collect()
-    }
-
-    fn validate(self) -> Result<(), StrategyError> {
-        let Some((floor, cap)) = self.bounds else { return Ok(()) };
-        let within = 0.0 < floor && floor <= 1.0;
-        StrategyError::unless(within, NAME, "weight floor", floor, "above 0 and at most 1")?;
-        let within = 1.0 <= cap && cap.is_finite();
-        StrategyError::unless(within, NAME, "weight cap", cap, "a finite number of at least 1")
+impl Default for WeightedRoundRobin {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -131,49 +113,11 @@ impl Strategy for WeightedRoundRobin {
         NAME
     }
 
-    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        draw(candidates)
-    }
-
-    fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
-        Some(Arc::new(Rotation {
-            version: roster.version(),
-            schedules: self.rule.schedules(roster),
-            sequences: self.sequences.clone(),
-            rule: self.rule,
-        }))
-    }
-
-    fn validate(&self) -> Result<(), StrategyError> {
-        self.rule.validate()
-    }
-
-    fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
-        Some(self.rule.weights_of(roster))
-    }
-}
-
-/// Weighted round robin prepared for one roster.
-#[derive(Debug)]
-struct Rotation {
-    /// Identifies the roster.
-    version: u64,
-    /// The order of turns in each group of candidates.
-    schedules: Arc<[Box<[u32]>]>,
-    /// Those of the strategy, so that the rotation continues when it is prepared again.
-    sequences: Sequences,
-    rule: Rule,
-}
-
-impl Strategy for Rotation {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     #[inline]
     fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        if candidates.roster().version() == self.version
-            && let Some(schedule) = self.schedules.get(candidates.group())
+        if let Some(rotation) = &self.rotation
+            && candidates.roster().version() == rotation.version
+            && let Some(schedule) = rotation.schedules.get(candidates.group())
         {
             let sequence = self.sequences.next(candidates);
             let turn = sequence.checked_rem(schedule.len() as u64).unwrap_or(0) as usize;
@@ -183,17 +127,29 @@ impl Strategy for Rotation {
     }
 
     fn prepare(&self, roster: &Roster) -> Option<Arc<dyn Strategy>> {
-        WeightedRoundRobin { rule: self.rule, sequences: self.sequences.clone() }.prepare(roster)
+        let schedule = |candidates: Candidates<'_>| {
+            let weights = self.weigh(candidates.iter().map(|worker| &**worker));
+            schedule::smooth_order(&schedule::turns(&weights)).collect()
+        };
+        let schedules = roster.groups().map(schedule).collect();
+        let rotation = Some(Rotation { version: roster.version(), schedules });
+        Some(Arc::new(Self { bounds: self.bounds, sequences: self.sequences.clone(), rotation }))
     }
 
     fn validate(&self) -> Result<(), StrategyError> {
-        self.rule.validate()
+        let Some((floor, cap)) = self.bounds else { return Ok(()) };
+        let within = 0.0 < floor && floor <= 1.0;
+        StrategyError::unless(within, NAME, "weight floor", floor, "above 0 and at most 1")?;
+        let within = 1.0 <= cap && cap.is_finite();
+        StrategyError::unless(within, NAME, "weight cap", cap, "a finite number of at least 1")
     }
 
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
-        Some(self.rule.weights_of(roster))
+        Some(self.weigh(roster.members().iter().map(|member| &*member.worker)))
     }
 }
+
+const NAME: &str = "weighted_round_robin";
 
 #[cfg(all(test, not(loom)))]
 mod tests {
