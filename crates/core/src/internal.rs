@@ -51,7 +51,9 @@ impl WorkerInternals for Worker {
     }
 
     fn withdraw(&self) {
-        self.stats().withdraw();
+        if self.stats().admissions().withdraw() {
+            self.stats().list_if_idle();
+        }
     }
 
     fn withdraw_work_of(&self, expected_duration: u64) {

@@ -179,11 +179,7 @@ mod imp {
             let discarded = {
                 let mut state = self.0.state.lock().unwrap();
                 state.receivers -= 1;
-                if state.receivers == 0 {
-                    std::mem::take(&mut state.queue)
-                } else {
-                    VecDeque::new()
-                }
+                (state.receivers == 0).then(|| std::mem::take(&mut state.queue))
             };
             self.0.changed.notify_all();
             drop(discarded);

@@ -102,21 +102,19 @@ impl HistogramSnapshot {
     /// Returns the latency that a share `q` (0 to 1) does not exceed, within 1 %; `None` when nothing
     /// was counted. A `q` beyond the bounds counts as the nearest one.
     pub fn quantile(&self, q: f64) -> Option<Duration> {
-        self.quantile_nanos(q).map(Duration::from_nanos)
-    }
-
-    fn quantile_nanos(&self, q: f64) -> Option<u64> {
         let count = self.count();
         let rank = ((q.clamp(0.0, 1.0) * count as f64).ceil() as u64).max(1);
         if rank == count {
-            return Some(self.maximum);
+            return Some(self.maximum());
         }
         let mut passed = 0;
         let index = self.counts.iter().position(|count| {
             passed += count;
             passed >= rank
         })?;
-        Some(if index == BUCKETS - 1 { self.maximum } else { middle(index).min(self.maximum) })
+        let is_last = index == BUCKETS - 1;
+        let latency = if is_last { self.maximum } else { middle(index).min(self.maximum) };
+        Some(Duration::from_nanos(latency))
     }
 }
 
@@ -157,7 +155,12 @@ fn middle(index: usize) -> u64 {
 mod tests {
     use super::super::writer::{Exclusive, Shared};
     use super::*;
+    use crate::nanos;
     use proptest::prelude::*;
+
+    fn quantile_nanos(snapshot: &HistogramSnapshot, q: f64) -> Option<u64> {
+        snapshot.quantile(q).map(nanos)
+    }
 
     #[test]
     fn every_bucket_starts_where_the_one_before_ends() {
@@ -189,7 +192,7 @@ mod tests {
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.count(), u64::from(u32::MAX / 2) + 3);
         assert_eq!(
-            (snapshot.quantile_nanos(0.5), snapshot.quantile_nanos(1.0)),
+            (quantile_nanos(&snapshot, 0.5), quantile_nanos(&snapshot, 1.0)),
             (Some(10), Some(1_000))
         );
     }
@@ -200,16 +203,16 @@ mod tests {
         let seconds = [1, 40, 50, 60].map(|seconds| seconds * 1_000_000_000);
         seconds.iter().for_each(|latency| histogram.record::<Exclusive>(*latency));
         let snapshot = histogram.snapshot();
-        assert_eq!([0.5, 0.75, 1.0].map(|q| snapshot.quantile_nanos(q)), [Some(seconds[3]); 3]);
-        assert!(snapshot.quantile_nanos(0.25).unwrap() < 2 * seconds[0]);
+        assert_eq!([0.5, 0.75, 1.0].map(|q| quantile_nanos(&snapshot, q)), [Some(seconds[3]); 3]);
+        assert!(quantile_nanos(&snapshot, 0.25).unwrap() < 2 * seconds[0]);
     }
 
     #[test]
     fn an_empty_or_disabled_histogram_has_no_quantile() {
         let disabled = Histogram::new(false);
         disabled.record::<Shared>(7);
-        assert_eq!(disabled.snapshot().quantile_nanos(0.5), None);
-        assert_eq!(HistogramSnapshot::default().quantile_nanos(0.5), None);
+        assert_eq!(quantile_nanos(&disabled.snapshot(), 0.5), None);
+        assert_eq!(quantile_nanos(&HistogramSnapshot::default(), 0.5), None);
     }
 
     proptest! {
@@ -231,7 +234,7 @@ mod tests {
             latencies.sort_unstable();
             let rank = ((q * latencies.len() as f64).ceil() as usize).max(1);
             let exact = latencies[rank - 1] as f64;
-            let found = merged.quantile_nanos(q).unwrap() as f64;
+            let found = quantile_nanos(&merged, q).unwrap() as f64;
             prop_assert!((found - exact).abs() <= 0.01 * exact, "{found} for {exact}");
             prop_assert_eq!(merged.maximum, *latencies.last().unwrap());
             prop_assert_eq!(merged.count(), latencies.len() as u64);

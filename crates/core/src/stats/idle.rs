@@ -8,7 +8,7 @@ use raddle_sync::atomic::{
 /// One bit per row, 64 to a word: whether the worker is listed as idle. All bits are set at first.
 ///
 /// Selectors read the bits and clear stale ones; whoever makes a worker idle sets its bit if it is
-/// clear. The words are contiguous, because a search that finds nobody idle reads them all.
+/// clear. The words are contiguous, because a search that finds no idle worker reads them all.
 #[derive(Clone, Debug)]
 pub(crate) struct IdleBits(Arc<[AtomicU64]>);
 

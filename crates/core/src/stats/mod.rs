@@ -262,13 +262,6 @@ impl WorkerStats {
         self.board.list_if_idle(self.row);
     }
 
-    /// Takes back an admission whose task will not end here.
-    pub(crate) fn withdraw(&self) {
-        if self.admissions().withdraw() {
-            self.list_if_idle();
-        }
-    }
-
     /// Publishes `pending` ends; returns the number of ends published so far.
     #[cold]
     fn publish(&self, pending: u64) -> u64 {
@@ -298,7 +291,8 @@ impl WorkerStats {
 
     #[inline]
     fn record<W: Writer>(&self, end: &Completion, publish: bool) {
-        let Self { counters, tracking, baseline, .. } = self;
+        let Self { counters, tracking, .. } = self;
+        let baseline = &*self.baseline;
         let counter = &counters.outcomes[end.outcome as usize];
         W::add(counter, 1);
         W::add(&counters.waited, end.wait);
