@@ -1,4 +1,4 @@
-//! Selecting and recording allocate nothing, counted by an allocator of this process's own.
+//! Selecting and recording allocate nothing, as counted by this process's own allocator.
 #![cfg(not(loom))]
 
 use std::hint::black_box;
@@ -23,7 +23,7 @@ fn roster() -> Roster {
         .unwrap()
 }
 
-/// Allocations while `work` is done so often.
+/// Returns the number of allocations while `work` is repeated.
 fn allocations(mut work: impl FnMut()) -> u64 {
     measure(|| (0..TIMES).for_each(|_| work())).count_total
 }
@@ -63,7 +63,7 @@ fn assert_allocates_nothing(strategy: impl Fn() -> Box<dyn Strategy>) {
         assert_eq!(allocations(by_id), 0, "{name}: detach and record");
         let owned = || drop(select().into_owned());
         assert_eq!(allocations(owned), 0, "{name}: an owned reservation");
-        // First no worker is idle, then one becomes idle by turns.
+        // First no worker is idle; then they become idle in turns.
         let busy = roster.members().iter().enumerate();
         let busy: Vec<_> = busy
             .map(|(position, member)| Reservation::take(&member.worker, position, None).unwrap())

@@ -19,13 +19,14 @@ fn task(key: u64) -> TaskProfile {
     TaskProfile::default().key(key)
 }
 
-/// The worker of each key, while nothing is in flight.
+/// Returns the worker of each key while nothing is in flight.
 fn homes(roster: &Roster) -> Vec<WorkerId> {
     let balancer = bounded();
     (0..KEYS).map(|key| balancer.select(&task(key), roster).unwrap().worker().id()).collect()
 }
 
-/// The workers of a roster in the order of a key: by who owns it when those before are gone.
+/// Returns a roster's workers in the order of a key: each owns the key once those before it have
+/// left.
 fn order(key: u64, roster: &Roster) -> Vec<usize> {
     let mut left: Vec<_> =
         roster.members().iter().map(|member| &member.worker).enumerate().collect();
@@ -44,8 +45,8 @@ fn weighted(weights: &[u32]) -> Roster {
     specs.fold(Roster::builder(), |builder, spec| builder.worker(spec)).build().unwrap()
 }
 
-/// How many tasks the worker at `position` may have after one more selection, in whole numbers: a
-/// bound of a quarter.
+/// Returns how many tasks the worker at `position` may have after one more selection with a bound
+/// of a quarter, computed in whole numbers.
 fn capacity(roster: &Roster, position: usize) -> u64 {
     let weight = |position: usize| u128::from(roster.members()[position].worker.weight().max(1));
     let sum: u128 = (0..roster.members().len()).map(weight).sum();
@@ -61,7 +62,7 @@ fn share(homes: &[WorkerId], id: u32) -> f64 {
 fn keys_are_spread_evenly_and_each_stays_where_it_is() {
     let roster = alike(10);
     let first = homes(&roster);
-    // 400 with a deviation of 19.
+    // 400, with a standard deviation of 19.
     assert!((0..10).all(|id| (share(&first, id) - 0.1).abs() < 0.02), "not even");
     (0..3).for_each(|_| assert_eq!(homes(&roster), first));
     for (key, home) in (0..).zip(first) {
@@ -72,11 +73,11 @@ fn keys_are_spread_evenly_and_each_stays_where_it_is() {
 
 #[test]
 fn keys_are_spread_in_proportion_to_weights() {
-    // 0 is the least weight, and counts as 1.
+    // 0 is the lowest weight, and counts as 1.
     let homes = homes(&weighted(&[0, 1, 2, 4, 8]));
     for (id, weight) in [1.0, 1.0, 2.0, 4.0, 8.0].into_iter().enumerate() {
         let (share, fair) = (share(&homes, id as u32), weight / 16.0);
-        // Five deviations.
+        // Five standard deviations.
         let off = 5.0 * (fair * (1.0 - fair) / KEYS as f64).sqrt();
         assert!((share - fair).abs() < off, "worker {id} has {share} for {fair}");
     }
@@ -95,7 +96,7 @@ fn tasks_in_flight_are_spread_in_proportion_to_weights() {
 }
 
 #[test]
-fn a_key_goes_by_its_own_order_among_the_capable() {
+fn a_key_has_its_own_order_among_capable_workers() {
     let roster = (0..40)
         .map(|index| {
             let capability = if index % 9 == 2 { "bounded-rare" } else { "bounded-common" };
@@ -131,7 +132,7 @@ fn a_hot_key_overflows_in_its_own_order() {
             }
             held.push(reservation);
             let counts = in_flight(&roster);
-            // Each that has tasks comes before each that has none, and has had no room.
+            // Workers with tasks come before those without, and have had no room.
             assert_eq!(met, order(hot, &roster)[..met.len()], "{counts:?}");
         }
         assert!(met.len() >= 7, "100 tasks fill 6.4 workers by a quarter more: {met:?}");
@@ -159,12 +160,12 @@ fn an_ejected_worker_s_keys_go_elsewhere_and_come_back() {
 }
 
 #[test]
-fn a_hung_worker_is_given_no_more_than_its_capacity() {
+fn a_hung_worker_gets_no_more_than_its_capacity() {
     let roster = alike(10);
     let balancer = bounded();
     let mut hung = Vec::new();
     for key in 0..20_000 {
-        // The others have a task each at the most.
+        // The others have at most one task each.
         let reservation = balancer.select(&task(key), &roster).unwrap();
         if reservation.position() == 4 {
             hung.push(reservation);
@@ -177,7 +178,7 @@ fn a_hung_worker_is_given_no_more_than_its_capacity() {
 }
 
 #[test]
-fn a_bound_that_one_worker_cannot_reach_does_not_hold_up_a_hung_one() {
+fn a_bound_that_one_worker_cannot_reach_does_not_limit_a_hung_one() {
     let roster = alike(2);
     let balancer = Balancer::new(BoundedHash::with_bound(1.0)).unwrap();
     let key = (0u64..).find(|key| order(*key, &roster)[0] == 0).unwrap();
@@ -210,7 +211,7 @@ fn a_failing_worker_keeps_its_keys_and_takes_no_overflow_while_another_has_room(
 }
 
 #[test]
-fn a_failing_worker_takes_overflow_where_no_other_has_room() {
+fn a_failing_worker_takes_overflow_if_no_other_has_room() {
     let roster = alike(3);
     (0..100).for_each(|_| finish_on(&roster, 0, Outcome::Failed, MS));
     let key = (0u64..).find(|key| order(*key, &roster)[0] == 1).unwrap();
@@ -242,7 +243,7 @@ fn a_closed_worker_has_no_room_and_does_not_count() {
 }
 
 #[test]
-fn of_two_workers_without_a_key_the_idle_one() {
+fn without_a_key_the_idle_one_of_two_workers_is_picked() {
     let roster = alike(2);
     let balancer = bounded();
     let held = balancer.select(&TaskProfile::default(), &roster).unwrap();
@@ -254,9 +255,9 @@ fn of_two_workers_without_a_key_the_idle_one() {
     assert_eq!(balancer.select(&TaskProfile::default(), &alike(1)).unwrap().position(), 0);
 }
 
-/// Tasks of keys of which a few are hot come and end at random.
+/// Tasks arrive and end at random; a few of their keys are hot.
 #[test]
-fn nobody_is_given_more_than_its_capacity() {
+fn no_worker_gets_more_than_its_capacity() {
     for seed in [0x626f_756e_6401u64, 0x626f_756e_6402, 0x626f_756e_6403] {
         println!("seed {seed:#x}");
         fastrand::seed(seed);
@@ -265,7 +266,7 @@ fn nobody_is_given_more_than_its_capacity() {
         let balancer = bounded();
         let mut held = Vec::new();
         for step in 0..20_000 {
-            // Ever more, then ever fewer.
+            // First more and more, then fewer and fewer.
             let grows = fastrand::u32(..100) < if step < 10_000 { 60 } else { 40 };
             if grows {
                 let key = fastrand::u64(..1000).min(fastrand::u64(..1000)) / 50;
@@ -287,9 +288,9 @@ fn nobody_is_given_more_than_its_capacity() {
     }
 }
 
-/// While none ends, capacities only rise: whoever is within them once is so at every moment.
+/// While no task ends, capacities only rise: a worker that is within its capacity once stays so.
 #[test]
-fn while_no_task_ends_nobody_is_above_its_capacity_at_any_moment() {
+fn while_no_task_ends_no_worker_is_ever_above_its_capacity() {
     let seed = 0x626f_756e_6404;
     println!("seed {seed:#x}");
     fastrand::seed(seed);
@@ -309,7 +310,7 @@ fn while_no_task_ends_nobody_is_above_its_capacity_at_any_moment() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
-    // Read backwards it says that a worker which joins only takes.
+    // Read backwards: a worker that joins only takes keys.
     #[test]
     fn only_the_keys_of_a_worker_that_leaves_move(
         weights in prop::collection::vec(0u32..10, 2..24), leaves in any::<prop::sample::Index>(),
@@ -323,13 +324,13 @@ proptest! {
         let weight = |weight: u32| f64::from(weight.max(1));
         let sum: f64 = weights.iter().map(|w| weight(*w)).sum();
         let fair = KEYS as f64 * weight(weights[leaver.0 as usize]) / sum;
-        // K/n of them, with six deviations.
+        // K/n of the keys, within six standard deviations.
         let moved = moved.count() as f64;
         prop_assert!(moved <= fair + 6.0 * fair.sqrt(), "{} keys moved, {} are fair", moved, fair);
     }
 
     #[test]
-    fn only_to_a_worker_that_joins_keys_move(workers in 1usize..24, weight in 0u32..4) {
+    fn keys_move_only_to_a_worker_that_joins(workers in 1usize..24, weight in 0u32..4) {
         let roster = alike(workers);
         let joined = roster.with_workers(&[WorkerSpec::new("joins").weight(weight)]).unwrap();
         let joiner = WorkerId(workers as u32);

@@ -7,7 +7,7 @@ use crate::{MS, assert_settled};
 
 const US: Duration = Duration::from_micros(1);
 
-/// A specialist of `capability` and a generalist.
+/// Creates a roster of a specialist for `capability` and a generalist.
 fn pair(capability: &str, tracking: Tracking) -> (Roster, TaskProfile) {
     let roster = Roster::builder()
         .worker(WorkerSpec::new("specialist").capability(capability))
@@ -22,13 +22,13 @@ fn reported(balancer: &Balancer, roster: &Roster, position: usize, capability: &
     balancer.stats(roster).workers[position].history[capability]
 }
 
-/// The specialist's score.
+/// Returns the specialist's score.
 fn specialist_score(roster: &Roster, task: &TaskProfile) -> f64 {
     let candidates = roster.candidates(task.capability);
     CapabilityBest::score(candidates.signals_at(0).unwrap()).into()
 }
 
-/// Lets the idle specialist end tasks like this; each entry is outcome, time and expected sample.
+/// Ends tasks of the idle specialist; each entry is an outcome, a time and the expected sample.
 fn follow(
     balancer: &Balancer,
     (roster, task): &(Roster, TaskProfile),
@@ -54,7 +54,7 @@ fn follow(
 }
 
 #[test]
-fn a_record_by_id_is_one_of_the_tasks_capability_and_size() {
+fn a_record_by_id_counts_for_the_tasks_capability_and_duration() {
     let (roster, task) = pair("by-id", Tracking::default());
     let task = task.expected_duration(7 * US);
     let balancer = BalancerConfig::default().build().unwrap();
@@ -98,7 +98,7 @@ fn scores_are_the_numbers_of_the_rule_by_the_pools_mean() {
         0.9,
         &[
             (Outcome::Failed, US, 0.5),
-            // The first success has no mean to be faster than, and becomes it.
+            // The first success has no mean to be faster than, and becomes the mean.
             (Outcome::Completed, 10 * MS, 1.2),
             (Outcome::Completed, 9 * MS, 1.5),
             (Outcome::Completed, 10 * MS, 1.2),
@@ -137,7 +137,7 @@ fn a_busy_specialist_ties_with_an_idle_generalist() {
 }
 
 #[test]
-fn what_was_learnt_of_one_capability_says_nothing_of_another() {
+fn histories_of_two_capabilities_are_independent() {
     let tracking = Tracking { fast: FastThreshold::Fixed(MS), ..Tracking::default() };
     let roster = Roster::builder()
         .worker(WorkerSpec::new("a").capability("capability-p").capability("capability-q"))

@@ -27,7 +27,7 @@ enum Setting {
 }
 
 fn settings() -> impl Strategy<Value = Vec<Setting>> {
-    // Decimal, so that JSON keeps them; at the bounds, inside and outside of them.
+    // Decimal numbers, which JSON keeps exactly; at the bounds, inside and outside of them.
     let number = prop_oneof![
         prop::sample::select(&[0.0, 1.0, -1.0, 0.001, 0.999, 1.001][..]),
         (0u32..5_000).prop_map(|n| f64::from(n) / 1_000.0),
@@ -79,7 +79,7 @@ fn threshold(nanos: Option<u64>) -> FastThreshold {
     nanos.map_or(FastThreshold::PoolMean, |nanos| FastThreshold::Fixed(Duration::from_nanos(nanos)))
 }
 
-/// The values set last, as they would be written by hand.
+/// The values that were set last, as a user would write them.
 #[derive(Clone, Debug)]
 struct Model {
     texts: BTreeMap<&'static str, String>,
@@ -187,7 +187,7 @@ impl Model {
     }
 }
 
-/// A setter, which tests replace by a wrong one.
+/// A setter; the planted bugs replace it.
 type Set = fn(BalancerConfig, Setting) -> Result<BalancerConfig, ConfigError>;
 
 fn follow(settings: &[Setting], set: Set) -> Result<(), TestCaseError> {

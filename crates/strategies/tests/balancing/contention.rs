@@ -11,8 +11,8 @@ use crate::{MS, alike, assert_settled, balancer, finish_on, in_flight};
 const THREADS: usize = 4;
 const WORKERS: usize = 8;
 
-/// Each of [`THREADS`] threads makes so many selections, all starting at one instant; the
-/// reservations are held until all are made.
+/// Each of [`THREADS`] threads makes this many selections, all starting at once; the reservations
+/// are held until all are made.
 fn select_at_once<'r>(
     balancer: &Balancer,
     roster: &'r Roster,
@@ -33,12 +33,12 @@ fn select_at_once<'r>(
     })
 }
 
-/// Every raise above the lowest count plus one was made by a selection that read the worker before
-/// it had that count, and each thread makes one selection at a time: so the counts are never
-/// further apart than there are threads.
+/// A selection that raises a worker's count above the lowest one plus one read the worker before it
+/// had that count. Each thread makes one selection at a time, so counts never differ by more than
+/// the number of threads.
 #[test]
 fn simultaneous_selections_by_load_stay_within_the_number_of_threads() {
-    // Time stands still, so that no age tells the workers apart.
+    // Time stands still, so that the ages of all workers are equal.
     let (clock, _time) = Clock::simulated();
     for name in [StrategyName::LeastLoaded, StrategyName::LatencyBased] {
         let roster = Roster::builder()
@@ -70,8 +70,8 @@ fn simultaneous_selections_in_rotation_are_exactly_even() {
     }
 }
 
-/// A rule that breaks ties by index would send all threads to one worker: 1 of 4. Four uniform
-/// choices of 4 hit 2.73 workers on average, and seeing each other can only raise that.
+/// A rule that breaks ties by index would send all threads to one worker of four. Four uniform
+/// choices among four hit 2.73 workers on average, and seeing each other can only raise that.
 #[test]
 fn threads_that_select_at_one_instant_do_not_herd() {
     const ROUNDS: usize = 200;
@@ -102,7 +102,7 @@ fn selections_one_after_another_see_each_other() {
 }
 
 #[test]
-fn whatever_becomes_of_a_reservation_in_flight_returns_to_zero() {
+fn in_flight_returns_to_zero_however_a_reservation_ends() {
     const EACH: usize = 600;
     for name in StrategyName::ALL {
         let roster = alike(5);
@@ -135,7 +135,7 @@ fn whatever_becomes_of_a_reservation_in_flight_returns_to_zero() {
                             _ => {
                                 let panicked = catch_unwind(AssertUnwindSafe(|| {
                                     let _held = reservation;
-                                    // Unwinds without the noise of the panic hook.
+                                    // Unwinds without the panic hook's message.
                                     std::panic::resume_unwind(Box::new("caller"));
                                 }));
                                 assert!(panicked.is_err());
@@ -193,7 +193,7 @@ fn counts_survive_changes_of_membership_under_load() {
                     for number in 0..300 {
                         let roster = rosters[(number / 10 + thread) % 3];
                         let id = balancer.select(&task, roster).unwrap().detach();
-                        // The roster that has them all.
+                        // The roster that contains all workers.
                         balancer.record(rosters[1], id, &task, Outcome::Completed, MS).unwrap();
                     }
                 });

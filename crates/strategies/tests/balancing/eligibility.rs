@@ -33,7 +33,7 @@ fn one_healthy_worker_among_a_thousand_is_found() {
     let tracking = Tracking { window: 1, ..Tracking::default() };
     let mut roster =
         Roster::builder().workers(1_000, WorkerSpec::general()).tracking(tracking).build().unwrap();
-    // Most of them leave, as each change of health publishes a roster of a thousand.
+    // Remove most workers first, because each change of health copies the roster.
     let mut removed = roster.clone();
     for id in 0..20 {
         roster = roster.with_health(WorkerId(id), Health::Ejected).unwrap();
@@ -92,7 +92,7 @@ fn no_worker_and_no_capable_worker_are_two_errors() {
 }
 
 #[test]
-fn a_capability_whose_workers_drain_is_served_by_nobody() {
+fn a_capability_whose_workers_all_drain_has_no_candidate() {
     let roster = Roster::builder()
         .worker(WorkerSpec::new("only").capability("eligibility-draining"))
         .worker(WorkerSpec::new("other").capability("eligibility-other"))
@@ -107,7 +107,7 @@ fn a_capability_whose_workers_drain_is_served_by_nobody() {
 }
 
 #[test]
-fn closed_workers_are_passed_over_until_all_are() {
+fn closed_workers_are_skipped_until_all_are_closed() {
     for name in StrategyName::ALL {
         let roster = alike(4);
         let balancer = balancer(name);
@@ -133,7 +133,7 @@ fn closed_workers_are_passed_over_until_all_are() {
 }
 
 #[test]
-fn health_is_respected_while_anyone_is_healthy_and_draining_always() {
+fn health_counts_while_any_worker_is_healthy_and_draining_always() {
     let health = [Health::Active, Health::Draining, Health::Quarantined, Health::Ejected];
     let mut roster = alike(4);
     for (id, health) in (0..).zip(health) {
@@ -172,7 +172,7 @@ fn panic_mode_is_decided_for_each_capability() {
 }
 
 #[test]
-fn a_strategy_that_answers_out_of_bounds_is_held_to_the_last_candidate() {
+fn an_index_out_of_bounds_counts_as_the_last_candidate() {
     #[derive(Debug)]
     struct Beyond;
     impl raddle_strategies::Strategy for Beyond {

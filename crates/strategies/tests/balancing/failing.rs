@@ -1,5 +1,5 @@
-//! Workers that fail at once, under least loaded, which goes by what is in flight: they are always
-//! idle. Latency based, which penalises failures: `latency.rs`.
+//! Workers that fail at once, and so are always idle, under least loaded, which compares tasks in
+//! flight. For latency based, which penalises failures, see `latency.rs`.
 
 use std::time::Duration;
 
@@ -14,17 +14,18 @@ const WORKERS: usize = 10;
 const TASKS: usize = 20_000;
 const FAIR: f64 = 1.0 / WORKERS as f64;
 
-/// A load of 0.7 where tasks take [`a_while`].
+/// A load of 0.7 if tasks take [`a_while`].
 fn load() -> Load {
     Load::Every((MS / WORKERS as u32).div_f64(0.7))
 }
 
-/// Exponentially distributed with a mean of a millisecond.
+/// Returns an exponentially distributed time with a mean of a millisecond.
 fn a_while() -> Duration {
     MS.mul_f64(-(1.0 - fastrand::f64()).ln())
 }
 
-/// The share of worker 0 that ends its tasks as `outcome` tells, the others theirs after a while.
+/// Returns the share of worker 0 if it ends its tasks at once with `outcome`, and the others take
+/// [`a_while`].
 fn share_of_first(pool: &mut Pool, outcome: Outcome) -> f64 {
     let balancer = Balancer::new(LeastLoaded::new()).unwrap();
     let selected = pool.run(&balancer, load(), TASKS, |position| match (position, outcome) {
@@ -35,7 +36,7 @@ fn share_of_first(pool: &mut Pool, outcome: Outcome) -> f64 {
 }
 
 #[test]
-fn a_worker_that_fails_at_once_does_not_draw_the_traffic() {
+fn a_worker_that_fails_at_once_attracts_no_traffic() {
     for seed in SEEDS {
         println!("seed {seed:#x}");
         fastrand::seed(seed);
@@ -46,7 +47,7 @@ fn a_worker_that_fails_at_once_does_not_draw_the_traffic() {
 }
 
 #[test]
-fn a_worker_that_starts_to_fail_loses_the_traffic_and_one_that_recovers_has_its_share_again() {
+fn a_worker_that_starts_to_fail_loses_its_traffic_and_regains_it_when_it_recovers() {
     for seed in SEEDS {
         println!("seed {seed:#x}");
         fastrand::seed(seed);
@@ -63,7 +64,7 @@ fn a_worker_that_starts_to_fail_loses_the_traffic_and_one_that_recovers_has_its_
 }
 
 #[test]
-fn a_failing_worker_is_taken_where_the_others_have_more_in_flight_or_fail_too() {
+fn a_failing_worker_is_picked_if_the_others_have_more_in_flight_or_fail_too() {
     let roster = alike(3);
     let balancer = Balancer::new(LeastLoaded::new()).unwrap();
     let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();

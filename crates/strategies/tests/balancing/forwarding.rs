@@ -1,4 +1,4 @@
-//! Every wrapper of a strategy forwards everything that the trait can answer.
+//! Every wrapper of a strategy forwards every method of the trait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,7 +8,7 @@ use raddle_strategies::{Prepared, Shadow, SlowStart, Strategy, StrategyError};
 
 use crate::alike;
 
-/// Answers each question differently from the trait's default, and counts the questions.
+/// Returns other values than the trait's defaults, and counts the calls.
 #[derive(Debug, Default)]
 struct Probe {
     prepared: Arc<AtomicUsize>,
@@ -42,7 +42,7 @@ impl Strategy for Probe {
     }
 }
 
-/// The methods of the trait, all of which `assert_forwards` asks.
+/// The methods of the trait; `assert_forwards` calls them all.
 const METHODS: [&str; 8] =
     ["name", "pick", "prepare", "validate", "reads_age", "lets_steal", "routes_keys", "weights"];
 

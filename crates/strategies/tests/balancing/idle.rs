@@ -1,4 +1,4 @@
-//! Join idle and power of two: what every strategy is tried against, and what they promise alone.
+//! Join idle and power of two: the properties of every strategy, and those that only these have.
 
 use std::collections::HashSet;
 use std::sync::Barrier;
@@ -60,7 +60,7 @@ fn equal_workers_have_equal_shares() {
 }
 
 #[test]
-fn idle_workers_share_what_comes_whatever_stands_between_them() {
+fn idle_workers_share_tasks_evenly_wherever_they_are() {
     for idle in [vec![0, 1, 2], vec![5], vec![0, 31, 63], vec![7, 8, 40, 41, 42, 62]] {
         fastrand::seed(SEED);
         let roster = alike(64);
@@ -69,7 +69,7 @@ fn idle_workers_share_what_comes_whatever_stands_between_them() {
             .map(|position| take(&roster, position))
             .collect();
         let balancer = Balancer::new(JoinIdle::new()).unwrap();
-        // The first ones meet bits that are stale.
+        // The first selections meet stale bits.
         (0..100).for_each(|_| drop(balancer.select(&TaskProfile::default(), &roster)));
         let selected = positions(&balancer, &TaskProfile::default(), &roster, 20_000);
         assert_fair(&format!("{idle:?}"), &selected, &idle);
@@ -78,7 +78,7 @@ fn idle_workers_share_what_comes_whatever_stands_between_them() {
     }
 }
 
-/// The few that may serve a task, of many: in one board or in several, beside each other or not.
+/// A few of many workers may serve a task: on one board or on several, adjacent or not.
 #[test]
 fn sparse_candidates_are_found_evenly_and_no_others() {
     let rare = Capability::intern("idle-rare").unwrap();
@@ -103,7 +103,7 @@ fn sparse_candidates_are_found_evenly_and_no_others() {
         let selected = positions(&balancer, &task, &roster, 5_000 * eligible.len());
         assert_fair(name(&balancer), &selected, &eligible);
     }
-    // All but one of them are busy, and the others idle.
+    // All but one of the eligible workers are busy; the others are idle.
     let idle = eligible[eligible.len() / 2];
     let held: Vec<_> = eligible
         .iter()
@@ -171,10 +171,10 @@ fn threads_that_select_at_one_instant_spread() {
     }
 }
 
-/// Whatever threads do at once with what they have selected: when all is quiet each worker is
-/// found as idle.
+/// Whatever several threads do with their reservations, each worker is found as idle once nothing
+/// is in flight.
 #[test]
-fn after_a_storm_every_worker_is_found() {
+fn after_concurrent_reservations_every_idle_worker_is_found() {
     const WORKERS: usize = 6;
     for round in 0..20 {
         let first = alike(WORKERS - 1);
@@ -208,7 +208,7 @@ fn after_a_storm_every_worker_is_found() {
                 });
             }
         });
-        // What was detached by one roster and could not be recorded by the other.
+        // Tasks that were detached in one roster and could not be recorded in the other.
         for member in roster.members() {
             let end = raddle_core::Completion::new(Outcome::Completed);
             while member.worker.record(&end).is_ok() {}
@@ -219,7 +219,7 @@ fn after_a_storm_every_worker_is_found() {
                 .filter(|other| *other != position)
                 .map(|other| take(&roster, other))
                 .collect();
-            // Clears what is stale; power of two would then miss the idle one two times in three.
+            // Clears stale bits; power of two would miss the idle worker two times in three.
             (0..100).for_each(|_| drop(balancer.select(&task, &roster)));
             let selected = positions(&balancer, &task, &roster, 100);
             assert!(selected.iter().all(|selected| *selected == position), "{selected:?}");
@@ -253,10 +253,10 @@ fn membership_may_change_under_load() {
     }
 }
 
-/// Nobody else waits while a worker of ten hangs: it has the one task that it was given, and one
-/// more each time that all others are busy.
+/// While one worker of ten hangs, no other task waits: the hung worker has the one task that it
+/// received, and gets one more each time all others are busy.
 #[test]
-fn a_hung_worker_is_given_no_task_while_another_is_idle() {
+fn a_hung_worker_gets_no_task_while_another_is_idle() {
     let roster = alike(10);
     let balancer = Balancer::new(JoinIdle::new()).unwrap();
     let _hung = take(&roster, 0);
@@ -264,7 +264,7 @@ fn a_hung_worker_is_given_no_task_while_another_is_idle() {
         assert_ne!(balancer.select(&TaskProfile::default(), &roster).unwrap().position(), 0);
     }
     assert_eq!(in_flight(&roster)[0], 1);
-    // Power of two gives it more while two are as busy as it is, and then no more.
+    // Under power of two it gets more only as long as others are as busy as it is.
     let balancer = Balancer::new(PowerOfTwo::new()).unwrap();
     for _ in 0..10_000 {
         assert_ne!(balancer.select(&TaskProfile::default(), &roster).unwrap().position(), 0);
@@ -274,8 +274,8 @@ fn a_hung_worker_is_given_no_task_while_another_is_idle() {
 const WORKERS: usize = 10;
 const FAIR: f64 = 1.0 / WORKERS as f64;
 
-/// The share of worker 0, in a pool at this load, that ends its tasks at once and as `outcome`
-/// tells, where the others take a millisecond on average.
+/// Returns the share of worker 0 in a pool at this load, if it ends its tasks at once with
+/// `outcome` and the others take a millisecond on average.
 fn share_of_first(pool: &mut Pool, balancer: &Balancer, rho: f64, outcome: Outcome) -> f64 {
     let load = Load::Every((MS / WORKERS as u32).div_f64(rho));
     let selected = pool.run(balancer, load, 20_000, |position| match (position, outcome) {
@@ -286,7 +286,7 @@ fn share_of_first(pool: &mut Pool, balancer: &Balancer, rho: f64, outcome: Outco
 }
 
 #[test]
-fn a_worker_that_fails_at_once_does_not_draw_the_traffic_and_has_its_share_when_it_recovers() {
+fn a_worker_that_fails_at_once_attracts_no_traffic_and_regains_its_share_when_it_recovers() {
     for rho in [0.3, 0.7, 0.95] {
         for balancer in
             [Balancer::new(JoinIdle::new()).unwrap(), Balancer::new(PowerOfTwo::new()).unwrap()]
@@ -307,15 +307,15 @@ fn a_worker_that_fails_at_once_does_not_draw_the_traffic_and_has_its_share_when_
             if name(&balancer) == "join_idle" {
                 assert!((recovered - FAIR).abs() < 0.1 * FAIR, "{context}");
             } else {
-                assert!(recovering < 0.01 * FAIR, "as its traps say: {context}");
+                assert!(recovering < 0.01 * FAIR, "as its weak points say: {context}");
             }
         }
     }
 }
 
-/// Where nobody knows that it fails, two of n is the most that a worker can swallow.
+/// If its failures are unknown, a worker can swallow at most two in n of the tasks.
 #[test]
-fn power_of_two_bounds_a_black_hole_to_two_of_n() {
+fn power_of_two_sends_at_most_two_in_n_tasks_to_a_worker() {
     for workers in [3, 10, 50] {
         fastrand::seed(SEED);
         let tracking = Tracking { enabled: false, ..Tracking::default() };
@@ -334,7 +334,7 @@ fn power_of_two_bounds_a_black_hole_to_two_of_n() {
 }
 
 #[test]
-fn power_of_two_gives_by_weight_where_tasks_queue() {
+fn power_of_two_shares_by_weight_if_tasks_queue() {
     fastrand::seed(SEED);
     let weights = [1, 2, 4];
     let specs = weights.iter().zip(["a", "b", "c"]);
@@ -347,7 +347,7 @@ fn power_of_two_gives_by_weight_where_tasks_queue() {
     let balancer = Balancer::new(PowerOfTwo::new()).unwrap();
     let select = || balancer.select(&TaskProfile::default(), &roster).unwrap();
     let held: Vec<_> = (0..70).map(|_| select()).collect();
-    // Two of three draws have each, which suffices here to keep (q + 1) / w level.
+    // Each worker is in two of three draws, which suffices here to keep (q + 1) / w level.
     let counts = in_flight(&roster);
     for (count, expected) in counts.iter().zip([10, 20, 40]) {
         assert!(count.abs_diff(expected) <= 4, "seed {SEED:#x}: {counts:?}");
@@ -355,7 +355,7 @@ fn power_of_two_gives_by_weight_where_tasks_queue() {
     drop(held);
 }
 
-/// A pick is a read: as a shadow it leaves no trace but in bits that were stale.
+/// A pick only reads: as a shadow it changes nothing but stale bits.
 #[test]
 fn a_shadow_that_picks_changes_nothing() {
     fastrand::seed(SEED);
@@ -386,10 +386,11 @@ fn a_shadow_that_picks_changes_nothing() {
     assert_fair("after a shadow", &selected, &(0..8).collect::<Vec<_>>());
 }
 
-/// With exponential tasks at load 0.7 the mean number in a pool of 16 under join idle is within 7 %
-/// of what least loaded gives, and under power of two within 60 % (sojourn 1.61 for 1.08).
+/// With exponential tasks at load 0.7, the mean number of tasks in a pool of 16 under join idle is
+/// within 7 % of that under least loaded, and under power of two within 60 % (sojourn 1.61 for
+/// 1.08).
 #[test]
-fn means_are_as_the_tables_say() {
+fn mean_lengths_match_the_documented_ones() {
     let mean = |strategy: Box<dyn Strategy>| {
         fastrand::seed(SEED);
         let mut pool = Pool::new(16);

@@ -15,7 +15,7 @@ use crate::{MS, alike, balancer, finish_on};
 const US: Duration = Duration::from_micros(1);
 const SEED: u64 = 0x6c61_7465_6e63;
 
-/// A quiet, a half busy and a busy pool of four workers that take a millisecond.
+/// Loads of a quiet, a half-busy and a busy pool of four workers that take a millisecond.
 const LOADS: [Load; 4] = [
     Load::Callers(1),
     Load::Callers(4),
@@ -23,7 +23,7 @@ const LOADS: [Load; 4] = [
     Load::Every(Duration::from_micros(500)),
 ];
 
-/// One by each strategy that goes by latency and guards it.
+/// A balancer for each strategy that reads latencies and guards against bad data.
 fn balancers() -> [Balancer; 4] {
     [
         Balancer::new(LatencyBased::new()).unwrap(),
@@ -33,7 +33,7 @@ fn balancers() -> [Balancer; 4] {
     ]
 }
 
-/// The same under each of the loads, with the strategy's name.
+/// The figure under each load, with the strategy's name.
 fn each_under(loads: &[Load]) -> impl Iterator<Item = (&'static str, Balancer, Load)> {
     let each = loads.iter().flat_map(|load| balancers().map(|balancer| (balancer, *load)));
     each.map(|(balancer, load)| (balancer.strategy().name(), balancer, load))
@@ -52,7 +52,8 @@ fn run(
     pool.run(balancer, load, tasks, serve)
 }
 
-/// The share of a worker that fails at once from the start, among three that take a millisecond.
+/// Returns the share of a worker that fails at once from the start, among three that take a
+/// millisecond.
 fn share_of_failing(balancer: &Balancer, load: Load, pool_has_a_mean: bool) -> f64 {
     fastrand::seed(SEED);
     let mut pool = Pool::new(4);
@@ -71,7 +72,7 @@ fn a_worker_that_fails_at_once_gets_less_than_half_of_its_fair_share() {
 }
 
 #[test]
-fn a_worker_that_fails_at_once_is_no_black_hole_in_a_pool_that_just_started() {
+fn a_worker_that_fails_at_once_does_not_swallow_the_tasks_of_a_new_pool() {
     for (name, balancer, load) in each_under(&[Load::Callers(1), Load::Callers(4), LOADS[3]]) {
         let share = share_of_failing(&balancer, load, false);
         assert!(share < 0.125, "{name}, {load:?}, seed {SEED:#x}: {share}");
@@ -120,10 +121,10 @@ fn a_new_worker_gets_its_share_while_it_warms_up_and_afterwards() {
     }
 }
 
-/// Latencies that vary by a tenth: where all were the same, the pool's mean would be that of its
-/// best worker and never below it.
+/// Latencies that vary by a tenth: if all were equal, the pool's mean would be that of its best
+/// worker and never below it.
 #[test]
-fn a_new_worker_is_tried_when_tasks_come_one_by_one() {
+fn a_new_worker_is_tried_if_tasks_arrive_one_at_a_time() {
     let serve = |position: usize| {
         let base = [1_000, 1_100, 1_200, 1_000][position];
         (Outcome::Completed, US * fastrand::u32(base - base / 10..base + base / 10))
@@ -139,7 +140,7 @@ fn a_new_worker_is_tried_when_tasks_come_one_by_one() {
 }
 
 #[test]
-fn a_worker_that_recovers_is_tried_again_when_tasks_come_one_by_one() {
+fn a_worker_that_recovers_is_tried_again_if_tasks_arrive_one_at_a_time() {
     for (name, balancer, load) in each_under(&[Load::Callers(1)]) {
         fastrand::seed(SEED);
         let mut pool = Pool::new(4);
@@ -151,7 +152,7 @@ fn a_worker_that_recovers_is_tried_again_when_tasks_come_one_by_one() {
 }
 
 #[test]
-fn a_hung_worker_is_given_a_few_tasks_and_no_more() {
+fn a_hung_worker_gets_only_a_few_tasks() {
     for balancer in balancers() {
         let (clock, time) = raddle_core::Clock::simulated();
         let builder = Roster::builder().workers(4, WorkerSpec::general());
@@ -173,7 +174,7 @@ fn a_hung_worker_is_given_a_few_tasks_and_no_more() {
 }
 
 #[test]
-fn workers_that_take_no_time_still_share() {
+fn workers_with_a_latency_of_zero_share_evenly() {
     for balancer in balancers() {
         fastrand::seed(SEED);
         let roster = alike(4);
@@ -189,7 +190,8 @@ fn workers_that_take_no_time_still_share() {
     }
 }
 
-/// What is known of one worker: how its tasks ended and took, what it has now and for how long.
+/// The statistics of one worker: how its tasks ended, how long they took, and what it has in flight
+/// for how long.
 #[derive(Clone, Debug)]
 struct Known {
     records: Vec<(bool, u64)>,
@@ -221,7 +223,7 @@ impl Known {
 
 const NOW: u64 = 1 << 50;
 
-/// A roster of two workers of whom this is known, and what they have in flight.
+/// Creates a roster of two workers with these statistics, and their tasks in flight.
 fn with_roster<T>(known: [&Known; 2], fast: FastThreshold, ask: impl FnOnce(&Roster) -> T) -> T {
     let (clock, time) = raddle_core::Clock::simulated();
     let tracking = Tracking { fast, ..Tracking::default() };
@@ -249,8 +251,8 @@ fn with_roster<T>(known: [&Known; 2], fast: FastThreshold, ask: impl FnOnce(&Ros
     ask(&roster)
 }
 
-/// How likely the second worker is to be picked: 0 never, 2 always, 1 in between. Wrong once in
-/// 2^39 ties.
+/// Returns how likely the second worker is to be picked: 0 for never, 2 for always, 1 in between.
+/// Wrong once in 2^39 ties.
 fn chance(strategy: &dyn raddle_strategies::Strategy, roster: &Roster) -> u8 {
     let task = TaskProfile::default().submitted_at(NOW);
     let picks: usize = (0..40).map(|_| strategy.pick(&task, &roster.candidates(None))).sum();
@@ -261,7 +263,7 @@ fn chance(strategy: &dyn raddle_strategies::Strategy, roster: &Roster) -> u8 {
     }
 }
 
-/// A strategy that takes workers for hot above so many tasks in flight, or about as many.
+/// Creates a strategy for which workers are hot above about `level` tasks in flight.
 pub fn used_to(level: usize) -> HotCold {
     let roster = alike(3);
     let task = TaskProfile::default().submitted_at(1);
@@ -282,8 +284,8 @@ fn known(records: impl Strategy<Value = (bool, u64)>) -> impl Strategy<Value = K
         .prop_map(|(records, in_flight, age)| Known { records, in_flight, age })
 }
 
-/// A worker, and a way in which it may get worse. One that is to fail more has not failed before:
-/// a failure is penalised by the pool's mean, which a success less may move.
+/// Generates a worker and a worse version of it. One whose failures increase had none before: a
+/// failure is penalised by the pool's mean, which one success less may move.
 fn worker_and_worse() -> impl Strategy<Value = (Known, Worse)> {
     let time = 1u64..5_000;
     let worse = prop_oneof![
@@ -300,10 +302,10 @@ fn worker_and_worse() -> impl Strategy<Value = (Known, Worse)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Law 6, for the strategies that read what was measured. The other worker has succeeded in
-    /// all it did, so that the pool's mean weighs on nobody else.
+    /// Law 6, for the strategies that read measurements. The other worker has only succeeded, so
+    /// that the pool's mean affects no penalty of its own.
     #[test]
-    fn slower_busier_or_more_failing_never_improves_a_chance(
+    fn being_slower_busier_or_failing_more_never_improves_the_odds(
         other in known((Just(true), 1u64..5_000)),
         (before, worse) in worker_and_worse(),
     ) {
@@ -312,7 +314,7 @@ proptest! {
         let more = [
             Balancer::new(CapabilityBest::new()).unwrap(),
             Balancer::new(LeastLoaded::new()).unwrap(),
-            // Beside the one in `balancers`, one that has seen more in flight than these have.
+            // In addition to the one in `balancers`, one that has seen longer queues than these.
             Balancer::new(used_to(5)).unwrap(),
         ];
         for balancer in balancers().into_iter().chain(more) {
@@ -332,8 +334,8 @@ proptest! {
     }
 }
 
-/// A worker 20 times slower than the pool must not look better for failing at once instead: its
-/// penalty is ten times the pool's mean, half of what it took when it succeeded.
+/// A worker 20 times slower than the pool must not look better by failing at once: the penalty is
+/// ten times the pool's mean, which is half of the time that its successes took.
 #[test]
 fn a_very_slow_worker_does_not_improve_by_failing() {
     let mean_after = |outcome, took| {
@@ -351,7 +353,7 @@ fn a_very_slow_worker_does_not_improve_by_failing() {
     assert!(failing >= succeeding, "{failing} ns, and {succeeding} ns when it succeeds");
 }
 
-/// The bare rule, without the guards of [`LatencyBased`].
+/// The plain rule, without the guards of [`LatencyBased`].
 #[derive(Debug)]
 struct LowestMean;
 

@@ -14,7 +14,7 @@ const LOAD: f64 = 0.9;
 /// Nanoseconds.
 const MEAN: f64 = 1_000_000.0;
 
-/// When a task comes and how long it runs, in nanoseconds.
+/// A task's arrival time and duration, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Task {
     at: u64,
@@ -25,7 +25,7 @@ fn exponential(rng: &mut Rng, mean: f64) -> f64 {
     -(1.0 - rng.f64()).ln() * mean
 }
 
-/// Nine in ten are a tenth as long as the rest, with the same mean.
+/// Nine in ten durations are a tenth of the others, with the same mean.
 fn bimodal(rng: &mut Rng, mean: f64) -> f64 {
     let short = mean / 1.9;
     if rng.u8(..10) == 0 { 10.0 * short } else { short }
@@ -40,7 +40,7 @@ fn trace(seed: u64, size: fn(&mut Rng, f64) -> f64) -> Vec<Task> {
     (0..TASKS).map(|_| next()).collect()
 }
 
-/// When each task starts where one queue serves all workers.
+/// Returns when each task starts if all workers share one queue.
 fn central(trace: &[Task]) -> Vec<u64> {
     let mut free_at: BinaryHeap<_> = [Reverse(0); WORKERS].into();
     let mut start = |task: &Task| {
@@ -60,7 +60,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the next task, if it is free and has one.
+    /// Starts the next task if there is one and none is running.
     fn start(&mut self, trace: &[Task], now: u64, starts: &mut [u64]) {
         if self.running.is_some() {
             return;
@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// Ends the task that it runs.
+    /// Ends the running task.
     fn end(&mut self, trace: &[Task]) {
         let (index, _) = self.running.take().unwrap();
         let size = trace[index].size;
@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-/// When each task starts where `strategy` selects a worker for it when it comes.
+/// Returns when each task starts if `strategy` selects its worker on arrival.
 fn balanced(strategy: &dyn Strategy, trace: &[Task]) -> Vec<u64> {
     let (clock, time) = Clock::simulated();
     let roster =
@@ -129,9 +129,9 @@ fn balanced(strategy: &dyn Strategy, trace: &[Task]) -> Vec<u64> {
 }
 
 /// By Kiefer and Wolfowitz: a task that joins the queue with the least work starts when the first
-/// worker is free of all that came before, and so it does from one queue.
+/// worker has finished all earlier tasks, as it would from one central queue.
 #[test]
-fn with_exact_sizes_each_task_starts_when_it_would_from_one_central_queue() {
+fn with_exact_durations_each_task_starts_when_it_would_from_one_central_queue() {
     for (name, size) in
         [("exponential", exponential as fn(&mut Rng, f64) -> f64), ("bimodal", bimodal)]
     {
@@ -148,7 +148,7 @@ fn with_exact_sizes_each_task_starts_when_it_would_from_one_central_queue() {
 }
 
 #[test]
-fn the_number_of_tasks_is_not_enough_for_that() {
+fn with_queue_lengths_alone_tasks_wait_longer() {
     let trace = trace(1, bimodal);
     let (central, balanced) = (central(&trace), balanced(&LeastLoaded, &trace));
     let wait = |starts: &[u64]| -> u64 {

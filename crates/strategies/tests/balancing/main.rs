@@ -1,5 +1,4 @@
-//! The strategies through the public interface: what every one of them promises, and what each
-//! promises alone.
+//! The strategies through the public interface: the properties that all share, and those of each.
 #![cfg(not(loom))]
 
 mod bounded_hash;
@@ -28,7 +27,7 @@ use raddle_strategies::{Balancer, StrategyName};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A roster of generalists that are all alike.
+/// Creates a roster of equal generalists.
 fn alike(workers: usize) -> Roster {
     Roster::builder().workers(workers, WorkerSpec::general()).build().unwrap()
 }
@@ -39,12 +38,12 @@ fn balancer(name: StrategyName) -> Balancer {
     balancer
 }
 
-/// The positions of so many selections, each given back before the next.
+/// Returns the positions of `count` selections, each released before the next.
 fn positions(balancer: &Balancer, task: &TaskProfile, roster: &Roster, count: usize) -> Vec<usize> {
     (0..count).map(|_| balancer.select(task, roster).unwrap().position()).collect()
 }
 
-/// Gives the worker at `position` a task that ended like this.
+/// Records a task with this outcome and time at the worker at `position`.
 fn finish_on(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
     let worker = &roster.members()[position].worker;
     Reservation::take(worker, position, None).unwrap().finish(outcome, took);
@@ -54,7 +53,7 @@ fn in_flight(roster: &Roster) -> Vec<u64> {
     roster.members().iter().map(|member| member.worker.stats().in_flight()).collect()
 }
 
-/// Law 1 at a quiet moment.
+/// Asserts law 1 while nothing is in flight.
 fn assert_settled(roster: &Roster) {
     for member in roster.members() {
         let stats = member.worker.stats();

@@ -75,7 +75,7 @@ fn statistics_serialise_with_the_documented_fields() {
         json!({"admitted": 3, "completed": 2, "failed": 1, "panicked": 0, "expired": 0, "cancelled": 0})
     );
     assert_eq!((&gpu["in_flight"], &gpu["share"]), (&json!(0), &json!(0.75)));
-    // Two of 2 ms, and a failure that counts ten times the mean.
+    // Two successes of 2 ms, and a failure that counts as ten times the mean.
     assert_eq!(gpu["mean_latency_ns"], json!(8_000_000));
     assert_eq!(gpu["success_rate"], json!(0.9375));
     assert_eq!((&gpu["weight"], &gpu["busy_ns"]), (&json!(4.0), &json!(6_000_000)));

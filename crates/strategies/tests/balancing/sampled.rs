@@ -1,5 +1,5 @@
-//! The peak, the hot and cold, and the expected delay: what each promises alone, and the promises
-//! of every strategy that are theirs too. Their shares among odd workers: `latency.rs`.
+//! Peak EWMA, hot cold and expected delay: their own properties, and those of every strategy. Their
+//! shares among unequal workers are in `latency.rs`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn balancers() -> [Balancer; 3] {
     ]
 }
 
-/// A roster at the clock's first second.
+/// Creates a roster whose clock is at one second.
 fn timed(workers: usize) -> (Roster, VirtualTime) {
     let (clock, time) = Clock::simulated();
     time.set(SECOND);
@@ -30,25 +30,25 @@ fn timed(workers: usize) -> (Roster, VirtualTime) {
     (builder.clock(clock).build().unwrap(), time)
 }
 
-/// Takes a place at a worker, and notes the time.
+/// Reserves a worker and notes the time.
 fn take(roster: &Roster, position: usize) -> Reservation<'_> {
     let worker = &roster.members()[position].worker;
     Reservation::take_at(worker, position, None, roster.clock().now()).unwrap()
 }
 
-/// Gives the worker a task that ended like this, at the clock's time.
+/// Records a task with this outcome at the worker, at the clock's time.
 fn finish(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
     take(roster, position).finish(outcome, took);
 }
 
-/// The share of each position in so many selections, each given back at once.
+/// Returns the share of each position in `count` selections, each released at once.
 fn shares(balancer: &Balancer, roster: &Roster, selections: usize) -> Vec<f64> {
     let selected = positions(balancer, &TaskProfile::default(), roster, selections);
     (0..roster.members().len()).map(|position| share(&selected, position)).collect()
 }
 
-/// Asserts that those positions, and no others, have a fair share of 20,000 selections, within four
-/// standard deviations of the rarest.
+/// Asserts that these positions, and no others, have a fair share of 20,000 selections, within four
+/// standard deviations of the smallest share.
 fn assert_fair(balancer: &Balancer, task: &TaskProfile, roster: &Roster, eligible: &[usize]) {
     fastrand::seed(SEED);
     let selected = positions(balancer, task, roster, 20_000);
@@ -97,7 +97,7 @@ fn sparse_capabilities_and_sparse_health_are_not_biased_towards_a_neighbour() {
 }
 
 #[test]
-fn closed_workers_are_passed_over_until_all_are() {
+fn closed_workers_are_skipped_until_all_are_closed() {
     for balancer in balancers() {
         let name = balancer.strategy().name();
         let roster = alike(4);
@@ -134,7 +134,7 @@ fn a_million_picks_change_nothing() {
 }
 
 #[test]
-fn a_clock_that_goes_back_makes_no_age_and_no_decay() {
+fn a_clock_that_goes_back_causes_no_age_and_no_decay() {
     for balancer in balancers() {
         let name = balancer.strategy().name();
         let (roster, time) = timed(2);
@@ -143,7 +143,7 @@ fn a_clock_that_goes_back_makes_no_age_and_no_decay() {
         finish(&roster, 1, Outcome::Completed, 10 * MS);
         let _held = take(&roster, 0);
         time.set(99 * SECOND);
-        // By `q` hot and cold prefers who is idle; the others compare 2 x 1 ms with 10 ms.
+        // Hot cold prefers an idle worker, by `q`; the others compare 2 x 1 ms with 10 ms.
         let expected = if name == "hot_cold" { 1 } else { 0 };
         let task = TaskProfile::default();
         let picked = balancer.strategy().pick(&task, &roster.candidates(None));
@@ -157,7 +157,7 @@ fn a_clock_that_goes_back_makes_no_age_and_no_decay() {
 
 /// Service times alone, as a runtime records them: the penalty does not grow with the queues.
 #[test]
-fn who_fails_at_once_gets_at_most_its_fair_share_where_the_queues_are_long() {
+fn a_worker_that_fails_at_once_gets_at_most_its_fair_share_if_queues_are_long() {
     for strategy in 0..2 {
         for queue in [0, 5, 15, 60] {
             let balancer = &balancers()[strategy];
@@ -175,7 +175,7 @@ fn who_fails_at_once_gets_at_most_its_fair_share_where_the_queues_are_long() {
 }
 
 #[test]
-fn workers_that_all_fail_share_by_what_they_have() {
+fn if_all_workers_fail_the_one_with_fewest_tasks_is_picked() {
     for balancer in balancers() {
         let (roster, _time) = timed(2);
         for _ in 0..50 {
@@ -188,7 +188,7 @@ fn workers_that_all_fail_share_by_what_they_have() {
 }
 
 #[test]
-fn one_slow_end_is_enough_for_the_peak_and_time_forgets_it() {
+fn one_slow_task_raises_the_peak_and_time_decays_it() {
     let balancer = Balancer::new(PeakEwma::new()).unwrap();
     let (roster, time) = timed(2);
     for _ in 0..100 {
@@ -197,7 +197,7 @@ fn one_slow_end_is_enough_for_the_peak_and_time_forgets_it() {
     finish(&roster, 0, Outcome::Completed, 8 * MS);
     finish(&roster, 0, Outcome::Completed, MS);
     for half_lives in 0..=3 {
-        // The other one is told of again, the slow one is not.
+        // Only the other worker gets another latency.
         time.set(SECOND + half_lives * 700_000_000);
         finish(&roster, 1, Outcome::Completed, MS);
         let expected = if half_lives < 3 { [0.0, 1.0] } else { [1.0, 0.0] };
@@ -206,7 +206,7 @@ fn one_slow_end_is_enough_for_the_peak_and_time_forgets_it() {
 }
 
 #[test]
-fn a_hung_worker_does_not_keep_its_good_latency_nor_look_better_as_it_decays() {
+fn a_hung_worker_neither_keeps_its_good_latency_nor_improves_as_it_decays() {
     let used_to_queues = Balancer::new(used_to(5)).unwrap();
     for balancer in [
         Balancer::new(PeakEwma::new()).unwrap(),
@@ -229,7 +229,7 @@ fn a_hung_worker_does_not_keep_its_good_latency_nor_look_better_as_it_decays() {
     }
 }
 
-/// A pool in which worker i has i tasks, so that the quantile of what they have is known.
+/// Creates a pool in which worker i has i tasks in flight, so that their quantile is known.
 fn staircase(roster: &Roster) -> Vec<Reservation<'_>> {
     let workers = 0..roster.members().len();
     workers.flat_map(|position| (0..position).map(move |_| take(roster, position))).collect()
@@ -283,8 +283,9 @@ fn eight_threads_find_the_level_too() {
 }
 
 #[test]
-fn the_fastest_cold_worker_is_taken_and_the_least_busy_where_all_are_hot() {
-    // A pool of three is looked at as a whole; nobody has learnt yet, so that one task is hot.
+fn the_fastest_cold_worker_is_picked_or_the_least_busy_if_all_are_hot() {
+    // In a pool of three every worker is read. The estimate is still 0, so one task makes a worker
+    // hot.
     let balancer = || Balancer::new(HotCold::new()).unwrap();
     let (roster, _time) = timed(3);
     for (position, took) in [(0, MS), (1, 5 * MS), (2, 9 * MS)] {
@@ -302,7 +303,7 @@ fn the_fastest_cold_worker_is_taken_and_the_least_busy_where_all_are_hot() {
 }
 
 #[test]
-fn the_shortest_expected_delay_shares_by_speed_and_gives_the_slow_what_pays() {
+fn expected_delay_shares_tasks_by_speed() {
     let balancer = Balancer::new(ExpectedDelay::new()).unwrap();
     let (roster, time) = timed(2);
     (0..20).for_each(|_| finish(&roster, 0, Outcome::Completed, MS));

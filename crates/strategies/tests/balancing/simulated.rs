@@ -9,12 +9,12 @@ use raddle_strategies::Balancer;
 
 use crate::assert_settled;
 
-/// When tasks come.
+/// When tasks arrive.
 #[derive(Clone, Copy, Debug)]
 pub enum Load {
-    /// So many callers, each with its next task as soon as its last has ended.
+    /// This many callers, each of which submits its next task as soon as its last one has ended.
     Callers(usize),
-    /// One after each such time, whatever is still in flight.
+    /// One task per interval, whatever is still in flight.
     Every(Duration),
 }
 
@@ -35,13 +35,13 @@ impl Pool {
         Self { roster, time, now: 1 }
     }
 
-    /// Adds a worker that nothing is known of; its position is the last.
+    /// Adds a worker without statistics at the last position.
     pub fn add(&mut self, name: &str) {
         self.roster = self.roster.with_workers(&[WorkerSpec::new(name)]).unwrap();
     }
 
-    /// Gives so many tasks, each to whom `balancer` selects, and waits for their ends. `serve`
-    /// tells by position whether a task succeeds and how long it runs. Returns the positions.
+    /// Submits `count` tasks to the workers that `balancer` selects, and waits for their ends. `serve`
+    /// returns, by position, a task's outcome and duration. Returns the positions.
     pub fn run(
         &mut self,
         balancer: &Balancer,
@@ -98,7 +98,7 @@ impl Pool {
     }
 }
 
-/// Which share of the selections went to a position.
+/// Returns the share of the selections that went to a position.
 pub fn share(selected: &[usize], position: usize) -> f64 {
     let count = selected.iter().filter(|selected| **selected == position).count();
     count as f64 / selected.len() as f64

@@ -21,7 +21,7 @@ fn no_strategy_takes_a_lock_or_starts_a_thread() {
     for file in &files {
         let text = fs::read_to_string(file).unwrap();
         for (line, number) in text.lines().zip(1..) {
-            // Waited for only when an arena is first made, never by a selection that finds it.
+            // Blocks only while it is first initialised, never a selection that finds it initialised.
             let line = line.replace("OnceLock", "");
             let forbidden = [
                 "Mutex",

@@ -4,7 +4,8 @@ use raddle_strategies::StrategyName;
 use crate::{MS, alike, balancer, finish_on, in_flight, positions};
 
 const SELECTIONS: usize = 100_000;
-/// At most this share of the fair share: four standard deviations of a uniform choice among 16.
+/// The maximum deviation, as a share of the fair share: four standard deviations of a uniform choice
+/// among 16.
 const TOLERANCE: f64 = 0.05;
 const SEED: u64 = 0x7261_6464_6c65;
 
@@ -54,12 +55,12 @@ fn equal_scores_give_equal_shares_among_sixteen() {
 }
 
 #[test]
-fn equal_records_give_equal_shares_too() {
+fn equal_records_give_equal_shares() {
     let roster = alike(5);
     for position in (0..5).cycle().take(50) {
         finish_on(&roster, position, Outcome::Completed, 3 * MS);
     }
-    // Equal of history, too: the first success of all had no mean to be fast by.
+    // Their histories are equal, too: the very first success had no mean to be faster than.
     for position in (0..5).cycle().take(5 * 400) {
         finish_on(&roster, position, Outcome::Completed, 3 * MS);
     }
@@ -71,8 +72,8 @@ fn equal_records_give_equal_shares_too() {
 }
 
 #[test]
-fn the_best_few_share_what_the_others_do_not_get() {
-    // Scores that tie at the end, at the start and in between the worse ones.
+fn the_best_few_share_all_tasks_evenly() {
+    // The tied scores are at the end, at the start, and in between the worse ones.
     for best in [vec![0, 7], vec![3, 4], vec![1, 5, 6]] {
         let roster = alike(8);
         for position in 0..8 {
@@ -97,7 +98,8 @@ fn the_best_few_share_what_the_others_do_not_get() {
 
 #[test]
 fn sparse_capabilities_are_not_biased_towards_a_neighbour() {
-    // Uneven gaps: who takes the next eligible one from a random place favours those after a gap.
+    // Uneven gaps: taking the next eligible one from a random position would favour those after a
+    // gap.
     let eligible = [0, 1, 2, 9, 31, 32, 63];
     let mut builder = Roster::builder();
     for position in 0..64 {

@@ -12,7 +12,7 @@ fn weighted(weights: &[u32]) -> Roster {
 }
 
 #[test]
-fn five_one_one_gives_aabacaa_with_reservations_held_or_given_back() {
+fn five_one_one_gives_aabacaa_with_reservations_held_or_released() {
     let roster = weighted(&[5, 1, 1]);
     for balancer in [
         balancer(StrategyName::WeightedRoundRobin),
@@ -33,7 +33,7 @@ fn five_one_one_gives_aabacaa_with_reservations_held_or_given_back() {
 }
 
 #[test]
-fn each_group_of_candidates_has_a_rotation_of_its_own() {
+fn each_group_of_candidates_has_its_own_rotation() {
     let roster = Roster::builder()
         .worker(WorkerSpec::new("a").weight(5).capability("weights-x").capability("weights-y"))
         .worker(WorkerSpec::new("b").weight(1).capability("weights-x"))
