@@ -23,7 +23,9 @@ pub(crate) fn run(shell: &Shell) -> Result<(), Box<dyn Error>> {
         let is_library = library.exists();
         let root = if is_library { library } else { folder.join("src/main.rs") };
         let mut lines = 0;
-        for file in &Modules::read(&root)?.files {
+        // A file that is declared once for each `cfg` counts once.
+        let files: BTreeSet<_> = Modules::read(&root)?.files.into_iter().collect();
+        for file in &files {
             lines += lines_of_code(&fs::read_to_string(file)?)?;
         }
         let package = if name == "raddle" { name.clone() } else { format!("raddle-{name}") };
