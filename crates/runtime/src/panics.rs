@@ -10,7 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What the code may leave half done is the actor, which is dropped and restarted.
 #[inline]
 pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(message)
+    let (mut code, mut result) = (Some(code), None);
+    run(&mut || result = code.take().map(|code| code()))?;
+    let Some(result) = result else { unreachable!("the code ran once and did not panic") };
+    Ok(result)
 }
 
 /// Runs the user's code where nothing depends on its result (a hook, a callback, a `Drop`, a waker): a
@@ -18,8 +21,26 @@ pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
 #[inline]
 pub(crate) fn contain(code: impl FnOnce()) {
     if let Err(message) = catch(code) {
-        log::error!(message, "a panic in a hook, a callback, a drop or a waker was caught");
+        report(message);
     }
+}
+
+/// As [`contain`], compiled into its caller: more code, and fewer instructions on the path of a task.
+#[inline(always)]
+pub(crate) fn contain_inline(code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
+        report(message(payload));
+    }
+}
+
+/// Catching takes much code, and each type of pool does it dozens of times, so this is not generic.
+fn run(code: &mut dyn FnMut()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(message)
+}
+
+#[cold]
+fn report(message: String) {
+    log::error!(message, "a panic in a hook, a callback, a drop or a waker was caught");
 }
 
 /// A value of the user's that may be dropped anywhere: a panic of its drop is [contained](contain).

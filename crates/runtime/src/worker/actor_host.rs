@@ -205,7 +205,7 @@ fn refuse<M: Send + 'static, R: Send + 'static>(
 #[inline]
 fn reply_with<R>(reply: Option<ReplySender<R>>, answer: Answer<R>) {
     match reply {
-        Some(reply) => panics::contain(|| drop(reply.send(answer))),
+        Some(reply) => panics::contain_inline(|| drop(reply.send(answer))),
         None if std::mem::needs_drop::<R>() => panics::contain(|| drop(answer)),
         // At most a panic's message.
         None => drop(answer),
