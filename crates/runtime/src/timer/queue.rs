@@ -1,17 +1,13 @@
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
-use std::fmt;
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::TimerHandle;
 
-/// Timers that have not fired, by due time; timers of the same time in the order of their entry.
-/// Times are nanoseconds of one clock.
+/// Timers that have not fired, by due time; timers that are due at the same time fire in the order in
+/// which they were added. Times are nanoseconds of one clock.
 ///
 /// A periodic timer is due at `due + k * period`, whenever it fires, so it does not drift. Times that
 /// it missed by firing late are skipped.
@@ -21,13 +17,22 @@ use super::TimerHandle;
 /// timers. The caller [takes](Self::take_cancelled) what they hold, and drops it where that may run
 /// the user's code. Dropping the queue cancels the remaining timers.
 pub struct TimerQueue<T> {
-    heap: BinaryHeap<Entry<T>>,
+    timers: BTreeMap<Turn, Timer<T>>,
     /// What the cancelled timers that have left held.
     left: Vec<T>,
-    /// The number of entries so far; a periodic timer enters again at each firing.
-    entered: u64,
-    /// See `Timer::cancelled`.
+    /// The number of turns so far; a periodic timer takes a new one at each firing.
+    turns: u64,
+    /// See `Timer::cancelled` of the handle.
     cancelled: Arc<AtomicUsize>,
+}
+
+/// When a timer is due, and a number that orders timers of the same due time.
+type Turn = (u64, u64);
+
+struct Timer<T> {
+    period: Option<NonZeroU64>,
+    handle: TimerHandle,
+    item: T,
 }
 
 /// A timer that was due.
@@ -36,46 +41,34 @@ pub enum Fired<'q, T> {
     /// The item of a timer that fires once.
     Once(T),
     /// The item of a periodic timer, which stays with it.
-    Periodic(Periodic<'q, T>),
-}
-
-/// The item of a periodic timer, borrowed while it fires.
-pub struct Periodic<'q, T>(PeekMut<'q, Entry<T>>);
-
-struct Entry<T> {
-    due: u64,
-    /// Orders timers of the same due time.
-    number: u64,
-    period: Option<NonZeroU64>,
-    handle: TimerHandle,
-    item: T,
+    Periodic(&'q mut T),
 }
 
 impl<T> TimerQueue<T> {
     /// Creates an empty queue.
     pub fn new() -> Self {
-        Self { heap: BinaryHeap::new(), left: Vec::new(), entered: 0, cancelled: Arc::default() }
+        Self { timers: BTreeMap::new(), left: Vec::new(), turns: 0, cancelled: Arc::default() }
     }
 
     /// Adds a timer that is due at `due` and, if there is a `period`, again after each period.
-    /// O(log n), allocates the handle.
+    /// O(log n), allocates the handle and now and then a node of the queue.
     pub fn push(&mut self, due: u64, period: Option<NonZeroU64>, item: T) -> TimerHandle {
         self.compact();
         let handle = TimerHandle::new(Arc::clone(&self.cancelled));
-        let number = self.next_number();
-        self.heap.push(Entry { due, number, period, handle: handle.clone(), item });
+        let turn = self.turn(due);
+        self.timers.insert(turn, Timer { period, handle: handle.clone(), item });
         handle
     }
 
-    /// Returns when the next timer is due that is not cancelled. O(1), and O(log n) for each
-    /// cancelled one before it.
+    /// Returns when the next timer is due that is not cancelled. O(log n), also for each cancelled one
+    /// before it.
     pub fn next_due(&mut self) -> Option<u64> {
         loop {
-            let next = self.heap.peek()?;
-            if !next.handle.is_cancelled() {
-                return Some(next.due);
+            let next = self.timers.first_entry()?;
+            if !next.get().handle.is_cancelled() {
+                return Some(next.key().0);
             }
-            self.leave_out_next();
+            next.remove().leave(&mut self.left);
         }
     }
 
@@ -84,25 +77,18 @@ impl<T> TimerQueue<T> {
     pub fn pop_due(&mut self, now: u64) -> Option<Fired<'_, T>> {
         self.compact();
         loop {
-            let next = self.heap.peek()?;
-            if next.due > now {
-                return None;
+            let next = self.timers.first_entry().filter(|next| next.key().0 <= now)?;
+            let ((due, _), timer) = next.remove_entry();
+            if !timer.handle.claim(timer.period.is_some()) {
+                timer.leave(&mut self.left);
+                continue;
             }
-            if next.handle.claim(next.period.is_some()) {
-                break;
-            }
-            self.leave_out_next();
+            let Some(period) = timer.period else { return Some(Fired::Once(timer.item)) };
+            // The first due time after now.
+            let periods = ((now - due) / period).saturating_add(1);
+            let turn = self.turn(due.saturating_add(periods.saturating_mul(period.get())));
+            return Some(Fired::Periodic(&mut self.timers.entry(turn).or_insert(timer).item));
         }
-        let number = self.next_number();
-        let mut fired = self.heap.peek_mut()?;
-        let Some(period) = fired.period else {
-            return Some(Fired::Once(PeekMut::pop(fired).item));
-        };
-        // The first due time after now.
-        let periods = ((now - fired.due) / period).saturating_add(1);
-        fired.due = fired.due.saturating_add(periods.saturating_mul(period.get()));
-        fired.number = number;
-        Some(Fired::Periodic(Periodic(fired)))
     }
 
     /// Takes what the cancelled timers held that have left since the last call.
@@ -110,94 +96,39 @@ impl<T> TimerQueue<T> {
         std::mem::take(&mut self.left)
     }
 
-    /// Removes the first timer, which is cancelled.
-    fn leave_out_next(&mut self) {
-        if let Some(entry) = self.heap.pop() {
-            entry.handle.uncount();
-            self.left.push(entry.item);
-        }
-    }
-
-    /// Removes the cancelled timers if they are more than half. O(n), which is O(1) for each timer
-    /// that is removed.
+    /// Removes the cancelled timers if they are more than half. O(n log n), which is O(log n) for each
+    /// timer that is removed.
     fn compact(&mut self) {
         // A count that is behind, or counts a cancel that then fails, costs only memory or time.
-        if self.cancelled.load(Relaxed) <= self.heap.len() / 2 {
+        if self.cancelled.load(Relaxed) <= self.timers.len() / 2 {
             return;
         }
-        let entries = std::mem::take(&mut self.heap).into_iter();
-        let (cancelled, kept): (Vec<_>, Vec<_>) =
-            entries.partition(|entry| entry.handle.is_cancelled());
-        self.heap = kept.into();
-        for entry in cancelled {
-            entry.handle.uncount();
-            self.left.push(entry.item);
-        }
+        let timers = std::mem::take(&mut self.timers).into_iter();
+        let (cancelled, kept): (BTreeMap<_, _>, _) =
+            timers.partition(|(_, timer)| timer.handle.is_cancelled());
+        self.timers = kept;
+        cancelled.into_values().for_each(|timer| timer.leave(&mut self.left));
     }
 
-    fn next_number(&mut self) -> u64 {
-        self.entered += 1;
-        self.entered
+    fn turn(&mut self, due: u64) -> Turn {
+        self.turns += 1;
+        (due, self.turns)
     }
 }
 
-impl<T> Default for TimerQueue<T> {
-    fn default() -> Self {
-        Self::new()
+impl<T> Timer<T> {
+    /// Ends a cancelled timer that has left the queue.
+    fn leave(self, left: &mut Vec<T>) {
+        self.handle.uncount();
+        left.push(self.item);
     }
 }
 
 impl<T> Drop for TimerQueue<T> {
     fn drop(&mut self) {
-        for entry in &self.heap {
-            entry.handle.cancel();
+        for timer in self.timers.values() {
+            timer.handle.cancel();
         }
-    }
-}
-
-impl<T> Deref for Periodic<'_, T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.0.item
-    }
-}
-
-impl<T> DerefMut for Periodic<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.0.item
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    /// The greatest entry fires next.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.due, other.number).cmp(&(self.due, self.number))
-    }
-}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> fmt::Debug for TimerQueue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimerQueue").field("timers", &self.heap.len()).finish_non_exhaustive()
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Periodic<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Periodic").field(&**self).finish()
     }
 }
 
@@ -267,7 +198,7 @@ mod tests {
         let mut queue = TimerQueue::new();
         queue.push(1, every(1), 0);
         for now in 1..=5 {
-            let Some(Fired::Periodic(mut count)) = queue.pop_due(now) else { panic!("not due") };
+            let Some(Fired::Periodic(count)) = queue.pop_due(now) else { panic!("not due") };
             *count += 1;
             assert_eq!(*count, now);
         }
@@ -329,7 +260,7 @@ mod tests {
         assert_eq!(queue.take_cancelled().len(), 51);
         assert_eq!(Rc::strong_count(&item), 50);
         assert_eq!(taken(&mut queue, 1_048).len(), 49);
-        assert_eq!((queue.heap.len(), queue.cancelled.load(Relaxed)), (0, 0));
+        assert_eq!((queue.timers.len(), queue.cancelled.load(Relaxed)), (0, 0));
     }
 
     #[derive(Clone, Debug)]
@@ -397,8 +328,8 @@ mod tests {
                     }
                 }
                 queue.compact();
-                prop_assert!(queue.heap.len() <= 2 * list.len());
-                prop_assert_eq!(queue.heap.len() - list.len(), queue.cancelled.load(Relaxed));
+                prop_assert!(queue.timers.len() <= 2 * list.len());
+                prop_assert_eq!(queue.timers.len() - list.len(), queue.cancelled.load(Relaxed));
             }
             prop_assert_eq!(queue.next_due(), list.iter().min().map(|timer| timer.0));
         }
