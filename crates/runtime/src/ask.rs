@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -6,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use oneshot::{Receiver, RecvTimeoutError, TryRecvError};
+use thiserror::Error;
 
 use crate::SendError;
 use crate::mailbox::Backoff;
@@ -43,27 +43,36 @@ type Refused<M> = Option<Box<SendError<M>>>;
 pub struct AskFuture<M, R>(Result<<Receiver<Answer<R>> as IntoFuture>::IntoFuture, Refused<M>>);
 
 /// Why an [`Ask`] has no reply.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum AskError<M> {
     /// The task was not admitted; the error holds the message.
-    Refused(SendError<M>),
+    #[error("the task was refused")]
+    Refused(#[source] SendError<M>),
     /// The handler panicked.
+    #[error("the handler panicked: {message}")]
     Panicked {
         /// The panic's message.
         message: String,
     },
     /// The deadline passed before the task ran.
+    #[error("the deadline passed before the task ran")]
     Expired,
     /// The pool was shut down, or the task withdrawn, before the task ran.
+    #[error("the task was cancelled before it ran")]
     Cancelled,
     /// The task was dropped because the pool is overloaded; see [`Overflow`](crate::Overflow) and
     /// [`CoDel`](crate::CoDel).
+    #[error("the task was shed because the pool is overloaded")]
     Shed,
     /// The task's worker was retired before the task ran, and no other worker could take it.
+    #[error("the task's worker was retired before the task ran, and no other could take it")]
     Retired,
     /// The timeout of [`Ask::wait_timeout`] has passed; the reply may still come.
+    #[error("no reply within the timeout; it may still come")]
     TimedOut,
     /// The reply was already received.
+    #[error("the reply was already received")]
     Taken,
 }
 
@@ -239,23 +248,6 @@ impl<M> From<NoReply> for AskError<M> {
     }
 }
 
-impl<M> fmt::Display for AskError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(_) => f.write_str("the task was refused"),
-            Self::Panicked { message } => write!(f, "the handler panicked: {message}"),
-            Self::Expired => f.write_str("the deadline passed before the task ran"),
-            Self::Cancelled => f.write_str("the task was cancelled before it ran"),
-            Self::Shed => f.write_str("the task was shed because the pool is overloaded"),
-            Self::Retired => f.write_str(
-                "the task's worker was retired before the task ran, and no other could take it",
-            ),
-            Self::TimedOut => f.write_str("no reply within the timeout; it may still come"),
-            Self::Taken => f.write_str("the reply was already received"),
-        }
-    }
-}
-
 // By hand, so that the message needs neither `Debug` nor anything else.
 impl<M> fmt::Debug for AskError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,15 +262,6 @@ impl<M> fmt::Debug for AskError<M> {
             Self::Retired => f.write_str("Retired"),
             Self::TimedOut => f.write_str("TimedOut"),
             Self::Taken => f.write_str("Taken"),
-        }
-    }
-}
-
-impl<M: 'static> Error for AskError<M> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Refused(error) => Some(error),
-            _ => None,
         }
     }
 }

@@ -23,24 +23,30 @@ pub struct SendError<M> {
 }
 
 /// Why a task was not admitted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, ThisError, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The pool is shut down or shutting down.
+    #[error("the pool is shut down")]
     Closed,
     /// The selected worker's mailbox is full, and the overflow policy does not make room.
+    #[error("the mailbox of the selected worker is full")]
     Full,
     /// The pool has no worker that takes tasks.
+    #[error("{}", SelectError::NoWorker)]
     NoWorker,
     /// No worker serves the capability.
+    #[error("{}", SelectError::NoCapableWorker { capability: *capability })]
     NoCapableWorker {
         /// The capability that the task asked for.
         capability: Capability,
     },
     /// The name of the task's capability cannot be used.
-    Capability(CapabilityError),
+    #[error("the task's capability cannot be used")]
+    Capability(#[source] CapabilityError),
     /// The hedge's quantile is out of bounds.
-    Hedge(HedgeError),
+    #[error("the task's hedge cannot be used")]
+    Hedge(#[source] HedgeError),
 }
 
 impl<M> SendError<M> {
@@ -100,31 +106,6 @@ impl<M> fmt::Debug for SendError<M> {
 impl<M> Error for SendError<M> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.refusal.source()
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the pool is shut down"),
-            Self::Full => f.write_str("the mailbox of the selected worker is full"),
-            Self::NoWorker => SelectError::NoWorker.fmt(f),
-            Self::NoCapableWorker { capability } => {
-                SelectError::NoCapableWorker { capability: *capability }.fmt(f)
-            }
-            Self::Capability(_) => f.write_str("the task's capability cannot be used"),
-            Self::Hedge(_) => f.write_str("the task's hedge cannot be used"),
-        }
-    }
-}
-
-impl Error for Refusal {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Capability(error) => Some(error),
-            Self::Hedge(error) => Some(error),
-            _ => None,
-        }
     }
 }
 
