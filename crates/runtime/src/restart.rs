@@ -202,16 +202,6 @@ impl fmt::Display for RetireReason {
     }
 }
 
-impl RestartPolicy {
-    fn allows(self, cause: Cause) -> bool {
-        match self {
-            Self::Permanent => true,
-            Self::Transient => cause != Cause::Stopped,
-            Self::Never => false,
-        }
-    }
-}
-
 /// The restarts of one actor so far. Times are nanoseconds of one clock.
 #[derive(Clone, Debug)]
 pub struct RestartHistory {
@@ -244,31 +234,31 @@ impl RestartHistory {
     /// # Errors
     /// Why it must be retired instead.
     pub fn next(&mut self, cause: Cause, now: u64) -> Result<u64, RetireReason> {
-        let policy = self.restarts.policy;
-        if !policy.allows(cause) {
+        let Restarts { policy, limit, .. } = self.restarts;
+        let is_allowed = match policy {
+            RestartPolicy::Permanent => true,
+            RestartPolicy::Transient => cause != Cause::Stopped,
+            RestartPolicy::Never => false,
+        };
+        if !is_allowed {
             return Err(RetireReason::PolicyForbids(policy));
         }
-        if let Some(reason) = self.limit_reached(now) {
-            return Err(reason);
+        if let Some(RestartLimit { restarts, within }) = limit
+            && self.recent.len() == restarts as usize
+        {
+            // There is no oldest one only if the limit is 0.
+            let is_recent = |oldest: &u64| now < oldest.saturating_add(nanos(within));
+            if self.recent.front().is_none_or(is_recent) {
+                return Err(RetireReason::LimitReached { restarts, within });
+            }
+            self.recent.pop_front();
         }
         self.row = self.row.saturating_add(1);
         let after = self.delay();
-        if let Some(limit) = self.restarts.limit {
-            if self.recent.len() == limit.restarts as usize {
-                self.recent.pop_front();
-            }
+        if limit.is_some() {
             self.recent.push_back(now.saturating_add(after));
         }
         Ok(after)
-    }
-
-    fn limit_reached(&self, now: u64) -> Option<RetireReason> {
-        let RestartLimit { restarts, within } = self.restarts.limit?;
-        let full = self.recent.len() == restarts as usize;
-        // There is no oldest one only if the limit is 0.
-        let recent = |oldest: &u64| now < oldest.saturating_add(nanos(within));
-        (full && self.recent.front().is_none_or(recent))
-            .then_some(RetireReason::LimitReached { restarts, within })
     }
 
     fn delay(&mut self) -> u64 {
