@@ -88,8 +88,8 @@ pub(super) struct Lanes<T> {
 struct Others<T> {
     /// Whether any of them exists.
     any: AtomicBool,
-    /// Control, high, keyed, low.
-    lanes: [OnceLock<Channel<T>>; 4],
+    /// By the lane's discriminant. The normal lane is not here.
+    channels: [OnceLock<Channel<T>>; Lane::ALL.len()],
 }
 
 type Channel<T> = (Sender<T>, Receiver<T>);
@@ -108,47 +108,39 @@ impl<T> Lanes<T> {
             normal: channel::bounded(capacity),
             others: Arc::new(Others {
                 any: AtomicBool::new(false),
-                lanes: std::array::from_fn(|_| OnceLock::new()),
+                channels: std::array::from_fn(|_| OnceLock::new()),
             }),
         }
     }
 
-    /// The lane's channel, or the cell for it if it does not exist yet.
+    /// The lane's channel, if it exists.
     #[inline]
-    fn channel(&self, lane: Lane) -> Result<&Channel<T>, &OnceLock<Channel<T>>> {
-        let cell = match lane {
-            Lane::Normal => return Ok(&self.normal),
-            Lane::Control => &self.others.lanes[0],
-            Lane::High => &self.others.lanes[1],
-            Lane::Keyed => &self.others.lanes[2],
-            Lane::Low => &self.others.lanes[3],
-        };
-        cell.get().ok_or(cell)
+    fn channel(&self, lane: Lane) -> Option<&Channel<T>> {
+        match lane {
+            Lane::Normal => Some(&self.normal),
+            _ => self.others.channels[lane as usize].get(),
+        }
     }
 
     #[inline]
     pub(super) fn sender(&self, lane: Lane) -> &Sender<T> {
-        match self.channel(lane) {
-            Ok(channel) => &channel.0,
-            Err(cell) => self.create(lane, cell),
-        }
+        &self.channel(lane).unwrap_or_else(|| self.create(lane)).0
     }
 
     #[cold]
-    fn create<'l>(&self, lane: Lane, cell: &'l OnceLock<Channel<T>>) -> &'l Sender<T> {
+    fn create(&self, lane: Lane) -> &Channel<T> {
         // Relaxed: a worker that misses it is woken, or checks again before it parks.
         self.others.any.store(true, Relaxed);
-        let channel = cell.get_or_init(|| match lane {
+        self.others.channels[lane as usize].get_or_init(|| match lane {
             Lane::Control => channel::unbounded(),
             Lane::Keyed => channel::bounded(self.capacity.min(MAX_KEYED)),
             _ => channel::bounded(self.capacity),
-        });
-        &channel.0
+        })
     }
 
     #[inline]
     fn receiver(&self, lane: Lane) -> Option<&Receiver<T>> {
-        self.channel(lane).ok().map(|channel| &channel.1)
+        self.channel(lane).map(|channel| &channel.1)
     }
 
     #[inline]
