@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -5,14 +6,12 @@ use std::time::{Duration, Instant};
 use raddle_sync::{channel, thread};
 
 use super::Supervisor;
-use super::child::Supervised;
 use super::error::SuperviseError;
 use super::family::Family;
 use super::keeper::{Keeper, Start};
 use super::strategy::SupervisionStrategy;
 use super::until::Until;
 use crate::actor::StartError;
-use crate::panics;
 use crate::pool::Pool;
 use crate::restart::{Backoff, RestartHistory, RestartLimit, Restarts};
 
@@ -29,13 +28,7 @@ pub struct SupervisorBuilder {
 impl Supervisor {
     /// Starts building a supervisor.
     pub fn builder() -> SupervisorBuilder {
-        SupervisorBuilder::new()
-    }
-}
-
-impl SupervisorBuilder {
-    fn new() -> Self {
-        Self {
+        SupervisorBuilder {
             strategy: SupervisionStrategy::default(),
             restarts: Restarts::default(),
             drain: Duration::from_secs(5),
@@ -43,7 +36,9 @@ impl SupervisorBuilder {
             starts: Vec::new(),
         }
     }
+}
 
+impl SupervisorBuilder {
     /// Sets which children are restarted when one has failed; that one alone by default.
     pub fn strategy(mut self, strategy: SupervisionStrategy) -> Self {
         self.strategy = strategy;
@@ -87,10 +82,7 @@ impl SupervisorBuilder {
         E: Into<StartError>,
     {
         self.names.push(name.into());
-        self.starts.push(Box::new(move || match start() {
-            Ok(pool) => Ok(Arc::new(pool) as Arc<dyn Supervised>),
-            Err(error) => Err(error.into()),
-        }));
+        self.starts.push(Box::new(move || Ok(Arc::new(start().map_err(E::into)?))));
         self
     }
 
@@ -101,43 +93,46 @@ impl SupervisorBuilder {
     /// If a setting is out of bounds, a child's start fails or panics, or the thread could not be
     /// created. The children that had started are then shut down, the last one first.
     pub fn start(self) -> Result<Supervisor, SuperviseError> {
-        let Self { strategy, restarts, drain, names, mut starts } = self;
+        let Self { strategy, restarts, drain, names, starts } = self;
         restarts.validate()?;
         if names.is_empty() {
             return Err(SuperviseError::NoChildren);
         }
-        if let Some(at) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
-            return Err(SuperviseError::NameTaken(names[at].clone()));
+        let mut seen = HashSet::new();
+        if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
+            return Err(SuperviseError::NameTaken(name.clone()));
         }
-        let family = Arc::new(Family::new(names.iter().cloned()));
+        let family = Arc::new(Family::new(names.clone()));
         let undo = |error| {
             family.stop_all(Until::after(Some(drain)));
             Err(error)
         };
-        for (index, (child, start)) in names.into_iter().zip(&mut starts).enumerate() {
-            match panics::catch(start).unwrap_or_else(|message| Err(message.into())) {
-                Ok(pool) => family.install_first(index, pool),
-                Err(source) => return undo(SuperviseError::Start { child, source }),
-            }
-        }
-        let history = RestartHistory::new(restarts, fastrand::u64(..));
-        let origin = Instant::now();
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             family: Arc::clone(&family),
             starts,
             strategy,
-            history,
+            history: RestartHistory::new(restarts, fastrand::u64(..)),
             drain,
-            origin,
+            origin: Instant::now(),
             due: None,
         };
+        for (index, child) in names.into_iter().enumerate() {
+            if let Err(source) = keeper.start(index) {
+                return undo(SuperviseError::Start { child, source });
+            }
+        }
         let (alive, ended) = channel::bounded(1);
         let run = move || {
             keeper.run();
             drop(alive);
         };
         match thread::Builder::new().name("raddle-supervisor".into()).spawn(run) {
-            Ok(thread) => Ok(Supervisor::new(family, thread, ended)),
+            Ok(thread) => Ok(Supervisor {
+                keeper: thread.thread().id(),
+                thread: Some(thread).into(),
+                family,
+                ended,
+            }),
             Err(source) => undo(SuperviseError::Thread(source)),
         }
     }

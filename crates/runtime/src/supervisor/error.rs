@@ -66,3 +66,15 @@ pub enum ChildError {
     #[error("the supervisor is shut down, or has given up")]
     Ended,
 }
+
+/// Returns the index of a child among the names of all.
+pub(super) fn position<'n>(
+    name: &str,
+    mut children: impl Iterator<Item = &'n String> + Clone,
+) -> Result<usize, ChildError> {
+    let all = children.clone();
+    children.position(|child| child == name).ok_or_else(|| ChildError::NotFound {
+        name: name.to_owned(),
+        children: all.cloned().collect(),
+    })
+}

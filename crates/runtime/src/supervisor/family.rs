@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::Until;
 use super::child::{Child, Supervised};
 use super::event::{SupervisorEvent, SupervisorEventKind};
-use super::{ChildError, ShutdownReport};
+use super::{ChildError, ShutdownReport, error};
 use crate::log;
 use crate::mailbox::Notify;
 use crate::panics;
 use crate::subscription::Subscribers;
 
 pub(super) struct Family {
+    /// The names of the children.
+    names: Vec<String>,
     #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
     state: std::sync::Mutex<State>,
     pub(super) subscribers: Subscribers<SupervisorEvent>,
@@ -44,27 +46,18 @@ impl State {
     fn check_running(&self) -> Result<(), Over> {
         if self.phase == Phase::Running { Ok(()) } else { Err(Over) }
     }
-
-    /// The child with this name.
-    pub(super) fn child(&mut self, name: &str) -> Result<&mut Child, ChildError> {
-        match self.children.iter().position(|child| child.name == name) {
-            Some(index) => Ok(&mut self.children[index]),
-            None => Err(ChildError::NotFound {
-                name: name.to_owned(),
-                children: self.children.iter().map(|child| child.name.clone()).collect(),
-            }),
-        }
-    }
 }
 
 impl Family {
-    pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let state = State {
-            phase: Phase::Running,
-            children: names.into_iter().map(Child::new).collect(),
-            starting: None,
-        };
-        Self { state: state.into(), subscribers: Subscribers::default(), notify: Notify::new() }
+    pub(super) fn new(names: Vec<String>) -> Self {
+        let children = names.iter().map(|_| Child::default()).collect();
+        let state = State { phase: Phase::Running, children, starting: None }.into();
+        Self { names, state, subscribers: Subscribers::default(), notify: Notify::new() }
+    }
+
+    /// The index of the child with this name.
+    pub(super) fn position(&self, name: &str) -> Result<usize, ChildError> {
+        error::position(name, self.names.iter())
     }
 
     #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
@@ -105,19 +98,7 @@ impl Family {
         Ok(is_down)
     }
 
-    /// Notes that the start has failed.
-    pub(super) fn end_start(&self) {
-        self.state().starting = None;
-    }
-
-    /// Installs the first pool of the child at `index`.
-    pub(super) fn install_first(&self, index: usize, pool: Arc<dyn Supervised>) {
-        pool.on_close(self.notify.clone());
-        self.state().children[index].serve(pool);
-    }
-
-    /// Installs a new pool of the child at `index`, or shuts it down at once if the supervision has
-    /// ended.
+    /// Installs a pool of the child at `index`, or shuts it down at once if the supervision has ended.
     pub(super) fn install(&self, index: usize, pool: Arc<dyn Supervised>) {
         pool.on_close(self.notify.clone());
         let mut state = self.state();
@@ -125,15 +106,15 @@ impl Family {
         // Ending the supervision stops what is installed: it finds this pool, or is seen here.
         let running = state.check_running().is_ok();
         let child = &mut state.children[index];
-        child.serve(pool);
+        child.pool = Some(pool);
         child.serving = running;
-        child.restarts += 1;
-        let restarts = child.restarts;
+        child.pools += 1;
+        let restarts = child.restarts();
         drop(state);
-        if running {
-            self.announce(index, SupervisorEventKind::Restarted { restarts });
-        } else {
+        if !running {
             self.stop(index, Until::after(Some(Duration::ZERO)));
+        } else if restarts > 0 {
+            self.announce(index, SupervisorEventKind::Restarted { restarts });
         }
     }
 
@@ -145,12 +126,7 @@ impl Family {
         let Some(pool) = child.pool.clone() else { return };
         let was_serving = std::mem::replace(&mut child.serving, false);
         drop(state);
-        let ended = pool.shut_down(until);
-        if ended {
-            let child = &mut self.state().children[index];
-            // Unless the pool was replaced meanwhile.
-            child.ended |= child.pool.as_ref().is_some_and(|last| Arc::ptr_eq(last, &pool));
-        }
+        pool.shut_down(until);
         if was_serving {
             self.announce(index, SupervisorEventKind::Stopped);
         }
@@ -158,8 +134,7 @@ impl Family {
 
     /// Shuts down all pools, the last one first.
     pub(super) fn stop_all(&self, until: Until) {
-        let children = self.state().children.len();
-        for index in (0..children).rev() {
+        for index in (0..self.names.len()).rev() {
             self.stop(index, until);
         }
     }
@@ -178,16 +153,15 @@ impl Family {
     /// Reports once everything is shut down.
     pub(super) fn report(&self) -> ShutdownReport {
         let mut state = self.state();
-        let starting = state.starting.map(|index| state.children[index].name.clone());
-        ShutdownReport {
-            children: state.children.iter_mut().map(Child::report).collect(),
-            starting,
-        }
+        let starting = state.starting.map(|index| self.names[index].clone());
+        let children = self.names.iter().cloned().zip(&mut state.children);
+        let children = children.map(|(name, child)| child.report(name)).collect();
+        ShutdownReport { children, starting }
     }
 
     /// Announces what happened to the child at `index`.
     pub(super) fn announce(&self, index: usize, kind: SupervisorEventKind) {
-        let child = self.state().children[index].name.clone();
+        let child = self.names[index].clone();
         log::info!(child, "{kind}");
         self.subscribers.send(&SupervisorEvent { child, kind });
     }

@@ -56,14 +56,15 @@ impl Keeper {
             // Unless a shutdown has closed it meanwhile.
             self.family.check_running()?;
             self.family.announce(index, SupervisorEventKind::Failed);
-            let counts = pool.standing().account.counts;
+            let counts = pool.account().counts;
             if counts.completed + counts.failed > 0 {
                 self.history.succeeded();
             }
             drop(pool);
             self.fail(index, Cause::Panicked)?;
         }
-        if self.due.take_if(|due| *due <= nanos(self.origin.elapsed())).is_some() {
+        let now = self.now();
+        if self.due.take_if(|due| *due <= now).is_some() {
             self.start_those_down()?;
         }
         self.family.check_running()
@@ -102,21 +103,22 @@ impl Keeper {
             if !self.family.begin_start(index)? {
                 continue;
             }
-            match panics::catch(&mut self.starts[index])
-                .unwrap_or_else(|message| Err(message.into()))
-            {
-                Ok(pool) => self.family.install(index, pool),
-                Err(error) => {
-                    self.family.end_start();
-                    let message = error.to_string();
-                    self.family.announce(index, SupervisorEventKind::StartFailed { message });
-                    self.fail(index, Cause::FailedStart)?;
-                    if self.strategy != SupervisionStrategy::OneForOne {
-                        break;
-                    }
-                }
+            let Err(error) = self.start(index) else { continue };
+            self.family.state().starting = None;
+            let message = error.to_string();
+            self.family.announce(index, SupervisorEventKind::StartFailed { message });
+            self.fail(index, Cause::FailedStart)?;
+            if self.strategy != SupervisionStrategy::OneForOne {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Starts a pool of the child at `index`.
+    pub(super) fn start(&mut self, index: usize) -> Result<(), StartError> {
+        let pool = panics::catch(&mut self.starts[index])??;
+        self.family.install(index, pool);
         Ok(())
     }
 }

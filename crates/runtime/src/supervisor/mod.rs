@@ -10,6 +10,7 @@ mod report;
 mod strategy;
 mod until;
 
+use std::any::{Any, type_name};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -25,8 +26,9 @@ pub use report::{ChildReport, ShutdownReport};
 pub use strategy::SupervisionStrategy;
 
 use crate::log;
+use crate::panics;
 use crate::pool::{Drain, Pool};
-use family::{Family, Phase};
+use family::{Family, Over, Phase};
 use until::Until;
 
 /// Keeps pools running: starts them, restarts them when one has failed, and shuts them down in order.
@@ -105,11 +107,6 @@ pub struct Supervisor {
 const ENDING: Duration = Duration::from_millis(100);
 
 impl Supervisor {
-    fn new(family: Arc<Family>, thread: JoinHandle<()>, ended: Receiver<Infallible>) -> Self {
-        let keeper = thread.thread().id();
-        Self { family, thread: Some(thread).into(), keeper, ended }
-    }
-
     /// Returns the child's current pool. Call it again when a task was refused as
     /// [`Closed`](crate::Refusal::Closed): a handle of a replaced pool refers to the old one, and does
     /// not keep it from ending. Takes a lock.
@@ -122,21 +119,20 @@ impl Supervisor {
         M: Send + 'static,
         R: Send + 'static,
     {
-        let mut state = self.family.state();
-        let phase = state.phase;
-        let found = state.child(child)?;
-        let pool = found.pool.clone().filter(|_| found.serving);
-        drop(state);
-        if phase != Phase::Running {
-            return Err(ChildError::Ended);
-        }
-        let Some(pool) = pool else { return Err(ChildError::Restarting(child.to_owned())) };
-        let typed = child::typed(child, &*pool)?;
+        let pool = self.family.serving(self.family.position(child)?);
+        // After that: a pool that was shut down with the supervisor is not one that restarts.
+        self.family.check_running().map_err(|Over| ChildError::Ended)?;
+        let restarting = || ChildError::Restarting(child.to_owned());
+        let pool: &dyn Any = &*pool.ok_or_else(restarting)?;
+        let pool = pool.downcast_ref::<Pool<M, R>>().ok_or_else(|| ChildError::OtherPool {
+            child: child.to_owned(),
+            requested: type_name::<Pool<M, R>>(),
+        })?;
         if pool.is_closed() {
             self.family.notify.notify();
-            return Err(ChildError::Restarting(child.to_owned()));
+            return Err(restarting());
         }
-        Ok(typed)
+        Ok(pool.clone())
     }
 
     /// Subscribes to the events of the children from now on.
@@ -150,7 +146,8 @@ impl Supervisor {
     /// # Errors
     /// If there is no such child, or its messages have another type; they are kept then.
     pub fn take_unfinished<M: 'static>(&self, child: &str) -> Result<Vec<M>, ChildError> {
-        report::take(child, self.family.state().child(child)?.unfinished())
+        let index = self.family.position(child)?;
+        report::take(child, self.family.state().children[index].unfinished())
     }
 
     /// Stops restarting, shuts every pool down, the last one first, and joins the supervisor's thread.
@@ -203,7 +200,7 @@ impl Drop for Supervisor {
         match self.family.enter(Phase::ShutDown) {
             Phase::Running => {
                 let report = self.end(Until::after(None));
-                crate::panics::contain(|| drop(report));
+                panics::contain(|| drop(report));
             }
             // It is shutting down its pools, within a limit.
             Phase::GaveUp => self.join(Until::after(None)),

@@ -1,6 +1,6 @@
 use std::any::{Any, type_name};
 
-use super::error::ChildError;
+use super::error::{ChildError, position};
 use crate::account::Account;
 
 /// Messages of one type, which is recovered by downcasting.
@@ -45,8 +45,7 @@ impl ShutdownReport {
     /// # Errors
     /// If there is none.
     pub fn child(&self, name: &str) -> Result<&ChildReport, ChildError> {
-        let child = self.children.iter().find(|child| child.name == name);
-        child.ok_or_else(|| self.not_found(name))
+        Ok(&self.children[self.position(name)?])
     }
 
     /// Takes the messages of a child's unfinished tasks, in no particular order.
@@ -54,10 +53,8 @@ impl ShutdownReport {
     /// # Errors
     /// If there is no such child, or its messages have another type; they are kept then.
     pub fn take_unfinished<M: 'static>(&mut self, name: &str) -> Result<Vec<M>, ChildError> {
-        match self.children.iter_mut().find(|child| child.name == name) {
-            Some(child) => take(&child.name, &mut child.unfinished),
-            None => Err(self.not_found(name)),
-        }
+        let index = self.position(name)?;
+        take(name, &mut self.children[index].unfinished)
     }
 
     /// Returns whether everything has ended and no message was left.
@@ -65,9 +62,8 @@ impl ShutdownReport {
         self.starting.is_none() && self.children.iter().all(ChildReport::is_complete)
     }
 
-    fn not_found(&self, name: &str) -> ChildError {
-        let children = self.children.iter().map(|child| child.name.clone()).collect();
-        ChildError::NotFound { name: name.to_owned(), children }
+    fn position(&self, name: &str) -> Result<usize, ChildError> {
+        position(name, self.children.iter().map(|child| &child.name))
     }
 }
 
