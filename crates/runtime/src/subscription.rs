@@ -1,4 +1,3 @@
-use std::fmt;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -58,11 +57,5 @@ impl<E: Clone> Subscribers<E> {
 impl<E> Default for Subscribers<E> {
     fn default() -> Self {
         Self(Vec::new().into())
-    }
-}
-
-impl<E> fmt::Debug for Subscribers<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscribers").finish_non_exhaustive()
     }
 }

@@ -23,7 +23,6 @@ mod overflow;
 mod wait;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,10 +59,6 @@ struct Deferred<T> {
 }
 
 impl<T> Deferred<T> {
-    fn new() -> Self {
-        Self { count: AtomicUsize::new(0), tasks: ColdLock::default() }
-    }
-
     fn change<R>(&self, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
         let mut tasks = self.tasks.lock();
         let result = change(&mut tasks);
@@ -92,12 +87,9 @@ pub struct Full<T>(pub T);
 /// If the capacity is 0.
 pub fn bounded<T>(worker: Arc<Worker>, capacity: usize) -> Mailbox<T> {
     assert!(capacity > 0, "mailbox capacity is 0; at least 1 is allowed");
-    Mailbox {
-        lanes: Lanes::new(capacity),
-        notify: Notify::new(),
-        deferred: Arc::new(Deferred::new()),
-        worker,
-    }
+    let deferred = Deferred { count: AtomicUsize::new(0), tasks: ColdLock::default() };
+    let (lanes, notify) = (Lanes::new(capacity), Notify::new());
+    Mailbox { lanes, notify, deferred: Arc::new(deferred), worker }
 }
 
 impl<T> Mailbox<T> {
@@ -361,18 +353,6 @@ impl<T> Clone for Mailbox<T> {
             deferred: Arc::clone(&self.deferred),
             worker: Arc::clone(&self.worker),
         }
-    }
-}
-
-impl<T> fmt::Debug for Mailbox<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("worker", &self.worker.name()).finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for Inbox<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("worker", &self.mailbox.worker.name()).finish_non_exhaustive()
     }
 }
 

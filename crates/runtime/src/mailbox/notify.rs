@@ -36,9 +36,3 @@ impl Notify {
         };
     }
 }
-
-impl Default for Notify {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -65,11 +65,13 @@ pub(super) enum Step {
 /// The wait strategy of one worker, and how its waits have gone.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    strategy: WaitStrategy,
+    spins: bool,
     /// Polls without a task since the last one.
     polls: u32,
-    /// Polls before it parks the next time.
+    /// Polls before it parks the next time: at most `max_limit`, which is 0 if it parks at once and
+    /// `u32::MAX` if it never does.
     limit: u32,
+    max_limit: u32,
     /// Whether the worker was published as idle since its last task.
     idle: bool,
     /// Whether it was woken since its last poll.
@@ -78,12 +80,13 @@ pub(super) struct Waiter {
 
 impl Waiter {
     pub(super) fn new(strategy: WaitStrategy) -> Self {
-        let limit = match strategy {
+        let max_limit = match strategy {
             WaitStrategy::YieldThenPark { polls } => polls,
             WaitStrategy::Spin | WaitStrategy::Yield => u32::MAX,
             WaitStrategy::Park => 0,
         };
-        Self { strategy, polls: 0, limit, idle: false, woken: false }
+        let spins = strategy == WaitStrategy::Spin;
+        Self { spins, polls: 0, limit: max_limit, max_limit, idle: false, woken: false }
     }
 
     #[inline]
@@ -92,18 +95,12 @@ impl Waiter {
         self.polls = self.polls.saturating_add(1);
         if self.polls > self.limit {
             if self.polls == self.limit.saturating_add(1) {
-                self.polled_in_vain();
+                // Half as often the next time, but still a few times, to notice when tasks come faster.
+                self.limit = (self.limit / 2).max(self.max_limit / 16);
             }
             return Step::Park;
         }
-        if self.strategy == WaitStrategy::Spin { Step::Spin } else { Step::Yield }
-    }
-
-    /// Polls half as often the next time, but still a few times, to notice when tasks come faster.
-    fn polled_in_vain(&mut self) {
-        if let WaitStrategy::YieldThenPark { polls } = self.strategy {
-            self.limit = (self.limit / 2).max((polls / 16).min(polls));
-        }
+        if self.spins { Step::Spin } else { Step::Yield }
     }
 
     /// Whether the worker must be published as idle now: once after each task, and before it does
@@ -139,10 +136,8 @@ impl Waiter {
 
     /// The worker was woken after having been parked for `slept`.
     pub(super) fn woken(&mut self, slept: Duration) {
-        if let WaitStrategy::YieldThenPark { polls } = self.strategy
-            && slept < SHORT_SLEEP
-        {
-            self.limit = polls;
+        if slept < SHORT_SLEEP {
+            self.limit = self.max_limit;
         }
         self.polls = 0;
         self.woken = true;
@@ -158,10 +153,8 @@ impl Waiter {
     }
 
     fn found_by_polling(&mut self) {
-        if let WaitStrategy::YieldThenPark { polls } = self.strategy
-            && self.polls <= self.limit
-        {
-            self.limit = (self.limit * 2).min(polls);
+        if self.polls <= self.limit {
+            self.limit = self.limit.saturating_mul(2).min(self.max_limit);
         }
         self.polls = 0;
     }
