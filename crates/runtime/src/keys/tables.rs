@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
-use raddle_core::{Capability, Health, Member, Roster};
+use raddle_core::{Capability, Health, Roster, WorkerId};
 use raddle_strategies::rendezvous::owner;
 
 use super::partitions::{Partition, Partitions, ShortId};
@@ -115,28 +115,24 @@ impl KeyTables {
     }
 }
 
-/// The workers that may own keys of a capability: short id, id and weight. A quarantine is
-/// temporary and moves no keys.
-struct Owners(Vec<(ShortId, u32, u32)>);
+/// The workers that may own keys of a capability, and their weights. A quarantine is temporary and
+/// moves no keys.
+struct Owners(Vec<(WorkerId, u32)>);
 
 impl Owners {
     fn of(roster: &Roster, capability: Option<Capability>) -> Self {
         let members = roster.members().iter().filter(|member| {
             member.health != Health::Draining && member.worker.capabilities().serves(capability)
         });
-        let owner = |member: &Member| {
-            let id = member.worker.id();
-            (id.short_id(), id.0, member.worker.weight())
-        };
-        Self(members.map(owner).collect())
+        Self(members.map(|member| (member.worker.id(), member.worker.weight())).collect())
     }
 
     fn short_ids(&self) -> HashSet<ShortId> {
-        self.0.iter().map(|(short_id, ..)| *short_id).collect()
+        self.0.iter().map(|(id, _)| id.short_id()).collect()
     }
 
     fn of_partition(&self, index: usize) -> ShortId {
-        let candidates = self.0.iter().map(|(_, id, weight)| (*id, *weight));
-        owner(index as u64, candidates).map_or(NOBODY, |owner| self.0[owner].0)
+        let candidates = self.0.iter().map(|(id, weight)| (id.0, *weight));
+        owner(index as u64, candidates).map_or(NOBODY, |owner| self.0[owner].0.short_id())
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use raddle_core::Priority;
 use raddle_sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -81,15 +81,10 @@ impl Turn {
 pub(super) struct Lanes<T> {
     capacity: usize,
     normal: Channel<T>,
-    others: Arc<Others<T>>,
-}
-
-/// The lanes that most pools never use.
-struct Others<T> {
-    /// Whether any of them exists.
+    /// The other lanes, by their discriminants; most pools never use one.
+    others: [OnceLock<Channel<T>>; Lane::ALL.len()],
+    /// Whether any of the others exists.
     any: AtomicBool,
-    /// By the lane's discriminant. The normal lane is not here.
-    channels: [OnceLock<Channel<T>>; Lane::ALL.len()],
 }
 
 type Channel<T> = (Sender<T>, Receiver<T>);
@@ -106,10 +101,8 @@ impl<T> Lanes<T> {
         Self {
             capacity,
             normal: channel::bounded(capacity),
-            others: Arc::new(Others {
-                any: AtomicBool::new(false),
-                channels: std::array::from_fn(|_| OnceLock::new()),
-            }),
+            others: std::array::from_fn(|_| OnceLock::new()),
+            any: AtomicBool::new(false),
         }
     }
 
@@ -118,7 +111,7 @@ impl<T> Lanes<T> {
     fn channel(&self, lane: Lane) -> Option<&Channel<T>> {
         match lane {
             Lane::Normal => Some(&self.normal),
-            _ => self.others.channels[lane as usize].get(),
+            _ => self.others[lane as usize].get(),
         }
     }
 
@@ -130,8 +123,8 @@ impl<T> Lanes<T> {
     #[cold]
     fn create(&self, lane: Lane) -> &Channel<T> {
         // Relaxed: a worker that misses it is woken, or checks again before it parks.
-        self.others.any.store(true, Relaxed);
-        self.others.channels[lane as usize].get_or_init(|| match lane {
+        self.any.store(true, Relaxed);
+        self.others[lane as usize].get_or_init(|| match lane {
             Lane::Control => channel::unbounded(),
             Lane::Keyed => channel::bounded(self.capacity.min(MAX_KEYED)),
             _ => channel::bounded(self.capacity),
@@ -173,7 +166,7 @@ impl<T> Lanes<T> {
     /// Whether only the normal lane was ever used.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        !self.others.any.load(Relaxed)
+        !self.any.load(Relaxed)
     }
 
     /// Takes the next task, if only the normal lane was ever used.
@@ -190,16 +183,6 @@ impl<T> Lanes<T> {
         let next = turn.order().into_iter().find_map(|lane| self.take(lane))?;
         turn.0 = turn.0.wrapping_add(1);
         Some(next)
-    }
-}
-
-impl<T> Clone for Lanes<T> {
-    fn clone(&self) -> Self {
-        Self {
-            capacity: self.capacity,
-            normal: self.normal.clone(),
-            others: Arc::clone(&self.others),
-        }
     }
 }
 

@@ -44,11 +44,13 @@ use wait::{PAUSES, Step, Waiter};
 
 /// A worker's mailbox, as callers, siblings that steal and the watchdog see it. Clones share the
 /// mailbox.
-pub struct Mailbox<T> {
-    lanes: Lanes<T>,
-    notify: Notify,
-    deferred: Arc<Deferred<T>>,
+pub struct Mailbox<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
     worker: Arc<Worker>,
+    notify: Notify,
+    lanes: Lanes<T>,
+    deferred: Deferred<T>,
 }
 
 /// Tasks that were taken from a lane and cannot run yet, in order.
@@ -88,14 +90,14 @@ pub struct Full<T>(pub T);
 pub fn bounded<T>(worker: Arc<Worker>, capacity: usize) -> Mailbox<T> {
     assert!(capacity > 0, "mailbox capacity is 0; at least 1 is allowed");
     let deferred = Deferred { count: AtomicUsize::new(0), tasks: ColdLock::default() };
-    let (lanes, notify) = (Lanes::new(capacity), Notify::new());
-    Mailbox { lanes, notify, deferred: Arc::new(deferred), worker }
+    let (notify, lanes) = (Notify::new(), Lanes::new(capacity));
+    Mailbox(Arc::new(Shared { worker, notify, lanes, deferred }))
 }
 
 impl<T> Mailbox<T> {
     /// Returns the mailbox's worker.
     pub fn worker(&self) -> &Arc<Worker> {
-        &self.worker
+        &self.0.worker
     }
 
     /// Sends a task if there is room. The caller holds a reservation, and [hands it over] next.
@@ -108,7 +110,7 @@ impl<T> Mailbox<T> {
     #[inline(always)]
     pub fn try_send(&self, lane: Lane, task: T) -> Result<(), Full<T>> {
         // The mailbox owns both ends of its channels, so none is ever disconnected.
-        self.lanes.sender(lane).try_send(task).map_err(|refused| Full(refused.into_inner()))
+        self.0.lanes.sender(lane).try_send(task).map_err(|refused| Full(refused.into_inner()))
     }
 
     /// Sends a task and hands `reservation` over; waits or makes room as `overflow` says. Tasks that
@@ -124,32 +126,30 @@ impl<T> Mailbox<T> {
         overflow: Overflow,
         mut shed: impl FnMut(T),
     ) -> Result<(), Full<T>> {
-        let sender = self.lanes.sender(lane);
-        loop {
-            task = match self.try_send(lane, task) {
-                Ok(()) => break,
-                Err(Full(task)) => task,
-            };
+        let Shared { lanes, worker, .. } = &*self.0;
+        while let Err(Full(refused)) = self.try_send(lane, task) {
             match overflow {
                 Overflow::Block => {
-                    self.lanes.await_room(lane, || true);
-                    sender.send(task).map_err(|error| Full(error.0))?;
+                    lanes.await_room(lane, || true);
+                    lanes.sender(lane).send(refused).map_err(|error| Full(error.0))?;
                     break;
                 }
                 Overflow::BlockFor(limit) => {
                     let begun = Instant::now();
-                    self.lanes.await_room(lane, || begun.elapsed() < limit);
+                    lanes.await_room(lane, || begun.elapsed() < limit);
                     let left = limit.saturating_sub(begun.elapsed());
-                    sender.send_timeout(task, left).map_err(|error| Full(error.into_inner()))?;
+                    let sent = lanes.sender(lane).send_timeout(refused, left);
+                    sent.map_err(|error| Full(error.into_inner()))?;
                     break;
                 }
                 Overflow::DropOldest => {
-                    if let Some(oldest) = self.lanes.take(lane) {
-                        self.worker.withdraw();
+                    if let Some(oldest) = lanes.take(lane) {
+                        worker.withdraw();
                         shed(oldest);
                     }
+                    task = refused;
                 }
-                Overflow::Reject | Overflow::DropNewest => return Err(Full(task)),
+                Overflow::Reject | Overflow::DropNewest => return Err(Full(refused)),
             }
         }
         self.hand_over(reservation);
@@ -159,7 +159,7 @@ impl<T> Mailbox<T> {
     /// Consumes the reservation of a task that was sent, and wakes the worker if it is parked.
     #[inline(always)]
     pub fn hand_over(&self, reservation: Reservation<'_>) {
-        debug_assert!(Arc::ptr_eq(reservation.worker(), &self.worker));
+        debug_assert!(Arc::ptr_eq(reservation.worker(), &self.0.worker));
         if reservation.hand_over() {
             self.wake();
         }
@@ -167,44 +167,45 @@ impl<T> Mailbox<T> {
 
     /// Closes the worker: it takes no more tasks, and leaves when those it has have ended.
     pub fn close(&self) {
-        self.worker.close();
+        self.0.worker.close();
         self.wake();
     }
 
     /// Makes the worker check its mailbox, its siblings' and whether it is closed. Never blocks.
     pub fn wake(&self) {
-        self.notify.notify();
+        self.0.notify.notify();
     }
 
     /// Returns what wakes the worker.
     pub fn notify(&self) -> &Notify {
-        &self.notify
+        &self.0.notify
     }
 
     /// Takes the next task that any worker may run: no control message and none with a key. It stays
     /// in flight at this mailbox's worker until it is [adopted](Recorder::adopt).
     #[inline]
     pub fn steal(&self) -> Option<T> {
-        Lane::FREE.into_iter().find_map(|lane| self.lanes.take(lane))
+        Lane::FREE.into_iter().find_map(|lane| self.0.lanes.take(lane))
     }
 
     /// Returns whether there is a task to steal.
     #[inline]
     pub fn has_free(&self) -> bool {
-        Lane::FREE.into_iter().any(|lane| !self.lanes.is_empty(lane))
+        Lane::FREE.into_iter().any(|lane| !self.0.lanes.is_empty(lane))
     }
 
     /// Takes the next task of any kind, deferred ones first.
     pub fn take_any(&self) -> Option<T> {
-        self.deferred
+        self.0
+            .deferred
             .change(VecDeque::pop_front)
-            .or_else(|| Lane::ALL.into_iter().find_map(|lane| self.lanes.take(lane)))
+            .or_else(|| Lane::ALL.into_iter().find_map(|lane| self.0.lanes.take(lane)))
     }
 
     /// Returns the number of tasks that wait.
     #[allow(clippy::len_without_is_empty, reason = "the watchdog needs the number alone")]
     pub fn len(&self) -> usize {
-        Lane::ALL.into_iter().map(|lane| self.lanes.len(lane)).sum::<usize>() + self.deferred()
+        Lane::ALL.into_iter().map(|lane| self.0.lanes.len(lane)).sum::<usize>() + self.deferred()
     }
 
     /// Returns the receiving end, for one thread at a time.
@@ -215,19 +216,19 @@ impl<T> Mailbox<T> {
     /// Defers a task that was taken and cannot run yet, behind those deferred before. A thread that is
     /// not the worker's must [wake](Self::wake) the worker afterwards.
     pub fn defer(&self, task: T) {
-        self.deferred.change(|deferred| deferred.push_back(task));
+        self.0.deferred.change(|deferred| deferred.push_back(task));
     }
 
     /// Returns the number of deferred tasks.
     #[inline]
     pub fn deferred(&self) -> usize {
-        self.deferred.count.load(Relaxed)
+        self.0.deferred.count.load(Relaxed)
     }
 
     /// Returns whether no task waits in this lane.
     #[inline]
     pub fn is_lane_empty(&self, lane: Lane) -> bool {
-        self.lanes.is_empty(lane)
+        self.0.lanes.is_empty(lane)
     }
 }
 
@@ -246,7 +247,7 @@ impl<T> Inbox<T> {
         if self.mailbox.deferred() > 0 {
             return Err(TryRecvError::Empty);
         }
-        let next = self.mailbox.lanes.next_plain();
+        let next = self.mailbox.0.lanes.next_plain();
         if next.is_ok() {
             self.waiter.found();
         }
@@ -255,7 +256,7 @@ impl<T> Inbox<T> {
 
     /// Takes the next task, if there is one: control messages first, then lane by lane.
     pub fn try_next(&mut self) -> Option<T> {
-        let lanes = &self.mailbox.lanes;
+        let lanes = &self.mailbox.0.lanes;
         let next =
             if lanes.is_plain() { lanes.take(Lane::Normal) } else { lanes.next(&mut self.turn) };
         if next.is_some() {
@@ -270,7 +271,7 @@ impl<T> Inbox<T> {
         key: impl Fn(&T) -> K,
         mut may_run: impl FnMut(&K) -> bool,
     ) -> Option<T> {
-        self.mailbox.deferred.change(|deferred| {
+        self.mailbox.0.deferred.change(|deferred| {
             let next = deferred.iter().map(&key).find(|key| may_run(key))?;
             // Another thread may have released the key after an earlier task of it was checked.
             let index = deferred.iter().position(|task| key(task) == next)?;
@@ -280,7 +281,7 @@ impl<T> Inbox<T> {
 
     /// Returns whether a task that `matches` is deferred.
     pub fn has_deferred(&self, matches: impl FnMut(&T) -> bool) -> bool {
-        self.mailbox.deferred.change(|deferred| deferred.iter().any(matches))
+        self.mailbox.0.deferred.change(|deferred| deferred.iter().any(matches))
     }
 
     /// Waits one step, as the wait strategy says, after a poll that found no task to run. Returns
@@ -294,12 +295,12 @@ impl<T> Inbox<T> {
             return true;
         }
         let deferred = mailbox.deferred() as u64;
-        let stats = mailbox.worker.stats();
+        let stats = mailbox.worker().stats();
         if stats.is_closed() {
             let in_flight = stats.in_flight();
             if in_flight == deferred && deferred > 0 {
                 // Only releasing a key, or cancelling, changes this, and both notify.
-                mailbox.notify.wait();
+                mailbox.0.notify.wait();
             } else if in_flight > 0 {
                 // A caller is between its reservation and its send: a few instructions.
                 thread::yield_now();
@@ -310,7 +311,7 @@ impl<T> Inbox<T> {
             Step::Park if recorder.try_park(deferred) => {
                 parked.enter();
                 let since = Instant::now();
-                mailbox.notify.wait();
+                mailbox.0.notify.wait();
                 parked.leave();
                 recorder.unpark();
                 waiter.woken(since.elapsed());
@@ -347,12 +348,7 @@ impl<T> Inbox<T> {
 
 impl<T> Clone for Mailbox<T> {
     fn clone(&self) -> Self {
-        Self {
-            lanes: self.lanes.clone(),
-            notify: self.notify.clone(),
-            deferred: Arc::clone(&self.deferred),
-            worker: Arc::clone(&self.worker),
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 
