@@ -133,12 +133,8 @@ impl<T: Send + 'static, E: Send + 'static> Reply for Result<T, E> {
 }
 
 macro_rules! replies {
-    ($($type:ty),* $(,)?) => { $(impl Reply for $type {})* };
-}
-
-macro_rules! generic_replies {
-    ($($type:ty: <$($parameter:ident),*>),* $(,)?) => {
-        $(impl<$($parameter: 'static),*> Reply for $type where $type: Send {})*
+    ($($type:ty $(: <$($parameter:ident),*>)?),* $(,)?) => {
+        $(impl $(<$($parameter: Send + 'static),*>)? Reply for $type {})*
     };
 }
 
@@ -164,10 +160,7 @@ replies!(
     String,
     Duration,
     Instant,
-    SystemTime
-);
-
-generic_replies!(
+    SystemTime,
     Option<T>: <T>,
     Vec<T>: <T>,
     VecDeque<T>: <T>,
@@ -176,11 +169,12 @@ generic_replies!(
     BTreeMap<K, V>: <K, V>,
     BTreeSet<T>: <T>,
     Box<T>: <T>,
-    Arc<T>: <T>,
     (A,): <A>,
     (A, B): <A, B>,
     (A, B, C): <A, B, C>,
     (A, B, C, D): <A, B, C, D>,
 );
+
+impl<T: Send + Sync + 'static> Reply for Arc<T> {}
 
 impl<T: Send + 'static, const N: usize> Reply for [T; N] {}

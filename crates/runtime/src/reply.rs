@@ -37,7 +37,7 @@ impl NoReply {
 
 /// The asker, as its task's worker sees it.
 pub trait Asker {
-    /// Whether the reply would reach nobody, and that cancels the task.
+    /// Whether the task is cancelled because nobody would receive its reply.
     fn has_withdrawn(&self) -> bool;
 }
 
@@ -81,9 +81,11 @@ impl<R> ReplySender<R> {
 
     /// Lets another copy of the task answer as well.
     pub fn share(self) -> (Self, Arc<Hedged<R>>) {
+        let cancellable = matches!(self, Self::Cancellable(_));
         let hedged = match self {
-            Self::Own(sender) => Hedged::new(sender, false),
-            Self::Cancellable(sender) => Hedged::new(sender, true),
+            Self::Own(sender) | Self::Cancellable(sender) => {
+                Arc::new(Hedged { copies: Race::new(sender), cancellable })
+            }
             Self::Shared(hedged) => hedged,
         };
         (Self::Shared(Arc::clone(&hedged)), hedged)
@@ -97,12 +99,6 @@ impl<R> Asker for ReplySender<R> {
             Self::Cancellable(sender) => sender.is_closed(),
             Self::Shared(hedged) => hedged.has_withdrawn(),
         }
-    }
-}
-
-impl<R> Hedged<R> {
-    fn new(sender: oneshot::Sender<Answer<R>>, cancellable: bool) -> Arc<Self> {
-        Arc::new(Self { copies: Race::new(sender), cancellable })
     }
 }
 
