@@ -22,7 +22,7 @@ impl Account {
     }
 }
 
-/// What is counted for the pool as a whole, and not for one of its workers.
+/// Counts for the pool as a whole, and not for one of its workers.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     rejected: AtomicU64,

@@ -193,7 +193,7 @@ impl<M, R> Future for AskFuture<M, R> {
 // The message is only ever moved.
 impl<M, R> Unpin for AskFuture<M, R> {}
 
-/// What an asker gets for what its slot held; a slot without a sender was emptied before.
+/// Converts what a slot held; a slot without a sender was emptied before.
 fn received<M, R, E>(answer: Result<Answer<R>, E>) -> Result<R, AskError<M>> {
     match answer {
         Ok(answer) => answer.map_err(AskError::from),

@@ -1,4 +1,4 @@
-//! CoDel: sheds tasks by the time they waited, and only while the queue stays long.
+//! CoDel: sheds tasks by how long they have waited, and only while the queue stays long.
 //!
 //! The rule is that of RFC 8289, sections 5.3 to 5.6, with tasks for packets. The RFC's loop, which
 //! drops until a packet may pass, is unrolled here: [`Controller::on_take`] decides about one task,

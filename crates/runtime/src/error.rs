@@ -38,7 +38,7 @@ pub enum Refusal {
     /// No worker serves the capability.
     #[error("{}", SelectError::NoCapableWorker { capability: *capability })]
     NoCapableWorker {
-        /// The capability that the task asked for.
+        /// The capability that the task requires.
         capability: Capability,
     },
     /// The name of the task's capability cannot be used.
@@ -133,8 +133,8 @@ pub enum MembershipError {
     /// The pool would be left without a worker.
     #[error("worker {0} is the last one that takes tasks; add another first, or shut down")]
     LastWorker(WorkerId),
-    /// The pool would be left without a worker.
-    #[error("0 workers were asked for; at least 1 is allowed")]
+    /// The requested number of workers is 0.
+    #[error("0 workers were requested; at least 1 is allowed")]
     NoWorkers,
     /// A worker could not be started.
     #[error(transparent)]
@@ -163,13 +163,13 @@ pub enum SpawnError {
     /// A hedge budget that is not a share.
     #[error("hedge budget is {0}; 0 to 1 is allowed")]
     HedgeBudget(f64),
-    /// A watchdog that would find every handler hung.
+    /// A watchdog's limit that is too short.
     #[error("the watchdog's limit is {0:?}; at least 1ms is allowed")]
     Watchdog(std::time::Duration),
     /// A core that the process may not use.
     #[error("core {core} cannot be used; allowed are {allowed:?}")]
     Core {
-        /// The core that was asked for.
+        /// The requested core.
         core: usize,
         /// The cores that may be used.
         allowed: Vec<usize>,

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs the user's code; returns the message of a panic.
 ///
-/// What the code may leave half done is the actor, which is dropped and restarted.
+/// The code may leave the actor half changed, but the actor is then dropped and restarted.
 #[inline]
 pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     let (mut code, mut result) = (Some(code), None);
@@ -43,7 +43,7 @@ fn report(message: String) {
     log::error!(message, "a panic in a hook, a callback, a drop or a waker was caught");
 }
 
-/// A value of the user's that may be dropped anywhere: a panic of its drop is [contained](contain).
+/// A user's value that may be dropped anywhere: a panic in its `Drop` is [contained](contain).
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// When an actor is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RestartPolicy {
-    /// Always, also when it stopped itself.
+    /// Always, even if it stopped itself.
     #[default]
     Permanent,
     /// After a panic or a failed start; not when it stopped itself.
@@ -20,10 +20,10 @@ pub enum RestartPolicy {
     Never,
 }
 
-/// The most restarts of an actor in any period of a given length.
+/// Limits the restarts of an actor within any period of a given length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RestartLimit {
-    /// At most [`MAX_RESTARTS`](Self::MAX_RESTARTS); 0 allows none.
+    /// The most restarts, up to [`MAX_RESTARTS`](Self::MAX_RESTARTS); 0 allows none.
     pub restarts: u32,
     /// The length of the period, more than 0.
     pub within: Duration,
@@ -222,7 +222,7 @@ impl RestartHistory {
         Self { restarts, recent, row: 0, random: Rng::with_seed(seed) }
     }
 
-    /// Ends a row: the actor has run a task without a panic. One store.
+    /// Ends the row of restarts: the actor has run a task without a panic. One store.
     #[inline]
     pub fn succeeded(&mut self) {
         self.row = 0;

@@ -8,7 +8,7 @@ use crate::cores::CoreId;
 use crate::mailbox::{Overflow, WaitStrategy};
 use crate::restart::Restarts;
 
-/// What a pool was built to do, apart from its actors, callbacks and strategy.
+/// The settings of a pool, apart from its actors, callbacks and strategy.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Tasks per lane of a mailbox.
@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) stealing: Option<bool>,
     /// The core of each worker, in turn; empty to leave that to the operating system.
     pub(crate) cores: Vec<CoreId>,
-    /// Copies of hedged tasks, as a share of the tasks that asked for hedging.
+    /// The most copies of hedged tasks, as a share of the tasks that requested hedging.
     pub(crate) hedge_budget: f64,
 }
 
@@ -105,7 +105,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// The least limit that [`PoolBuilder::spawn`](crate::PoolBuilder::spawn) accepts.
+    /// The shortest limit that [`PoolBuilder::spawn`](crate::PoolBuilder::spawn) accepts.
     pub const MIN_LIMIT: Duration = Duration::from_millis(1);
 
     /// Creates a watchdog that considers a handler hung after `limit`, and gives up at most 16

@@ -19,8 +19,8 @@ impl<E> Events<E> {
         self.0.try_recv().ok()
     }
 
-    /// Waits for the next event for no longer than `timeout`; `None` after that, and if there can be
-    /// no more events.
+    /// Waits for the next event for no longer than `timeout`. Returns `None` if there was none by then,
+    /// or if no more can come.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<E> {
         self.0.recv_timeout(timeout).ok()
     }

@@ -220,8 +220,8 @@ impl Partition<'_> {
         State::of(self.0.load(Acquire)).from == worker
     }
 
-    /// Ends the count of a task that was bound to `worker`, whether it ran or not. Returns the new
-    /// owner if this handed the partition over: it may have deferred tasks and must be woken.
+    /// Takes a task that was bound to `worker` off the count, whether it ran or not. Returns the
+    /// new owner if this handed the partition over: it may have deferred tasks and must be woken.
     /// Lock-free.
     ///
     /// For a task that ran, call this on the thread that ran it, afterwards.

@@ -11,7 +11,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Returns a state without a notification.
+    /// Creates a state without a notification.
     pub fn new() -> Self {
         let (sender, receiver) = channel::bounded(1);
         Self { sender, receiver }

@@ -1,4 +1,4 @@
-//! What a supervisor and its thread share.
+//! The state that a supervisor and its thread share.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;

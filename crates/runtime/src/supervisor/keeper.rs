@@ -39,7 +39,7 @@ impl Keeper {
             let left = self.due.map(|due| due.saturating_sub(self.now()));
             self.family.notify.wait_timeout(left.map(Duration::from_nanos));
         }
-        // What the closures hold is the user's.
+        // Dropping the closures runs the user's code.
         panics::contain(|| drop(self.starts));
     }
 

@@ -70,7 +70,7 @@ impl TimerHandle {
         self.0.state.load(Acquire) == CANCELLED
     }
 
-    /// A timer that was seen to be cancelled has left the queue.
+    /// Takes a cancelled timer, which has left the queue, off the count.
     pub(super) fn uncount(&self) {
         // The load may be older than what the subtraction meets.
         let counted = self.0.cancelled.load(Relaxed);
