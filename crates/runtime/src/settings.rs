@@ -54,10 +54,10 @@ impl Settings {
         if !(0.0..=1.0).contains(&self.hedge_budget) {
             return Err(SpawnError::HedgeBudget(self.hedge_budget));
         }
-        if let Some(watchdog) =
-            self.watchdog.filter(|watchdog| watchdog.limit < Watchdog::MIN_LIMIT)
+        if let Some(Watchdog { limit, .. }) = self.watchdog
+            && limit < Watchdog::MIN_LIMIT
         {
-            return Err(SpawnError::Watchdog(watchdog.limit));
+            return Err(SpawnError::Watchdog(limit));
         }
         if let Some(codel) = self.codel {
             codel.validate()?;

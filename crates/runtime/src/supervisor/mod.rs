@@ -176,22 +176,14 @@ impl Supervisor {
         if thread::current().id() == self.keeper {
             return;
         }
-        let ended = match until.left() {
-            None => self.ended.recv().is_err(),
-            Some(left) => {
-                let waited = self.ended.recv_timeout(left.max(ENDING));
-                waited == Err(RecvTimeoutError::Disconnected)
-            }
-        };
-        let thread = ended.then(|| self.thread().take()).flatten();
+        let limit = until.left().map_or(Duration::MAX, |left| left.max(ENDING));
+        if self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             log::error!("a supervisor's thread panicked outside of the user's code");
         }
-    }
-
-    #[allow(clippy::disallowed_types, reason = "locked at the end")]
-    fn thread(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
