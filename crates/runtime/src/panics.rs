@@ -11,18 +11,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[inline]
 pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     let (mut code, mut result) = (Some(code), None);
-    run(&mut || result = code.take().map(|code| code()))?;
-    let Some(result) = result else { unreachable!("the code ran once and did not panic") };
-    Ok(result)
+    let ended = run(&mut || {
+        if let Some(code) = code.take() {
+            result = Some(code());
+        }
+    });
+    match (result, ended) {
+        (Some(result), _) => Ok(result),
+        (None, Err(message)) => Err(message),
+        (None, Ok(())) => unreachable!("the code has a result unless it panicked"),
+    }
 }
 
 /// Runs the user's code where nothing depends on its result (a hook, a callback, a `Drop`, a waker): a
 /// panic is logged and has no other effect.
 #[inline]
 pub(crate) fn contain(code: impl FnOnce()) {
-    if let Err(message) = catch(code) {
-        report(message);
-    }
+    let mut code = Some(code);
+    run_contained(&mut || {
+        if let Some(code) = code.take() {
+            code();
+        }
+    });
 }
 
 /// As [`contain`], compiled into its caller: more code, and fewer instructions on the path of a task.
@@ -36,6 +46,12 @@ pub(crate) fn contain_inline(code: impl FnOnce()) {
 /// Catching takes much code, and each type of pool does it dozens of times, so this is not generic.
 fn run(code: &mut dyn FnMut()) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(message)
+}
+
+fn run_contained(code: &mut dyn FnMut()) {
+    if let Err(message) = run(code) {
+        report(message);
+    }
 }
 
 #[cold]
