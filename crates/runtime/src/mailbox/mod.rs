@@ -182,7 +182,9 @@ impl<T> Mailbox<T> {
     }
 
     /// Takes the next task that any worker may run: no control message and none with a key. It stays
-    /// in flight at this mailbox's worker until it is [adopted](Recorder::adopt).
+    /// in flight at this mailbox's worker until it is [adopted].
+    ///
+    /// [adopted]: raddle_core::internal::RecorderInternals::adopt
     #[inline]
     pub fn steal(&self) -> Option<T> {
         Lane::FREE.into_iter().find_map(|lane| self.0.lanes.take(lane))
