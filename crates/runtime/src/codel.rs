@@ -447,9 +447,9 @@ mod tests {
     fn a_burst_that_drains_within_the_interval_is_not_shed() {
         // In 98 ms.
         let burst = vec![(0, 2 * MS); 49];
-        assert_eq!(shed_at(&serve(ours(CoDel::default()), &burst)), []);
+        assert!(shed_at(&serve(ours(CoDel::default()), &burst)).is_empty());
         let longer = vec![(0, 2 * MS); 60];
-        assert_ne!(shed_at(&serve(ours(CoDel::default()), &longer)), []);
+        assert!(!shed_at(&serve(ours(CoDel::default()), &longer)).is_empty());
     }
 
     /// An overload of 3 s, one task that has not waited, and after a pause overload again: the

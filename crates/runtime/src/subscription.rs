@@ -1,7 +1,7 @@
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use raddle_sync::channel::{self, Receiver, Sender, TrySendError};
+use raddle_sync::lock::ColdLock;
 
 /// Events that a subscriber may leave unread before it misses the next ones.
 const BACKLOG: usize = 1024;
@@ -34,19 +34,18 @@ impl<E> Iterator for Events<E> {
     }
 }
 
-/// Receivers of events.
-#[allow(clippy::disallowed_types, reason = "locked by events, not by tasks")]
-pub(crate) struct Subscribers<E>(std::sync::Mutex<Vec<Sender<E>>>);
+/// Receivers of events, locked by events.
+pub(crate) struct Subscribers<E>(ColdLock<Vec<Sender<E>>>);
 
 impl<E: Clone> Subscribers<E> {
     pub(crate) fn subscribe(&self) -> Events<E> {
         let (sender, events) = channel::bounded(BACKLOG);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.0.lock().push(sender);
         Events(events)
     }
 
     pub(crate) fn send(&self, event: &E) {
-        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self.0.lock();
         subscribers.retain(|subscriber| {
             let sent = subscriber.try_send(event.clone());
             !matches!(sent, Err(TrySendError::Disconnected(_)))
@@ -56,6 +55,6 @@ impl<E: Clone> Subscribers<E> {
 
 impl<E> Default for Subscribers<E> {
     fn default() -> Self {
-        Self(Vec::new().into())
+        Self(ColdLock::default())
     }
 }

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use raddle_sync::lock::ColdLock;
 use raddle_sync::{channel, thread};
 
 use super::Supervisor;
@@ -129,7 +130,7 @@ impl SupervisorBuilder {
         match thread::Builder::new().name("raddle-supervisor".into()).spawn(run) {
             Ok(thread) => Ok(Supervisor {
                 keeper: thread.thread().id(),
-                thread: Some(thread).into(),
+                thread: ColdLock::new(Some(thread)),
                 family,
                 ended,
             }),

@@ -1,7 +1,9 @@
 //! The state that a supervisor and its thread share.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use raddle_sync::lock::ColdLock;
 
 use super::Until;
 use super::child::{Child, Supervised};
@@ -15,8 +17,8 @@ use crate::subscription::Subscribers;
 pub(super) struct Family {
     /// The names of the children.
     names: Vec<String>,
-    #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
-    state: std::sync::Mutex<State>,
+    /// Locked by look-ups and restarts.
+    pub(super) state: ColdLock<State>,
     pub(super) subscribers: Subscribers<SupervisorEvent>,
     /// Wakes the supervisor's thread.
     pub(super) notify: Notify,
@@ -51,7 +53,8 @@ impl State {
 impl Family {
     pub(super) fn new(names: Vec<String>) -> Self {
         let children = names.iter().map(|_| Child::default()).collect();
-        let state = State { phase: Phase::Running, children, starting: None }.into();
+        let state = State { phase: Phase::Running, children, starting: None };
+        let state = ColdLock::new(state);
         Self { names, state, subscribers: Subscribers::default(), notify: Notify::new() }
     }
 
@@ -60,22 +63,16 @@ impl Family {
         error::position(name, self.names.iter())
     }
 
-    #[allow(clippy::disallowed_types, reason = "locked by look-ups and restarts, not by tasks")]
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The pool of the child at `index`, unless it was shut down.
     pub(super) fn serving(&self, index: usize) -> Option<Arc<dyn Supervised>> {
-        let state = self.state();
+        let state = self.state.lock();
         let child = &state.children[index];
         child.pool.clone().filter(|_| child.serving)
     }
 
     /// Ends the supervision, unless it was shut down before. Returns the phase until now.
     pub(super) fn enter(&self, phase: Phase) -> Phase {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let before = state.phase;
         if before != Phase::ShutDown {
             state.phase = phase;
@@ -84,12 +81,12 @@ impl Family {
     }
 
     pub(super) fn check_running(&self) -> Result<(), Over> {
-        self.state().check_running()
+        self.state.lock().check_running()
     }
 
     /// Notes that the child at `index` starts now, if it has no pool. Returns whether it does.
     pub(super) fn begin_start(&self, index: usize) -> Result<bool, Over> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.check_running()?;
         let is_down = state.children[index].pool.is_none();
         if is_down {
@@ -101,7 +98,7 @@ impl Family {
     /// Installs a pool of the child at `index`, or shuts it down at once if the supervision has ended.
     pub(super) fn install(&self, index: usize, pool: Arc<dyn Supervised>) {
         pool.on_close(self.notify.clone());
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.starting = None;
         // Ending the supervision stops what is installed: it finds this pool, or is seen here.
         let running = state.check_running().is_ok();
@@ -121,7 +118,7 @@ impl Family {
     /// Shuts down the pool of the child at `index`, if it has one. Several threads may call this: the
     /// shortest limit counts.
     pub(super) fn stop(&self, index: usize, until: Until) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let child = &mut state.children[index];
         let Some(pool) = child.pool.clone() else { return };
         let was_serving = std::mem::replace(&mut child.serving, false);
@@ -141,7 +138,7 @@ impl Family {
 
     /// Makes room for a new pool of the child at `index`, whose last one was shut down.
     pub(super) fn replace(&self, index: usize) -> Result<(), Over> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         // A shutdown waits for the pools that it finds, and must find them again.
         state.check_running()?;
         let over = state.children[index].replace();
@@ -152,7 +149,7 @@ impl Family {
 
     /// Reports once everything is shut down.
     pub(super) fn report(&self) -> ShutdownReport {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let starting = state.starting.map(|index| self.names[index].clone());
         let children = self.names.iter().cloned().zip(&mut state.children);
         let children = children.map(|(name, child)| child.report(name)).collect();

@@ -104,7 +104,7 @@ impl Keeper {
                 continue;
             }
             let Err(error) = self.start(index) else { continue };
-            self.family.state().starting = None;
+            self.family.state.lock().starting = None;
             let message = error.to_string();
             self.family.announce(index, SupervisorEventKind::StartFailed { message });
             self.fail(index, Cause::FailedStart)?;

@@ -13,10 +13,11 @@ mod until;
 use std::any::{Any, type_name};
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_sync::channel::{Receiver, RecvTimeoutError};
+use raddle_sync::lock::ColdLock;
 use raddle_sync::thread::{self, JoinHandle, ThreadId};
 
 pub use builder::SupervisorBuilder;
@@ -96,8 +97,8 @@ use until::Until;
 /// ```
 pub struct Supervisor {
     family: Arc<Family>,
-    #[allow(clippy::disallowed_types, reason = "locked at the end")]
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Locked at the end.
+    thread: ColdLock<Option<JoinHandle<()>>>,
     keeper: ThreadId,
     /// Disconnected once the thread has ended.
     ended: Receiver<Infallible>,
@@ -147,7 +148,7 @@ impl Supervisor {
     /// If there is no such child, or its messages have another type; they are kept then.
     pub fn take_unfinished<M: 'static>(&self, child: &str) -> Result<Vec<M>, ChildError> {
         let index = self.family.position(child)?;
-        report::take(child, self.family.state().children[index].unfinished())
+        report::take(child, self.family.state.lock().children[index].unfinished())
     }
 
     /// Stops restarting, shuts every pool down, the last one first, and joins the supervisor's thread.
@@ -180,7 +181,7 @@ impl Supervisor {
         if self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
             return;
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             log::error!("a supervisor's thread panicked outside of the user's code");
         }
