@@ -1,9 +1,8 @@
 //! Adds and retires workers.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use raddle_core::{Health, Member, Worker, WorkerId, WorkerSpec};
+use raddle_core::{Health, Member, Roster, Worker, WorkerId, WorkerSpec};
 use raddle_sync::channel;
 use raddle_sync::lock::MutexGuard;
 
@@ -51,29 +50,19 @@ impl Crew {
         growing: MutexGuard<'_, ()>,
         specs: &[WorkerSpec],
     ) -> Result<Vec<WorkerId>, MembershipError> {
-        if self.router.is_closed() {
-            return Err(MembershipError::Closed);
-        }
-        let grown = self.router.roster().with_workers(specs).map_err(SpawnError::from)?;
+        let grown = self.open_roster()?.with_workers(specs).map_err(SpawnError::from)?;
         let added = &grown.members()[grown.members().len() - specs.len()..];
         check_names(added)?;
         self.router.open(added);
-        let refused = match self.start(added) {
-            Ok(assignments) => {
-                let mut membership = self.membership.lock();
-                if self.router.join(&grown) {
-                    membership.assignments.extend(assignments);
-                    None
-                } else {
-                    Some(MembershipError::Closed)
-                }
+        let joined = self.start(added).map_err(MembershipError::from).and_then(|assignments| {
+            let mut membership = self.membership.lock();
+            if !self.router.join(&grown) {
+                return Err(MembershipError::Closed);
             }
-            Err(error) => Some(error.into()),
-        };
-        if let Some(error) = refused {
-            self.router.abandon();
-            return Err(error);
-        }
+            membership.assignments.extend(assignments);
+            Ok(())
+        });
+        joined.inspect_err(|_| self.router.abandon())?;
         drop(growing);
         for member in added {
             self.announcer.of_worker(&member.worker, EventKind::Added);
@@ -84,39 +73,37 @@ impl Crew {
 
     /// Lets a worker take no more tasks, and leave when it has run those it has.
     pub(crate) fn retire_worker(&self, id: WorkerId) -> Result<(), MembershipError> {
-        let retired = self.retire(&mut self.membership.lock(), id)?;
-        self.drain([retired]);
+        let membership = self.membership.lock();
+        let roster = self.open_roster()?;
+        let active: Vec<_> = active_workers(&roster).collect();
+        let Some(worker) = active.iter().find(|worker| worker.id() == id) else {
+            return Err(MembershipError::UnknownWorker(id));
+        };
+        if active.len() == 1 {
+            return Err(MembershipError::LastWorker(id));
+        }
+        self.retire(membership, &[worker]);
         Ok(())
     }
 
-    fn retire(
-        &self,
-        membership: &mut Membership,
-        id: WorkerId,
-    ) -> Result<Arc<Worker>, MembershipError> {
-        if self.router.is_closed() {
-            return Err(MembershipError::Closed);
+    /// Retires active workers; closes those that own no key.
+    fn retire(&self, mut membership: MutexGuard<'_, Membership>, workers: &[&Arc<Worker>]) {
+        for worker in workers {
+            self.router.set_health(worker.id(), Health::Draining);
+            membership.retiring.push(worker.id());
         }
-        let roster = self.router.roster();
-        let mut active = roster.members().iter().filter(|member| is_active(member));
-        let Some(member) = active.clone().find(|member| member.worker.id() == id) else {
-            return Err(MembershipError::UnknownWorker(id));
-        };
-        if active.nth(1).is_none() {
-            return Err(MembershipError::LastWorker(id));
-        }
-        self.router.set_health(id, Health::Draining);
-        membership.retiring.push(id);
-        Ok(Arc::clone(&member.worker))
-    }
-
-    /// Announces the retired workers and closes those that own no key.
-    fn drain(&self, retired: impl IntoIterator<Item = Arc<Worker>>) {
-        for worker in retired {
-            self.announcer.of_worker(&worker, EventKind::Draining);
+        drop(membership);
+        for worker in workers {
+            self.announcer.of_worker(worker, EventKind::Draining);
         }
         self.close_retiring();
         self.housekeeper.notify();
+    }
+
+    /// The roster of a pool that is not closed.
+    fn open_roster(&self) -> Result<Arc<Roster>, MembershipError> {
+        let is_open = !self.router.is_closed();
+        is_open.then(|| self.router.roster()).ok_or(MembershipError::Closed)
     }
 
     /// Closes the retiring workers that own no key any more. Returns whether some keys have yet to
@@ -133,37 +120,30 @@ impl Crew {
         // First, so that workers which another call is adding are counted.
         let growing = self.growing.lock();
         let mut membership = self.membership.lock();
-        if self.router.is_closed() {
-            return Err(MembershipError::Closed);
-        }
-        let roster = self.router.roster();
-        let active: Vec<_> = roster.members().iter().filter(|member| is_active(member)).collect();
-        // The newest are retired first.
-        let mut retired = Vec::new();
-        let result = active.iter().skip(count).try_for_each(|member| {
-            retired.push(self.retire(&mut membership, member.worker.id())?);
-            Ok(())
-        });
-        let names: HashSet<_> =
-            roster.members().iter().map(|member| member.worker.name()).collect();
+        let roster = self.open_roster()?;
+        let active: Vec<_> = active_workers(&roster).collect();
+        let is_taken =
+            |name: &str| roster.members().iter().any(|member| member.worker.name() == name);
         let mut specs = Vec::new();
         while active.len() + specs.len() < count {
             let spec = membership.template.numbered(membership.numbered);
             membership.numbered += 1;
-            if !names.contains(spec.name()) {
+            if !is_taken(spec.name()) {
                 specs.push(spec);
             }
         }
-        drop(membership);
-        self.drain(retired);
-        result.and_then(|()| {
-            if specs.is_empty() { Ok(()) } else { self.grow(growing, &specs).map(drop) }
-        })
+        // The newest are retired first.
+        self.retire(membership, active.get(count..).unwrap_or_default());
+        if !specs.is_empty() {
+            self.grow(growing, &specs)?;
+        }
+        Ok(())
     }
 }
 
-fn is_active(member: &Member) -> bool {
-    member.health != Health::Draining
+fn active_workers(roster: &Roster) -> impl Iterator<Item = &Arc<Worker>> {
+    let active = |member: &&Member| member.health != Health::Draining;
+    roster.members().iter().filter(active).map(|member| &member.worker)
 }
 
 /// Checks that threads can have the names of new workers.
