@@ -11,55 +11,38 @@ use crate::worker::SerialLease;
 
 /// What a handler or a hook of actor `A` may know about the task it runs and its worker.
 pub struct Context<'w, A> {
-    call: Call<'w>,
+    worker: &'w Worker,
+    cancelling: &'w AtomicBool,
+    lease: &'w SerialLease,
+    deadline: u64,
+    asker: Option<&'w dyn Asker>,
+    stop: bool,
     actor: PhantomData<fn(&mut A)>,
 }
 
-/// A call of the user's code; not generic in the actor.
-pub(crate) struct Call<'w> {
-    worker: &'w Worker,
-    deadline: u64,
-    asker: Option<&'w dyn Asker>,
-    cancelling: &'w AtomicBool,
-    lease: &'w SerialLease,
-    stop: bool,
-}
-
-impl<'w> Call<'w> {
-    /// A call for a task with this deadline, [`NEVER`] for none.
+impl<'w, A> Context<'w, A> {
+    /// A context of a task with this deadline, [`NEVER`] for none.
     #[inline]
     pub(crate) fn new(
         worker: &'w Worker,
-        deadline: u64,
-        asker: Option<&'w dyn Asker>,
         cancelling: &'w AtomicBool,
         lease: &'w SerialLease,
+        deadline: u64,
+        asker: Option<&'w dyn Asker>,
     ) -> Self {
-        Self { worker, deadline, asker, cancelling, lease, stop: false }
-    }
-
-    pub(crate) fn worker(&self) -> &'w Worker {
-        self.worker
-    }
-}
-
-impl<'w, A> Context<'w, A> {
-    #[inline]
-    pub(crate) fn new(call: Call<'w>) -> Self {
-        Self { call, actor: PhantomData }
+        Self { worker, cancelling, lease, deadline, asker, stop: false, actor: PhantomData }
     }
 
     /// Returns the worker that runs the task.
     pub fn worker(&self) -> &'w Worker {
-        self.call.worker
+        self.worker
     }
 
     /// Returns the time until the task's deadline, zero once it has passed, or `None` if the task
     /// has none. Reads the clock.
     pub fn remaining(&self) -> Option<Duration> {
-        let Call { deadline, worker, .. } = self.call;
-        let left = || deadline.saturating_sub(worker.clock().now());
-        (deadline != NEVER).then(|| Duration::from_nanos(left()))
+        let left = || self.deadline.saturating_sub(self.worker.clock().now());
+        (self.deadline != NEVER).then(|| Duration::from_nanos(left()))
     }
 
     /// Returns whether the result is no longer wanted, for a long handler to check now and then:
@@ -73,9 +56,9 @@ impl<'w, A> Context<'w, A> {
     ///
     /// Three loads; takes a lock if a hedged task is cancelled by dropping its `Ask`.
     pub fn is_cancelled(&self) -> bool {
-        self.call.cancelling.load(Relaxed)
-            || self.call.lease.is_revoked()
-            || self.call.asker.is_some_and(Asker::has_withdrawn)
+        self.cancelling.load(Relaxed)
+            || self.lease.is_revoked()
+            || self.asker.is_some_and(Asker::has_withdrawn)
     }
 
     /// Stops the actor when the handler returns: it is dropped and, if the pool's
@@ -83,17 +66,17 @@ impl<'w, A> Context<'w, A> {
     /// retired. Has no effect in [`on_panic`](crate::Actor::on_panic) and
     /// [`on_stop`](crate::Actor::on_stop), which precede the end of the actor anyway.
     pub fn stop(&mut self) {
-        self.call.stop = true;
+        self.stop = true;
     }
 
     #[inline]
     pub(crate) fn is_stopping(&self) -> bool {
-        self.call.stop
+        self.stop
     }
 }
 
 impl<A> fmt::Debug for Context<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("worker", &self.call.worker.name()).finish_non_exhaustive()
+        f.debug_struct("Context").field("worker", &self.worker.name()).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raddle_core::{Recorder, Roster, Worker, WorkerId, WorkerSpec, nanos};
+use raddle_core::{Roster, Worker, WorkerId, WorkerSpec, nanos};
 use raddle_strategies::{Ejection, EjectionError, OutlierDetector};
 use raddle_sync::thread::ThreadId;
 
@@ -23,11 +23,10 @@ pub(super) struct Membership {
 /// A worker and the thread that runs it.
 pub(super) struct Assignment {
     pub(super) worker: Arc<Worker>,
+    /// Revoked while no thread runs the worker.
     pub(super) lease: Arc<SerialLease>,
     pub(super) thread: ThreadId,
     pub(super) quarantined: bool,
-    /// The worker's recorder while no thread runs it.
-    pub(super) vacancy: Option<Recorder>,
 }
 
 impl Membership {

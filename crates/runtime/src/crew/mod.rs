@@ -12,11 +12,13 @@ mod reviews;
 mod threads;
 mod watchdog;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::{Recorder, Worker, WorkerSpec};
 use raddle_strategies::EjectionError;
+use raddle_sync::channel::Sender;
 use raddle_sync::lock::ColdLock;
 
 use announcer::Announcer;
@@ -28,8 +30,9 @@ use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::keys::ShortId;
 use crate::mailbox::Notify;
+use crate::restart::RetireReason;
 use crate::router::Control;
-use crate::settings::Settings;
+use crate::settings::{OnRetired, Settings};
 use crate::worker::{Overseer, SerialLease, Start};
 
 /// The hosts of a pool's workers, whose actor and tasks the crew does not know.
@@ -96,42 +99,44 @@ impl Crew {
         self: &Arc<Self>,
         worker: &Arc<Worker>,
         recorder: Recorder,
-        started: Option<raddle_sync::channel::Sender<Result<(), SpawnError>>>,
+        started: Option<Sender<Result<(), SpawnError>>>,
     ) -> std::io::Result<Assignment> {
         let lease = Arc::new(SerialLease::new());
         let name = format!("raddle-{}-{}", self.announcer.pool(), worker.name());
         let added = started.is_some().then(|| worker.name());
-        let start = Start {
-            worker: Arc::clone(worker),
-            recorder,
-            lease: Arc::clone(&lease),
-            started: started.clone(),
-        };
+        let (crew, its, held) = (Arc::clone(self), Arc::clone(worker), Arc::clone(&lease));
+        let start =
+            Start { worker: Arc::clone(worker), recorder, lease: Arc::clone(&lease), started };
         let host = self.hosts.create(start, Arc::clone(self) as Arc<dyn Overseer>);
-        let thread = self.threads.spawn(name, added, host)?;
-        Ok(Assignment {
-            worker: Arc::clone(worker),
-            lease,
-            thread,
-            quarantined: false,
-            vacancy: None,
-        })
+        let body = move || {
+            let ended = panic::catch_unwind(AssertUnwindSafe(host));
+            crew.thread_ends(&its, &held);
+            ended.unwrap_or_else(|payload| panic::resume_unwind(payload));
+        };
+        let thread = self.threads.spawn(name, added, body)?;
+        Ok(Assignment { worker: Arc::clone(worker), lease, thread, quarantined: false })
+    }
+
+    /// The calling thread, which ran this worker with this lease, is about to end.
+    fn thread_ends(&self, worker: &Worker, lease: &SerialLease) {
+        if lease.is_revoked() {
+            // Before the event, so that a subscriber finds one lost thread less.
+            self.threads.returned();
+            self.announcer.of_worker(worker, EventKind::Returned);
+        } else {
+            self.threads.ended(worker.name());
+        }
+        self.housekeeper.notify();
     }
 
     /// What the housekeeper does for the crew at the clock's `now`. Returns when to do so again, and
     /// whether the pool is closed and every worker's thread has ended.
     pub(crate) fn tend(self: &Arc<Self>, now: u64) -> (u64, bool) {
-        let mut again = u64::MAX;
-        if let Some(interval) = self.watch(now) {
-            again = now.saturating_add(interval);
-        }
+        let watch = self.watch(now);
         let closed = self.router.is_closed();
-        if !closed {
-            again = again.min(self.review(now).unwrap_or(u64::MAX));
-        }
-        if self.close_retiring() {
-            again = again.min(now.saturating_add(RETIRING));
-        }
+        let review = if closed { None } else { self.review(now) };
+        let retire = self.close_retiring().then(|| now.saturating_add(RETIRING));
+        let again = [watch, review, retire].into_iter().flatten().min().unwrap_or(u64::MAX);
         (again, closed && self.threads.are_ended())
     }
 
@@ -194,25 +199,19 @@ impl Overseer for Crew {
         self.router.expel(worker);
     }
 
-    fn depart(&self, worker: &Arc<Worker>) -> bool {
+    fn depart(&self, worker: &Arc<Worker>, reason: RetireReason) {
         let mut membership = self.membership.lock();
         membership.assignments.retain(|assignment| !Arc::ptr_eq(&assignment.worker, worker));
-        self.router.remove(worker)
-    }
-
-    fn fail(&self) {
-        if self.close() {
+        let departed = self.router.remove(worker);
+        drop(membership);
+        if departed {
+            self.announcer.of_worker(worker, EventKind::Retired { reason });
+        }
+        // A worker that had to leave anyway was not retired by its restarts.
+        let by_restarts =
+            !matches!(reason, RetireReason::Requested | RetireReason::ClosedWithoutActor);
+        if by_restarts && self.settings.on_retired == OnRetired::Close && self.close() {
             self.announcer.of_pool(EventKind::Failed);
         }
-    }
-
-    fn ended(&self, worker: &Worker) {
-        self.threads.ended(worker.name());
-        self.housekeeper.notify();
-    }
-
-    fn returned(&self) {
-        self.threads.returned();
-        self.housekeeper.notify();
     }
 }

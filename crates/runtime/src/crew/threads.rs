@@ -25,7 +25,7 @@ struct State {
 }
 
 impl Threads {
-    /// Spawns a thread for the new worker `added`, or in place of a lost thread. `body` must call
+    /// Spawns a thread: for the new worker `added`, or in place of a lost thread. `body` must call
     /// [`ended`](Self::ended) at its end, or [`returned`](Self::returned) if it was
     /// [lost](Self::lose).
     pub(crate) fn spawn(
@@ -51,9 +51,7 @@ impl Threads {
         name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<()> {
-        let handle = thread::Builder::new().name(name.to_owned()).spawn(body)?;
-        self.state.lock().handles.push(handle);
-        Ok(())
+        self.spawn(name.to_owned(), None, body).map(drop)
     }
 
     /// The calling thread, which ran this worker, is about to end.
@@ -67,14 +65,21 @@ impl Threads {
         self.changed.notify_all();
     }
 
-    /// A worker is about to be taken from its thread, which may return at once.
-    pub(crate) fn lose(&self, thread: ThreadId) {
-        self.state.lock().lost.insert(thread);
-    }
-
-    /// The worker was not taken: its thread had returned.
-    pub(crate) fn keep(&self, thread: ThreadId) {
-        self.state.lock().lost.remove(&thread);
+    /// Takes a worker from its thread by `revoke`, unless `max` threads are lost already. The thread
+    /// then counts as lost before it can return.
+    pub(crate) fn lose<R>(
+        &self,
+        thread: ThreadId,
+        max: usize,
+        revoke: impl FnOnce() -> Option<R>,
+    ) -> Option<R> {
+        let mut state = self.state.lock();
+        if state.lost.len() >= max {
+            return None;
+        }
+        let revoked = revoke()?;
+        state.lost.insert(thread);
+        Some(revoked)
     }
 
     /// The calling thread, which was lost, is about to end.

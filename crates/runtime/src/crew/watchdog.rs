@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Health, Worker, nanos};
+use raddle_core::{Health, Member, Recorder, Worker, nanos};
 
 use super::Crew;
-use super::membership::{Assignment, Membership};
+use super::membership::{Assignment, Membership, Reviews};
 use crate::event::EventKind;
 use crate::keys::PartitionId;
 use crate::log;
@@ -19,97 +19,80 @@ const CHECKS: u64 = 4;
 const INTERVAL: RangeInclusive<u64> = 500_000..=250_000_000;
 
 impl Crew {
-    /// Checks every worker's thread. Returns when to check again, in nanoseconds from now, if there
-    /// is a watchdog.
+    /// Checks every worker's thread. Returns the clock's time of the next check, if there is a
+    /// watchdog.
     pub(super) fn watch(self: &Arc<Self>, now: u64) -> Option<u64> {
         let watchdog = self.settings.watchdog?;
         let limit = nanos(watchdog.limit);
-        self.quarantine(now, limit);
-        self.replace_hung(now, limit, watchdog.max_lost);
-        Some((limit / CHECKS).clamp(*INTERVAL.start(), *INTERVAL.end()))
-    }
-
-    /// Sets aside the workers whose thread has not returned from the user's code within the limit,
-    /// and reinstates those whose thread has returned since.
-    fn quarantine(&self, now: u64, limit: u64) {
-        let mut membership = self.membership.lock();
         let mut events = Vec::new();
-        for index in 0..membership.assignments.len() {
-            let assignment = &mut membership.assignments[index];
+        let mut membership = self.membership.lock();
+        let Membership { assignments, reviews, .. } = &mut *membership;
+        for assignment in &mut *assignments {
             let hangs = assignment.lease.overdue(now, limit).is_some();
-            if assignment.quarantined == hangs || assignment.vacancy.is_some() {
+            if assignment.quarantined == hangs || assignment.lease.is_revoked() {
                 continue;
             }
             assignment.quarantined = hangs;
-            let worker = Arc::clone(&assignment.worker);
-            if hangs {
-                let before = [Health::Active, Health::Ejected];
-                self.change_health(&worker, &before, Health::Quarantined);
+            let worker = &assignment.worker;
+            let kind = if hangs {
+                self.change_health(worker, Health::Quarantined);
                 self.hosts.move_free_tasks(worker.id().short_id());
-                events.push((worker, EventKind::Quarantined));
+                EventKind::Quarantined
             } else {
-                self.reinstate(&membership, &worker);
-                events.push((worker, EventKind::Recovered));
-            }
+                self.reinstate(reviews.as_ref(), worker);
+                EventKind::Recovered
+            };
+            events.push((Arc::clone(worker), kind));
         }
-        drop(membership);
-        self.announce_all(events);
-    }
-
-    /// Gives quarantined workers to new threads, while no more than `max_lost` are lost.
-    fn replace_hung(self: &Arc<Self>, now: u64, limit: u64, max_lost: usize) {
-        let mut membership = self.membership.lock();
-        let mut events = Vec::new();
-        for index in 0..membership.assignments.len() {
-            let assignment = &mut membership.assignments[index];
-            if let Some(stay) = assignment.lease.overdue(now, limit)
-                && self.threads.lost() < max_lost
-            {
-                // Before the thread can notice, and return.
-                self.threads.lose(assignment.thread);
-                match assignment.lease.revoke(stay) {
-                    Some(revoked) => self.take_over(assignment, revoked, now),
-                    None => self.threads.keep(assignment.thread),
-                }
-            }
-            if self.fill(&mut membership.assignments[index]) {
-                let worker = Arc::clone(&membership.assignments[index].worker);
-                self.reinstate(&membership, &worker);
+        for assignment in assignments {
+            if self.replace_hung(assignment, now, limit, watchdog.max_lost) {
+                let worker = &assignment.worker;
+                self.reinstate(reviews.as_ref(), worker);
                 let generation = worker.generation();
-                events.push((worker, EventKind::Replaced { generation }));
+                events.push((Arc::clone(worker), EventKind::Replaced { generation }));
             }
         }
         drop(membership);
-        self.announce_all(events);
-    }
-
-    fn announce_all(&self, events: Vec<(Arc<Worker>, EventKind)>) {
         for (worker, kind) in events {
             self.announcer.of_worker(&worker, kind);
         }
+        let interval = (limit / CHECKS).clamp(*INTERVAL.start(), *INTERVAL.end());
+        Some(now.saturating_add(interval))
     }
 
-    /// Lets a quarantined worker take tasks again, unless it is still ejected.
-    fn reinstate(&self, membership: &Membership, worker: &Worker) {
-        let reviews = membership.reviews.as_ref();
-        let ejected = reviews.is_some_and(|reviews| reviews.detector.has_ejected(worker.id()));
-        let next = if ejected { Health::Ejected } else { Health::Active };
-        self.change_health(worker, &[Health::Quarantined], next);
-    }
-
-    /// Changes a worker's health if it is one of `before`: a draining worker stays so.
-    fn change_health(&self, worker: &Worker, before: &[Health], now: Health) {
-        let roster = self.router.roster();
-        let id = worker.id();
-        let mut members = roster.members().iter();
-        if members.any(|member| member.worker.id() == id && before.contains(&member.health)) {
-            self.router.set_health(id, now);
+    /// Gives a worker whose thread hangs to a new thread, while no more than `max_lost` are lost.
+    fn replace_hung(
+        self: &Arc<Self>,
+        assignment: &mut Assignment,
+        now: u64,
+        limit: u64,
+        max_lost: usize,
+    ) -> bool {
+        let Assignment { worker, lease, thread, .. } = &*assignment;
+        let recorder = if let Some(stay) = lease.overdue(now, limit)
+            && let Some(revoked) = self.threads.lose(*thread, max_lost, || lease.revoke(stay))
+        {
+            self.take_over(worker, revoked, now)
+        } else if lease.is_revoked() {
+            // The recorder was dropped with the closure of the thread that could not be spawned.
+            worker.replace_recorder()
+        } else {
+            return false;
+        };
+        match self.spawn_thread(worker, recorder, None) {
+            Ok(next) => {
+                *assignment = next;
+                true
+            }
+            Err(error) => {
+                log::error!(worker = worker.name(), %error, "no thread to replace one that hangs");
+                false
+            }
         }
     }
 
     /// Takes a worker, and the account of the task that hangs there, from its thread.
-    fn take_over(&self, assignment: &mut Assignment, revoked: Revoked, now: u64) {
-        let worker = &assignment.worker;
+    fn take_over(&self, worker: &Arc<Worker>, revoked: Revoked, now: u64) -> Recorder {
         let mut recorder = worker.replace_recorder();
         recorder.mark_idle(now);
         if revoked.task {
@@ -117,24 +100,23 @@ impl Crew {
             self.router.adopt_running(worker, revoked.key.map(PartitionId));
         }
         worker.next_generation();
-        assignment.vacancy = Some(recorder);
+        recorder
     }
 
-    /// Spawns a thread for a worker that has none. Returns whether it had none and has one now.
-    fn fill(self: &Arc<Self>, assignment: &mut Assignment) -> bool {
-        let Some(recorder) = assignment.vacancy.take() else { return false };
-        match self.spawn_thread(&assignment.worker, recorder, None) {
-            Ok(next) => {
-                *assignment = next;
-                true
-            }
-            Err(error) => {
-                let worker = assignment.worker.name();
-                log::error!(worker, %error, "no thread to replace one that hangs");
-                // The recorder was dropped with the thread's closure.
-                assignment.vacancy = Some(assignment.worker.replace_recorder());
-                false
-            }
+    /// Lets a quarantined worker take tasks again, unless it is still ejected.
+    fn reinstate(&self, reviews: Option<&Reviews>, worker: &Worker) {
+        let ejected = reviews.is_some_and(|reviews| reviews.detector.has_ejected(worker.id()));
+        let next = if ejected { Health::Ejected } else { Health::Active };
+        self.change_health(worker, next);
+    }
+
+    /// Changes a worker's health, unless it is draining: then it stays so.
+    fn change_health(&self, worker: &Worker, now: Health) {
+        let (roster, id) = (self.router.roster(), worker.id());
+        let is_draining =
+            |member: &Member| member.worker.id() == id && member.health == Health::Draining;
+        if !roster.members().iter().any(is_draining) {
+            self.router.set_health(id, now);
         }
     }
 }

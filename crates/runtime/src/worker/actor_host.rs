@@ -3,18 +3,15 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use raddle_core::internal::WorkerInternals;
 use raddle_core::{Completion, Outcome, Worker};
 
-use super::host::Host;
-use super::lifecycle::{End, Lifecycle};
-use super::station::Station;
+use super::life::{End, LastHook, Lifecycle, WorkerThread};
+use super::station::{Station, reply_with};
 use crate::actor::{Actor, Handler, Reply, StartError};
-use crate::context::{Call, Context};
+use crate::deadline::NEVER;
 use crate::envelope::Envelope;
 use crate::panics;
-use crate::reply::{Answer, Asker, NoReply, ReplySender};
-use crate::settings::{OnRetired, ShedReason};
+use crate::reply::{Asker, NoReply};
 
 /// Creates a worker's actor, on the worker's thread.
 pub(crate) type Factory<A> = dyn Fn(&Worker) -> A + Send + Sync;
@@ -32,11 +29,10 @@ impl<A, M> ActorHost<A, M> {
 }
 
 impl<A: Actor, M> Lifecycle for ActorHost<A, M> {
-    fn start(&mut self, is_restart: bool, call: Call<'_>) -> Result<bool, StartError> {
-        let worker = call.worker();
-        let mut cx = Context::new(call);
+    fn start(&mut self, is_restart: bool, thread: &WorkerThread) -> Result<bool, StartError> {
+        let mut cx = thread.context(NEVER, None);
         let started = panics::catch(|| {
-            let mut actor = (self.make)(worker);
+            let mut actor = (self.make)(&thread.worker);
             let hook = if is_restart { A::on_restart } else { A::on_start };
             hook(&mut actor, &mut cx).map(|()| actor)
         });
@@ -44,60 +40,57 @@ impl<A: Actor, M> Lifecycle for ActorHost<A, M> {
         Ok(cx.is_stopping())
     }
 
-    fn stop(&mut self, call: Call<'_>) {
-        if let Some(mut actor) = self.actor.take() {
-            panics::contain(|| actor.on_stop(&mut Context::new(call)));
-            panics::contain(|| drop(actor));
-        }
-    }
-
-    fn fail(&mut self, message: &str, call: Call<'_>) {
-        if let Some(mut actor) = self.actor.take() {
-            panics::contain(|| actor.on_panic(message, &mut Context::new(call)));
-            panics::contain(|| drop(actor));
-        }
-    }
-
-    fn discard(&mut self) {
-        let actor = self.actor.take();
+    fn end(&mut self, hook: LastHook<'_>, thread: &WorkerThread) {
+        let Some(mut actor) = self.actor.take() else { return };
+        let mut cx = thread.context(NEVER, None);
+        panics::contain(|| match hook {
+            LastHook::Stop => actor.on_stop(&mut cx),
+            LastHook::Panic(message) => actor.on_panic(message, &mut cx),
+            LastHook::None => {}
+        });
         panics::contain(|| drop(actor));
     }
 }
 
-impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
-    type Task = Envelope<M, A::Reply>;
-
-    #[inline(always)]
-    fn serve(
+impl<A: Handler<M>, M: Send + 'static> ActorHost<A, M> {
+    /// [`serve`](Self::serve), not inlined into its caller.
+    #[inline(never)]
+    pub(super) fn serve_out_of_line(
         &mut self,
-        task: Self::Task,
+        task: Envelope<M, A::Reply>,
         start: u64,
-        station: &mut Station<Self::Task>,
+        station: &mut Station<Envelope<M, A::Reply>>,
+    ) -> Result<u64, End> {
+        self.serve(task, start, station)
+    }
+
+    /// Brings one task to its end: runs it if it must run, records it and replies. Returns the
+    /// clock's time at the end, or why the host serves no more tasks.
+    #[inline(always)]
+    pub(super) fn serve(
+        &mut self,
+        task: Envelope<M, A::Reply>,
+        start: u64,
+        station: &mut Station<Envelope<M, A::Reply>>,
     ) -> Result<u64, End> {
         let Envelope { msg, reply, submitted_at, deadline, expected_duration, label } = task;
-        station.recorder().start(start);
+        station.thread.recorder.start(start);
         let withdrawn = reply.as_ref().is_some_and(Asker::has_withdrawn);
         if !station.runs_unchecked(deadline, withdrawn)
             && let Some(reason) =
                 station.reason_not_to_run(label, submitted_at, deadline, withdrawn, start)
         {
             let task = Envelope { msg, reply, submitted_at, deadline, expected_duration, label };
-            self.refuse(task, reason, start, station);
+            station.refuse(task, reason, start);
             return Ok(start);
         }
-        station.recorder().set_running(expected_duration);
+        station.thread.recorder.set_running(expected_duration);
         let Some(actor) = &mut self.actor else {
             unreachable!("a host serves once it has started")
         };
         let thread = &station.thread;
         let asker = reply.as_ref().map(|reply| reply as &dyn Asker);
-        let mut cx = Context::new(Call::new(
-            &thread.worker,
-            deadline,
-            asker,
-            &thread.cancelling,
-            &thread.lease,
-        ));
+        let mut cx = thread.context(deadline, asker);
         let key = label.partition();
         let stay = thread.watched.then(|| thread.lease.begin_task(start, key.map(|key| key.0)));
         let answer = panics::catch(|| actor.handle(msg, &mut cx));
@@ -115,7 +108,7 @@ impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
             reply_with(reply, answer.map_err(NoReply::Panicked));
             return Err(End::Lost);
         }
-        station.recorder().end(&Completion {
+        station.thread.recorder.end(&Completion {
             wait: start.saturating_sub(submitted_at),
             service: end.saturating_sub(start),
             capability: label.capability(),
@@ -127,10 +120,10 @@ impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
         // was published late may wait for as long as a restart takes.
         let continues = outcome != Outcome::Panicked && !stopping;
         if reply.is_some() || !continues {
-            station.recorder().publish();
+            station.thread.recorder.publish();
         }
         if reply.is_some() && continues && station.thread.worker.stats().in_flight() == 0 {
-            station.recorder().mark_idle(end);
+            station.thread.recorder.mark_idle(end);
             station.inbox.set_idle();
         }
         if let Some(key) = key {
@@ -145,69 +138,5 @@ impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
         }
         station.thread.restarts.succeeded();
         if stopping { Err(End::Stopped) } else { Ok(end) }
-    }
-
-    #[cold]
-    fn refuse(
-        &mut self,
-        task: Self::Task,
-        reason: NoReply,
-        now: u64,
-        station: &mut Station<Self::Task>,
-    ) {
-        refuse(task, reason, now, station);
-    }
-}
-
-/// Not generic in the actor.
-fn refuse<M: Send + 'static, R: Send + 'static>(
-    task: Envelope<M, R>,
-    reason: NoReply,
-    now: u64,
-    station: &mut Station<Envelope<M, R>>,
-) {
-    let Station { thread, router, .. } = station;
-    let key = task.label.partition();
-    if reason == NoReply::Shed {
-        thread.worker.withdraw_work_of(task.expected_duration);
-        thread.worker.withdraw();
-        router.shed(task, ShedReason::Sojourn);
-    } else {
-        thread.recorder.end(&Completion {
-            wait: now.saturating_sub(task.submitted_at),
-            capability: task.label.capability(),
-            expected_duration: task.expected_duration,
-            at: now,
-            ..Completion::new(reason.outcome())
-        });
-        // A shutdown returns the messages that it cancels, and a supervisor those that a failed pool
-        // has not run.
-        let keep = match reason {
-            NoReply::Cancelled => router.is_cancelling(),
-            NoReply::Retired => thread.settings.on_retired == OnRetired::Close,
-            _ => false,
-        };
-        let Envelope { reply, .. } = task;
-        let task = Envelope { reply: None, ..task };
-        if keep {
-            router.keep_unfinished(task);
-        } else {
-            panics::contain(|| drop(task));
-        }
-        reply_with(reply, Err(reason));
-    }
-    if let Some(key) = key {
-        router.control.release_key(key, station.short_id);
-    }
-}
-
-/// Dropping an answer, and waking a future, run the user's code.
-#[inline]
-fn reply_with<R>(reply: Option<ReplySender<R>>, answer: Answer<R>) {
-    match reply {
-        Some(reply) => panics::contain_inline(|| drop(reply.send(answer))),
-        None if std::mem::needs_drop::<R>() => panics::contain(|| drop(answer)),
-        // At most a panic's message.
-        None => drop(answer),
     }
 }

@@ -15,7 +15,7 @@ use raddle_sync::atomic::{
 /// them. Both the thread and the watchdog leave the user's code by a compare-exchange of the very
 /// word that they saw, so one of them fails: a task is ended by one of the two, and a task that has
 /// only just begun is not revoked for the time of the one before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SerialLease {
     word: AtomicU64,
     /// The key of the running task; 0 for none.
@@ -44,7 +44,7 @@ pub struct Revoked {
 impl SerialLease {
     /// Creates a lease that its thread holds.
     pub fn new() -> Self {
-        Self { word: AtomicU64::new(INSIDE), key: AtomicU32::new(0) }
+        Self::default()
     }
 
     /// Begins a task's handler at the clock's `now`.
@@ -96,12 +96,6 @@ impl SerialLease {
     /// Returns whether the worker was taken from its thread.
     pub fn is_revoked(&self) -> bool {
         self.word.load(Relaxed) == REVOKED
-    }
-}
-
-impl Default for SerialLease {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

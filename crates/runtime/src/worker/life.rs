@@ -9,17 +9,54 @@ use raddle_sync::atomic::AtomicBool;
 use raddle_sync::channel::Sender;
 
 use super::lease::SerialLease;
-use super::lifecycle::{End, Lifecycle, Start};
-use super::overseer::Overseer;
-use crate::context::Call;
+use super::{Overseer, Start};
+use crate::actor::StartError;
+use crate::context::Context;
 use crate::cores;
-use crate::deadline::NEVER;
 use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::log;
 use crate::mailbox::Notify;
+use crate::reply::Asker;
 use crate::restart::{Cause, RestartHistory, RetireReason};
 use crate::settings::Settings;
+
+/// Starts and ends what a host runs. Every panic is caught.
+pub(crate) trait Lifecycle {
+    /// Creates the actor and calls its first hook: `on_restart` if it is not the worker's first.
+    /// Returns whether the actor stopped itself.
+    fn start(&mut self, is_restart: bool, thread: &WorkerThread) -> Result<bool, StartError>;
+    /// Calls the actor's last hook and drops it, if there is one.
+    fn end(&mut self, hook: LastHook<'_>, thread: &WorkerThread);
+}
+
+/// What an actor is told before it is dropped.
+pub(crate) enum LastHook<'a> {
+    /// To clean up.
+    Stop,
+    /// That its handler has panicked with this message.
+    Panic(&'a str),
+    /// Nothing.
+    None,
+}
+
+/// Why an actor serves no more tasks, or did not start.
+pub(crate) enum End {
+    /// The mailbox is closed and empty.
+    Drained,
+    /// Its handler panicked with this message.
+    Panicked(String),
+    /// It stopped itself.
+    Stopped,
+    /// It did not start, this time.
+    FailedStart,
+    /// The worker was taken from this thread.
+    Lost,
+    /// It is not restarted any more.
+    Retired(RetireReason),
+    /// The worker's first actor did not start: the worker is not added.
+    NotStarted,
+}
 
 /// A thread that runs a worker, whatever it hosts.
 pub(crate) struct WorkerThread {
@@ -33,26 +70,10 @@ pub(crate) struct WorkerThread {
     pub(super) settings: Arc<Settings>,
     pub(super) overseer: Arc<dyn Overseer>,
     /// The router's: set when what is queued must be cancelled.
-    pub(super) cancelling: Arc<AtomicBool>,
+    cancelling: Arc<AtomicBool>,
     /// Wakes this thread.
     notify: Notify,
     started: Option<Sender<Result<(), SpawnError>>>,
-}
-
-/// Reports the end of the thread when dropped, whatever ends it.
-pub(super) struct Presence {
-    overseer: Arc<dyn Overseer>,
-    worker: Arc<Worker>,
-    lost: bool,
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        match self.lost {
-            true => self.overseer.returned(),
-            false => self.overseer.ended(&self.worker),
-        }
-    }
 }
 
 /// Ends of tasks within this time are published together: a thread that reads what another has just
@@ -60,7 +81,7 @@ impl Drop for Presence {
 const PUBLISHED_WITHIN: Duration = Duration::from_micros(1);
 
 impl WorkerThread {
-    pub(crate) fn new(
+    pub(super) fn new(
         start: Start,
         settings: Arc<Settings>,
         overseer: Arc<dyn Overseer>,
@@ -86,23 +107,12 @@ impl WorkerThread {
         }
     }
 
-    /// To be called first, on the worker's thread.
-    pub(super) fn enter(&self) -> Presence {
-        self.pin();
-        let (overseer, worker) = (Arc::clone(&self.overseer), Arc::clone(&self.worker));
-        Presence { overseer, worker, lost: false }
-    }
-
-    /// Starts this thread's first actor.
+    /// Starts this thread's first actor, on the worker's thread.
     pub(super) fn start(&mut self, host: &mut dyn Lifecycle) -> Result<(), End> {
-        let Some(started) = self.started.take() else {
-            return match self.try_restart(host)? {
-                true => Ok(()),
-                false => self.restart(host, Cause::FailedStart),
-            };
-        };
+        self.pin();
+        let Some(started) = self.started.take() else { return self.try_restart(host) };
         // The caller waits for the start however long it takes, so no lease is begun for it.
-        match host.start(false, self.call()) {
+        match host.start(false, self) {
             Ok(stopping) => {
                 let _ = started.send(Ok(()));
                 if stopping { Err(End::Stopped) } else { Ok(()) }
@@ -115,105 +125,83 @@ impl WorkerThread {
         }
     }
 
-    /// Restarts the actor after it ended, if and when the restarts allow it.
-    pub(super) fn restart(
-        &mut self,
-        host: &mut dyn Lifecycle,
-        mut cause: Cause,
-    ) -> Result<(), End> {
-        loop {
-            let delay = self.restarts.next(cause, self.clock.now()).map_err(End::Retired)?;
-            self.pause(delay);
-            self.worker.next_generation();
-            if self.try_restart(host)? {
-                return Ok(());
-            }
-            cause = Cause::FailedStart;
-        }
+    /// Restarts the actor after it ended, when and if the restarts allow it.
+    pub(super) fn restart(&mut self, host: &mut dyn Lifecycle, cause: Cause) -> Result<(), End> {
+        let delay = self.restarts.next(cause, self.clock.now()).map_err(End::Retired)?;
+        self.pause(delay);
+        self.worker.next_generation();
+        self.try_restart(host)
     }
 
-    /// Restarts the actor once. `false` if it could not start this time.
-    fn try_restart(&mut self, host: &mut dyn Lifecycle) -> Result<bool, End> {
-        match self.in_hook(host, |host, call| host.start(true, call))? {
+    fn try_restart(&self, host: &mut dyn Lifecycle) -> Result<(), End> {
+        let started = self.in_hook(|| host.start(true, self));
+        match started.inspect_err(|_| host.end(LastHook::None, self))? {
             Ok(stopping) => {
                 let generation = self.worker.generation();
                 self.announce(EventKind::Restarted { generation });
-                if stopping { Err(End::Stopped) } else { Ok(true) }
+                if stopping { Err(End::Stopped) } else { Ok(()) }
             }
             Err(error) => {
                 // Before the event: a subscriber may close the worker, and that still leaves it one
                 // more try.
                 let closed = self.worker.stats().is_closed();
                 self.announce(EventKind::StartFailed { message: error.to_string() });
-                if closed { Err(End::Retired(RetireReason::ClosedWithoutActor)) } else { Ok(false) }
+                Err(match closed {
+                    true => End::Retired(RetireReason::ClosedWithoutActor),
+                    false => End::FailedStart,
+                })
             }
         }
     }
 
-    pub(super) fn stop(&mut self, host: &mut dyn Lifecycle) -> Result<(), End> {
-        self.in_hook(host, |host, call| host.stop(call))
+    pub(super) fn stop(&self, host: &mut dyn Lifecycle) -> Result<(), End> {
+        self.in_hook(|| host.end(LastHook::Stop, self))
     }
 
     /// Ends an actor whose handler panicked.
-    pub(super) fn fail(&mut self, host: &mut dyn Lifecycle, message: String) -> Result<(), End> {
-        self.in_hook(host, |host, call| host.fail(&message, call))?;
+    pub(super) fn fail(&self, host: &mut dyn Lifecycle, message: String) -> Result<(), End> {
+        self.in_hook(|| host.end(LastHook::Panic(&message), self))?;
         self.announce(EventKind::Panicked { message });
         Ok(())
     }
 
     /// Runs hooks, which the watchdog may find to hang.
-    fn in_hook<R>(
-        &mut self,
-        host: &mut dyn Lifecycle,
-        hook: impl FnOnce(&mut dyn Lifecycle, Call<'_>) -> R,
-    ) -> Result<R, End> {
+    fn in_hook<R>(&self, hook: impl FnOnce() -> R) -> Result<R, End> {
         let stay = self.lease.begin_hook(self.clock.now());
-        let result = hook(host, self.call());
-        if self.lease.end(stay) {
-            return Ok(result);
-        }
-        host.discard();
-        Err(End::Lost)
+        let result = hook();
+        if self.lease.end(stay) { Ok(result) } else { Err(End::Lost) }
     }
 
-    fn call(&self) -> Call<'_> {
-        Call::new(&self.worker, NEVER, None, &self.cancelling, &self.lease)
+    /// What the user's code may know while this thread calls it for a task with this deadline.
+    #[inline]
+    pub(super) fn context<'a, A>(
+        &'a self,
+        deadline: u64,
+        asker: Option<&'a dyn Asker>,
+    ) -> Context<'a, A> {
+        Context::new(&self.worker, &self.cancelling, &self.lease, deadline, asker)
     }
 
     /// Waits until a restart is due; not at all if the worker must leave.
-    fn pause(&mut self, delay: u64) {
+    fn pause(&self, delay: u64) {
         let until = self.clock.now().saturating_add(delay);
-        loop {
-            let left = until.saturating_sub(self.clock.now());
-            if left == 0 || self.worker.stats().is_closed() {
-                return;
-            }
+        while let left @ 1.. = until.saturating_sub(self.clock.now())
+            && !self.worker.stats().is_closed()
+        {
             self.notify.wait_timeout(Some(Duration::from_nanos(left)));
         }
     }
 
-    pub(super) fn announce(&self, kind: EventKind) {
+    fn announce(&self, kind: EventKind) {
         self.overseer.announce(&self.worker, kind);
     }
 
-    /// Ends a worker that has nothing in flight and takes no more tasks.
-    pub(super) fn depart(&self, reason: RetireReason) {
-        if self.overseer.depart(&self.worker) {
-            self.announce(EventKind::Retired { reason });
-        }
-    }
-
     /// Ends a thread whose worker was given to another.
-    pub(super) fn end_lost(self, host: &mut dyn Lifecycle, mut presence: Presence) {
+    pub(super) fn end_lost(self, host: &mut dyn Lifecycle) {
         // No lease: no thread waits for this one, however long it takes.
-        host.stop(self.call());
-        presence.lost = true;
-        let Self { overseer, worker, recorder, .. } = self;
+        host.end(LastHook::Stop, &self);
         // Another thread writes the worker's statistics.
-        recorder.disown();
-        // Before the event, so that a subscriber finds one lost thread less.
-        drop(presence);
-        overseer.announce(&worker, EventKind::Returned);
+        self.recorder.disown();
     }
 
     /// Pins the thread to its core, if the pool was built to.

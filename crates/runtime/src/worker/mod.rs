@@ -1,26 +1,51 @@
 //! A worker on its thread: a host serves the worker's tasks until the worker has left, is retired, or
 //! is taken from the thread.
 //!
-//! Three parts: a [`Host`] knows what runs (here, one actor with plain handlers: [`ActorHost`]); the
-//! [`Station`] takes tasks from the worker's mailbox and its siblings'; the [`WorkerThread`] starts
-//! and restarts what the host runs, and is generic in neither. They know the router; the crew is
-//! their [`Overseer`].
+//! Three parts: the host knows what runs (here, one actor with plain handlers: [`ActorHost`]); the
+//! [`Station`] takes tasks from the worker's mailbox and its siblings'; the
+//! [`WorkerThread`](life::WorkerThread) starts and restarts what the host runs, and is generic in
+//! neither. They know the router; the crew is their [`Overseer`].
 
 mod actor_host;
-mod host;
 mod lease;
 mod life;
-mod lifecycle;
-mod overseer;
 mod run;
 mod station;
 mod steal;
+
+use std::sync::Arc;
+
+use raddle_core::{Recorder, Worker};
+use raddle_sync::channel::Sender;
 
 pub(crate) use actor_host::{ActorHost, Factory};
 #[cfg(any(loom, shuttle))]
 pub use lease::Stay;
 pub use lease::{Revoked, SerialLease};
-pub(crate) use lifecycle::Start;
-pub(crate) use overseer::Overseer;
 pub(crate) use run::run;
 pub(crate) use station::Station;
+
+use crate::error::SpawnError;
+use crate::event::EventKind;
+use crate::restart::RetireReason;
+
+/// What a thread needs to become a worker.
+pub(crate) struct Start {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) recorder: Recorder,
+    pub(crate) lease: Arc<SerialLease>,
+    /// Receives whether the first actor has started; `None` for a thread that replaces another.
+    pub(crate) started: Option<Sender<Result<(), SpawnError>>>,
+}
+
+/// The crew, as a worker's thread sees it: what a thread reports, and asks for, about its worker.
+pub(crate) trait Overseer: Send + Sync {
+    /// Announces what happened to the worker.
+    fn announce(&self, worker: &Worker, kind: EventKind);
+    /// Takes the worker out of service at once, because its actor is not restarted: it gets no more
+    /// tasks and keys. Its thread then moves or ends what it has.
+    fn expel(&self, worker: &Arc<Worker>);
+    /// The worker has nothing in flight and takes no more tasks: it leaves the pool, unless that is
+    /// closed or the worker never joined. What follows depends on the reason.
+    fn depart(&self, worker: &Arc<Worker>, reason: RetireReason);
+}

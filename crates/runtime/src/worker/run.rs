@@ -2,17 +2,20 @@ use std::sync::Arc;
 
 use raddle_sync::thread;
 
-use super::host::Host;
-use super::lifecycle::End;
+use super::actor_host::ActorHost;
+use super::life::End;
 use super::station::Station;
+use crate::actor::{Handler, Reply};
+use crate::envelope::Envelope;
 use crate::reply::NoReply;
 use crate::restart::{Cause, RetireReason};
-use crate::settings::OnRetired;
 
 /// Runs a worker on the calling thread until the mailbox is closed and every admitted task has ended,
 /// or the worker is retired or taken from the thread.
-pub(crate) fn run<H: Host>(mut host: H, mut station: Station<H::Task>) {
-    let presence = station.thread.enter();
+pub(crate) fn run<A: Handler<M>, M: Send + 'static>(
+    mut host: ActorHost<A, M>,
+    mut station: Station<Envelope<M, A::Reply>>,
+) {
     let mut started = station.thread.start(&mut host);
     loop {
         let end = match started {
@@ -22,7 +25,7 @@ pub(crate) fn run<H: Host>(mut host: H, mut station: Station<H::Task>) {
         let thread = &mut station.thread;
         started = match end {
             End::Drained => match thread.stop(&mut host) {
-                Ok(()) => return station.thread.depart(RetireReason::Requested),
+                Ok(()) => return thread.overseer.depart(&thread.worker, RetireReason::Requested),
                 Err(end) => Err(end),
             },
             End::Panicked(message) => thread
@@ -31,15 +34,21 @@ pub(crate) fn run<H: Host>(mut host: H, mut station: Station<H::Task>) {
             End::Stopped => {
                 thread.stop(&mut host).and_then(|()| thread.restart(&mut host, Cause::Stopped))
             }
-            End::Retired(reason) => return retire(&mut host, station, reason),
-            End::Lost => return station.thread.end_lost(&mut host, presence),
+            End::FailedStart => thread.restart(&mut host, Cause::FailedStart),
+            End::Retired(reason) => return retire(station, reason),
+            End::Lost => return station.thread.end_lost(&mut host),
             End::NotStarted => return,
         };
     }
 }
 
-/// Serves tasks until the host serves no more.
-fn serve_until_end<H: Host>(host: &mut H, station: &mut Station<H::Task>) -> End {
+/// Serves tasks until the host serves no more. Not inlined: what [`run`] keeps would take registers
+/// from it.
+#[inline(never)]
+fn serve_until_end<A: Handler<M>, M: Send + 'static>(
+    host: &mut ActorHost<A, M>,
+    station: &mut Station<Envelope<M, A::Reply>>,
+) -> End {
     let mut now = station.thread.clock.now();
     loop {
         // From the channel straight to where the task runs: passing it on would copy it.
@@ -49,7 +58,7 @@ fn serve_until_end<H: Host>(host: &mut H, station: &mut Station<H::Task>) -> End
                 host.serve(task, now, station)
             }
             Err(_) => match station.next(&mut now) {
-                Some(task) => serve_out_of_line(host, task, now, station),
+                Some(task) => host.serve_out_of_line(task, now, station),
                 None => return End::Drained,
             },
         };
@@ -61,20 +70,9 @@ fn serve_until_end<H: Host>(host: &mut H, station: &mut Station<H::Task>) -> End
     }
 }
 
-/// [`Host::serve`], not inlined into its caller.
-#[inline(never)]
-fn serve_out_of_line<H: Host>(
-    host: &mut H,
-    task: H::Task,
-    now: u64,
-    station: &mut Station<H::Task>,
-) -> Result<u64, End> {
-    host.serve(task, now, station)
-}
-
 /// Ends the worker, whose actor is not restarted: its tasks move to other workers, or end with a
 /// reason that says so.
-fn retire<H: Host>(host: &mut H, mut station: Station<H::Task>, reason: RetireReason) {
+fn retire<M: Send + 'static, R: Reply>(mut station: Station<Envelope<M, R>>, reason: RetireReason) {
     let mailbox = station.inbox.mailbox().clone();
     let worker = Arc::clone(&station.thread.worker);
     station.thread.overseer.expel(&worker);
@@ -85,16 +83,10 @@ fn retire<H: Host>(host: &mut H, mut station: Station<H::Task>, reason: RetireRe
             Some(task) => {
                 if let Err(task) = station.router.relocate(&worker, task) {
                     let now = station.thread.clock.now();
-                    host.refuse(task, NoReply::Retired, now, &mut station);
+                    station.refuse(task, NoReply::Retired, now);
                 }
             }
         }
     }
-    let Station { thread, .. } = station;
-    thread.depart(reason);
-    // A worker that had to leave anyway was not retired by its restarts.
-    let by_restarts = reason != RetireReason::ClosedWithoutActor;
-    if by_restarts && thread.settings.on_retired == OnRetired::Close {
-        thread.overseer.fail();
-    }
+    station.thread.overseer.depart(&worker, reason);
 }

@@ -1,19 +1,23 @@
-//! Takes a worker's tasks: its own, deferred ones, and those of siblings.
+//! Takes a worker's tasks, its own, deferred ones, and those of siblings, and ends those that do not
+//! run.
 
 use std::sync::Arc;
 
-use raddle_core::Recorder;
+use raddle_core::Completion;
+use raddle_core::internal::WorkerInternals;
 use raddle_sync::thread;
 
 use super::life::WorkerThread;
-use super::lifecycle::Start;
-use super::overseer::Overseer;
+use super::{Overseer, Start};
 use crate::codel::Controller;
+use crate::deadline::NEVER;
+use crate::envelope::Envelope;
 use crate::keys::{PartitionId, ShortId};
 use crate::mailbox::{Inbox, Lane, Mailbox};
-use crate::reply::NoReply;
+use crate::panics;
+use crate::reply::{Answer, NoReply, ReplySender};
 use crate::router::{Label, Routed, Router};
-use crate::settings::Settings;
+use crate::settings::{OnRetired, Settings, ShedReason};
 
 /// A worker's thread and the mailbox that it serves.
 pub(crate) struct Station<T> {
@@ -23,8 +27,8 @@ pub(crate) struct Station<T> {
     pub(super) short_id: ShortId,
     /// Tasks taken since there was none.
     pub(super) in_a_row: u32,
-    /// One for each lane that may be shed from, if the pool sheds by sojourn time.
-    codel: Option<[Controller; 4]>,
+    /// One for each lane, if the pool sheds by sojourn time.
+    codel: Option<[Controller; Lane::ALL.len()]>,
 }
 
 /// A worker that runs out of tasks after at least this many in a row lets some gather: close behind
@@ -137,10 +141,7 @@ impl<T: Routed> Station<T> {
     /// Whether a task runs without any further check, as most do.
     #[inline(always)]
     pub(super) fn runs_unchecked(&self, deadline: u64, withdrawn: bool) -> bool {
-        self.codel.is_none()
-            && deadline == crate::deadline::NEVER
-            && !withdrawn
-            && !self.router.is_cancelling()
+        self.codel.is_none() && deadline == NEVER && !withdrawn && !self.router.is_cancelling()
     }
 
     /// Why a task must not run, if so.
@@ -154,12 +155,12 @@ impl<T: Routed> Station<T> {
         now: u64,
     ) -> Option<NoReply> {
         // Whatever becomes of the task, the controller must learn how long it waited.
-        let shed = self.codel.is_some() && self.sheds(label.lane(), submitted_at, now);
+        let shed = self.sheds(label.lane(), submitted_at, now);
         if self.router.is_cancelling() {
             return Some(NoReply::Cancelled);
         }
         // By the clock, not `now`: since the end of the last task an asker may have been woken.
-        if deadline != crate::deadline::NEVER && self.thread.clock.now() >= deadline {
+        if deadline != NEVER && self.thread.clock.now() >= deadline {
             return Some(NoReply::Expired);
         }
         if withdrawn {
@@ -170,19 +171,58 @@ impl<T: Routed> Station<T> {
 
     fn sheds(&mut self, lane: Lane, submitted_at: u64, now: u64) -> bool {
         let Some(controllers) = &mut self.codel else { return false };
-        let controller = match lane {
-            Lane::Control => return false,
-            Lane::Keyed => 0,
-            Lane::High => 1,
-            Lane::Normal => 2,
-            Lane::Low => 3,
-        };
         let is_last = self.inbox.mailbox().is_lane_empty(lane);
-        controllers[controller].on_take(now.saturating_sub(submitted_at), now, is_last)
+        let waited = now.saturating_sub(submitted_at);
+        lane != Lane::Control && controllers[lane as usize].on_take(waited, now, is_last)
     }
+}
 
-    #[inline]
-    pub(super) fn recorder(&mut self) -> &mut Recorder {
-        &mut self.thread.recorder
+impl<M: Send + 'static, R: Send + 'static> Station<Envelope<M, R>> {
+    /// Ends a task that will not run, for `reason`.
+    #[cold]
+    pub(super) fn refuse(&mut self, mut task: Envelope<M, R>, reason: NoReply, now: u64) {
+        let Self { thread, router, .. } = self;
+        let key = task.label.partition();
+        if reason == NoReply::Shed {
+            thread.worker.withdraw_work_of(task.expected_duration);
+            thread.worker.withdraw();
+            router.shed(task, ShedReason::Sojourn);
+        } else {
+            thread.recorder.end(&Completion {
+                wait: now.saturating_sub(task.submitted_at),
+                capability: task.label.capability(),
+                expected_duration: task.expected_duration,
+                at: now,
+                ..Completion::new(reason.outcome())
+            });
+            // A shutdown returns the messages that it cancels, and a supervisor those that a failed
+            // pool has not run.
+            let keep = match reason {
+                NoReply::Cancelled => router.is_cancelling(),
+                NoReply::Retired => thread.settings.on_retired == OnRetired::Close,
+                _ => false,
+            };
+            let reply = task.reply.take();
+            if keep {
+                router.keep_unfinished(task);
+            } else {
+                panics::contain(|| drop(task));
+            }
+            reply_with(reply, Err(reason));
+        }
+        if let Some(key) = key {
+            router.control.release_key(key, self.short_id);
+        }
+    }
+}
+
+/// Dropping an answer, and waking a future, run the user's code.
+#[inline]
+pub(super) fn reply_with<R>(reply: Option<ReplySender<R>>, answer: Answer<R>) {
+    match reply {
+        Some(reply) => panics::contain_inline(|| drop(reply.send(answer))),
+        None if std::mem::needs_drop::<R>() => panics::contain(|| drop(answer)),
+        // At most a panic's message.
+        None => drop(answer),
     }
 }
