@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use raddle_core::{Completion, Outcome, Worker};
 
+use super::host::Host;
 use super::life::{End, LastHook, Lifecycle, WorkerThread};
 use super::station::{Station, reply_with};
 use crate::actor::{Actor, Handler, Reply, StartError};
@@ -52,22 +53,12 @@ impl<A: Actor, M> Lifecycle for ActorHost<A, M> {
     }
 }
 
-impl<A: Handler<M>, M: Send + 'static> ActorHost<A, M> {
-    /// [`serve`](Self::serve), not inlined into its caller.
-    #[inline(never)]
-    pub(super) fn serve_out_of_line(
-        &mut self,
-        task: Envelope<M, A::Reply>,
-        start: u64,
-        station: &mut Station<Envelope<M, A::Reply>>,
-    ) -> Result<u64, End> {
-        self.serve(task, start, station)
-    }
+impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
+    type Message = M;
+    type Reply = A::Reply;
 
-    /// Brings one task to its end: runs it if it must run, records it and replies. Returns the
-    /// clock's time at the end, or why the host serves no more tasks.
     #[inline(always)]
-    pub(super) fn serve(
+    fn serve(
         &mut self,
         task: Envelope<M, A::Reply>,
         start: u64,

@@ -1,12 +1,13 @@
 //! A worker on its thread: a host serves the worker's tasks until the worker has left, is retired, or
 //! is taken from the thread.
 //!
-//! Three parts: the host knows what runs (here, one actor with plain handlers: [`ActorHost`]); the
+//! Three parts: a [`Host`](host::Host) knows what runs (here, an [`ActorHost`] with plain handlers); the
 //! [`Station`] takes tasks from the worker's mailbox and its siblings'; the
 //! [`WorkerThread`](life::WorkerThread) starts and restarts what the host runs, and is generic in
 //! neither. They know the router; the crew is their [`Overseer`].
 
 mod actor_host;
+mod host;
 mod lease;
 mod life;
 mod run;

@@ -2,20 +2,19 @@ use std::sync::Arc;
 
 use raddle_sync::thread;
 
-use super::actor_host::ActorHost;
+use super::host::Host;
 use super::life::End;
 use super::station::Station;
-use crate::actor::{Handler, Reply};
+use crate::actor::Reply;
 use crate::envelope::Envelope;
 use crate::reply::NoReply;
 use crate::restart::{Cause, RetireReason};
 
+type Task<H> = Envelope<<H as Host>::Message, <H as Host>::Reply>;
+
 /// Runs a worker on the calling thread until the mailbox is closed and every admitted task has ended,
 /// or the worker is retired or taken from the thread.
-pub(crate) fn run<A: Handler<M>, M: Send + 'static>(
-    mut host: ActorHost<A, M>,
-    mut station: Station<Envelope<M, A::Reply>>,
-) {
+pub(crate) fn run<H: Host>(mut host: H, mut station: Station<Task<H>>) {
     let mut started = station.thread.start(&mut host);
     loop {
         let end = match started {
@@ -45,10 +44,7 @@ pub(crate) fn run<A: Handler<M>, M: Send + 'static>(
 /// Serves tasks until the host serves no more. Not inlined: what [`run`] keeps would take registers
 /// from it.
 #[inline(never)]
-fn serve_until_end<A: Handler<M>, M: Send + 'static>(
-    host: &mut ActorHost<A, M>,
-    station: &mut Station<Envelope<M, A::Reply>>,
-) -> End {
+fn serve_until_end<H: Host>(host: &mut H, station: &mut Station<Task<H>>) -> End {
     let mut now = station.thread.clock.now();
     loop {
         // From the channel straight to where the task runs: passing it on would copy it.
@@ -58,7 +54,7 @@ fn serve_until_end<A: Handler<M>, M: Send + 'static>(
                 host.serve(task, now, station)
             }
             Err(_) => match station.next(&mut now) {
-                Some(task) => host.serve_out_of_line(task, now, station),
+                Some(task) => serve_out_of_line(host, task, now, station),
                 None => return End::Drained,
             },
         };
@@ -68,6 +64,17 @@ fn serve_until_end<A: Handler<M>, M: Send + 'static>(
             Err(end) => return end,
         }
     }
+}
+
+/// [`Host::serve`], not inlined into its caller.
+#[inline(never)]
+fn serve_out_of_line<H: Host>(
+    host: &mut H,
+    task: Task<H>,
+    now: u64,
+    station: &mut Station<Task<H>>,
+) -> Result<u64, End> {
+    host.serve(task, now, station)
 }
 
 /// Ends the worker, whose actor is not restarted: its tasks move to other workers, or end with a

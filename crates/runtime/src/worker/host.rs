@@ -1,0 +1,19 @@
+use super::life::{End, Lifecycle};
+use super::station::Station;
+use crate::actor::Reply;
+use crate::envelope::Envelope;
+
+/// What runs a worker's tasks on its thread.
+pub(crate) trait Host: Lifecycle {
+    type Message: Send + 'static;
+    type Reply: Reply;
+
+    /// Brings one task to its end: runs it if it must run, records it and replies. Returns the
+    /// clock's time at the end, or why the host serves no more tasks.
+    fn serve(
+        &mut self,
+        task: Envelope<Self::Message, Self::Reply>,
+        start: u64,
+        station: &mut Station<Envelope<Self::Message, Self::Reply>>,
+    ) -> Result<u64, End>;
+}
