@@ -30,7 +30,7 @@ use raddle_sync::atomic::{
 /// assert_eq!(ring.mean(), Some(20)); // of the last three
 /// # Ok::<(), raddle_core::TrackingError>(())
 /// ```
-// The protocol, and why a mean is never torn: stats/README.md.
+// The protocol, and why a mean is never torn: docs/worker-statistics.md.
 #[derive(Debug)]
 pub struct LatencyRing {
     /// `sum << count_bits | count` over the latencies in the ring.

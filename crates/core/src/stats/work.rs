@@ -9,7 +9,7 @@ use raddle_sync::atomic::{
 /// Written by the worker, only for tasks that have one.
 ///
 /// What was admitted is in [`Admissions`]; the difference is what is in flight: see
-/// stats/README.md.
+/// docs/worker-statistics.md.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     /// A word of [`packed_work`](super::packed_work).
