@@ -9,7 +9,7 @@ pub use raddle::strategies::{
     BalancerConfig, Ejection, JoinIdle, LatencyBased, LeastLoaded, SlowStart,
 };
 pub use raddle::{
-    Actor, AskError, Context, Handler, Hedge, Outcome, Overflow, Pool, Priority, Reply,
+    Actor, AskError, Context, Handler, Hedge, OnRetired, Outcome, Overflow, Pool, Priority, Reply,
     RestartLimit, Restarts, Roster, SpawnError, StartError, SupervisionStrategy, Supervisor,
     TaskProfile, Watchdog, WorkerSpec,
 };
