@@ -6,9 +6,9 @@ use crate::{Strategy, delay};
 
 /// Picks an idle candidate, or the better of two if none is found.
 ///
-/// - **Rule:** draw one candidate; if it is idle, take it. Otherwise take a random idle one among
-///   the 64 workers around it, then among the next 64, and so on. If none is idle, take [the better
-///   of two](crate::PowerOfTwo).
+/// - **Rule:** draw one candidate; if it is idle, take it. Otherwise search for an idle one, first
+///   among the 64 workers around it, in random order, then among the next 64, and so on. If none is
+///   found, take [the better of two](crate::PowerOfTwo).
 ///   - A worker that fails more often than not
 ///     ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is skipped, unless it was the
 ///     one drawn and has been idle for ten times its mean latency, but at least a tenth of a
@@ -29,9 +29,10 @@ use crate::{Strategy, delay};
 ///   one among idle neighbours. Weights, and speeds within a factor of three, do not count while
 ///   any worker is idle: if speeds differ permanently, use [`LatencyBased`](crate::LatencyBased). A
 ///   worker whose tasks take longer than the pool's counts as slow, whatever its speed. A worker
-///   that fails at once is always idle and gets tasks until it is known to fail, after 11 in a row;
-///   without [tracking](raddle_core::Tracking) it never is. If all eight workers that a pick reads
-///   fail, the choice is of two.
+///   that fails at once is always idle and gets tasks until 11 in a row have failed; without
+///   [tracking](raddle_core::Tracking) that is never noticed. If all eight workers that a pick
+///   reads fail, it takes the better of two. If a few tasks are far longer than the rest and idle
+///   workers do not steal, [`LeastLoaded`](crate::LeastLoaded) is better: it compares all queues.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JoinIdle;
 
@@ -69,7 +70,8 @@ impl Strategy for JoinIdle {
             if !signals.is_failing() {
                 slow = Some(index);
             }
-            // Only if it was drawn: if all others are busy, every search would find it.
+            // Only the worker that was drawn is tried again. Otherwise, while all others are busy,
+            // every search would find it.
             drawn && may_have_recovered(signals, task, candidates)
         };
         match (candidates.find_idle(fastrand::u64(..), wanted), slow) {

@@ -1,7 +1,7 @@
 //! Load-balancing strategies: which worker gets the next task.
 //!
-//! This crate selects; it has no threads and no channels. Use it inside a pool of
-//! [raddle](https://docs.rs/raddle), or on its own in a proxy, a connection pool or a simulation.
+//! This crate selects; it has no threads and no channels. Use it inside a pool of the crate
+//! `raddle`, or on its own in a proxy, a connection pool or a simulation.
 //!
 //! # Concepts
 //!
@@ -10,7 +10,7 @@
 //! - A [`Strategy`] picks one of a task's candidates by reading those statistics. It never waits,
 //!   locks or allocates.
 //! - A [`Reservation`](raddle_core::Reservation) is the result: the worker, with the task already
-//!   counted in flight there. The outcome consumes it.
+//!   counted in flight there. Recording the task's outcome consumes it.
 //! - A [`Balancer`] combines the three operations (select, record, report) around one strategy.
 //!   Code that publishes its own snapshots keeps a [`Prepared`] strategy beside the roster instead
 //!   and calls [`reserve`].
@@ -44,16 +44,18 @@
 //!
 //! # Which one when
 //!
-//! Start with [`JoinIdle`], the default. Choose another one if:
+//! Keep [`JoinIdle`], the default, unless one of these rows describes your case. The first row that
+//! does decides.
 //!
-//! | your workers or tasks | strategy |
+//! | your case | strategy |
 //! |---|---|
-//! | differ in speed, and latency matters | [`LatencyBased`], in large pools [`PeakEwma`] or [`HotCold`] |
-//! | differ in what they do well | [`CapabilityBest`] |
-//! | keep a cache, session or file per key | [`BoundedHash`] |
-//! | have known, unequal durations | [`LeastWork`] |
-//! | must each get a share by weight | [`WeightedRoundRobin`] |
-//! | are selected by many callers with stale views | [`PowerOfTwo`] |
+//! | several dispatchers (such as one balancer per process) learn late of each other's choices | [`PowerOfTwo`], or [`RoundRobin`] if all workers are equally fast |
+//! | a task runs faster where the last task of its key ran (cache, session, file) | [`BoundedHash`] |
+//! | tasks state their expected duration, and durations differ a lot | [`LeastWork`] |
+//! | some workers are permanently faster than others | [`LatencyBased`] |
+//! | workers differ in what they do well | [`CapabilityBest`], with bounded queues |
+//! | you fix each worker's share | [`WeightedRoundRobin::fixed`] |
+//! | durations are unknown, a few are far longer than the rest, and idle workers do not steal | [`LeastLoaded`] |
 //!
 //! All strategies:
 //!
@@ -64,7 +66,7 @@
 //! | [`WeightedRoundRobin`] | smooth rotation by weight and measured performance | O(1) |
 //! | [`LeastLoaded`] | fewest tasks in flight | O(n) |
 //! | [`PowerOfTwo`] | of two random ones, the lower `(q + 1) / weight` | O(1) |
-//! | [`JoinIdle`] | an idle one, otherwise the better of two | O(n/64) |
+//! | [`JoinIdle`] | an idle one, otherwise the better of two | O(n/64), at most eight workers |
 //! | [`LeastWork`] | least work ahead, by expected durations | O(n) |
 //! | [`LatencyBased`], [`ExpectedDelay`] | lowest `max(mean, age) x (q + 1)` | O(n) |
 //! | [`PeakEwma`] | of two, the lower `max(peak, age) x (q + 1)`; up to three pairs | O(1) |
@@ -77,6 +79,9 @@
 //! [`SlowStart`] lets a new worker's share grow, [`Shadow`] scores a second strategy on the same
 //! traffic, and an [`OutlierDetector`] decides which workers to eject because they fail, or are
 //! slow, more than the others.
+//!
+//! # Features
+//! `serde` (default): `Serialize` for reports, `Serialize` and `Deserialize` for the configuration.
 
 mod balancer;
 mod bounded_hash;

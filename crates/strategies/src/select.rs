@@ -49,8 +49,8 @@ impl SelectError {
 /// [`Balancer`](crate::Balancer), which also notes the time if the strategy reads ages. Pass a
 /// [`Prepared`](crate::Prepared) strategy if it prepares anything.
 ///
-/// Wait-free for every strategy of this crate; allocates nothing. A worker that was closed since
-/// the roster was made is skipped, in at most n steps.
+/// Wait-free for every strategy of this crate; allocates nothing. If the picked worker was closed
+/// since the roster was made, the next open one is taken, after at most n steps.
 ///
 /// # Errors
 /// If no worker may take the task.

@@ -65,20 +65,22 @@ const TRAITS: [Traits; 13] = [
     },
     Traits {
         name: "latency_based",
-        does: "weighs each worker's latency by its queue",
-        avoid: "if workers are equal, because latencies then only reflect past queues",
+        does: "weighs each worker's queue by its measured speed",
+        avoid: "if workers are equal and durations vary (it takes a worker that had long tasks for a \
+                slow one), or dispatchers have outdated knowledge of each other",
         uses: &[Queues, Speeds],
     },
     Traits {
         name: "weighted_round_robin",
-        does: "distributes tasks in proportion to measured speed",
+        does: "distributes tasks in proportion to measured speed, or to fixed weights in code",
         avoid: "if tasks come in bursts or durations vary, because it ignores queues",
         uses: &[Speeds, Few],
     },
     Traits {
         name: "join_idle",
         does: "picks an idle worker if there is one, else the shorter of two queues",
-        avoid: "if workers are seldom idle, or differ much in speed",
+        avoid: "if some workers are permanently faster than others, or if a few tasks are far longer \
+                than the rest and idle workers do not steal",
         uses: &[Queues, Few],
     },
     Traits {
@@ -102,16 +104,16 @@ const TRAITS: [Traits; 13] = [
     },
     Traits {
         name: "expected_delay",
-        does: "weighs queues by measured speed",
-        avoid: "if workers are equal (it is then a noisy least_loaded), or dispatchers have outdated \
-                knowledge of each other",
+        does: "weighs each worker's queue by its measured speed (the rule of latency_based)",
+        avoid: "if workers are equal and durations vary (it takes a worker that had long tasks for a \
+                slow one), or dispatchers have outdated knowledge of each other",
         uses: &[Queues, Speeds],
     },
     Traits {
         name: "least_work",
         does: "gives each task to the worker with the least work left, by expected durations",
-        avoid: "if durations are not known in advance, or only roughly",
-        uses: &[Queues, Speeds, Durations],
+        avoid: "if durations are not known in advance, or only roughly, or if speeds differ",
+        uses: &[Queues, Durations],
     },
     Traits {
         name: "bounded_hash",
