@@ -112,7 +112,7 @@ impl CandidateSet {
         };
         let (mut workers, mut positions) = find(|health| health == Health::Active);
         if workers.is_empty() {
-            // Panic mode: some service beats none.
+            // No healthy worker serves these tasks, so ejected and quarantined ones do.
             (workers, positions) = find(|health| health != Health::Draining);
         }
         let mut set = Self {

@@ -134,10 +134,10 @@ impl<'r> Candidates<'r> {
     /// and so on. `accept` receives the index, the statistics, and whether the candidate is the one
     /// drawn first, which is uniformly distributed.
     ///
-    /// Returns `None` when no candidate is listed as idle, or when `accept` rejected or work had
-    /// already reached the first eight visited. A worker that has just ended its last task may not
-    /// be listed yet. Candidates that turn out to have tasks are removed from the list, with
-    /// three read-modify-writes each; nothing else is written.
+    /// Returns `None` when no candidate is listed as idle, and when each of the first eight visited
+    /// had tasks or was rejected by `accept`. A worker that has just ended its last task may not be
+    /// listed yet. Candidates that turn out to have tasks are removed from the list, with three
+    /// read-modify-writes each; nothing else is written.
     ///
     /// Wait-free, allocates nothing. Reads one word per 64 workers of a board (the workers that a
     /// roster was built with, or that were added together), and one and a half cache lines per

@@ -1,7 +1,7 @@
 //! Per-worker statistics, rosters and reservations: what a load balancer needs to know about its
 //! workers.
 //!
-//! This crate is the bottom of [raddle](https://docs.rs/raddle). It starts no threads. Use it with
+//! This crate is the bottom of the crate `raddle`. It starts no threads. Use it with
 //! `raddle-strategies` to balance targets of your own, such as connections of a pool or upstreams
 //! of a proxy.
 //!
@@ -37,15 +37,15 @@
 //! # Trade-offs
 //! - **Selecting and recording are wait-free** and allocate nothing. The exceptions say so:
 //!   [`Worker::record`] is lock-free, [`Capability::intern`] takes a lock.
-//! - **Counts are exact, latencies are recent.** In-flight counts never lose a task, and are exactly
-//!   zero when nothing runs. While others write, a reader may count a task that has just ended.
-//!   Means and histories may lag by an end, or miss one under contention.
-//! - **One writer per worker is cheapest.** A thread that runs a worker's tasks holds its
-//!   [`Recorder`] and writes plain stores. Without one, any thread may record, by
-//!   read-modify-writes.
-//! - **Memory is laid out by writer.** What dispatchers write and what workers write never share a
-//!   cache line, and each kind of figure is contiguous across workers, so scans are fast. The price is
-//!   13 KB per worker, most of it two histograms of 5.1 KB each.
+//! - **Counts are exact, means are not.** In-flight counts never lose a task, and are exactly zero
+//!   when nothing runs. While other threads write, a reader may still count a task that has just
+//!   ended. Means and histories may lag by one task. If two threads record at once, one of the two
+//!   latencies may be lost.
+//! - **One writer per worker is cheapest.** A thread that holds a worker's [`Recorder`] records by
+//!   plain stores. Without a recorder, any thread may record, by read-modify-writes.
+//! - **Memory is laid out by writer.** A cache line that dispatchers write is never one that
+//!   workers write. Each kind of figure is contiguous across workers, so that scans are fast.
+//! - **A worker takes 13 KB**, most of it two histograms of 5.1 KB each.
 //! - **Rosters are cheap to read and costly to change**: each change copies the member list.
 //!   Capabilities are limited to [`Capability::MAX`] names per process.
 //!

@@ -5,15 +5,15 @@ use crate::Capability;
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The handler returned `Ok`.
+    /// The handler returned, and its reply is no failure.
     Completed,
-    /// The handler returned `Err`.
+    /// The handler returned a failure: an `Err`, or in a pool another reply that counts as one.
     Failed,
-    /// The handler, or the construction of its actor, panicked.
+    /// The handler panicked.
     Panicked,
     /// The deadline had passed when the task's turn came; it did not run.
     Expired,
-    /// The task was cancelled before it ran.
+    /// The task was cancelled before it ran, or its worker was retired and no other could take it.
     Cancelled,
 }
 

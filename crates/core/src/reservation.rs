@@ -90,11 +90,11 @@ impl<'r> Reservation<'r> {
         admissions.admit().then(|| Self { worker, admissions, target, expected_duration: 0 })
     }
 
-    /// Like [`take`](Self::take), and notes the clock's `now` if the worker had nothing in flight:
-    /// for workers whose own thread does not note its progress.
+    /// Like [`take`](Self::take). If the worker had nothing in flight, also notes the clock's
+    /// `now`, from which the age of the worker's oldest task then counts.
     ///
-    /// The age of the worker's oldest task counts from here. If the thread is suspended within this
-    /// call, that age is too long for a while, never too short.
+    /// For workers without a thread that notes its progress. If the calling thread is suspended
+    /// within this call, that age is too long for a while, and never too short.
     #[inline]
     pub fn take_at(
         worker: &'r Arc<Worker>,
@@ -112,8 +112,8 @@ impl<'r> Reservation<'r> {
     /// nanoseconds, as work ahead of the worker until the task ends or the reservation is released.
     /// Replaces a duration counted before.
     ///
-    /// More than 4.9 hours count as 4.9 hours, and more than 78 hours ahead of one worker are
-    /// underestimated.
+    /// A duration above 4.9 hours counts as 4.9 hours. If more than 78 hours are ahead of one
+    /// worker, selections see too little.
     #[inline]
     pub fn expecting(mut self, expected_duration: u64) -> Self {
         if expected_duration != self.expected_duration {

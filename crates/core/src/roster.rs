@@ -290,7 +290,7 @@ mod tests {
         };
         let ejected = roster.with_health(id("g"), Health::Ejected).unwrap();
         assert_eq!(names(ejected.candidates(Some(speech))), ["vg"]);
-        // Panic mode ignores every health but draining when no healthy worker is left.
+        // If no healthy worker is left, every worker serves that is not draining.
         let panic = ejected.with_health(id("vg"), Health::Quarantined).unwrap();
         assert_eq!(names(panic.candidates(Some(speech))), ["g", "vg"]);
         assert_eq!(names(panic.candidates(None)), ["v"]);

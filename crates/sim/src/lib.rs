@@ -1,10 +1,10 @@
 //! A discrete-event simulator of worker pools: raddle's load-balancing strategies on a virtual
 //! clock.
 //!
-//! A balancing policy is hard to judge on one machine: the run takes as long as the load lasts,
-//! thousands of workers do not fit, and no two measurements are alike. The simulator answers such
-//! questions in seconds. It contains no second implementation of anything it judges: the strategies
-//! are those of `raddle-strategies`, and the statistics they read are those of `raddle-core`.
+//! A load-balancing strategy is hard to judge on one machine: the run takes as long as the load
+//! lasts, thousands of workers do not fit, and no two measurements are alike. The simulator takes
+//! seconds, and repeats exactly. It runs the strategies of `raddle-strategies` themselves, on the
+//! statistics of `raddle-core`; nothing of them is implemented a second time.
 //!
 //! ```
 //! use raddle_sim::{Scenario, simulate};

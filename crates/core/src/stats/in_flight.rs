@@ -7,18 +7,18 @@ use raddle_sync::atomic::{
 /// The bit of the admission count that marks a closed worker.
 const CLOSED: u64 = 1 << 63;
 
-/// The number of tasks admitted to a worker, whether it accepts more, and whether it must be woken
-/// for them. Written by dispatchers, so on a cache line of its own.
+/// What dispatchers write for a worker: how many tasks were admitted, whether it accepts more, and
+/// whether it is parked. On a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Admissions {
     count: AtomicU64,
     /// The expected durations of these tasks: a word of [`packed_work`](super::packed_work).
     work: AtomicU64,
-    /// Set by the worker before it sleeps, cleared by whoever wakes it.
+    /// Set by the worker before it parks, cleared by the thread that wakes it.
     parked: AtomicBool,
-    /// Whether the worker's idle bit is clear: set by whoever cleared the bit, cleared by whoever
-    /// will set the bit again.
+    /// Whether the worker's idle bit is clear. Set by the thread that cleared the bit, cleared by
+    /// the thread that will set the bit again.
     unlisted: AtomicBool,
     /// At least 1. Here because its readers also read the count: in an array of its own it would
     /// slow down scans that do not use it by a sixth at 16 workers.
@@ -31,7 +31,8 @@ pub(crate) struct Admissions {
 pub(super) struct Endings(AtomicU64);
 
 // In flight = admissions - endings. Dispatchers write one word and the worker the other, so neither
-// waits for the other's cache line. stats/README.md says why the difference is never negative.
+// waits for the other's cache line. docs/worker-statistics.md says why the difference is never
+// negative.
 
 impl Admissions {
     pub(super) fn new(weight: u32) -> Self {
@@ -144,8 +145,8 @@ impl Admissions {
         self.weight
     }
 
-    /// Parks the worker unless other than `expected` tasks were ever admitted or it is closed. Once
-    /// parked, whoever submits the next task, or closes the worker, wakes it.
+    /// Parks the worker if exactly `expected` tasks were ever admitted and it is not closed. Then
+    /// the thread that submits the next task, or closes the worker, wakes it.
     pub(super) fn try_park(&self, expected: u64) -> bool {
         self.parked.store(true, Relaxed);
         // Each admission is either before this and seen here, or after it and, acquiring what this
@@ -203,10 +204,12 @@ impl Endings {
         self.0.load(Acquire)
     }
 
-    /// Returns the tasks in flight: possibly too many while others admit and end, never too few.
+    /// Returns the number of tasks in flight: never too low, and too high only while other threads
+    /// admit or end tasks.
     #[inline]
     pub(super) fn in_flight(&self, all: &AllEndings, admissions: &Admissions) -> u64 {
-        // In this order: admissions only grow beyond what has ended.
+        // The ends are read first: admissions that come after that make the difference too high,
+        // but never negative.
         let ended = self.count().max(all.count());
         admissions.count().saturating_sub(ended)
     }
@@ -221,12 +224,12 @@ impl Endings {
     }
 }
 
-/// The number of tasks that a worker has ended, as of its last unpublished end. Written by the
-/// one thread that records, on a line that selections do not read.
+/// The number of all tasks that a worker has ended, published or not. Stored only at an end that
+/// is not published, by the one thread that records, on a line that selections do not read.
 ///
-/// Not the number of unpublished ends: a reader of both words would miss them, or count them twice,
-/// around the moment at which the endings count them. Of two counts of the same ends the greater
-/// one is right.
+/// [`Endings`] counts the published ends. A reader takes the greater of the two counts. If this
+/// word held the number of unpublished ends instead, a reader of both would miss some, or count
+/// them twice, while the endings take them over.
 #[derive(Debug, Default)]
 pub(super) struct AllEndings(AtomicU64);
 

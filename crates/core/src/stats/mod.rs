@@ -133,7 +133,7 @@ impl WorkerStats {
     /// and end tasks. Exact, and 0 with nothing in flight, when nobody does.
     ///
     /// Negative only if ends were recorded with other expected durations than the tasks were admitted
-    /// with; wrong above 39 hours.
+    /// with. Wrong above 39 hours, half of the 78 that selections can tell, because it has a sign.
     pub fn work_in_flight(&self) -> i64 {
         self.work().balance(self.admissions())
     }

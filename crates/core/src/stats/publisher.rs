@@ -3,16 +3,16 @@ use super::WorkerStats;
 /// Decides when selections learn of the ends that a recorder records: at once, or several together.
 ///
 /// What selections read is on cache lines that they take from the worker each time it has written
-/// them. stats/README.md says why readers of both words miss no end.
+/// them. docs/worker-statistics.md says why readers of both words miss no end.
 #[derive(Debug)]
 pub(super) struct Publisher {
     /// For how many nanoseconds an end may remain unpublished.
     pub(super) delay: u64,
     /// The clock's time at the last published end; 0 when the next one is due at once.
     pub(super) published_at: u64,
-    /// Ends published so far.
+    /// The number of ends published so far.
     published: u64,
-    /// Ends recorded since.
+    /// The number of ends recorded, but not published, since then.
     pending: u64,
     /// The column of the history that has changed since it was published.
     stale_history: Option<u8>,

@@ -98,7 +98,7 @@ impl Recorder {
         }
         if publish {
             if end.at != 0 {
-                // Also the start of the next task, which is not due then.
+                // Also the start of the next task: that comes too soon to be published again.
                 stats.pulse().set_busy_since(end.at);
             }
             self.publisher.end(stats, end.at);
@@ -107,9 +107,9 @@ impl Recorder {
         }
     }
 
-    /// Notes that the thread is about to sleep. It may do so if this returns `true`: then only the
-    /// `deferred` tasks, which cannot run yet, are in flight, the worker is not closed, and whoever
-    /// submits the next task learns that the worker must be woken.
+    /// Notes that the thread is about to park, and returns whether it may. It may if the worker is
+    /// not closed and nothing is in flight but the `deferred` tasks, which cannot run yet. Then the
+    /// thread that submits the next task learns that it must wake the worker.
     pub fn try_park(&mut self, deferred: u64) -> bool {
         self.publish();
         let stats = self.worker.stats();
