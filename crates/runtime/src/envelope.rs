@@ -5,16 +5,16 @@ use crate::router::{Label, Routed};
 
 /// A task of a pool on its way: the message, where its reply goes, and what the worker must know.
 ///
-/// Every field beside the message is a whole word. Fields of a byte or two would be stored narrow
-/// and, when the envelope is moved, loaded wide, which stalls the processor. With a message of one
-/// word, an envelope and its channel's stamp fill one cache line.
+/// Every field beside the message is a whole word. A field of a byte or two would be stored as
+/// such; moving the envelope loads whole words, and would stall until the narrow store is done.
+/// With a message of one word, an envelope and its channel's stamp fill one cache line.
 pub(crate) struct Envelope<M, R> {
     pub(crate) msg: M,
     pub(crate) reply: Option<ReplySender<R>>,
     pub(crate) submitted_at: u64,
     /// When the task is no longer worth running; [`NEVER`](crate::deadline::NEVER) for none.
     pub(crate) deadline: u64,
-    /// What the task counts as in the work ahead of its worker; 0 when unknown.
+    /// In nanoseconds; part of the work ahead of its worker; 0 when unknown.
     pub(crate) expected_duration: u64,
     pub(crate) label: Label,
 }

@@ -120,7 +120,7 @@ impl From<SelectError> for Refusal {
     }
 }
 
-/// Why a pool's workers or its strategy could not be changed.
+/// Why a pool's workers could not be changed.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum MembershipError {
@@ -130,10 +130,10 @@ pub enum MembershipError {
     /// No worker with this id takes tasks.
     #[error("worker {0} is not in the pool, or is already draining")]
     UnknownWorker(WorkerId),
-    /// The pool would be left without a worker.
+    /// The worker to be retired is the last one that takes tasks.
     #[error("worker {0} is the last one that takes tasks; add another first, or shut down")]
     LastWorker(WorkerId),
-    /// The requested number of workers is 0.
+    /// [`resize`](crate::Pool::resize) was called with 0 workers.
     #[error("0 workers were requested; at least 1 is allowed")]
     NoWorkers,
     /// A worker could not be started.
@@ -210,7 +210,7 @@ pub enum SpawnError {
     },
 }
 
-/// A shutdown that left something running.
+/// A shutdown after which a thread still runs.
 #[derive(Clone, Debug, ThisError, PartialEq, Eq)]
 #[error("{}; what was queued is cancelled", still_running(workers, *.lost_threads))]
 #[non_exhaustive]

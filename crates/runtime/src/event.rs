@@ -28,7 +28,7 @@ pub enum EventKind {
         /// The panic's message.
         message: String,
     },
-    /// An actor could not be restarted.
+    /// A restarted actor could not start. It is tried again, or its worker is retired.
     StartFailed {
         /// The error of its hook, or the panic's message.
         message: String,

@@ -30,22 +30,25 @@
 //! ```
 //!
 //! # Concepts
-//! A *task* is one message sent to a pool, with what routing may know about it: a capability, a key,
-//! a priority, a deadline, an expected duration ([`TaskBuilder`]). A *worker* is one place where tasks
-//! run: an id, statistics, health and an inlet, which here is a mailbox. An *actor* is the state
-//! behind it, with a handler; it lives on the worker's thread and is restarted when it fails
-//! ([`Restarts`]). An admitted task ends exactly once, as completed, failed, panicked, expired or
-//! cancelled, and the [`Account`] adds up at any quiescent moment. A task that is not admitted
-//! returns to its caller inside a [`SendError`].
+//! - A *task* is one message sent to a pool, with what routing may know about it: a capability, a
+//!   key, a priority, a deadline, an expected duration ([`TaskBuilder`]).
+//! - A *worker* is one place where tasks run: an id, statistics, health and a mailbox.
+//! - An *actor* is the state with which a worker runs tasks, and a handler. It lives on the
+//!   worker's thread and is restarted when the handler panics ([`Restarts`]), not when it returns
+//!   an `Err`.
+//! - An admitted task ends exactly once, as completed, failed, panicked, expired or cancelled. The
+//!   [`Account`] adds up at any quiescent moment.
+//! - A task that is refused returns to its caller inside a [`SendError`]. A task that is shed
+//!   because of overload is counted as such, and its admission, if any, is taken back.
 //!
 //! # Trade-offs
-//! - Every worker has a mailbox of its own. That is what lets a strategy route around a worker that
-//!   hangs, is slow or fails, and what keeps the order of a key; a single shared queue needs no
-//!   strategy, but does neither. Idle workers steal from busy ones to make up for a bad pick.
+//! - Every worker has a mailbox of its own. So a strategy can avoid a worker that hangs, is slow or
+//!   fails, and the tasks of a key can run in order. A single shared queue would need no strategy,
+//!   but could do neither. Idle workers steal from busy ones to make up for a bad pick.
 //! - A worker is a thread. Handlers may block and keep state that is not `Send`; a thousand workers
 //!   cost a thousand threads.
-//! - A worker without tasks polls for about 100 microseconds before it parks ([`WaitStrategy`]): being
-//!   woken takes about 30 microseconds, and costs the caller a system call.
+//! - A worker without tasks polls for about 100 microseconds before it parks ([`WaitStrategy`]).
+//!   Waking a parked worker takes about 30 microseconds and costs the caller a system call.
 //! - A full mailbox makes the caller wait by default ([`Overflow`]), so overload slows callers down
 //!   instead of using memory.
 //! - A hung handler cannot be ended. A [`Watchdog`] gives its worker to another thread; the old one
@@ -60,6 +63,12 @@
 //! | [`Overflow`], [`CoDel`], [`WaitStrategy`] | full mailboxes, overload, idle workers |
 //! | [`Restarts`], [`OnRetired`], [`Watchdog`], [`Supervisor`] | faults |
 //! | [`Account`], [`PoolStats`], [`Events`] | what has happened |
+//!
+//! # Features
+//! All are on by default.
+//! - `affinity`: workers' threads can be pinned to cores.
+//! - `serde`: statistics can be serialised.
+//! - `tracing`: a pool's events are also `tracing` events.
 
 mod account;
 mod actor;

@@ -67,12 +67,13 @@ impl Turn {
         let turn = self.0 % LOW_TURN;
         let alternate = |even| if even { (Normal, Keyed) } else { (Keyed, Normal) };
         if turn % NORMAL_TURN == NORMAL_TURN - 1 {
-            // These turns come at odd counts only, so the count itself would always choose the same.
+            // Such turns have odd numbers only, so the parity of the turn would always choose the
+            // same lane.
             let (first, second) = alternate((self.0 / NORMAL_TURN).is_multiple_of(2));
             return [first, second, High, Low];
         }
         let (first, second) = alternate(self.0.is_multiple_of(2));
-        // Half-way between two of the turns above, so that it takes none of theirs.
+        // Half-way between two of the turns above, so that low tasks take none of them.
         if turn == LOW_TURN / 2 { [Low, first, second, High] } else { [High, first, second, Low] }
     }
 }
@@ -145,10 +146,9 @@ impl<T> Lanes<T> {
         self.receiver(lane).map_or(0, Receiver::len)
     }
 
-    /// Waits for a moment, while `may_wait`, until half of a full lane is empty. Taking the first room
-    /// that comes up would find the lane full again at the next task; in between, the caller would
-    /// contend for the cache line from which the worker takes tasks, or make the worker wake it
-    /// each time.
+    /// Polls for a moment, while `may_wait`, until half of a full lane is empty. A caller that
+    /// takes the first free slot finds the lane full again at its next task. It would then contend
+    /// with the worker for a cache line, or be woken by the worker, at every task.
     pub(super) fn await_room(&self, lane: Lane, may_wait: impl Fn() -> bool) {
         let sender = self.sender(lane);
         let mut backoff = Backoff::new(0, POLLS_FOR_ROOM);

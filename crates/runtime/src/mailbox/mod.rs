@@ -6,10 +6,10 @@
 //! in-flight count only when the task has ended. [`Mailbox::close`] first closes the worker, then
 //! wakes it. The worker leaves when it is closed *and* nothing is in flight.
 //!
-//! Why nothing is lost: admissions and the closed bit are one atomic word. A caller that reserves
-//! before the close is counted, so the worker stays until that task has been received and has
-//! ended, or the reservation is released. A caller that reserves after it is refused and still has
-//! its message. There is no third case. `loom-tests` explores this.
+//! Why nothing is lost: admissions and the closed bit are one atomic word, so each reservation
+//! comes either before the close or after it. One that comes before is counted, and the worker
+//! stays until its task has ended or it is released. One that comes after is refused, and the
+//! caller still has the message. `loom-tests` explores this.
 //!
 //! Why no wake-up is lost: before it parks, the worker sets a flag, then reads its admissions by a
 //! read-modify-write. An admission that precedes that read is seen by it, and the worker does not
@@ -286,9 +286,9 @@ impl<T> Inbox<T> {
         self.mailbox.0.deferred.change(|deferred| deferred.iter().any(matches))
     }
 
-    /// Waits one step, as the wait strategy says, after a poll that found no task to run. Returns
-    /// `false` if the mailbox is closed and nothing can come any more; otherwise the caller polls
-    /// again and, if there is still no task, calls this again.
+    /// Waits one step, as the wait strategy says. Call it after each poll that found no task to
+    /// run, and poll again afterwards. Returns `false` if the mailbox is closed and no task can
+    /// come any more.
     pub fn wait(&mut self, recorder: &mut Recorder) -> bool {
         let Self { mailbox, waiter, parked, .. } = self;
         let step = waiter.step();

@@ -37,18 +37,18 @@ impl WaitStrategy {
     }
 }
 
-// Each poll takes from the dispatchers the very cache lines that they need to send the next task. And
-// where there are more threads than cores, spinning keeps others from their tasks: a pool of four on
-// two cores took 119 ns per task with yields alone, 145 with four polls between pauses before the
-// first yield, 180 with eight.
+// Why waiting workers yield and do not spin: each poll takes from the dispatchers the cache lines
+// that they need to send the next task, and if there are more threads than cores, a spinning worker
+// keeps another one from its task. A pool of four on two cores took 119 ns per task with yields
+// alone, 145 with four polls with pauses in between before the first yield, 180 with eight.
 
 /// Spin hints between two polls of a spinning worker, about 28 ns each.
 pub(super) const PAUSES: u32 = 8;
-/// A spinning worker checks everything, not only its mailbox, once in this many polls; every waiting
-/// worker checks its siblings' mailboxes as often.
+/// Once in this many polls, a spinning worker also checks whether it is closed, and every waiting
+/// worker checks its siblings' mailboxes.
 const CHECK_ALL: u32 = 16;
-/// Polls without a task after which a worker is published as idle: a wait of less than half a
-/// microsecond is not worth the cache lines.
+/// Polls without a task after which a worker is published as idle. Publishing moves cache lines,
+/// which is not worth it for a wait of less than half a microsecond.
 const IDLE_AFTER: u32 = 1;
 /// After a shorter sleep than this, the full number of polls is restored: polling would have found
 /// the task.
@@ -66,7 +66,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Waiter {
     spins: bool,
-    /// Polls without a task since the last one.
+    /// Polls without a task, since the last task or wake-up.
     polls: u32,
     /// Polls before it parks the next time: at most `max_limit`, which is 0 if it parks at once and
     /// `u32::MAX` if it never does.
@@ -129,7 +129,8 @@ impl Waiter {
         (self.polls != 0 && self.checks_all()) || self.polls == self.limit || self.woken
     }
 
-    /// Whether this is not the first check of the siblings.
+    /// Whether any task of a sibling is worth stealing. Not so at the first check after the
+    /// worker's last task, as the worker has hardly waited by then.
     pub(super) fn is_eager(&self) -> bool {
         self.polls != CHECK_ALL
     }

@@ -28,8 +28,8 @@ pub(super) struct Dispatch<'a, T> {
 impl<T: Routed> Router<T> {
     /// Sends a task to the worker that the strategy picks, or that its key belongs to.
     ///
-    /// Everything but the path of a task that is admitted at once is out of line, so that this can be
-    /// inlined into its callers and the task is written once.
+    /// Only the path of a task that is admitted at once is in this function; everything else is out
+    /// of line. So it is small enough to be inlined, and the task is not copied on the way.
     ///
     /// # Errors
     /// Returns the task if it was not admitted. The caller then passes it to
@@ -153,8 +153,6 @@ impl<T: Routed> Router<T> {
         Ok(())
     }
 
-    /// Wakes a parked worker that could steal the task which now waits at `position`, if that is
-    /// worth it.
     /// Moves the free tasks of a worker to other workers with room.
     pub(crate) fn move_free_tasks(&self, worker: ShortId) {
         let routing = self.routing().load();
@@ -171,6 +169,8 @@ impl<T: Routed> Router<T> {
         }
     }
 
+    /// Wakes a parked worker that could steal the task which now waits at `position`, if that is
+    /// worth it.
     #[inline(always)]
     fn consider_waking_thief(&self, routing: &Routing<T>, position: usize) {
         if routing.stealing
@@ -183,8 +183,8 @@ impl<T: Routed> Router<T> {
 }
 
 impl<T: Routed> Dispatch<'_, T> {
-    /// Sends the task, for which there may be a reservation already. If every worker that could have
-    /// run it has closed, tries again with those that have joined meanwhile.
+    /// Sends the task, for which there may be a reservation already. If every worker that serves it
+    /// has closed, tries again with the latest roster, as long as there is a newer one.
     #[cold]
     fn retrying(
         &self,

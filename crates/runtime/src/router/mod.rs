@@ -51,7 +51,7 @@ pub(crate) struct Router<T> {
     pub(crate) clock: Clock,
     pub(crate) control: Arc<Control>,
     pub(crate) parked: Arc<ParkedWorkers>,
-    /// What happens to a task that finds no room, unless the task says otherwise.
+    /// What happens to a task that finds no room. Timers use it without its waiting.
     pub(crate) policy: Policy,
     table: Arc<Table<T>>,
     callbacks: Callbacks<T>,

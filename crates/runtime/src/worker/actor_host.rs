@@ -107,8 +107,9 @@ impl<A: Handler<M>, M: Send + 'static> Host for ActorHost<A, M> {
             at: end,
             ..Completion::new(outcome)
         });
-        // An asker may send its next task at once, and must find this worker idle. And nothing that
-        // was published late may wait for as long as a restart takes.
+        // Published before the reply, because the asker may send its next task at once and must
+        // find this worker idle. And before a restart, because pending ends would be invisible for
+        // that long.
         let continues = outcome != Outcome::Panicked && !stopping;
         if reply.is_some() || !continues {
             station.thread.recorder.publish();

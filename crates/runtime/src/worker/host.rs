@@ -8,7 +8,7 @@ pub(crate) trait Host: Lifecycle {
     type Message: Send + 'static;
     type Reply: Reply;
 
-    /// Brings one task to its end: runs it if it must run, records it and replies. Returns the
+    /// Runs one task, unless there is a reason not to, records its end and replies. Returns the
     /// clock's time at the end, or why the host serves no more tasks.
     fn serve(
         &mut self,

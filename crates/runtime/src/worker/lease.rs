@@ -6,15 +6,17 @@ use raddle_sync::atomic::{
 };
 
 /// A thread's right to run a worker whose host runs one task at a time. While the thread is in the
-/// user's code, the watchdog may revoke the lease and give the worker to another thread.
+/// user's code (a *stay*), the watchdog may revoke the lease and give the worker to another thread.
 ///
 /// # Protocol
-/// The word is `start << 2 | kind` while the thread has been in the user's code since `start`,
-/// [`INSIDE`] while it is in raddle's, and [`REVOKED`] forever after a revocation. Only the thread
-/// leaves `INSIDE`, so a worker's statistics and mailbox are never taken from a thread that uses
-/// them. Both the thread and the watchdog leave the user's code by a compare-exchange of the very
-/// word that they saw, so one of them fails: a task is ended by one of the two, and a task that has
-/// only just begun is not revoked for the time of the one before.
+/// The word has one of three values:
+/// - [`INSIDE`] while the thread is in raddle's code. Only the thread changes that, so statistics
+///   and mailbox are never taken from a thread that uses them.
+/// - `start << 2 | kind` during a stay that began at `start`. The thread ends the stay, and the
+///   watchdog revokes the lease, by a compare-exchange of this word, so one of the two fails: the
+///   task is either ended by the thread or given up by the watchdog. Since the word includes the
+///   start, a task that has just begun is not revoked for the time of the one before.
+/// - [`REVOKED`] forever after a revocation.
 #[derive(Debug, Default)]
 pub struct SerialLease {
     word: AtomicU64,

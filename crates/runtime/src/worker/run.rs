@@ -47,7 +47,8 @@ pub(crate) fn run<H: Host>(mut host: H, mut station: Station<Task<H>>) {
 fn serve_until_end<H: Host>(host: &mut H, station: &mut Station<Task<H>>) -> End {
     let mut now = station.thread.clock.now();
     loop {
-        // From the channel straight to where the task runs: passing it on would copy it.
+        // The task goes from the channel to the host directly: each function in between would copy
+        // it.
         let served = match station.inbox.try_next_plain() {
             Ok(task) => {
                 station.in_a_row += 1;

@@ -25,17 +25,17 @@ pub(crate) struct Station<T> {
     pub(super) router: Arc<Router<T>>,
     pub(super) inbox: Inbox<T>,
     pub(super) short_id: ShortId,
-    /// Tasks taken since there was none.
+    /// Tasks taken in a row, without finding the mailbox empty.
     pub(super) in_a_row: u32,
     /// One for each lane, if the pool sheds by sojourn time.
     codel: Option<[Controller; Lane::ALL.len()]>,
 }
 
-/// A worker that runs out of tasks after at least this many in a row lets some gather: close behind
-/// its dispatcher, the two take from each other the cache line that one writes and the other reads,
-/// at every task, and stay close (one worker: 207 ns per task, 77 with the wait).
+/// A worker that runs out of tasks after at least this many in a row waits until some have
+/// gathered. If it took each task as soon as it is sent, worker and dispatcher would take a cache
+/// line from each other at every task (one worker: 207 ns per task, 77 with the wait).
 const STREAM: u32 = 8;
-/// How long it lets them gather, in yields of a quarter to half a microsecond.
+/// How long it waits for that, in yields of a quarter to half a microsecond.
 const GATHERING: u32 = 4;
 
 impl<T: Routed> Station<T> {
@@ -107,7 +107,8 @@ impl<T: Routed> Station<T> {
         if task.label().partition().is_none() { Some(task) } else { self.take_keyed(task) }
     }
 
-    /// This task of a key, or the next one, whichever may run first.
+    /// Returns this keyed task if it may run. Otherwise defers it, and takes the next task that may
+    /// run.
     #[cold]
     fn take_keyed(&mut self, mut task: T) -> Option<T> {
         while let Some(partition) = task.label().partition() {
@@ -129,7 +130,8 @@ impl<T: Routed> Station<T> {
         )
     }
 
-    /// Whether a task of this key may run: no other worker has tasks of it, and none is deferred.
+    /// Whether a task of this partition may run: no other worker has tasks of it, and no earlier
+    /// one is deferred here.
     fn may_run(&self, partition: PartitionId) -> bool {
         let is_deferred = || {
             self.inbox.mailbox().deferred() > 0
@@ -154,12 +156,14 @@ impl<T: Routed> Station<T> {
         withdrawn: bool,
         now: u64,
     ) -> Option<NoReply> {
-        // Whatever becomes of the task, the controller must learn how long it waited.
+        // First, because the controller must learn how long each task waited, even if it does not
+        // run for another reason.
         let shed = self.sheds(label.lane(), submitted_at, now);
         if self.router.is_cancelling() {
             return Some(NoReply::Cancelled);
         }
-        // By the clock, not `now`: since the end of the last task an asker may have been woken.
+        // `now` may be too early: since then, the previous task's asker may have been woken, which
+        // takes some microseconds.
         if deadline != NEVER && self.thread.clock.now() >= deadline {
             return Some(NoReply::Expired);
         }
@@ -216,7 +220,8 @@ impl<M: Send + 'static, R: Send + 'static> Station<Envelope<M, R>> {
     }
 }
 
-/// Dropping an answer, and waking a future, run the user's code.
+/// Sends the answer, if there is an asker. Panics are contained, because dropping an answer and
+/// waking a future run the user's code.
 #[inline]
 pub(super) fn reply_with<R>(reply: Option<ReplySender<R>>, answer: Answer<R>) {
     match reply {
