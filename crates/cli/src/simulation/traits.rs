@@ -112,7 +112,7 @@ const TRAITS: [Traits; 13] = [
     Traits {
         name: "least_work",
         does: "gives each task to the worker with the least work left, by expected durations",
-        avoid: "if durations are not known in advance, or only roughly, or if speeds differ",
+        avoid: "if durations are not known in advance, or only roughly",
         uses: &[Queues, Durations],
     },
     Traits {
