@@ -184,7 +184,7 @@ pub fn count(figure: f64) -> String {
 
 /// Writes a fraction of 1 as a percentage.
 pub fn percent(figure: f64) -> String {
-    measured(figure, |share| format!("{:.1} %", share * 100.0))
+    measured(figure * 100.0, |percent| format!("{percent:.1} %"))
 }
 
 /// Writes microseconds as milliseconds in at least four digits.
