@@ -9,7 +9,7 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use loom::model::Builder;
-use raddle_core::{Recorder, Worker};
+use raddle_core::{SerialRecorder, Worker};
 use raddle_runtime::mailbox::{self, Inbox, Mailbox, WaitStrategy};
 
 use crate::{completed, message, roster};
@@ -149,7 +149,7 @@ pub fn mailbox<T>(worker: &Arc<Worker>, capacity: usize) -> (Arc<Mailbox<T>>, In
 }
 
 /// Waits for the next task; returns `None` when the worker may end.
-pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Option<T> {
+pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut SerialRecorder) -> Option<T> {
     loop {
         if let Some(task) = inbox.try_next() {
             return Some(task);
@@ -161,7 +161,7 @@ pub fn next<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Option<T> {
 }
 
 /// Takes and ends tasks until the worker may end.
-pub fn work<T>(inbox: &mut Inbox<T>, recorder: &mut Recorder) -> Vec<T> {
+pub fn work<T>(inbox: &mut Inbox<T>, recorder: &mut SerialRecorder) -> Vec<T> {
     let mut taken = Vec::new();
     while let Some(task) = next(inbox, recorder) {
         recorder.end(&completed());

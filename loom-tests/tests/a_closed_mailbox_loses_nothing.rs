@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::Recorder;
+use raddle_core::SerialRecorder;
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, mailbox, next, put, worker,
 };
@@ -18,7 +18,7 @@ type Task = usize;
 trait Closing: 'static {
     fn close(mailbox: &Mailbox<Task>);
     /// Returns the next task, or `None` when the worker ends.
-    fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder) -> Option<Task>;
+    fn next(inbox: &mut Inbox<Task>, recorder: &mut SerialRecorder) -> Option<Task>;
 }
 
 struct Shipped;
@@ -27,7 +27,7 @@ impl Closing for Shipped {
     fn close(mailbox: &Mailbox<Task>) {
         mailbox.close();
     }
-    fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder) -> Option<Task> {
+    fn next(inbox: &mut Inbox<Task>, recorder: &mut SerialRecorder) -> Option<Task> {
         next(inbox, recorder)
     }
 }
@@ -48,7 +48,7 @@ impl<const BUG: u8> Closing for Tampered<BUG> {
             _ => mailbox.close(),
         }
     }
-    fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder) -> Option<Task> {
+    fn next(inbox: &mut Inbox<Task>, recorder: &mut SerialRecorder) -> Option<Task> {
         loop {
             if let Some(task) = inbox.try_next() {
                 return Some(task);

@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::Recorder;
+use raddle_core::SerialRecorder;
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, mailbox, put, put_in, worker,
 };
@@ -60,7 +60,11 @@ fn wakes_first(mailbox: &Mailbox<Task>, may_run: &AtomicBool) {
 }
 
 /// Takes the next task as the worker's thread does; returns `None` when the worker ends.
-fn next(inbox: &mut Inbox<Task>, recorder: &mut Recorder, may_run: &AtomicBool) -> Option<Task> {
+fn next(
+    inbox: &mut Inbox<Task>,
+    recorder: &mut SerialRecorder,
+    may_run: &AtomicBool,
+) -> Option<Task> {
     let runs = |task: Task| task == FREE || may_run.load(Acquire);
     loop {
         if inbox.mailbox().deferred() > 0

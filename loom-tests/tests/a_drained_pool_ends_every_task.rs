@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::internal::RecorderInternals;
-use raddle_core::{Completion, Outcome, Recorder};
+use raddle_core::{Completion, Outcome, SerialRecorder};
 use raddle_loom_tests::{
     assert_settled, completed, explore, explore_no_deeper, fails_with, mailbox, roster, send,
     tasks_of,
@@ -21,7 +21,7 @@ type Task = usize;
 /// A worker's thread.
 struct WorkerThread {
     inbox: Inbox<Task>,
-    recorder: Recorder,
+    recorder: SerialRecorder,
     /// The mailbox it steals from.
     sibling: Option<Arc<Mailbox<Task>>>,
     /// Whether queued tasks must be cancelled.
@@ -29,19 +29,19 @@ struct WorkerThread {
 }
 
 /// How a worker cancels a task; `false` if the worker ends.
-type Cancel = fn(&mut Recorder) -> bool;
+type Cancel = fn(&mut SerialRecorder) -> bool;
 
-fn cancels(recorder: &mut Recorder) -> bool {
+fn cancels(recorder: &mut SerialRecorder) -> bool {
     recorder.end(&Completion::new(Outcome::Cancelled));
     true
 }
 
-fn forgets(_: &mut Recorder) -> bool {
+fn forgets(_: &mut SerialRecorder) -> bool {
     // Planted: a task that is not run must be ended, too.
     true
 }
 
-fn ends(recorder: &mut Recorder) -> bool {
+fn ends(recorder: &mut SerialRecorder) -> bool {
     // Planted: the other queued tasks are abandoned.
     cancels(recorder);
     false

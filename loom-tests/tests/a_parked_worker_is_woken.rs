@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::{Recorder, Worker};
+use raddle_core::{SerialRecorder, Worker};
 use raddle_loom_tests::{assert_settled, completed, explore, fails_with, next, put_in, worker};
 use raddle_runtime::mailbox::{Inbox, Lane, Mailbox, Overflow};
 use raddle_sync::atomic::{
@@ -36,7 +36,7 @@ struct Shipped<const NORMAL: bool> {
 }
 
 impl<const NORMAL: bool> Post for Shipped<NORMAL> {
-    type Inbox = (Inbox<Task>, Recorder);
+    type Inbox = (Inbox<Task>, SerialRecorder);
 
     fn new() -> (Arc<Self>, Self::Inbox) {
         let worker = worker();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use loom::thread;
 use raddle_core::internal::WorkerInternals;
-use raddle_core::{Completion, Recorder, Reservation, Roster, Worker};
+use raddle_core::{Completion, Reservation, Roster, SerialRecorder, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, roster};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
@@ -17,18 +17,18 @@ use raddle_sync::atomic::{
 
 /// The account of one worker, whose thread keeps ends pending.
 trait Account: Sized + Send + Sync + 'static {
-    type Recorder;
+    type SerialRecorder;
 
     fn new() -> Arc<Self>;
     /// Returns the right to end tasks, unless another thread has it.
-    fn recorder(self: &Arc<Self>) -> Option<Self::Recorder>;
+    fn recorder(self: &Arc<Self>) -> Option<Self::SerialRecorder>;
     /// Admits a task, which the worker's thread will end.
     fn admit(&self);
     /// Withdraws an admitted task.
     fn withdraw(&self);
     /// Ends a task at this time. The end is kept pending within [`DELAY`] of a published one.
-    fn end(recorder: &mut Self::Recorder, at: u64);
-    fn mark_idle(recorder: &mut Self::Recorder);
+    fn end(recorder: &mut Self::SerialRecorder, at: u64);
+    fn mark_idle(recorder: &mut Self::SerialRecorder);
     /// Returns the tasks in flight, as reports read them.
     fn reported(&self) -> u64;
     /// Returns the tasks in flight, as selections read them: not clamped at 0.
@@ -53,12 +53,12 @@ fn only(roster: &Roster) -> &Arc<Worker> {
 }
 
 impl Account for Roster {
-    type Recorder = Recorder;
+    type SerialRecorder = SerialRecorder;
 
     fn new() -> Arc<Self> {
         Arc::new(roster(1))
     }
-    fn recorder(self: &Arc<Self>) -> Option<Recorder> {
+    fn recorder(self: &Arc<Self>) -> Option<SerialRecorder> {
         let mut recorder = only(self).recorder()?;
         recorder.publish_within(Duration::from_nanos(DELAY));
         Some(recorder)
@@ -69,10 +69,10 @@ impl Account for Roster {
     fn withdraw(&self) {
         only(self).withdraw();
     }
-    fn end(recorder: &mut Recorder, at: u64) {
+    fn end(recorder: &mut SerialRecorder, at: u64) {
         recorder.end(&Completion { at, ..completed() });
     }
-    fn mark_idle(recorder: &mut Recorder) {
+    fn mark_idle(recorder: &mut SerialRecorder) {
         recorder.mark_idle(LATER);
     }
     fn reported(&self) -> u64 {
@@ -197,7 +197,7 @@ impl<const BUG: u8> Drop for TwinRecorder<BUG> {
 }
 
 impl<const BUG: u8> Account for Twin<BUG> {
-    type Recorder = TwinRecorder<BUG>;
+    type SerialRecorder = TwinRecorder<BUG>;
 
     fn new() -> Arc<Self> {
         Arc::new(Self {

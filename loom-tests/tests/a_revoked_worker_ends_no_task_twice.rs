@@ -9,7 +9,7 @@ use std::sync::Arc;
 use loom::cell::UnsafeCell;
 use loom::thread;
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Recorder, Reservation, Worker};
+use raddle_core::{Reservation, SerialRecorder, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, worker};
 use raddle_runtime::models::{SerialLease, Stay};
 use raddle_sync::atomic::{
@@ -151,7 +151,7 @@ struct Pool<T> {
 
 impl<T: Tenancy> Pool<T> {
     /// Runs tasks as the worker's thread, until there are none left or the worker is revoked.
-    fn run(&self, tenancy: &T, mut recorder: Recorder) {
+    fn run(&self, tenancy: &T, mut recorder: SerialRecorder) {
         while let Ok(task) = self.tasks.try_recv() {
             let stay = tenancy.start(task, partition(task));
             if !tenancy.end(stay) {

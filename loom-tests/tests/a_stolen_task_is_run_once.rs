@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Recorder, Reservation, Worker};
+use raddle_core::{Reservation, SerialRecorder, Worker};
 use raddle_loom_tests::{
     assert_settled, completed, explore, fails_with, mailbox, put, roster, tasks_of, work,
 };
@@ -15,28 +15,28 @@ use raddle_runtime::mailbox::Overflow;
 type Task = usize;
 
 /// How a thief takes over the count of a victim's task.
-type Adopt = fn(&mut Recorder, &Worker);
+type Adopt = fn(&mut SerialRecorder, &Worker);
 
-fn adopts(thief: &mut Recorder, victim: &Worker) {
+fn adopts(thief: &mut SerialRecorder, victim: &Worker) {
     thief.adopt(victim);
 }
 
 /// Counts one more task at the thief.
-fn count_one_more(thief: &Recorder) {
+fn count_one_more(thief: &SerialRecorder) {
     let _ = Reservation::take(thief.worker(), 0, None).unwrap().hand_over();
 }
 
-fn withdraws_first(thief: &mut Recorder, victim: &Worker) {
+fn withdraws_first(thief: &mut SerialRecorder, victim: &Worker) {
     // Planted: between the two steps, the task is counted nowhere.
     victim.withdraw();
     count_one_more(thief);
 }
 
-fn does_not_adopt(_: &mut Recorder, _: &Worker) {
+fn does_not_adopt(_: &mut SerialRecorder, _: &Worker) {
     // Planted: the task ends at a worker that never counted it.
 }
 
-fn does_not_withdraw(thief: &mut Recorder, _: &Worker) {
+fn does_not_withdraw(thief: &mut SerialRecorder, _: &Worker) {
     // Planted: the victim waits for the end of a task that it no longer has.
     count_one_more(thief);
 }

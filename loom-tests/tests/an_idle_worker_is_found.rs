@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use raddle_core::{Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
+use raddle_core::{Outcome, OwnedReservation, Reservation, Roster, SerialRecorder, Worker};
 use raddle_loom_tests::{completed, explore, fails_with, roster};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
@@ -18,13 +18,13 @@ use raddle_sync::atomic::{
 trait Idle: Sized + Send + Sync + 'static {
     type Reserved: Send + 'static;
     /// The exclusive right to end tasks by plain stores.
-    type Recorder;
+    type SerialRecorder;
 
     fn new() -> Arc<Self>;
-    fn recorder(self: &Arc<Self>) -> Self::Recorder;
+    fn recorder(self: &Arc<Self>) -> Self::SerialRecorder;
     fn reserve(self: &Arc<Self>) -> Self::Reserved;
     /// The worker's thread ends a task and becomes idle.
-    fn end_and_go_idle(reserved: Self::Reserved, recorder: &mut Self::Recorder);
+    fn end_and_go_idle(reserved: Self::Reserved, recorder: &mut Self::SerialRecorder);
     /// Ends a task from any thread.
     fn finish(reserved: Self::Reserved);
     /// Releases a reservation.
@@ -40,18 +40,18 @@ fn only(roster: &Roster) -> &Arc<Worker> {
 
 impl Idle for Roster {
     type Reserved = OwnedReservation;
-    type Recorder = Recorder;
+    type SerialRecorder = SerialRecorder;
 
     fn new() -> Arc<Self> {
         Arc::new(roster(1))
     }
-    fn recorder(self: &Arc<Self>) -> Recorder {
+    fn recorder(self: &Arc<Self>) -> SerialRecorder {
         only(self).recorder().unwrap()
     }
     fn reserve(self: &Arc<Self>) -> Self::Reserved {
         Reservation::take(only(self), 0, None).unwrap().into_owned()
     }
-    fn end_and_go_idle(reserved: Self::Reserved, recorder: &mut Recorder) {
+    fn end_and_go_idle(reserved: Self::Reserved, recorder: &mut SerialRecorder) {
         // Stays in flight, like after a hand-over.
         let _ = reserved.detach();
         recorder.end(&completed());
@@ -173,7 +173,7 @@ impl<const BUG: u8> Drop for TwinRecorder<BUG> {
 
 impl<const BUG: u8> Idle for Twin<BUG> {
     type Reserved = Arc<Self>;
-    type Recorder = TwinRecorder<BUG>;
+    type SerialRecorder = TwinRecorder<BUG>;
 
     fn new() -> Arc<Self> {
         Arc::new(Self {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use raddle_core::{Completion, Outcome, Recorder, Reservation, Worker};
+use raddle_core::{Completion, Outcome, Reservation, SerialRecorder, Worker};
 use raddle_loom_tests::{explore, fails_with, worker};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU64,
@@ -15,21 +15,21 @@ use raddle_sync::atomic::{
 /// A worker with two tasks.
 trait Recorded: Send + Sync + 'static {
     /// The exclusive right to write, returned when dropped.
-    type Recorder;
+    type SerialRecorder;
 
-    fn recorder(self: &Arc<Self>) -> Option<Self::Recorder>;
-    fn end(recorder: &mut Self::Recorder);
+    fn recorder(self: &Arc<Self>) -> Option<Self::SerialRecorder>;
+    fn end(recorder: &mut Self::SerialRecorder);
     fn in_flight(&self) -> u64;
     fn completed(&self) -> u64;
 }
 
 impl Recorded for Worker {
-    type Recorder = Recorder;
+    type SerialRecorder = SerialRecorder;
 
-    fn recorder(self: &Arc<Self>) -> Option<Recorder> {
+    fn recorder(self: &Arc<Self>) -> Option<SerialRecorder> {
         Worker::recorder(self)
     }
-    fn end(recorder: &mut Recorder) {
+    fn end(recorder: &mut SerialRecorder) {
         let outcome = Outcome::Completed;
         recorder.end(&Completion::new(outcome));
     }
@@ -81,7 +81,7 @@ impl Drop for TwinRecorder {
 }
 
 impl Recorded for Twin {
-    type Recorder = TwinRecorder;
+    type SerialRecorder = TwinRecorder;
 
     fn recorder(self: &Arc<Self>) -> Option<TwinRecorder> {
         (!self.taken.swap(true, self.taking)).then(|| TwinRecorder(Arc::clone(self)))

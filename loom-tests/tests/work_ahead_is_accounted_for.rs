@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use loom::thread;
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Completion, Outcome, OwnedReservation, Recorder, Reservation, Roster, Worker};
+use raddle_core::{
+    Completion, Outcome, OwnedReservation, Reservation, Roster, SerialRecorder, Worker,
+};
 use raddle_loom_tests::{explore, fails_with, roster};
 use raddle_sync::atomic::{
     AtomicU64,
@@ -41,7 +43,7 @@ fn only(roster: &Roster) -> &Arc<Worker> {
 
 impl Account for Roster {
     type Reserved = OwnedReservation;
-    type Thread = Recorder;
+    type Thread = SerialRecorder;
 
     fn reserve(self: &Arc<Self>, expected_duration: u64) -> Self::Reserved {
         Reservation::take(only(self), 0, None).unwrap().expecting(expected_duration).into_owned()
@@ -53,14 +55,14 @@ impl Account for Roster {
         // An owned reservation is handed over by its id.
         reserved.detach();
     }
-    fn thread(self: &Arc<Self>) -> Recorder {
+    fn thread(self: &Arc<Self>) -> SerialRecorder {
         only(self).recorder().unwrap()
     }
-    fn start(thread: &mut Recorder, now: u64, expected_duration: u64) {
+    fn start(thread: &mut SerialRecorder, now: u64, expected_duration: u64) {
         thread.start(now);
         thread.set_running(expected_duration);
     }
-    fn end(thread: &mut Recorder, expected_duration: u64) {
+    fn end(thread: &mut SerialRecorder, expected_duration: u64) {
         thread.end(&Completion { expected_duration, ..Completion::new(Outcome::Completed) });
     }
     fn in_flight(&self) -> u64 {
@@ -276,7 +278,7 @@ fn remaining_work_is_never_too_low<A: Account>(account: Arc<A>) {
 }
 
 /// The work of a task moves to another worker, while a thread reads both.
-fn moving_work_is_always_counted(moves: fn(&mut Recorder, &Worker)) {
+fn moving_work_is_always_counted(moves: fn(&mut SerialRecorder, &Worker)) {
     let roster = roster(2);
     let [victim, thief] = [0, 1].map(|position| Arc::clone(&roster.members()[position].worker));
     let _ = Reservation::take(&victim, 0, None).unwrap().expecting(DURATION).hand_over();

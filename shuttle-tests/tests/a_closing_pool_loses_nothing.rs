@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use raddle_core::{Recorder, Roster, TaskProfile};
+use raddle_core::{Roster, SerialRecorder, TaskProfile};
 use raddle_loom_tests::{assert_settled, completed, roster};
 use raddle_runtime::mailbox::{Inbox, Lane, Mailbox, Overflow, WaitStrategy};
 use raddle_shuttle_tests::{Task, explore, fails_with, mailboxes, workers};
@@ -35,7 +35,7 @@ fn close(mailbox: &Mailbox<Task>, bug: Bug) {
 }
 
 /// Takes and ends tasks until the worker may end.
-fn work(mut inbox: Inbox<Task>, mut recorder: Recorder, bug: Bug) -> Vec<Task> {
+fn work(mut inbox: Inbox<Task>, mut recorder: SerialRecorder, bug: Bug) -> Vec<Task> {
     let mut taken = Vec::new();
     loop {
         if let Some(task) = inbox.try_next() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Outcome, Recorder, Roster, Worker};
+use raddle_core::{Outcome, Roster, SerialRecorder, Worker};
 use raddle_loom_tests::{assert_settled, completed, roster, send, tasks_of};
 use raddle_runtime::mailbox::{Mailbox, WaitStrategy};
 use raddle_shuttle_tests::{Task, explore, fails_with, mailboxes, workers};
@@ -22,19 +22,19 @@ const WAITING: usize = 16;
 const TASKS_EACH: usize = 2;
 
 /// How a thief takes over the count of a victim's task.
-type Adopt = fn(&mut Recorder, &Worker);
+type Adopt = fn(&mut SerialRecorder, &Worker);
 
-fn adopts(thief: &mut Recorder, victim: &Worker) {
+fn adopts(thief: &mut SerialRecorder, victim: &Worker) {
     thief.adopt(victim);
 }
 
-fn withdraws_first(thief: &mut Recorder, victim: &Worker) {
+fn withdraws_first(thief: &mut SerialRecorder, victim: &Worker) {
     // Planted: between the two steps, the task is counted nowhere.
     victim.withdraw();
     thief.adopt(&roster(1).members()[0].worker);
 }
 
-fn does_not_adopt(_: &mut Recorder, _: &Worker) {
+fn does_not_adopt(_: &mut SerialRecorder, _: &Worker) {
     // Planted: the task ends at a worker that never counted it.
 }
 
@@ -56,7 +56,7 @@ fn withdraws_then_sends(from: &Mailbox<Task>, to: &Mailbox<Task>, task: Task) ->
 }
 
 /// The first worker: closes, and moves or ends each of its tasks.
-fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) -> Vec<Task> {
+fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut SerialRecorder, relocate: Move) -> Vec<Task> {
     let (from, siblings) = mailboxes.split_first().unwrap();
     let mut ended = Vec::new();
     from.close();
@@ -81,7 +81,7 @@ fn retire(mailboxes: &[Mailbox<Task>], recorder: &mut Recorder, relocate: Move) 
 fn work(
     mailboxes: &[Mailbox<Task>],
     index: usize,
-    recorder: &mut Recorder,
+    recorder: &mut SerialRecorder,
     adopt: Adopt,
 ) -> Vec<Task> {
     let mut inbox = mailboxes[index].inbox(WaitStrategy::Park, Arc::default());

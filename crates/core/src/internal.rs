@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::{Recorder, Worker};
+use crate::{SerialRecorder, Worker};
 
 /// Corrections of a worker's account, by whoever runs it.
 pub trait WorkerInternals {
     /// Takes over the exclusive right to record from a thread that is known to write no more: it
     /// hangs outside of the statistics, and will [disown](RecorderInternals::disown) its own
     /// recorder. In any other case the statistics become wrong.
-    fn replace_recorder(self: &Arc<Self>) -> Recorder;
+    fn replace_recorder(self: &Arc<Self>) -> SerialRecorder;
 
     /// Removes a task from this worker's account without an end: it was shed, or another worker
     /// has adopted it. Call it once for a task that was admitted here and will not end here.
@@ -43,9 +43,9 @@ pub trait RecorderInternals {
 }
 
 impl WorkerInternals for Worker {
-    fn replace_recorder(self: &Arc<Self>) -> Recorder {
+    fn replace_recorder(self: &Arc<Self>) -> SerialRecorder {
         self.seize_recorder();
-        let mut recorder = Recorder::new(Arc::clone(self));
+        let mut recorder = SerialRecorder::new(Arc::clone(self));
         recorder.publish();
         recorder
     }
@@ -61,7 +61,7 @@ impl WorkerInternals for Worker {
     }
 }
 
-impl RecorderInternals for Recorder {
+impl RecorderInternals for SerialRecorder {
     fn disown(mut self) {
         self.disowned = true;
     }

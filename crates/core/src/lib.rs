@@ -41,7 +41,7 @@
 //!   when nothing runs. While other threads write, a reader may still count a task that has just
 //!   ended. Means and histories may lag by one task. If two threads record at once, one of the two
 //!   latencies may be lost.
-//! - **One writer per worker is cheapest.** A thread that holds a worker's [`Recorder`] records by
+//! - **One writer per worker is cheapest.** A thread that holds a worker's [`SerialRecorder`] records by
 //!   plain stores. Without a recorder, any thread may record, by read-modify-writes.
 //! - **Memory is laid out by writer.** A cache line that dispatchers write is never one that
 //!   workers write. Each kind of figure is contiguous across workers, so that scans are fast.
@@ -79,7 +79,7 @@ pub use outcome::{Completion, Counts, Outcome};
 pub use reservation::{OwnedReservation, Reservation};
 pub use roster::{Roster, RosterBuilder, RosterError};
 pub use stats::{
-    Histogram, HistogramSnapshot, LatencyRing, PeakLatency, Recorder, Signals, WorkerStats,
+    Histogram, HistogramSnapshot, LatencyRing, PeakLatency, SerialRecorder, Signals, WorkerStats,
 };
 pub use task::{Priority, TaskProfile};
 pub use tracking::{FastThreshold, Tracking, TrackingError};

@@ -155,7 +155,7 @@ impl<'r> Reservation<'r> {
         id
     }
 
-    /// Leaves the task in flight, to be ended by the worker's own [`Recorder`](crate::Recorder).
+    /// Leaves the task in flight, to be ended by the worker's own [`SerialRecorder`](crate::SerialRecorder).
     /// Call it once the task is where the worker will find it. Returns whether the worker sleeps, in
     /// which case the caller must wake it.
     #[inline]

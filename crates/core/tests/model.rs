@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
 use raddle_core::{
-    Completion, Counts, Outcome, RecordError, Recorder, Reservation, Roster, WorkerSpec,
+    Completion, Counts, Outcome, RecordError, Reservation, Roster, SerialRecorder, WorkerSpec,
 };
 
 const WORKERS: usize = 3;
@@ -148,7 +148,7 @@ fn follow(steps: &[Step], planted: Option<Planted>) -> Result<(), TestCaseError>
     let roster = Roster::builder().workers(WORKERS, WorkerSpec::general()).build().unwrap();
     let mut models = vec![Model::default(); WORKERS];
     let mut reservations: Vec<(Reservation<'_>, u64)> = Vec::new();
-    let mut recorders: [Option<Recorder>; WORKERS] = [const { None }; WORKERS];
+    let mut recorders: [Option<SerialRecorder>; WORKERS] = [const { None }; WORKERS];
     for (number, step) in (1u64..).zip(steps.iter().copied()) {
         let worker_at = |position: usize| &roster.members()[position].worker;
         match step {

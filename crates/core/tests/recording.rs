@@ -230,7 +230,7 @@ fn a_worker_with_deferred_publication_still_shows_progress() {
 
 #[test]
 fn pending_ends_are_published_before_anyone_relies_on_them() {
-    type Then = fn(&Arc<Worker>, raddle_core::Recorder);
+    type Then = fn(&Arc<Worker>, raddle_core::SerialRecorder);
     let ways: [Then; 5] = [
         |_, mut recorder| recorder.publish(),
         |_, mut recorder| recorder.mark_idle(10_500),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use raddle_core::internal::RecorderInternals;
-use raddle_core::{Clock, Completion, Recorder, Reservation, Roster, RosterBuilder, TaskProfile};
+use raddle_core::{
+    Clock, Completion, Reservation, Roster, RosterBuilder, SerialRecorder, TaskProfile,
+};
 use raddle_strategies::{SelectError, Strategy, reserve};
 
 use crate::random::{Purpose, rng};
@@ -27,7 +29,7 @@ struct Dispatcher<'s> {
     prepared: Option<Arc<dyn Strategy>>,
     roster: Roster,
     /// Write the statistics of the dispatcher's own view; empty if the statistics are shared.
-    recorders: Vec<Recorder>,
+    recorders: Vec<SerialRecorder>,
 }
 
 /// A change at the worker at a position.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raddle_core::{Capability, Completion, Outcome, Recorder};
+use raddle_core::{Capability, Completion, Outcome, SerialRecorder};
 
 use crate::{FaultKind, WorkerRun};
 
@@ -35,7 +35,7 @@ pub(crate) struct Running {
 
 /// A simulated worker.
 pub(crate) struct Server {
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: SerialRecorder,
     speed: f64,
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) running: Option<Running>,
@@ -54,7 +54,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(recorder: Recorder, speed: f64, now: u64) -> Self {
+    pub(crate) fn new(recorder: SerialRecorder, speed: f64, now: u64) -> Self {
         let name = recorder.worker().name().to_owned();
         Self {
             recorder,

@@ -28,7 +28,7 @@ use crate::{Strategy, delay};
 ///   work as a fast one until its overruns show. A worker whose task has run for about its expected
 ///   duration looks nearly free: if durations are rough, `LeastLoaded` is as good. If the others'
 ///   queues are longer than the failure penalty's factor, a worker that fails at once is picked.
-///   Targets without a [`Recorder`](raddle_core::Recorder) do not report which task they run, so
+///   Targets without a [`SerialRecorder`](raddle_core::SerialRecorder) do not report which task they run, so
 ///   what is done of it is not subtracted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastWork;
@@ -76,7 +76,9 @@ mod tests {
     use super::*;
     use crate::testing::{picks, roster};
     use crate::{Balancer, reserve};
-    use raddle_core::{Clock, Completion, Outcome, Recorder, Reservation, Roster, WorkerSpec};
+    use raddle_core::{
+        Clock, Completion, Outcome, Reservation, Roster, SerialRecorder, WorkerSpec,
+    };
 
     fn expecting(nanos: u64) -> TaskProfile {
         TaskProfile::default().expected_duration(Duration::from_nanos(nanos)).submitted_at(1)
@@ -95,7 +97,7 @@ mod tests {
         roster.members().iter().map(|member| member.worker.stats().work_in_flight()).collect()
     }
 
-    fn recorders(roster: &Roster) -> Vec<Recorder> {
+    fn recorders(roster: &Roster) -> Vec<SerialRecorder> {
         roster.members().iter().map(|member| member.worker.recorder().unwrap()).collect()
     }
 

@@ -45,7 +45,7 @@ impl SelectError {
 
 /// Selects a worker by `strategy` and counts the task as in flight there.
 ///
-/// This is for workers whose own thread [records](raddle_core::Recorder). For others use a
+/// This is for workers whose own thread [records](raddle_core::SerialRecorder). For others use a
 /// [`Balancer`](crate::Balancer), which also notes the time if the strategy reads ages. Pass a
 /// [`Prepared`](crate::Prepared) strategy if it prepares anything.
 ///

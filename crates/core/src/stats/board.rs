@@ -6,7 +6,7 @@ use super::history::{COLUMNS, START};
 use super::idle::IdleBits;
 use super::in_flight::{Admissions, Endings};
 use super::peak::PeakLatency;
-use super::work::Work;
+use super::work::SerialWork;
 use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// The statistics that selections read, of workers that were created together: a row per worker,
@@ -46,7 +46,7 @@ pub(crate) struct Pulse {
 #[derive(Debug)]
 #[repr(align(32))]
 pub(super) struct Trend {
-    pub(super) work: Work,
+    pub(super) work: SerialWork,
     pub(super) peak: PeakLatency,
 }
 
@@ -65,7 +65,7 @@ impl Board {
             admissions,
             pulses: (0..rows).map(|_| Pulse::default()).collect(),
             trends: (0..rows)
-                .map(|_| Trend { work: Work::default(), peak: PeakLatency::of(peak_decay) })
+                .map(|_| Trend { work: SerialWork::default(), peak: PeakLatency::of(peak_decay) })
                 .collect(),
             histories: (0..COLUMNS * rows).map(|_| AtomicU32::new(START.to_bits())).collect(),
             idle: IdleBits::new(rows),
@@ -285,7 +285,7 @@ impl Signals<'_> {
     /// The estimate is the sum of the expected durations in flight, with `mean` for each task that
     /// has none, adjusted for the running task:
     ///
-    /// - If the worker [notes](crate::Recorder::set_running) its expected duration, the time that it
+    /// - If the worker [notes](crate::SerialRecorder::set_running) its expected duration, the time that it
     ///   has run is subtracted, up to that duration. A longer run is expected to take as long
     ///   again, so the overrun is added.
     /// - Otherwise it is assumed to take the average of the tasks in flight, and only the time

@@ -19,7 +19,7 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub(crate) use in_flight::Admissions;
 pub use latency_ring::LatencyRing;
 pub use peak::PeakLatency;
-pub use recorder::Recorder;
+pub use recorder::SerialRecorder;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use board::Pulse;
 use history::{History, column};
 use in_flight::{AllEndings, Detached};
 use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
-use work::Work;
+use work::SerialWork;
 use writer::{Shared, Writer};
 
 /// The statistics of one worker.
@@ -117,7 +117,7 @@ impl WorkerStats {
     }
 
     #[inline]
-    pub(crate) fn work(&self) -> &Work {
+    pub(crate) fn work(&self) -> &SerialWork {
         &self.board.trends[self.row].work
     }
 

@@ -6,12 +6,14 @@ use super::publisher::Publisher;
 use super::writer::Exclusive;
 use crate::{Completion, Worker, nanos};
 
-/// The exclusive right to write a worker's statistics, for the thread that runs its tasks.
+/// The exclusive right to write a worker's statistics, for the thread that runs its tasks, one at a
+/// time: [`start`](Self::start) and [`set_running`](Self::set_running) speak of the only running
+/// task, and so does what selections see as stalled.
 ///
 /// Created by [`Worker::recorder`], one at a time. Recording is wait-free, and ending a task uses no
 /// read-modify-write instruction. Dropping the recorder returns the right.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct SerialRecorder {
     worker: Arc<Worker>,
     publisher: Publisher,
     /// Whether the right to record belongs to another recorder by now.
@@ -21,12 +23,12 @@ pub struct Recorder {
 impl Worker {
     /// Returns the exclusive right to write this worker's statistics, for its thread; `None` while
     /// another thread has it.
-    pub fn recorder(self: &Arc<Self>) -> Option<Recorder> {
-        self.take_recorder().then(|| Recorder::new(Arc::clone(self)))
+    pub fn recorder(self: &Arc<Self>) -> Option<SerialRecorder> {
+        self.take_recorder().then(|| SerialRecorder::new(Arc::clone(self)))
     }
 }
 
-impl Recorder {
+impl SerialRecorder {
     pub(crate) fn new(worker: Arc<Worker>) -> Self {
         Self { publisher: Publisher::new(worker.stats()), worker, disowned: false }
     }
@@ -122,7 +124,7 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
+impl Drop for SerialRecorder {
     fn drop(&mut self) {
         if !self.disowned {
             self.publish();

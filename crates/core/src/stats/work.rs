@@ -5,19 +5,19 @@ use raddle_sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// The expected durations of the tasks that a worker has ended, and that of the running task.
+/// The expected durations of the tasks that a worker has ended, and that of the only running task.
 /// Written by the worker, only for tasks that have one.
 ///
 /// What was admitted is in [`Admissions`]; the difference is what is in flight: see
 /// docs/worker-statistics.md.
 #[derive(Debug, Default)]
-pub(crate) struct Work {
+pub(crate) struct SerialWork {
     /// A word of [`packed_work`](super::packed_work).
     ended: AtomicU64,
     running: AtomicU64,
 }
 
-impl Work {
+impl SerialWork {
     /// Notes the expected duration of the task that is about to run, after its start was noted.
     /// Called only by the thread that records.
     #[inline]
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn words_wrap_around_and_their_difference_stays_exact() {
-        let (admissions, work) = (Admissions::new(1), Work::default());
+        let (admissions, work) = (Admissions::new(1), SerialWork::default());
         for duration in [1, u64::MAX, MAX_EXPECTED, 5].repeat(100) {
             admissions.admit_work(duration);
             admissions.admit_work(7);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn mismatched_durations_give_a_negative_balance_and_no_work() {
-        let (admissions, work) = (Admissions::new(1), Work::default());
+        let (admissions, work) = (Admissions::new(1), SerialWork::default());
         admissions.admit_work(10);
         work.end_shared(15);
         assert_eq!((work.in_flight(&admissions), work.balance(&admissions)), (known(&[]), -5));

@@ -16,7 +16,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle_core::{Recorder, Worker, WorkerSpec};
+use raddle_core::{SerialRecorder, Worker, WorkerSpec};
 use raddle_strategies::EjectionError;
 use raddle_sync::channel::Sender;
 use raddle_sync::lock::ColdLock;
@@ -98,7 +98,7 @@ impl Crew {
     fn spawn_thread(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        recorder: Recorder,
+        recorder: SerialRecorder,
         started: Option<Sender<Result<(), SpawnError>>>,
     ) -> std::io::Result<Assignment> {
         let lease = Arc::new(SerialLease::new());

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Health, Member, Recorder, Worker, nanos};
+use raddle_core::{Health, Member, SerialRecorder, Worker, nanos};
 
 use super::Crew;
 use super::membership::{Assignment, Membership, Reviews};
@@ -92,7 +92,7 @@ impl Crew {
     }
 
     /// Takes a worker, and the account of the task that hangs there, from its thread.
-    fn take_over(&self, worker: &Arc<Worker>, revoked: Revoked, now: u64) -> Recorder {
+    fn take_over(&self, worker: &Arc<Worker>, revoked: Revoked, now: u64) -> SerialRecorder {
         let mut recorder = worker.replace_recorder();
         recorder.mark_idle(now);
         if revoked.task {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use raddle_core::internal::WorkerInternals;
-use raddle_core::{Recorder, Reservation, Worker};
+use raddle_core::{Reservation, SerialRecorder, Worker};
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use raddle_sync::channel::TryRecvError;
 use raddle_sync::lock::ColdLock;
@@ -289,7 +289,7 @@ impl<T> Inbox<T> {
     /// Waits one step, as the wait strategy says. Call it after each poll that found no task to
     /// run, and poll again afterwards. Returns `false` if the mailbox is closed and no task can
     /// come any more.
-    pub fn wait(&mut self, recorder: &mut Recorder) -> bool {
+    pub fn wait(&mut self, recorder: &mut SerialRecorder) -> bool {
         let Self { mailbox, waiter, parked, .. } = self;
         let step = waiter.step();
         if step == Step::Spin && !waiter.checks_all() {
@@ -324,7 +324,7 @@ impl<T> Inbox<T> {
         true
     }
 
-    /// Returns whether the worker must be [published as idle](Recorder::mark_idle) now: once after
+    /// Returns whether the worker must be [published as idle](SerialRecorder::mark_idle) now: once after
     /// each task, when there has been none for a moment and before it does anything but spin.
     #[inline]
     pub fn becomes_idle(&mut self) -> bool {

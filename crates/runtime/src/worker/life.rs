@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_core::internal::RecorderInternals;
-use raddle_core::{Clock, Recorder, Worker};
+use raddle_core::{Clock, SerialRecorder, Worker};
 use raddle_sync::atomic::AtomicBool;
 use raddle_sync::channel::Sender;
 
@@ -62,7 +62,7 @@ pub(crate) enum End {
 pub(crate) struct WorkerThread {
     pub(super) worker: Arc<Worker>,
     pub(super) clock: Clock,
-    pub(super) recorder: Recorder,
+    pub(super) recorder: SerialRecorder,
     pub(super) lease: Arc<SerialLease>,
     /// Whether a watchdog checks the lease.
     pub(super) watched: bool,

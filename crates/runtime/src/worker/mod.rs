@@ -16,7 +16,7 @@ mod steal;
 
 use std::sync::Arc;
 
-use raddle_core::{Recorder, Worker};
+use raddle_core::{SerialRecorder, Worker};
 use raddle_sync::channel::Sender;
 
 pub(crate) use actor_host::{ActorHost, Factory};
@@ -33,7 +33,7 @@ use crate::restart::RetireReason;
 /// What a thread needs to become a worker.
 pub(crate) struct Start {
     pub(crate) worker: Arc<Worker>,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: SerialRecorder,
     pub(crate) lease: Arc<SerialLease>,
     /// Receives whether the first actor has started; `None` for a thread that replaces another.
     pub(crate) started: Option<Sender<Result<(), SpawnError>>>,

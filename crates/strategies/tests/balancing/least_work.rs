@@ -3,7 +3,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle_core::{Clock, Completion, Outcome, Recorder, Roster, TaskProfile, WorkerSpec};
+use raddle_core::{Clock, Completion, Outcome, Roster, SerialRecorder, TaskProfile, WorkerSpec};
 use raddle_strategies::{LeastLoaded, LeastWork, Strategy, reserve};
 
 use crate::assert_settled;
@@ -54,7 +54,7 @@ fn central(trace: &[Task]) -> Vec<u64> {
 
 /// A worker that runs its tasks in order, on a clock that is moved to each event.
 struct Server {
-    recorder: Recorder,
+    recorder: SerialRecorder,
     waiting: VecDeque<usize>,
     running: Option<(usize, u64)>,
 }
