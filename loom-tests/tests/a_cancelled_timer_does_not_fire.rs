@@ -28,7 +28,7 @@ impl Timer for TimerQueue<()> {
     type Handle = TimerHandle;
 
     fn new(is_periodic: bool) -> (Self, TimerHandle) {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         let handle = queue.push(0, is_periodic.then_some(NonZeroU64::MIN), ());
         (queue, handle)
     }

@@ -16,7 +16,7 @@ use raddle_sync::atomic::{
 /// Two timers are cancelled, each by its own thread, while their queue looks for due timers and
 /// drops cancelled ones: one by one, or all when they are more than half.
 fn model() {
-    let mut queue = TimerQueue::new();
+    let mut queue = TimerQueue::default();
     let threads: Vec<_> = (1..=2)
         .map(|due| {
             let handle = queue.push(due, None, ());

@@ -27,12 +27,14 @@ impl Job {
 }
 
 /// A pool's timers, and the wake-ups of the thread that runs them.
+#[derive(Default)]
 pub(crate) struct Desk {
     notify: Notify,
     /// Locked by timers and hedges, and by no other task.
     timers: ColdLock<Timers>,
 }
 
+#[derive(Default)]
 struct Timers {
     queue: TimerQueue<Job>,
     /// When the thread will check the timers next, by the clock.
@@ -40,11 +42,6 @@ struct Timers {
 }
 
 impl Desk {
-    pub(crate) fn new() -> Self {
-        let timers = Timers { queue: TimerQueue::new(), checked_at: 0 };
-        Self { notify: Notify::new(), timers: ColdLock::new(timers) }
-    }
-
     /// Wakes the thread.
     pub(crate) fn notify(&self) -> &Notify {
         &self.notify

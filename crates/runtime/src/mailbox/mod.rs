@@ -90,7 +90,7 @@ pub struct Full<T>(pub T);
 pub fn bounded<T>(worker: Arc<Worker>, capacity: usize) -> Mailbox<T> {
     assert!(capacity > 0, "mailbox capacity is 0; at least 1 is allowed");
     let deferred = Deferred { count: AtomicUsize::new(0), tasks: ColdLock::default() };
-    let (notify, lanes) = (Notify::new(), Lanes::new(capacity));
+    let (notify, lanes) = (Notify::default(), Lanes::new(capacity));
     Mailbox(Arc::new(Shared { worker, notify, lanes, deferred }))
 }
 

@@ -10,13 +10,14 @@ pub struct Notify {
     receiver: Receiver<()>,
 }
 
-impl Notify {
-    /// Creates a state without a notification.
-    pub fn new() -> Self {
+impl Default for Notify {
+    fn default() -> Self {
         let (sender, receiver) = channel::bounded(1);
         Self { sender, receiver }
     }
+}
 
+impl Notify {
     /// Notifies the waiting thread, or the next one that waits. Never blocks.
     pub fn notify(&self) {
         // If there is no room, a notification is there.

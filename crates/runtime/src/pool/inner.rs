@@ -32,7 +32,7 @@ impl Staff {
         hosts: Box<dyn Hosts>,
         template: WorkerSpec,
     ) -> Result<Self, SpawnError> {
-        let desk = Arc::new(Desk::new());
+        let desk = Arc::<Desk>::default();
         let hedges = Arc::new(Hedges::new(settings.hedge_budget));
         let notify = desk.notify().clone();
         let crew = Crew::new(name, settings, Arc::clone(&control), hosts, notify, template)?;

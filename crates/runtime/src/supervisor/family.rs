@@ -55,7 +55,7 @@ impl Family {
         let children = names.iter().map(|_| Child::default()).collect();
         let state = State { phase: Phase::Running, children, starting: None };
         let state = ColdLock::new(state);
-        Self { names, state, subscribers: Subscribers::default(), notify: Notify::new() }
+        Self { names, state, subscribers: Subscribers::default(), notify: Notify::default() }
     }
 
     /// The index of the child with this name.

@@ -44,12 +44,13 @@ pub enum Fired<'q, T> {
     Periodic(&'q mut T),
 }
 
-impl<T> TimerQueue<T> {
-    /// Creates an empty queue.
-    pub fn new() -> Self {
+impl<T> Default for TimerQueue<T> {
+    fn default() -> Self {
         Self { timers: BTreeMap::new(), left: Vec::new(), turns: 0, cancelled: Arc::default() }
     }
+}
 
+impl<T> TimerQueue<T> {
     /// Adds a timer that is due at `due` and, if there is a `period`, again after each period.
     /// O(log n), allocates the handle and now and then a node of the queue.
     pub fn push(&mut self, due: u64, period: Option<NonZeroU64>, item: T) -> TimerHandle {
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn timers_fire_by_due_time_and_then_in_the_order_they_were_added() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         for (due, item) in [(5, 'c'), (3, 'a'), (5, 'd'), (9, 'e'), (3, 'b')] {
             queue.push(due, None, item);
         }
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_periodic_timer_keeps_its_schedule_and_skips_missed_times() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         let handle = queue.push(10, every(10), 'p');
         let times = [(10, 1, 20), (21, 1, 30), (29, 0, 30), (30, 1, 40), (75, 1, 80), (80, 1, 90)];
         for (now, fires, next) in times {
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_periodic_timer_is_added_again_behind_timers_of_the_same_time() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         queue.push(10, every(10), 'p');
         queue.push(20, None, 'o');
         assert_eq!(taken(&mut queue, 10), ['p']);
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_periodic_timer_keeps_its_item() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         queue.push(1, every(1), 0);
         for now in 1..=5 {
             let Some(Fired::Periodic(count)) = queue.pop_due(now) else { panic!("not due") };
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn due_times_near_the_end_of_the_clock_do_not_overflow() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         queue.push(0, every(1), ());
         queue.push(u64::MAX - 1, every(u64::MAX), ());
         assert!(queue.pop_due(u64::MAX - 1).is_some());
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_timer_is_cancelled_once_and_only_before_it_fires() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         let (early, late) = (queue.push(1, None, 'a'), queue.push(2, None, 'b'));
         assert!(early.is_active() && late.is_active());
         assert_eq!(taken(&mut queue, 1), ['a']);
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn dropping_a_handle_cancels_nothing_and_dropping_the_queue_cancels_all() {
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         drop(queue.push(1, None, 'a'));
         assert_eq!(taken(&mut queue, 1), ['a']);
         let handle = queue.push(2, None, 'b');
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn cancelled_timers_leave_when_they_are_more_than_half() {
         let item = Rc::new(());
-        let mut queue = TimerQueue::new();
+        let mut queue = TimerQueue::default();
         let handles: Vec<_> =
             (0..100).map(|due| queue.push(1_000 + due, None, Rc::clone(&item))).collect();
         let cancel = |range: std::ops::Range<usize>| {
@@ -288,7 +289,7 @@ mod tests {
         /// Compares the queue with a plain list of pending timers.
         #[test]
         fn timers_fire_as_a_sorted_list_would(steps in prop::collection::vec(step(), 1..200)) {
-            let mut queue = TimerQueue::new();
+            let mut queue = TimerQueue::default();
             let (mut list, mut handles) = (Vec::<Plain>::new(), Vec::new());
             let (mut now, mut numbers) = (0, 0..);
             for step in steps {
