@@ -36,7 +36,7 @@
 //!
 //! # Trade-offs
 //! - **Selecting and recording are wait-free** and allocate nothing. The exceptions say so:
-//!   [`Worker::record`] is lock-free, [`Capability::intern`] takes a lock.
+//!   [`Worker::record`] is lock-free, [`Capability::intern`] allocates for a new name.
 //! - **Counts are exact, means are not.** In-flight counts never lose a task, and are exactly zero
 //!   when nothing runs. While other threads write, a reader may still count a task that has just
 //!   ended. Means and histories may lag by one task. If two threads record at once, one of the two
