@@ -23,9 +23,9 @@ impl Hedge {
         Self(When::After(delay))
     }
 
-    /// Hedges after a quantile, such as 0.95, of the time that the pool's tasks took in the last
-    /// second: the sum of that quantile of the wait and of that of the service time, which for most
-    /// distributions is at least the quantile of their sum. No copy is sent while no task has been
+    /// Hedges after a quantile, such as 0.95, of the time that the pool's tasks have taken so far,
+    /// measured about once a second: the sum of that quantile of the wait and of that of the service
+    /// time, which for most distributions is at least the quantile of their sum. No copy is sent while no task has been
     /// measured.
     ///
     /// The quantile must be more than 0 and less than 1; otherwise the task is refused.

@@ -44,8 +44,8 @@
 //!
 //! # Which one when
 //!
-//! Keep [`JoinIdle`], the default, unless one of these rows describes your case. The first row that
-//! does decides.
+//! Keep [`JoinIdle`], the default, unless one of these rows describes your case. If several do, the
+//! first one counts.
 //!
 //! | your case | strategy |
 //! |---|---|
