@@ -195,7 +195,9 @@ impl Overseer for Crew {
 
     fn expel(&self, worker: &Arc<Worker>) {
         let id = worker.id();
-        self.membership.lock().retiring.retain(|retiring| *retiring != id);
+        // Held to the end: the watchdog must not overwrite the health in between.
+        let mut membership = self.membership.lock();
+        membership.retiring.retain(|retiring| *retiring != id);
         self.router.expel(worker);
     }
 

@@ -132,11 +132,14 @@ impl Crew {
                 specs.push(spec);
             }
         }
+        if !specs.is_empty() {
+            drop(membership);
+            return self.grow(growing, &specs).map(drop);
+        }
+        // Retiring announces events, which subscribers of the log see: nothing is held then.
+        drop(growing);
         // The newest are retired first.
         self.retire(membership, active.get(count..).unwrap_or_default());
-        if !specs.is_empty() {
-            self.grow(growing, &specs)?;
-        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Notices handlers that hang, and gives their workers to other threads.
 
+use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ impl Crew {
     pub(super) fn watch(self: &Arc<Self>, now: u64) -> Option<u64> {
         let watchdog = self.settings.watchdog?;
         let limit = nanos(watchdog.limit);
-        let mut events = Vec::new();
+        let (mut events, mut failures) = (Vec::new(), Vec::new());
         let mut membership = self.membership.lock();
         let Membership { assignments, reviews, .. } = &mut *membership;
         for assignment in &mut *assignments {
@@ -45,29 +46,38 @@ impl Crew {
             events.push((Arc::clone(worker), kind));
         }
         for assignment in assignments {
-            if self.replace_hung(assignment, now, limit, watchdog.max_lost) {
-                let worker = &assignment.worker;
-                self.reinstate(reviews.as_ref(), worker);
-                let generation = worker.generation();
-                events.push((Arc::clone(worker), EventKind::Replaced { generation }));
+            let replaced = self.replace_hung(assignment, now, limit, watchdog.max_lost);
+            let worker = &assignment.worker;
+            match replaced {
+                Ok(true) => {
+                    self.reinstate(reviews.as_ref(), worker);
+                    let generation = worker.generation();
+                    events.push((Arc::clone(worker), EventKind::Replaced { generation }));
+                }
+                Ok(false) => {}
+                Err(error) => failures.push((Arc::clone(worker), error)),
             }
         }
         drop(membership);
         for (worker, kind) in events {
             self.announcer.of_worker(&worker, kind);
         }
+        for (worker, error) in failures {
+            log::error!(worker = worker.name(), %error, "no thread to replace one that hangs");
+        }
         let interval = (limit / CHECKS).clamp(*INTERVAL.start(), *INTERVAL.end());
         Some(now.saturating_add(interval))
     }
 
     /// Gives a worker whose thread hangs to a new thread, while no more than `max_lost` are lost.
+    /// Returns whether it did; an error if no thread could be created.
     fn replace_hung(
         self: &Arc<Self>,
         assignment: &mut Assignment,
         now: u64,
         limit: u64,
         max_lost: usize,
-    ) -> bool {
+    ) -> io::Result<bool> {
         let Assignment { worker, lease, thread, .. } = &*assignment;
         let recorder = if let Some(stay) = lease.overdue(now, limit)
             && let Some(revoked) = self.threads.lose(*thread, max_lost, || lease.revoke(stay))
@@ -77,18 +87,10 @@ impl Crew {
             // The recorder was dropped with the closure of the thread that could not be spawned.
             worker.replace_recorder()
         } else {
-            return false;
+            return Ok(false);
         };
-        match self.spawn_thread(worker, recorder, None) {
-            Ok(next) => {
-                *assignment = next;
-                true
-            }
-            Err(error) => {
-                log::error!(worker = worker.name(), %error, "no thread to replace one that hangs");
-                false
-            }
-        }
+        *assignment = self.spawn_thread(worker, recorder, None)?;
+        Ok(true)
     }
 
     /// Takes a worker, and the account of the task that hangs there, from its thread.

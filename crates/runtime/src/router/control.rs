@@ -80,8 +80,9 @@ impl Control {
     pub(crate) fn join(&self, grown: &Roster) -> bool {
         let mut changes = self.changes.lock();
         if !changes.closed {
-            let roster = self.roster().with_new_members_of(grown);
-            self.replace_roster(&mut changes, self.plan(), roster);
+            let plan = self.plan();
+            let roster = plan.roster.with_new_members_of(grown);
+            self.replace_roster(&mut changes, plan, roster);
         }
         !changes.closed
     }
