@@ -32,7 +32,7 @@ pub mod atomic {
 /// A lock for code off the path of a task. (Under a checker it is the checker's: waiting for a `std`
 /// lock would hang a program that runs all threads as one.)
 pub mod lock {
-    #![allow(clippy::disallowed_types, reason = "what holds a `ColdLock` says who takes it")]
+    #![allow(clippy::disallowed_types, reason = "each `ColdLock` says when it is locked")]
 
     use std::sync::PoisonError;
 

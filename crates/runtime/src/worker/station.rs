@@ -199,8 +199,8 @@ impl<M: Send + 'static, R: Send + 'static> Station<Envelope<M, R>> {
                 at: now,
                 ..Completion::new(reason.outcome())
             });
-            // A shutdown returns the messages that it cancels, and a supervisor those that a failed
-            // pool has not run.
+            // `take_unfinished` returns the messages that a shutdown cancels, and those that a
+            // pool which closes itself has not run.
             let keep = match reason {
                 NoReply::Cancelled => router.is_cancelling(),
                 NoReply::Retired => thread.settings.on_retired == OnRetired::Close,

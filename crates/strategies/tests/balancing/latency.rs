@@ -251,8 +251,8 @@ fn with_roster<T>(known: [&Known; 2], fast: FastThreshold, ask: impl FnOnce(&Ros
     ask(&roster)
 }
 
-/// Returns how likely the second worker is to be picked: 0 for never, 2 for always, 1 in between.
-/// Wrong once in 2^39 ties.
+/// Returns 0 if the strategy never picks the second worker, 2 if it always does, and 1 if it does so
+/// sometimes. For ties, which are broken at random, that is wrong once in 2^39 calls.
 fn chance(strategy: &dyn raddle_strategies::Strategy, roster: &Roster) -> u8 {
     let task = TaskProfile::default().submitted_at(NOW);
     let picks: usize = (0..40).map(|_| strategy.pick(&task, &roster.candidates(None))).sum();
