@@ -17,6 +17,9 @@ const SETUP: [(&str, &str); 6] = [
 
 const RESIZERS: &str = "let (pool, msg) = (resizers()?, photo());";
 
+/// The page whose samples need the feature `test`.
+const TEST_KIT: &str = "guide/testing";
+
 /// The end of a sample's test.
 const DONE: &str = "Ok::<(), Box<dyn std::error::Error>>(())";
 
@@ -26,7 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for page in pages(&root)? {
         println!("cargo::rerun-if-changed={}", page.display());
         let text = fs::read_to_string(&page)?;
+        if let Some(fence) = unknown_fence(&text) {
+            return Err(
+                format!("{}: `{fence}` is not tested: expected ```rust", page.display()).into()
+            );
+        }
         let name = name_of(&page, &root)?;
+        if name == TEST_KIT && env::var_os("CARGO_FEATURE_TEST").is_none() {
+            continue;
+        }
         for (line, sample) in samples(&text) {
             write_test(&mut tests, &name, line, &sample)?;
         }
@@ -68,6 +79,15 @@ fn samples(text: &str) -> Vec<(usize, String)> {
         samples.push((line, block.collect::<Vec<_>>().join("\n")));
     }
     samples
+}
+
+/// The first fence of a Rust sample that is neither tested nor marked as ignored.
+fn unknown_fence(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).find(|line| {
+        let language = line.strip_prefix("```").unwrap_or_default().to_lowercase();
+        let is_rust = language.starts_with("rust") || language == "rs";
+        is_rust && !matches!(*line, "```rust" | "```rust,ignore")
+    })
 }
 
 fn write_test(

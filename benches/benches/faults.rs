@@ -1,14 +1,14 @@
-//! A pool with a hung worker, with a failing one, with tasks of very unequal duration, and
-//! overloaded.
+//! A pool with a hung worker, with a failing one, with tasks of very unequal duration, overloaded, and
+//! closing with all tasks at one worker.
 //!
-//! `cargo bench -p raddle-benches --bench faults -- hung` runs one of `hung`, `failing`, `sizes`
-//! and `overload`; without a name all are run. Figures that are compared are measured in one run.
+//! `cargo bench -p raddle-benches --bench faults -- hung` runs one of `hung`, `failing`, `sizes`,
+//! `overload` and `drain`; without a name all are run. Figures that are compared are measured in one run.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use raddle_benches::open_loop::{Fault, Figures, Job, Seen, Served, Sleeper, drive};
-use raddle_core::WorkerSpec;
+use raddle_core::{Candidates, TaskProfile, WorkerSpec};
 use raddle_runtime::{CoDel, Drain, EventKind, Overflow, Pool, PoolBuilder, Watchdog};
 use raddle_strategies::{LatencyBased, LeastLoaded, Random, RoundRobin, Strategy, StrategyName};
 
@@ -22,7 +22,13 @@ fn main() {
     let seconds = if is_bench { 10.0 } else { 0.4 };
     let time = Duration::from_secs_f64(seconds);
     let hung: fn(Duration) = hung;
-    let cases = [("hung", hung), ("failing", failing), ("sizes", sizes), ("overload", overload)];
+    let cases = [
+        ("hung", hung),
+        ("failing", failing),
+        ("sizes", sizes),
+        ("overload", overload),
+        ("drain", drain),
+    ];
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
     for (_, run) in cases.iter().filter(|(name, _)| wanted(name)) {
         run(time);
@@ -212,4 +218,36 @@ fn resident_kib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * 4
+}
+
+/// Picks the first candidate.
+#[derive(Debug)]
+struct First;
+
+impl Strategy for First {
+    fn name(&self) -> &'static str {
+        "first"
+    }
+    fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
+        0
+    }
+}
+
+/// A pool closes while all its tasks wait at one of four workers.
+fn drain(time: Duration) {
+    let tasks = (time.as_millis() / 10).clamp(50, 1_000) as u32;
+    println!("drain: 4 workers, {tasks} tasks of 1 ms wait at one of them when the pool closes");
+    let run = |stealing| {
+        let pool = pool(4).strategy(First).stealing(stealing).spawn(healthy());
+        let (pool, seen) = (pool.expect("the settings are valid"), Seen::new());
+        for _ in 0..tasks {
+            let job = Job { due: Instant::now(), service: MS, seen: Arc::clone(&seen) };
+            pool.tell(job).expect("there is room");
+        }
+        let begun = Instant::now();
+        pool.shutdown(Drain::all()).expect("there is no limit");
+        begun.elapsed().as_secs_f64() * 1e3
+    };
+    let [off, on] = [false, true].map(run);
+    println!("  stealing off {off:.0} ms, on {on:.0} ms: {:.2} of it", on / off);
 }

@@ -21,7 +21,7 @@ const ALL: Reading =
 fuzz_target!(|bytes: &[u8]| {
     match parse(bytes, "fuzz".into(), ALL) {
         Ok(workload) => check_read(&workload),
-        // Within quotes, separators are ordinary characters.
+        // Within quotes, commas are ordinary characters.
         Err(fault) if bytes.contains(&b'"') => check_words(&fault),
         Err(fault) => {
             check_words(&fault);
@@ -33,7 +33,11 @@ fuzz_target!(|bytes: &[u8]| {
 fn check_words(fault: &Fault) {
     let words = fault.to_string();
     assert!(words.contains("expected "), "what is expected is missing: {words}");
-    if let Fault::Value { line, column, .. } | Fault::ColumnCount { line, column, .. } = fault {
+    if let Fault::Value { line, column, .. }
+    | Fault::ColumnCount { line, column, .. }
+    | Fault::Form { line, column, .. }
+    | Fault::UnknownHeader { line, column, .. } = fault
+    {
         assert!(words.starts_with(&format!("line {line}, column {column}")), "{words}");
         assert!(*line >= 1 && *column >= 1, "{words}");
     }
@@ -41,24 +45,23 @@ fn check_words(fault: &Fault) {
 
 /// Checks that the value quoted by the error is at the stated line and column.
 fn check_position(bytes: &[u8], fault: &Fault) {
-    let records = |line: u64| {
+    let content = |line: u64| {
         // The planted bug: blank lines are not counted.
         let blank = bytes.windows(2).filter(|pair| pair == b"\n\n").count();
         let line = if cfg!(feature = "planted") { line - blank as u64 } else { line };
         let line = bytes.split(|byte| *byte == b'\n').nth(line as usize - 1);
-        // A lone carriage return ends a record but not a line.
-        line.expect("the line exists").split(|byte| *byte == b'\r')
+        let line = line.expect("the line exists");
+        line.strip_suffix(b"\r").unwrap_or(line)
     };
-    let values = |record: &[u8]| -> Vec<String> {
-        let values = record.split(|byte| *byte == b',');
-        values.map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned()).collect()
+    let values = |line: u64| -> Vec<String> {
+        let content = String::from_utf8_lossy(content(line));
+        content.split(',').map(|value| value.trim_matches([' ', '\t']).to_owned()).collect()
     };
     let is_there = match fault {
-        Fault::Value { line, column, found, .. } => {
-            records(*line).any(|record| values(record).get(column - 1) == Some(found))
-        }
-        Fault::ColumnCount { line, found, .. } => {
-            records(*line).any(|record| values(record).len() == *found)
+        Fault::Value { line, column, found, .. } => values(*line).get(column - 1) == Some(found),
+        Fault::ColumnCount { line, found, .. } => values(*line).len() == *found,
+        Fault::Form { line, column, expected } if expected.starts_with("no control") => {
+            values(*line)[column - 1].contains(|c: char| c.is_ascii_control())
         }
         _ => true,
     };
@@ -79,7 +82,7 @@ fn check_read(workload: &Workload) {
             .filter_map(|request| request.capability)
             .all(|number| { usize::from(number) < names.len() })
     );
-    let is_whole = |time: Duration| time.subsec_nanos() % 1_000 == 0;
+    let is_whole = |time: Duration| time.subsec_nanos().is_multiple_of(1_000);
     let is_written = |request: &workload::Request| {
         is_whole(request.arrival) && is_whole(request.service) && request.key.is_none()
     };

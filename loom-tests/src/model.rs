@@ -92,6 +92,8 @@ impl<'n> Run<'n> {
         builder.preemption_bound.get_or_insert(preemptions);
         // No caps: loom reports success when it reaches one.
         (builder.max_duration, builder.max_permutations) = (None, None);
+        // Resetting what is known about a worker takes some steps for each capability.
+        builder.max_branches = 10_000;
         let file = Location::caller().file();
         Self { name, file, builder, executions: Arc::default(), started: Instant::now() }
     }

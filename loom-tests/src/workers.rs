@@ -31,7 +31,7 @@ pub fn put_in<T>(
     shed: impl FnMut(T),
 ) -> bool {
     Reservation::take(mailbox.worker(), 0, None)
-        .is_some_and(|reservation| mailbox.put(reservation, lane, task, overflow, shed).is_ok())
+        .is_some_and(|taken| mailbox.put(taken, lane, task, overflow, u64::MAX, shed).is_ok())
 }
 
 /// Sends a task that is refused if there is no room. Returns `false` if it was not admitted.

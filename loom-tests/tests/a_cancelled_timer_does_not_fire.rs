@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::{TimerHandle, TimerQueue};
+use raddle_runtime::models::{TimerQueue, TimerState};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{Acquire, Release},
@@ -25,9 +25,9 @@ trait Timer: Send + Sized + 'static {
 }
 
 impl Timer for TimerQueue<()> {
-    type Handle = TimerHandle;
+    type Handle = TimerState;
 
-    fn new(is_periodic: bool) -> (Self, TimerHandle) {
+    fn new(is_periodic: bool) -> (Self, TimerState) {
         let mut queue = TimerQueue::default();
         let handle = queue.push(0, is_periodic.then_some(NonZeroU64::MIN), ());
         (queue, handle)
@@ -37,7 +37,7 @@ impl Timer for TimerQueue<()> {
         let now = self.next_due();
         now.is_some_and(|now| self.pop_due(now).is_some())
     }
-    fn cancel(handle: &TimerHandle) -> bool {
+    fn cancel(handle: &TimerState) -> bool {
         handle.cancel()
     }
 }

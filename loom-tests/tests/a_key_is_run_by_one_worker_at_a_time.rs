@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 
 use loom::cell::UnsafeCell;
 use loom::thread;
+use raddle_core::internal::SizeClass;
 use raddle_loom_tests::{explore, fails_with};
 use raddle_runtime::models::{Partition, Partitions, ShortId};
 use raddle_sync::atomic::{
@@ -18,6 +19,7 @@ use raddle_sync::atomic::{
 use raddle_sync::channel::{self, Receiver, Sender};
 
 const TASKS: usize = 2;
+const CLASS: SizeClass = SizeClass::from_index(0).unwrap();
 /// loom's message for two unordered writes.
 const CONCURRENT: &str = "Concurrent write accesses";
 
@@ -49,10 +51,10 @@ impl Shipped {
 
 impl Table for Shipped {
     fn bind(&self) -> ShortId {
-        self.partition().bind().unwrap()
+        self.partition().bind(CLASS).unwrap().0
     }
     fn bind_free(&self, worker: ShortId) -> bool {
-        self.partition().is_free() && self.partition().bind_free(worker)
+        self.partition().is_free() && self.partition().bind_free(worker, CLASS)
     }
     fn may_run(&self, worker: ShortId) -> bool {
         self.partition().may_run(worker)

@@ -25,6 +25,8 @@ trait Tenancy: Send + Sync + 'static {
     fn new() -> Self;
     /// The thread starts a task, whose key is in this partition.
     fn start(&self, now: u64, partition: NonZeroU32) -> Self::Stay;
+    /// The task waits inside raddle for this long; returns `false` if the worker has been revoked.
+    fn wait(&self, stay: &mut Self::Stay, time: u64) -> bool;
     /// The thread has run the task; returns `false` if the worker has been revoked.
     fn end(&self, stay: Self::Stay) -> bool;
     /// Revokes the worker from a thread that runs a task for longer than the limit; returns the
@@ -45,6 +47,10 @@ impl Tenancy for SerialLease {
     }
     fn start(&self, now: u64, partition: NonZeroU32) -> Stay {
         self.begin_task(now, Some(partition))
+    }
+    fn wait(&self, _: &mut Stay, time: u64) -> bool {
+        let suspended = self.suspend();
+        suspended.map(|stay| self.resume(stay, time)).is_some()
     }
     fn end(&self, stay: Stay) -> bool {
         Self::end(self, stay)
@@ -67,6 +73,7 @@ struct Twin<const BUG: u8> {
 const IDLE: u64 = 0;
 const REVOKED: u64 = u64::MAX;
 const RUNNING: u64 = u64::MAX - 1;
+const WAITING: u64 = u64::MAX - 2;
 
 /// The thread ends a task by a load and a store.
 const ENDS_BY_STORE: u8 = 0;
@@ -80,6 +87,12 @@ const STATE_ONLY: u8 = 3;
 const REVOKES_BY_STORE: u8 = 4;
 /// The partition is read before the worker is revoked.
 const READS_PARTITION_FIRST: u8 = 5;
+/// A task that has waited goes on without Release.
+const RESUMES_RELAXED: u8 = 6;
+/// A task begins to wait by a load and a store.
+const SUSPENDS_BY_STORE: u8 = 7;
+/// A task goes on with the start that it had.
+const COUNTS_THE_WAIT: u8 = 8;
 
 impl<const BUG: u8> Tenancy for Twin<BUG> {
     type Stay = u64;
@@ -96,6 +109,26 @@ impl<const BUG: u8> Tenancy for Twin<BUG> {
         self.word.store(word, if BUG == STARTS_RELAXED { Relaxed } else { Release });
         word
     }
+    fn wait(&self, stay: &mut u64, time: u64) -> bool {
+        let suspends = if BUG == SUSPENDS_BY_STORE {
+            // Planted: the worker may be revoked between the load and the store.
+            let suspends = self.word.load(Relaxed) == *stay;
+            if suspends {
+                self.word.store(WAITING, Relaxed);
+            }
+            suspends
+        } else {
+            self.word.compare_exchange(*stay, WAITING, Relaxed, Relaxed).is_ok()
+        };
+        if suspends {
+            // Planted in `COUNTS_THE_WAIT`: the watchdog takes the wait for the task's own time.
+            *stay += if BUG == COUNTS_THE_WAIT { 0 } else { time };
+            self.since.store(*stay, Relaxed);
+            // Planted: like `STARTS_RELAXED`.
+            self.word.store(*stay, if BUG == RESUMES_RELAXED { Relaxed } else { Release });
+        }
+        suspends
+    }
     fn end(&self, stay: u64) -> bool {
         if BUG != ENDS_BY_STORE {
             return self.word.compare_exchange(stay, IDLE, Relaxed, Relaxed).is_ok();
@@ -109,7 +142,8 @@ impl<const BUG: u8> Tenancy for Twin<BUG> {
     }
     fn revoke_overdue(&self, now: u64) -> Option<u32> {
         let word = self.word.load(Relaxed);
-        if word == IDLE || now.saturating_sub(self.since.load(Relaxed)) <= LIMIT {
+        if word == IDLE || word == WAITING || now.saturating_sub(self.since.load(Relaxed)) <= LIMIT
+        {
             return None;
         }
         // Planted in `READS_PARTITION_FIRST`: it may be the previous task's.
@@ -139,6 +173,8 @@ type Task = u64;
 struct Pool<T> {
     tenancy: T,
     worker: Arc<Worker>,
+    /// For how long each task waits inside raddle.
+    wait: Option<u64>,
     tasks: Receiver<Task>,
     /// Written along with the worker's statistics: loom reports concurrent writers.
     statistics: UnsafeCell<()>,
@@ -153,9 +189,11 @@ impl<T: Tenancy> Pool<T> {
     /// Runs tasks as the worker's thread, until there are none left or the worker is revoked.
     fn run(&self, tenancy: &T, mut recorder: SerialRecorder) {
         while let Ok(task) = self.tasks.try_recv() {
-            let stay = tenancy.start(task, partition(task));
+            let mut stay = tenancy.start(task, partition(task));
+            let waited = self.wait.filter(|time| tenancy.wait(&mut stay, *time)).unwrap_or(0);
             if !tenancy.end(stay) {
                 assert!(NOW - task > LIMIT, "a task was revoked for its predecessor's time");
+                assert!(NOW - task - waited > LIMIT, "a task was revoked for the time of a wait");
                 self.ledger[1].fetch_add(1, Relaxed);
                 self.hung[1].store(task, Relaxed);
                 recorder.disown();
@@ -186,6 +224,11 @@ fn partition(task: Task) -> NonZeroU32 {
 
 /// This thread runs tasks that start at these times, while the watchdog checks once.
 fn model<T: Tenancy>(starts: &'static [Task]) {
+    waiting::<T>(starts, None);
+}
+
+/// The same, while each task waits inside raddle.
+fn waiting<T: Tenancy>(starts: &'static [Task], wait: Option<u64>) {
     let worker = worker();
     let recorder = worker.recorder().unwrap();
     let (sender, tasks) = channel::unbounded();
@@ -198,6 +241,7 @@ fn model<T: Tenancy>(starts: &'static [Task]) {
     let pool: &Pool<T> = Box::leak(Box::new(Pool {
         tenancy: T::new(),
         worker,
+        wait,
         tasks,
         statistics: UnsafeCell::new(()),
         ledger: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -220,6 +264,9 @@ fn model<T: Tenancy>(starts: &'static [Task]) {
 const OVERDUE: &[Task] = &[1, 2];
 /// The first is overdue when the watchdog checks, and the second starts then.
 const THEN_PROMPT: &[Task] = &[1, NOW];
+/// Waits after which a task is not overdue, or still is.
+const LONG: Option<u64> = Some(NOW - 2);
+const SHORT: Option<u64> = Some(1);
 /// loom's message for two unordered writes.
 const CONCURRENT: &str = "Concurrent write accesses";
 
@@ -236,6 +283,16 @@ fn three_overdue_tasks_end_once() {
 #[test]
 fn a_prompt_task_after_an_overdue_one_is_not_revoked() {
     explore("revoked worker, then a prompt task", 3, || model::<SerialLease>(THEN_PROMPT));
+}
+
+#[test]
+fn a_wait_is_no_time_of_the_task() {
+    explore("revoked worker, long waits", 3, || waiting::<SerialLease>(OVERDUE, LONG));
+}
+
+#[test]
+fn a_worker_is_revoked_after_a_wait() {
+    explore("revoked worker, short waits", 3, || waiting::<SerialLease>(OVERDUE, SHORT));
 }
 
 #[test]
@@ -256,6 +313,27 @@ fn starting_relaxed_hides_the_last_writes() {
 #[test]
 fn revoking_relaxed_hides_the_last_writes() {
     fails_with("revokes Relaxed", 3, CONCURRENT, || model::<Twin<REVOKES_RELAXED>>(OVERDUE));
+}
+
+#[test]
+fn resuming_relaxed_hides_the_last_writes() {
+    fails_with("resumes Relaxed", 3, CONCURRENT, || {
+        waiting::<Twin<RESUMES_RELAXED>>(OVERDUE, SHORT)
+    });
+}
+
+#[test]
+fn suspending_by_a_store_allows_two_writers() {
+    fails_with("suspends by a store", 3, CONCURRENT, || {
+        waiting::<Twin<SUSPENDS_BY_STORE>>(&[1], SHORT)
+    });
+}
+
+#[test]
+fn a_wait_that_counts_revokes_a_prompt_task() {
+    fails_with("counts the wait", 3, "revoked for the time of a wait", || {
+        waiting::<Twin<COUNTS_THE_WAIT>>(OVERDUE, LONG)
+    });
 }
 
 #[test]

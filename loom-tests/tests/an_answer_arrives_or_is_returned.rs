@@ -7,7 +7,6 @@
 //! fail after the slot is gone, or use their own slot.
 #![cfg(loom)]
 
-use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed as AnyOrder};
@@ -17,8 +16,8 @@ use std::time::Duration;
 use loom::cell::UnsafeCell;
 use loom::thread;
 use raddle_loom_tests::{explore, fails_with};
-use raddle_runtime::models::{Asker, Hedged, NoReply, ReplySender, slot};
-use raddle_runtime::{AskError, AskFuture};
+use raddle_runtime::AskError;
+use raddle_runtime::models::{Asker, NoReply, ReplySender, SharedReply, shared_slot, slot};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Release},
@@ -61,7 +60,7 @@ fn waits_again(mut ask: Ask) -> Received {
 fn waiting(wait: Wait) {
     let drops = Arc::default();
     let work: &UnsafeCell<()> = Box::leak(Box::new(UnsafeCell::new(())));
-    let (sender, ask) = slot(false);
+    let (sender, ask) = slot();
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
         move || {
@@ -111,7 +110,7 @@ fn checking_for_a_sleeper_first_loses_a_wake_up() {
 #[test]
 fn a_waiting_asker_learns_that_its_task_was_dropped() {
     explore("reply, never sent", 3, || {
-        let (sender, ask) = slot::<Answer>(false);
+        let (sender, ask) = slot::<Answer>();
         let dropping = thread::spawn(move || drop(sender));
         assert!(matches!(ask.wait(), Err(AskError::Taken)));
         dropping.join().unwrap();
@@ -135,9 +134,9 @@ trait Awaited {
     fn poll(&mut self, waker: &Waker) -> Poll<Received>;
 }
 
-impl Awaited for AskFuture<(), Answer> {
+impl Awaited for Ask {
     fn new(ask: Ask) -> Self {
-        ask.into_future()
+        ask
     }
     fn poll(&mut self, waker: &Waker) -> Poll<Received> {
         Future::poll(Pin::new(self), &mut Context::from_waker(waker))
@@ -145,11 +144,11 @@ impl Awaited for AskFuture<(), Answer> {
 }
 
 /// A future that keeps its first waker.
-struct Faithful(AskFuture<(), Answer>, Option<Waker>);
+struct Faithful(Ask, Option<Waker>);
 
 impl Awaited for Faithful {
     fn new(ask: Ask) -> Self {
-        Self(ask.into_future(), None)
+        Self(ask, None)
     }
     fn poll(&mut self, waker: &Waker) -> Poll<Received> {
         // Planted: another task may be polling now.
@@ -161,7 +160,7 @@ impl Awaited for Faithful {
 /// A future is polled with one waker and then with another, while a thread answers.
 fn changing_wakers<F: Awaited>() {
     let drops = Arc::default();
-    let (sender, ask) = slot(false);
+    let (sender, ask) = slot();
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
         move || assert!(sender.send(Ok(answer)).is_none(), "handed back although the asker waits")
@@ -190,9 +189,9 @@ fn changing_wakers<F: Awaited>() {
 /// A future is polled and dropped, while a thread answers.
 fn dropping_a_future() {
     let drops = Arc::default();
-    let (sender, ask) = slot(false);
+    let (sender, ask) = slot();
     let woken = Arc::<Woken>::default();
-    let mut future = ask.into_future();
+    let mut future = ask;
     let answering = thread::spawn({
         let answer = Answer(Arc::clone(&drops));
         move || drop(sender.send(Ok(answer)))
@@ -206,7 +205,7 @@ fn dropping_a_future() {
 
 #[test]
 fn the_last_waker_of_a_future_is_woken() {
-    explore("reply, waker changes", 3, changing_wakers::<AskFuture<(), Answer>>);
+    explore("reply, waker changes", 3, changing_wakers::<Ask>);
 }
 
 #[test]
@@ -241,7 +240,8 @@ impl Withdrawing for Shipped {
     type Ask = Ask;
 
     fn slot() -> (Sender, Self::Ask) {
-        slot(true)
+        let (shared, ask) = shared_slot(true);
+        (Sender::Shared(shared), ask)
     }
     fn has_withdrawn(sender: &Sender) -> bool {
         sender.has_withdrawn()
@@ -263,7 +263,8 @@ impl Withdrawing for AnnouncesFirst {
     type Ask = (Ask, Arc<AtomicBool>);
 
     fn slot() -> (Self::Sender, Self::Ask) {
-        let (sender, ask) = slot(true);
+        let (shared, ask) = shared_slot(true);
+        let sender = Sender::Shared(shared);
         let announced = Arc::<AtomicBool>::default();
         ((sender, Arc::clone(&announced)), (ask, announced))
     }
@@ -357,16 +358,16 @@ fn filling_by_a_store_leaks_an_answer() {
 // ---- two copies answer one asker
 
 /// How a copy of a hedged task ends; returns its answer if it was not the one used.
-type End = fn(Arc<Hedged<Answer>>, Sent) -> Option<Sent>;
+type End = fn(Arc<SharedReply<Answer>>, Sent) -> Option<Sent>;
 
-fn ends(hedged: Arc<Hedged<Answer>>, answer: Sent) -> Option<Sent> {
+fn ends(hedged: Arc<SharedReply<Answer>>, answer: Sent) -> Option<Sent> {
     Sender::Shared(hedged).send(answer)
 }
 
-fn ends_as_with_an_answer(hedged: Arc<Hedged<Answer>>, answer: Sent) -> Option<Sent> {
+fn ends_as_with_an_answer(hedged: Arc<SharedReply<Answer>>, answer: Sent) -> Option<Sent> {
     // Planted: the error of one copy counts as the answer of both.
     match hedged.copies.finish(true) {
-        Some(sender) => sender.send(answer).err().map(|_| Err(NoReply::Cancelled)),
+        Some(sender) => Sender::Own(sender).send(answer).map(|_| Err(NoReply::Cancelled)),
         None => Some(answer),
     }
 }
@@ -374,8 +375,7 @@ fn ends_as_with_an_answer(hedged: Arc<Hedged<Answer>>, answer: Sent) -> Option<S
 /// Two copies end, the first in its own thread, while the asker waits in another.
 fn hedging(end: End, answers: [bool; 2]) {
     let drops: [Arc<Count>; 2] = Default::default();
-    let (sender, ask) = slot(false);
-    let (_, hedged) = sender.share();
+    let (hedged, ask) = shared_slot(false);
     assert!(hedged.copies.join(), "no copy has ended");
     let endings = [0, 1].map(|copy| {
         let answer = Answer(Arc::clone(&drops[copy]));
@@ -399,8 +399,7 @@ fn hedging(end: End, answers: [bool; 2]) {
 fn withdrawing_from_two(announces_first: bool) {
     let announced = Arc::new(AtomicBool::new(false));
     let drops: [Arc<Count>; 2] = Default::default();
-    let (sender, ask) = slot(true);
-    let (_, hedged) = sender.share();
+    let (hedged, ask) = shared_slot(true);
     assert!(hedged.copies.join(), "no copy has ended");
     let [first, second] = drops.each_ref().map(|drops| Answer(Arc::clone(drops)));
     let copy = {

@@ -63,7 +63,7 @@ fn dispatch(
             return false;
         };
         let mailbox = &mailboxes[reservation.position()];
-        mailbox.put(reservation, Lane::Normal, *task, Overflow::Reject, drop).is_ok()
+        mailbox.put(reservation, Lane::Normal, *task, Overflow::Reject, u64::MAX, drop).is_ok()
     });
     tasks
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use raddle::{Actor, Context, Handler, StartError};
 use raddle_core::internal::WorkerInternals;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::fate::Kind;
 use crate::findings::Wrong;
@@ -21,6 +21,8 @@ use crate::tally::Occurrence;
 pub struct Faulty {
     records: Arc<Records>,
     rng: Rng,
+    /// Whether a handler is at a checkpoint.
+    at_checkpoint: bool,
 }
 
 /// What a handler returns.
@@ -51,7 +53,7 @@ impl Faulty {
             planted::blow_up("creating an actor");
         }
         records.actors_made.fetch_add(1, Relaxed);
-        let actor = Self { records: Arc::clone(records), rng };
+        let actor = Self { records: Arc::clone(records), rng, at_checkpoint: false };
         if records.saboteur.strikes_once(Sabotage::Actor) {
             records.actors_made.fetch_add(1, Relaxed);
         }
@@ -66,14 +68,51 @@ impl Faulty {
         self.records.tally.count(occurrence);
     }
 
+    /// Shuts the pool down, if a handler must.
+    fn close(&self, cx: &Context<'_, Self>) {
+        let records = &self.records;
+        if !records.handler_closes.load(Relaxed) || !records.handler_closes.swap(false, Relaxed) {
+            return;
+        }
+        let Some(pool) = cx.pool::<Message>() else { return };
+        let worker = cx.worker().name();
+        records.closing.store(true, SeqCst);
+        let ended = pool.shutdown(records.plan.drain());
+        let is_right = matches!(
+            &ended,
+            Err(error) if error.called_within && error.workers.iter().any(|name| name == worker)
+        );
+        if !is_right {
+            let describe = || format!("by a handler of {worker}: {ended:?}");
+            records.findings.report(Wrong::Shutdown, describe);
+        }
+        self.count(Occurrence::DrainedByHandler);
+        records.handler_closed.store(true, Relaxed);
+    }
+
     /// Takes the time that the message demands.
-    fn take_time(&mut self, message: &Message) {
+    fn take_time(&mut self, message: &Message, cx: &mut Context<'_, Self>) {
+        if message.fills && self.records.holding.load(Relaxed) {
+            self.count(Occurrence::Held);
+            self.records.hangs.hang(self.records.plan.hold());
+        }
         match message.kind {
             Kind::Slow => {
                 self.count(Occurrence::Slow);
                 let time = Duration::from_micros(self.rng.u64(100..=2_000));
                 // Mostly sleeps, as the machine has only a few cores.
-                if self.chance(8) { spin(time / 10) } else { thread::sleep(time) }
+                let spins = self.chance(8);
+                for _ in 0..CHECKPOINTS {
+                    let time = time / CHECKPOINTS;
+                    if spins {
+                        spin(time / 10)
+                    } else {
+                        thread::sleep(time)
+                    }
+                    let outer = std::mem::replace(&mut self.at_checkpoint, true);
+                    cx.checkpoint(self);
+                    self.at_checkpoint = outer;
+                }
             }
             Kind::Hang => {
                 let long = message.hangs_long;
@@ -85,10 +124,10 @@ impl Faulty {
     }
 
     /// Runs the message, and checks order and exclusion of its key.
-    fn run(&mut self, message: &Message, cx: &Context<'_, Self>) {
+    fn run(&mut self, message: &Message, cx: &mut Context<'_, Self>) {
         let records = Arc::clone(&self.records);
-        let Some(key) = message.key else { return self.take_time(message) };
-        let report = |wrong, other: Option<u64>| {
+        let Some(key) = message.key else { return self.take_time(message, cx) };
+        let report = |wrong, other: Option<u64>, cx: &Context<'_, Self>| {
             // The pool does not wait for a handler that it has revoked. After the time limit of a
             // shutdown, revoked and cancelled handlers look alike, but no task starts then.
             if cx.is_cancelled() {
@@ -106,15 +145,15 @@ impl Faulty {
             });
         };
         if let Some(later) = records.keys.enter(key, message.id) {
-            report(Wrong::OutOfOrder, Some(later));
+            report(Wrong::OutOfOrder, Some(later), cx);
         }
         if records.saboteur.strikes(Sabotage::Overlap) {
             let other = crate::keys::Key { number: key.number + 1, ..key };
             records.keys.enter(other, message.id + 1);
         }
-        self.take_time(message);
+        self.take_time(message, cx);
         if let Err(other) = records.keys.leave(key, message.id) {
-            report(Wrong::Overlap, other);
+            report(Wrong::Overlap, other, cx);
         }
     }
 
@@ -133,6 +172,9 @@ impl Faulty {
     }
 }
 
+/// How often a slow handler lets others run.
+const CHECKPOINTS: u32 = 4;
+
 fn spin(time: Duration) {
     let begin = Instant::now();
     while begin.elapsed() < time {
@@ -145,7 +187,11 @@ impl Handler<Message> for Faulty {
 
     fn handle(&mut self, message: Message, cx: &mut Context<'_, Self>) -> Reply {
         message.disarm();
+        if self.at_checkpoint {
+            self.count(Occurrence::RanAtCheckpoint);
+        }
         message.run_at(cx.worker());
+        self.close(cx);
         self.sabotage(cx);
         self.run(&message, cx);
         if message.kind == Kind::Hang && cx.is_cancelled() {
@@ -156,6 +202,9 @@ impl Handler<Message> for Faulty {
             cx.stop();
         }
         let (id, copy, kind) = (message.id, message.copy, message.kind);
+        if self.records.saboteur.strikes(Sabotage::Leak) {
+            std::mem::forget(Box::new([id; 64]));
+        }
         if self.records.saboteur.strikes(Sabotage::Forget) {
             std::mem::forget(message);
         }
@@ -182,6 +231,7 @@ impl Handler<Message> for Faulty {
 
 impl Actor for Faulty {
     fn on_start(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
+        self.records.call_back(Occurrence::CalledFromHook, 10);
         if self.records.started.load(Relaxed) && self.chance(20) {
             self.count(Occurrence::StartFailed);
             return Err("planted: on_start".into());
@@ -190,6 +240,7 @@ impl Actor for Faulty {
     }
 
     fn on_restart(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
+        self.records.call_back(Occurrence::CalledFromHook, 100);
         let fails = self.records.plan.failing_restarts;
         match self.rng.u32(..1_000) {
             0..100 if fails => {
@@ -210,6 +261,7 @@ impl Actor for Faulty {
     }
 
     fn on_panic(&mut self, _: &str, _: &mut Context<'_, Self>) {
+        self.records.call_back(Occurrence::CalledFromHook, 100);
         if self.chance(100) {
             self.count(Occurrence::HookPanicked);
             planted::blow_up("on_panic");
@@ -217,6 +269,7 @@ impl Actor for Faulty {
     }
 
     fn on_stop(&mut self, _: &mut Context<'_, Self>) {
+        self.records.call_back(Occurrence::CalledFromHook, 10);
         if self.chance(20) {
             self.count(Occurrence::HookPanicked);
             planted::blow_up("on_stop");
@@ -227,6 +280,7 @@ impl Actor for Faulty {
 impl Drop for Faulty {
     fn drop(&mut self) {
         self.records.actors_dropped.fetch_add(1, Relaxed);
+        self.records.call_back(Occurrence::CalledFromDrop, 100);
         if !thread::panicking() && self.chance(50) {
             self.count(Occurrence::ActorBlewUp);
             planted::blow_up("dropping an actor");

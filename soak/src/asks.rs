@@ -2,7 +2,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -66,7 +66,7 @@ impl Asked {
         self.records.tally.count(Occurrence::Awaited);
         let Self { records, id, ask } = self;
         let mut future = pin!(ask.into_future());
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let waker = Waker::from(Arc::new(Unpark(thread::current(), Arc::clone(&records))));
         loop {
             match future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(end) => return record(&records, id, end),
@@ -75,13 +75,21 @@ impl Asked {
         }
     }
 
+    /// Polls the answer's future once, and drops it if there is none.
+    pub fn drop_future(self) {
+        self.records.tally.count(Occurrence::FutureDropped);
+        let Self { records, id, ask } = self;
+        let mut future = ask.into_future();
+        let waker = Waker::from(Arc::new(Unpark(thread::current(), Arc::clone(&records))));
+        match Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(end) => record(&records, id, end),
+            Poll::Pending => abandon(&records, id, future),
+        }
+    }
+
     /// Drops the ask.
     pub fn abandon(self) {
-        let Self { records, id, ask } = self;
-        records.fates.mark(id, Mark::Abandoned.bit());
-        records.tally.count(Occurrence::Abandoned);
-        // This drops an answer that has arrived, and some panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(ask)));
+        abandon(&self.records, self.id, self.ask);
     }
 
     /// Takes the answer, which must have arrived.
@@ -93,10 +101,20 @@ impl Asked {
     }
 }
 
-struct Unpark(Thread);
+/// Drops what an answer would come to.
+fn abandon<T>(records: &Records, id: u64, ask: T) {
+    records.fates.mark(id, Mark::Abandoned.bit());
+    records.tally.count(Occurrence::Abandoned);
+    // This drops an answer that has arrived, and some panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(ask)));
+}
+
+/// A waker that also uses the pool now and then.
+struct Unpark(Thread, Arc<Records>);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
+        self.1.call_back(Occurrence::CalledFromWaker, 50);
         self.0.unpark();
     }
 }
@@ -114,8 +132,15 @@ fn record(records: &Records, id: u64, end: End) {
         Err(AskError::Cancelled) => AskEnd::Cancelled,
         Err(AskError::Shed) => AskEnd::Shed,
         Err(AskError::Retired) => AskEnd::Retired,
+        Err(AskError::ShutDown) => AskEnd::ShutDown,
         Err(AskError::Taken) => AskEnd::Lost,
         Ok(Err(_)) | Err(_) => AskEnd::Other,
     };
+    match end {
+        AskEnd::Expired => records.tally.count(Occurrence::ToldExpired),
+        AskEnd::Cancelled => records.tally.count(Occurrence::ToldCancelled),
+        AskEnd::ShutDown => records.tally.count(Occurrence::ToldShutDown),
+        _ => {}
+    }
     records.ask_ended(id, end);
 }

@@ -1,13 +1,18 @@
-//! The pool's callbacks, which record refused and shed tasks. Some panic.
+//! The pool's callbacks, which record refused and shed tasks. Some panic, and some use the pool.
 
-use raddle::{Overflow, Refusal, ShedReason};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::fate::{Mark, Step};
+use raddle::strategies::StrategyName;
+use raddle::{Overflow, Refusal, ShedReason, WorkerSpec};
+
+use crate::actor::Pool;
+use crate::chaos::may_fail;
+use crate::fate::{Fate, Kind, Mark, Step, Way};
 use crate::findings::Wrong;
 use crate::message::Message;
 use crate::planted;
-use crate::records::Records;
+use crate::records::{PRODUCERS, Records};
 use crate::tally::Occurrence;
 
 /// Records a task that the pool refuses, and checks the reason.
@@ -20,9 +25,11 @@ pub fn on_rejected(records: &Records, message: &Message, reason: &Refusal) {
     records.tally.count(match reason {
         Refusal::Full => Occurrence::RefusedFull,
         Refusal::Closed => Occurrence::RefusedClosed,
+        Refusal::Expired => Occurrence::RefusedExpired,
         Refusal::Capability(_) => Occurrence::Misnamed,
         _ => Occurrence::RefusedNoWorker,
     });
+    records.call_back(Occurrence::CalledFromRejected, 200);
     if message.id % 1024 == 7 {
         records.tally.count(Occurrence::CallbackPanicked);
         planted::blow_up("on_rejected");
@@ -32,24 +39,26 @@ pub fn on_rejected(records: &Records, message: &Message, reason: &Refusal) {
 /// Returns why this pool cannot have refused the task for this reason, if so.
 fn impossibility(records: &Records, reason: &Refusal, id: u64) -> Option<&'static str> {
     let plan = &records.plan;
-    let waits = plan.overflow == Overflow::Block;
-    let drops = matches!(plan.overflow, Overflow::DropOldest | Overflow::DropNewest);
-    let by_timer = records.fates.get(id).way().is_timer();
+    let fate = records.fates.get(id);
     match reason {
         Refusal::Closed if !records.closing.load(Relaxed) && !plan.closes => {
             Some("refused as closed by an open pool")
         }
-        Refusal::Full if drops || (waits && !by_timer) => {
-            Some("refused as full by a pool that makes or awaits room")
+        Refusal::Full if fate.finds_room() => {
+            Some("refused as full although it makes or awaits room")
+        }
+        Refusal::Expired if !fate.may_expire_waiting() => {
+            Some("refused as expired although it does not wait, or has no deadline")
         }
         Refusal::NoWorker if !plan.limits_restarts() => {
             Some("refused for lack of workers, although the last cannot be retired")
         }
-        Refusal::Capability(_) if !records.fates.get(id).is_misnamed() => {
+        Refusal::Capability(_) if !fate.is_misnamed() => {
             Some("refused for a valid capability name")
         }
         Refusal::Closed
         | Refusal::Full
+        | Refusal::Expired
         | Refusal::NoWorker
         | Refusal::NoCapableWorker { .. }
         | Refusal::Capability(_) => None,
@@ -66,8 +75,53 @@ pub fn on_shed(records: &Records, message: Message, reason: ShedReason) {
         ShedReason::Sojourn => records.tally.count(Occurrence::ShedSojourn),
         _ => {}
     }
+    records.call_back(Occurrence::CalledFromShed, 200);
     if message.id % 1024 == 7 {
         records.tally.count(Occurrence::CallbackPanicked);
         planted::blow_up("on_shed");
+    }
+}
+
+/// Uses the pool, from any code that it calls.
+pub fn use_pool(records: &Arc<Records>, pool: &Pool) {
+    let changed = match fastrand::u32(..100) {
+        0..70 => return tell(records, pool),
+        70..80 => return drop(pool.stats()),
+        80..90 => {
+            drop(pool.subscribe());
+            return records.tally.count(Occurrence::SubscriptionDropped);
+        }
+        90..94 => {
+            let strategy = StrategyName::ALL[fastrand::usize(..StrategyName::ALL.len())];
+            pool.set_strategy(strategy.build()).expect("defaults are within their bounds");
+            return records.tally.count(Occurrence::StrategySwapped);
+        }
+        94..97 => {
+            let spec = WorkerSpec::new(format!("c{:x}", fastrand::u64(..)));
+            (Occurrence::WorkerAdded, pool.add_worker(spec).map(drop))
+        }
+        _ => {
+            let workers = pool.stats().balancer.workers;
+            let Some(worker) = fastrand::choice(&workers) else { return };
+            (Occurrence::WorkerRetired, pool.retire_worker(worker.id))
+        }
+    };
+    match changed {
+        (_, Ok(())) => records.tally.count(Occurrence::CallbackChangedWorkers),
+        (change, Err(error)) if !may_fail(records, change, &error) => {
+            let describe = || format!("{} by a callback: {error}", change.name());
+            records.findings.report(Wrong::ImpossibleChange, describe);
+        }
+        _ => {}
+    }
+}
+
+fn tell(records: &Arc<Records>, pool: &Pool) {
+    let fate = Fate::new(Kind::Ok, Way::Tell, PRODUCERS + 1).under(Overflow::Reject);
+    let message = Message::new(records, fate, None);
+    let id = message.id;
+    match pool.task(message).overflow(Overflow::Reject).tell() {
+        Ok(()) => records.admitted(id),
+        Err(error) => error.into_message().returned(id),
     }
 }

@@ -14,6 +14,9 @@ use crate::records::Records;
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;
 
+/// Subscriptions that are dropped at a time.
+const DROPPED: u64 = 100;
+
 /// Changes the pool at random until `stop` is set.
 pub fn change(records: &Records, number: u64, pool: &Pool, stop: &AtomicBool) {
     let mut rng = Rng::with_seed(records.plan.seed ^ (number + 100) << 40);
@@ -43,6 +46,9 @@ pub fn change(records: &Records, number: u64, pool: &Pool, stop: &AtomicBool) {
                 idle.insert(0, pool.subscribe());
                 idle.truncate(4);
                 records.tally.count(Occurrence::Subscribed);
+                // And many that are dropped at once, with what they have not read.
+                drop((0..DROPPED).map(|_| pool.subscribe()).collect::<Vec<_>>());
+                records.tally.add(Occurrence::SubscriptionDropped, DROPPED);
                 continue;
             }
             6..9 => {
@@ -75,7 +81,8 @@ pub fn change(records: &Records, number: u64, pool: &Pool, stop: &AtomicBool) {
     }
 }
 
-fn may_fail(records: &Records, occurrence: Occurrence, error: &MembershipError) -> bool {
+/// Returns whether this change of the workers may end with this error.
+pub fn may_fail(records: &Records, occurrence: Occurrence, error: &MembershipError) -> bool {
     match error {
         MembershipError::Closed => records.closing.load(Relaxed) || records.plan.closes,
         MembershipError::UnknownWorker(_) | MembershipError::LastWorker(_) => {

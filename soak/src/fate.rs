@@ -3,6 +3,8 @@
 //! A hedged ask has two messages: the original, and a clone that the pool may submit to another
 //! worker. Each is accounted for separately.
 
+use raddle::Overflow;
+
 use crate::findings::Wrong;
 
 /// How a handler treats a message.
@@ -35,6 +37,8 @@ pub enum Way {
     Tell,
     Ask,
     Hedged,
+    /// A hedged ask whose clone is due in an hour.
+    LateHedged,
     Timer,
     /// A timer that is due in an hour.
     Distant,
@@ -42,12 +46,23 @@ pub enum Way {
 }
 
 impl Way {
-    const ALL: [Self; 6] =
-        [Self::Tell, Self::Ask, Self::Hedged, Self::Timer, Self::Distant, Self::Periodic];
+    const ALL: [Self; 7] = [
+        Self::Tell,
+        Self::Ask,
+        Self::Hedged,
+        Self::LateHedged,
+        Self::Timer,
+        Self::Distant,
+        Self::Periodic,
+    ];
 
     /// Returns `true` if there is an asker.
     pub fn asks(self) -> bool {
-        matches!(self, Self::Ask | Self::Hedged)
+        self == Self::Ask || self.is_hedged()
+    }
+
+    pub fn is_hedged(self) -> bool {
+        matches!(self, Self::Hedged | Self::LateHedged)
     }
 
     /// Returns `true` if the pool's own thread submits it.
@@ -67,6 +82,7 @@ pub enum AskEnd {
     Cancelled,
     Shed,
     Retired,
+    ShutDown,
     /// There is no answer, and never will be.
     Lost,
     /// An answer that does not belong to the task.
@@ -74,7 +90,7 @@ pub enum AskEnd {
 }
 
 impl AskEnd {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Nothing,
         Self::Ok,
         Self::Failed,
@@ -83,6 +99,7 @@ impl AskEnd {
         Self::Cancelled,
         Self::Shed,
         Self::Retired,
+        Self::ShutDown,
         Self::Lost,
         Self::Other,
     ];
@@ -106,6 +123,8 @@ pub enum Mark {
     Cancelled,
     /// The asker dropped its ask before there was an answer.
     Abandoned,
+    /// The pool had accepted it before its shutdown began.
+    Early,
 }
 
 impl Mark {
@@ -137,8 +156,8 @@ impl Step {
     }
 }
 
-// The word: kind 0..3, way 3..6, options 6..10, producer 10..16, marks 16..21, steps 24..38,
-// end of the ask 40..44, short id of the last worker that ran it 48..64.
+// The word: kind 0..3, way 3..6, options 6..10, producer 10..16, marks 16..22, steps 24..38,
+// end of the ask 40..44, overflow policy 44..46, short id of the last worker that ran it 48..64.
 const WAY: u32 = 3;
 const DEADLINE: u64 = 1 << 6;
 const CANCELLABLE: u64 = 1 << 7;
@@ -148,6 +167,8 @@ const PRODUCER: u32 = 10;
 const MARKS: u32 = 16;
 const STEPS: u32 = 24;
 const ASK_END: u32 = 40;
+const WAITS: u64 = 1 << 44;
+const FINDS_ROOM: u64 = 1 << 45;
 const WORKER: u32 = 48;
 
 /// Everything recorded about one task.
@@ -179,6 +200,18 @@ impl Fate {
         Self(self.0 | CANCELLABLE)
     }
 
+    /// Notes what happens to the task if there is no room. A timer does not wait.
+    pub fn under(self, overflow: Overflow) -> Self {
+        let bits = match overflow {
+            Overflow::Block if self.way().is_timer() => 0,
+            Overflow::Block => WAITS | FINDS_ROOM,
+            Overflow::BlockFor(_) => WAITS,
+            Overflow::DropOldest | Overflow::DropNewest => FINDS_ROOM,
+            _ => 0,
+        };
+        Self(self.0 | bits)
+    }
+
     pub fn keyed(self) -> Self {
         Self(self.0 | KEYED)
     }
@@ -186,6 +219,16 @@ impl Fate {
     /// Marks a task whose capability has an empty name.
     pub fn misnamed(self) -> Self {
         Self(self.0 | MISNAMED)
+    }
+
+    /// Returns `true` if it may expire while its caller waits for room.
+    pub fn may_expire_waiting(self) -> bool {
+        self.0 & WAITS != 0 && self.has_deadline()
+    }
+
+    /// Returns `true` if it is never refused for lack of room.
+    pub fn finds_room(self) -> bool {
+        self.0 & FINDS_ROOM != 0
     }
 
     pub fn is_misnamed(self) -> bool {
@@ -265,6 +308,9 @@ impl Fate {
                 return Some(Wrong::TwoEnds);
             }
         }
+        if self.way() == Way::LateHedged && self.ends(1) > 0 {
+            return Some(Wrong::FiredAfterCancel);
+        }
         self.judge_admission().or_else(|| self.judge_idleness(allowed)).or_else(|| {
             if self.way().asks() && self.was_admitted() { self.judge_answer(allowed) } else { None }
         })
@@ -272,9 +318,15 @@ impl Fate {
 
     fn judge_admission(self) -> Option<Wrong> {
         if self.way().is_timer() {
-            let waits = self.way() == Way::Distant || self.is(Mark::Cancelled);
-            let fired = self.ends(0) > 0 || self.is(Mark::Refused);
-            return (waits && fired).then_some(Wrong::FiredAfterCancel);
+            let sent = self.did(Step::Run, 0) || self.did(Step::Shed, 0);
+            let refused = self.is(Mark::Refused) && !self.is(Mark::Returned);
+            let handed_back = self.did(Step::HandedBack, 0);
+            let wrong = match self.way() {
+                _ if self.is(Mark::Cancelled) => sent || refused || handed_back,
+                Way::Distant => sent || refused,
+                _ => false,
+            };
+            return wrong.then_some(Wrong::FiredAfterCancel);
         }
         let (admitted, returned) = (self.is(Mark::Admitted), self.is(Mark::Returned));
         (admitted == returned || returned != self.is(Mark::Refused)).then_some(Wrong::Refusal)
@@ -285,11 +337,14 @@ impl Fate {
         if !self.was_admitted() || !self.is_idle(0) {
             return None;
         }
-        let has_reason = self.has_deadline()
-            || self.0 & CANCELLABLE != 0
-            || self.did(Step::Made, 1)
-            || allowed.retires;
+        let has_reason =
+            self.has_deadline() || self.0 & CANCELLABLE != 0 || self.has_rival() || allowed.retires;
         (!has_reason).then_some(Wrong::Vanished)
+    }
+
+    /// Returns `true` if there is a clone that may have been submitted.
+    fn has_rival(self) -> bool {
+        self.way() == Way::Hedged && self.did(Step::Made, 1)
     }
 
     fn judge_answer(self, allowed: Allowed) -> Option<Wrong> {
@@ -311,10 +366,11 @@ impl Fate {
             AskEnd::Expired => without && self.has_deadline(),
             AskEnd::Cancelled => {
                 let handed_back = self.did(Step::HandedBack, 0) || self.did(Step::HandedBack, 1);
-                without && (self.did(Step::Made, 1) || (handed_back && allowed.cancels))
+                without && (self.has_rival() || (handed_back && allowed.cancels))
             }
             AskEnd::Shed => without && (self.did(Step::Shed, 0) || self.did(Step::Shed, 1)),
             AskEnd::Retired => without && allowed.retires,
+            AskEnd::ShutDown => ran(|_| true),
             AskEnd::Lost | AskEnd::Other => false,
         };
         (!fits).then_some(Wrong::OtherAnswer)
@@ -324,9 +380,9 @@ impl Fate {
     pub fn describe(self, id: u64) -> String {
         let set = |bit: u64, word: &'static str| if self.0 & bit != 0 { word } else { "" };
         let mut steps = String::new();
-        for mark in
-            [Mark::Admitted, Mark::Refused, Mark::Returned, Mark::Cancelled, Mark::Abandoned]
-        {
+        let (early, cancelled) = (Mark::Early, Mark::Cancelled);
+        let (refused, returned) = (Mark::Refused, Mark::Returned);
+        for mark in [Mark::Admitted, early, refused, returned, cancelled, Mark::Abandoned] {
             if self.is(mark) {
                 steps += &format!(" {mark:?}");
             }
@@ -373,6 +429,7 @@ mod tests {
 
     #[test]
     fn possible_fates_are_accepted() {
+        let late = [RUN, (Step::Made, 1), (Step::Dropped, 1)];
         let right = [
             fate(Kind::Ok, Way::Tell, &[Mark::Admitted], &[RUN]),
             fate(Kind::Ok, Way::Tell, &[Mark::Refused, Mark::Returned], &[]),
@@ -380,12 +437,16 @@ mod tests {
             fate(Kind::Ok, Way::Tell, &[Mark::Admitted], &[(Step::Shed, 0)]),
             fate(Kind::Ok, Way::Timer, &[Mark::Cancelled], &[]),
             fate(Kind::Ok, Way::Timer, &[], &[RUN]),
-            fate(Kind::Ok, Way::Distant, &[], &[]),
+            fate(Kind::Ok, Way::Distant, &[Mark::Cancelled], &[]),
+            fate(Kind::Ok, Way::Distant, &[], &[(Step::HandedBack, 0)]),
+            fate(Kind::Ok, Way::Distant, &[Mark::Refused, Mark::Returned], &[]),
             fate(Kind::Ok, Way::Ask, &[Mark::Admitted, Mark::Abandoned], &[RUN]),
             fate(Kind::Ok, Way::Ask, &[Mark::Admitted, Mark::Abandoned], &[]).cancellable(),
             ended(fate(Kind::Ok, Way::Ask, &[Mark::Admitted], &[RUN]), AskEnd::Ok),
             ended(fate(Kind::Panic, Way::Ask, &[Mark::Admitted], &[RUN]), AskEnd::Panicked),
             ended(fate(Kind::Ok, Way::Ask, &[Mark::Admitted], &[(Step::Shed, 0)]), AskEnd::Shed),
+            ended(fate(Kind::Hang, Way::Ask, &[Mark::Admitted], &[RUN]), AskEnd::ShutDown),
+            ended(fate(Kind::Ok, Way::LateHedged, &[Mark::Admitted], &late), AskEnd::Ok),
         ];
         for fate in right {
             assert_eq!(fate.judge(STRICT), None, "{}", fate.describe(1));
@@ -395,6 +456,7 @@ mod tests {
     #[test]
     fn every_impossible_fate_is_found() {
         let admitted = &[Mark::Admitted];
+        let late = [RUN, (Step::Made, 1), (Step::Run, 1), (Step::Dropped, 1)];
         let lost = Fate(Fate::new(Kind::Ok, Way::Tell, 0).0 | Mark::Admitted.bit() | RUN.0.bit(0));
         let wrong = [
             (lost, Wrong::NeverDropped),
@@ -415,6 +477,11 @@ mod tests {
                 ),
                 Wrong::OtherAnswer,
             ),
+            (
+                ended(fate(Kind::Ok, Way::Ask, admitted, &[(Step::Shed, 0)]), AskEnd::ShutDown),
+                Wrong::OtherAnswer,
+            ),
+            (fate(Kind::Ok, Way::LateHedged, admitted, &late), Wrong::FiredAfterCancel),
             (
                 fate(Kind::Ok, Way::Tell, admitted, &[RUN, (Step::AnswerMade, 0)]),
                 Wrong::AnswerNotDroppedOnce,

@@ -14,9 +14,9 @@ pub struct Fates {
     next: AtomicU64,
 }
 
-const CHUNK: usize = 1 << 16;
+const CHUNK: usize = 1 << 22;
 /// Enough for a round of a minute at four million tasks per second.
-const CHUNKS: usize = 4096;
+const CHUNKS: usize = 64;
 
 impl Fates {
     pub fn new() -> Self {

@@ -16,6 +16,7 @@ pub enum Wrong {
     Unanswered,
     AnsweredTwice,
     OtherAnswer,
+    CopyKept,
     AnswerNotDroppedOnce,
     OutOfOrder,
     Overlap,
@@ -26,10 +27,12 @@ pub enum Wrong {
     LostForGood,
     ImpossibleChange,
     Shutdown,
+    HandedBackLate,
     ThreadLeft,
     ActorLeft,
     UnplannedPanic,
     EscapedPanic,
+    MemoryGrew,
     DidNotOccur,
 }
 
@@ -47,6 +50,7 @@ impl fmt::Display for Wrong {
             Self::Unanswered => "an asker received no answer",
             Self::AnsweredTwice => "an asker received two answers",
             Self::OtherAnswer => "an asker received an answer that did not happen",
+            Self::CopyKept => "the clone of an answered hedged task was kept",
             Self::AnswerNotDroppedOnce => "an answer was not dropped exactly once",
             Self::OutOfOrder => "the tasks of a key were run out of order",
             Self::Overlap => "two tasks of one key were run at once",
@@ -57,10 +61,12 @@ impl fmt::Display for Wrong {
             Self::LostForGood => "workers or lost threads did not end",
             Self::ImpossibleChange => "a change of the pool failed for an impossible reason",
             Self::Shutdown => "a shutdown did not end as it should",
+            Self::HandedBackLate => "a queued message was not handed back at the time limit",
             Self::ThreadLeft => "a thread outlived its pool",
             Self::ActorLeft => "actors were not dropped exactly once",
             Self::UnplannedPanic => "an unplanned panic occurred",
             Self::EscapedPanic => "a panic in a message's drop escaped from the pool",
+            Self::MemoryGrew => "more memory was allocated after the last round than before",
             Self::DidNotOccur => "something did not occur, and therefore was not tested",
         })
     }

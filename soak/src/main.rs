@@ -11,16 +11,19 @@ mod asks;
 mod callbacks;
 mod chaos;
 mod check;
+mod ending;
 mod fate;
 mod fates;
 mod findings;
 mod hangs;
 mod keys;
+mod memory;
 mod message;
 mod plan;
 mod planted;
 mod producer;
 mod records;
+mod reentry;
 mod round;
 mod sabotage;
 mod stuck;
@@ -36,6 +39,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use args::Arguments;
 use findings::{Findings, Wrong};
+use memory::Memory;
 use plan::Plan;
 use records::Records;
 use sabotage::Sabotage;
@@ -72,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<Summary, Box<dyn std::error::Error>> {
     let rounds = (seconds * 1_000 / ROUND).max(if seconds >= LONG { 6 } else { 1 });
     let length = Duration::from_secs(seconds) / u32::try_from(rounds)?;
     let mut summary = Summary::new(seed);
+    let mut memory = Memory::begin()?;
     for number in 0..rounds {
         let plan = Plan::draw(seed, number, length);
         println!("round {} of {rounds}: {plan}", number + 1);
@@ -81,14 +86,17 @@ fn run(arguments: &Arguments) -> Result<Summary, Box<dyn std::error::Error>> {
         summary.add(&round, &records.tally, records.fates.len(), peak_lost);
         println!("  {} tasks, {} of them run", records.fates.len(), round.count.ran());
         report(&mut summary, &records.findings);
+        drop(records);
+        memory.note();
     }
+    let findings = Findings::default();
+    memory.check(&findings);
     if seconds >= LONG || arguments.sabotage == Some(Sabotage::Absent) {
-        let findings = Findings::default();
         for occurrence in summary.tally.missing() {
             findings.report(Wrong::DidNotOccur, || occurrence.name().to_owned());
         }
-        report(&mut summary, &findings);
     }
+    report(&mut summary, &findings);
     Ok(summary)
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use raddle::Worker;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::fate::{Fate, Kind, Step};
+use crate::fate::{Fate, Kind, Mark, Step};
 use crate::findings::Wrong;
 use crate::keys::Key;
 use crate::planted;
@@ -23,6 +23,9 @@ pub struct Message {
     pub key: Option<Key>,
     /// Whether its handler hangs until the end of the round.
     pub hangs_long: bool,
+    /// Whether it was sent to fill a mailbox. Its handler hangs while mailboxes fill; others run, so
+    /// that no producer waits for a reply then.
+    pub fills: bool,
     /// Whether its drop panics.
     armed: AtomicBool,
 }
@@ -38,6 +41,7 @@ impl Message {
             kind: fate.kind(),
             key,
             hangs_long: false,
+            fills: false,
             armed: AtomicBool::new(false),
         }
     }
@@ -50,6 +54,19 @@ impl Message {
     /// Makes dropping it harmless.
     pub fn disarm(&self) {
         self.armed.store(false, Relaxed);
+    }
+
+    /// Checks that it is the refused task's message, and records that it was handed back.
+    pub fn returned(self, id: u64) {
+        self.disarm();
+        let records = &self.records;
+        if self.id != id || self.copy != 0 {
+            let describe = || format!("{id} was handed back as {}", self.id);
+            records.findings.report(Wrong::Refusal, describe);
+        }
+        if !records.saboteur.strikes_once(Sabotage::Refusal) {
+            records.mark_once(id, Mark::Returned.bit(), Wrong::Refusal);
+        }
     }
 
     /// Records that a worker runs it.
@@ -80,11 +97,15 @@ impl Clone for Message {
 impl Drop for Message {
     fn drop(&mut self) {
         let records = &self.records;
+        if self.copy == 1 && records.saboteur.strikes(Sabotage::KeepCopy) {
+            return;
+        }
         let bit = Step::Dropped.bit(self.copy);
         records.mark_once(self.id, bit, Wrong::DroppedTwice);
         if records.saboteur.strikes(Sabotage::DropTwice) {
             records.mark_once(self.id, bit, Wrong::DroppedTwice);
         }
+        records.call_back(Occurrence::CalledFromDrop, 2_000);
         if self.armed.load(Relaxed) && !std::thread::panicking() {
             records.tally.count(Occurrence::MessageBlewUp);
             planted::blow_up("dropping a message");
@@ -117,6 +138,7 @@ impl Drop for Answer {
     fn drop(&mut self) {
         let bit = Step::AnswerDropped.bit(self.copy);
         self.records.mark_once(self.id, bit, Wrong::AnswerNotDroppedOnce);
+        self.records.call_back(Occurrence::CalledFromDrop, 2_000);
         if self.explosive && !std::thread::panicking() {
             self.records.tally.count(Occurrence::AnswerBlewUp);
             planted::blow_up("dropping an answer");

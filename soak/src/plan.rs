@@ -4,8 +4,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use raddle::strategies::{Ejection, StrategyName};
 use raddle::{
-    Backoff, CoDel, Drain, OnRetired, Overflow, Pool, PoolBuilder, RestartLimit, Restarts,
-    WaitStrategy, Watchdog, WorkerSpec,
+    Backoff, CoDel, Drain, MailboxOrder, OnRetired, Overflow, Pool, PoolBuilder, RestartLimit,
+    Restarts, WaitStrategy, Watchdog, WorkerSpec,
 };
 
 use crate::fate::Allowed;
@@ -18,6 +18,7 @@ pub struct Plan {
     pub length: Duration,
     workers: usize,
     capacity: usize,
+    order: MailboxOrder,
     pub overflow: Overflow,
     reroute: bool,
     strategy: StrategyName,
@@ -26,6 +27,7 @@ pub struct Plan {
     /// Whether workers that fail slightly more than others are ejected for a moment.
     ejects: bool,
     wait: WaitStrategy,
+    quantum: Duration,
     /// Time after which a handler counts as hung.
     pub limit: Duration,
     /// Number of threads that may be lost at the same time.
@@ -36,10 +38,14 @@ pub struct Plan {
     pub failing_restarts: bool,
     /// Whether the pool closes itself when a worker exceeds that limit.
     pub closes: bool,
-    /// The time limit of the shutdown.
+    /// The time limit of the shutdown; none of it means at once.
     pub drain: Option<Duration>,
     /// Whether it is shut down while producers still run.
     pub under_fire: bool,
+    /// Whether all workers hang then, and all producers wait for room.
+    pub holds: bool,
+    /// Whether it is a handler that shuts it down.
+    pub by_handler: bool,
 }
 
 /// The capability that only some workers have.
@@ -52,6 +58,11 @@ impl Plan {
         let own_seed = seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = Rng::with_seed(own_seed);
         let turn = seed % 36 + round;
+        // The end does not follow the policies: each seed combines them differently.
+        let first = round < 6;
+        let ending = if first { seed / 36 % 36 + round } else { rng.u64(..36) };
+        let under_fire = (ending / 3).is_multiple_of(2);
+        let rarely = !first && rng.u8(..3) == 0;
         let block_for = Overflow::BlockFor(Duration::from_millis(1));
         let overflows = [
             Overflow::Block,
@@ -77,6 +88,7 @@ impl Plan {
             length,
             workers: rng.usize(3..=6),
             capacity: [8, 32, 128][rng.usize(..3)],
+            order: if turn % 5 < 3 { MailboxOrder::Boost } else { MailboxOrder::Fifo },
             overflow,
             reroute,
             strategy: StrategyName::ALL[turn as usize % StrategyName::ALL.len()],
@@ -84,13 +96,20 @@ impl Plan {
             codel: (turn / 2).is_multiple_of(2),
             ejects: (turn / 4).is_multiple_of(2),
             wait,
+            quantum: Duration::from_micros([20, 200, 1_000][(turn / 2 % 3) as usize]),
             limit: Duration::from_millis(rng.u64(20..=50)),
             max_lost: [0, 1, 2, 16][rng.usize(..4)],
             restarts,
             failing_restarts: (turn / 3).is_multiple_of(2),
             closes: restarts.is_some() && rng.u8(..3) == 0,
-            drain: (!turn.is_multiple_of(2)).then(|| Duration::from_millis(rng.u64(..50))),
-            under_fire: (turn / 2).is_multiple_of(2),
+            drain: match ending % 3 {
+                0 => None,
+                1 => Some(Duration::from_millis(rng.u64(1..50))),
+                _ => Some(Duration::ZERO),
+            },
+            under_fire,
+            holds: under_fire && !rarely,
+            by_handler: if first { ending.is_multiple_of(2) && !under_fire } else { rarely },
         }
     }
 
@@ -102,6 +121,12 @@ impl Plan {
     /// Returns how long a handler hangs: well beyond the limit.
     pub fn hang(&self) -> Duration {
         3 * self.limit
+    }
+
+    /// Returns how long a handler hangs while mailboxes fill; `None` until the end of the round. A
+    /// pool that must run every task, or shut itself down, needs its handlers.
+    pub fn hold(&self) -> Option<Duration> {
+        (self.drain.is_none() || self.by_handler).then(|| self.hang())
     }
 
     /// Returns what the pool may do to tasks.
@@ -138,8 +163,10 @@ impl Plan {
             .worker(special.and_general())
             .strategy(self.strategy.build())
             .mailbox(self.capacity, self.overflow)
+            .mailbox_order(self.order)
             .reroute(self.reroute)
             .wait(self.wait)
+            .quantum(self.quantum)
             .restarts(restarts)
             .on_retired(if self.closes { OnRetired::Close } else { OnRetired::Degrade })
             .watchdog(Watchdog::after(self.limit).max_lost(self.max_lost))
@@ -165,9 +192,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} + 1 workers, mailbox {}, {:?}{}, {}, stealing {:?}, codel {}, ejection {}, {:?}, hung after {:?}, \
-             lost at most {}, restarts per second {:?}{}, {}{}{}",
+            "{} + 1 workers, {} mailbox {}, {:?}{}, {}, stealing {:?}, codel {}, ejection {}, {:?}, quantum {:?}, hung after {:?}, \
+             lost at most {}, restarts per second {:?}{}, {}{}{}{}{}",
             self.workers,
+            self.order.as_str(),
             self.capacity,
             self.overflow,
             if self.reroute { " after rerouting" } else { "" },
@@ -176,6 +204,7 @@ impl fmt::Display for Plan {
             self.codel,
             self.ejects,
             self.wait,
+            self.quantum,
             self.limit,
             self.max_lost,
             self.restarts,
@@ -185,7 +214,9 @@ impl fmt::Display for Plan {
                 None => "drained".to_owned(),
                 Some(limit) => format!("drained within {limit:?}"),
             },
+            if self.by_handler { " by a handler" } else { "" },
             if self.under_fire { " while producers run" } else { "" },
+            if self.holds { " and wait for room" } else { "" },
         )
     }
 }
@@ -201,15 +232,24 @@ mod tests {
         assert_eq!(texts(7), texts(7));
         assert_ne!(texts(7), texts(8));
         for seed in [0, 1, 99, u64::MAX - 2] {
-            assert!(plans(seed).any(|plan| plan.drain.is_none()));
-            assert!(plans(seed).any(|plan| plan.drain.is_some()));
+            for fire in [false, true] {
+                let ends = |drain: fn(Option<Duration>) -> bool| {
+                    plans(seed).any(|plan| drain(plan.drain) && plan.under_fire == fire)
+                };
+                assert!(ends(|drain| drain.is_none()));
+                assert!(ends(|drain| drain == Some(Duration::ZERO)));
+                assert!(ends(|drain| drain.is_some_and(|limit| limit > Duration::ZERO)));
+            }
+            assert!(plans(seed).any(|plan| plan.holds && plan.hold().is_none()));
+            assert!(plans(seed).any(|plan| plan.by_handler));
             assert!(plans(seed).any(|plan| plan.codel) && plans(seed).any(|plan| !plan.codel));
-            assert!(plans(seed).any(|plan| plan.under_fire));
-            assert!(plans(seed).any(|plan| !plan.under_fire));
             assert!(plans(seed).any(|plan| plan.restarts.is_some()));
             assert!(plans(seed).any(|plan| plan.failing_restarts));
             assert!(plans(seed).any(|plan| !plan.allowed().retires));
             assert!(plans(seed).any(|plan| plan.reroute));
+            for order in MailboxOrder::ALL {
+                assert!(plans(seed).any(|plan| plan.order == order), "{order:?}");
+            }
             for overflow in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest] {
                 assert!(plans(seed).any(|plan| plan.overflow == overflow), "{overflow:?}");
             }

@@ -2,12 +2,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use raddle::strategies::{Strategy, StrategyName};
 use raddle::{
-    Capability, Hedge, LocalPool, Overflow, Priority, SendError, TaskBuilder, TimerHandle,
+    Capability, Hedge, LocalPool, Overflow, Priority, Refusal, SendError, TaskBuilder, TimerHandle,
 };
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -30,7 +30,7 @@ pub struct Producer {
     pool: Pool,
     handle: LocalPool<Message, Reply>,
     rng: Rng,
-    strategies: Vec<Box<dyn Strategy>>,
+    strategies: Vec<Arc<dyn Strategy>>,
     special: Option<Capability>,
     /// Number of tasks submitted with each of its keys.
     submitted: [u64; KEYS],
@@ -41,7 +41,7 @@ pub struct Producer {
 /// A timer that may still fire.
 pub struct Timer {
     pub id: u64,
-    pub handle: TimerHandle,
+    pub handle: TimerHandle<Message>,
 }
 
 /// Asks and timers that are open when a producer ends.
@@ -58,7 +58,22 @@ struct Shape {
     priority: Option<Priority>,
     special: bool,
     strategy: Option<usize>,
+    overflow: Option<Overflow>,
 }
+
+/// Longer than any run.
+const FOREVER: Duration = Duration::from_secs(3600);
+/// A caller that was refused as closed after this time had waited for room.
+const BLOCKED: Duration = Duration::from_millis(2);
+/// Policies of a task of its own.
+const OVERFLOWS: [Overflow; 6] = [
+    Overflow::Block,
+    Overflow::BlockFor(Duration::from_millis(1)),
+    Overflow::BlockFor(FOREVER),
+    Overflow::Reject,
+    Overflow::DropOldest,
+    Overflow::DropNewest,
+];
 
 /// Asks that a producer leaves open.
 const OPEN_ASKS: usize = 64;
@@ -88,7 +103,7 @@ impl Producer {
             pool: pool.clone(),
             handle: pool.local(),
             rng: Rng::with_seed(records.plan.seed ^ (number as u64 + 1) << 40),
-            strategies: StrategyName::ALL.iter().map(|name| name.build()).collect(),
+            strategies: StrategyName::ALL.iter().map(|name| name.build().into()).collect(),
             special: Capability::intern(SPECIAL).ok(),
             submitted: [0; KEYS],
             asked: VecDeque::new(),
@@ -118,9 +133,13 @@ impl Producer {
     }
 
     fn step(&mut self) {
+        if self.records.holding.load(Relaxed) {
+            return self.block();
+        }
         let way = match self.rng.u32(..10_000) {
             0..2_500 => Way::Ask,
-            2_500..3_000 => Way::Hedged,
+            2_500..2_800 => Way::Hedged,
+            2_800..3_000 => Way::LateHedged,
             3_000..3_200 => Way::Timer,
             3_200..3_203 => Way::Distant,
             _ => Way::Tell,
@@ -137,25 +156,70 @@ impl Producer {
         if self.chance(200) {
             message.arm();
         }
-        let id = message.id;
+        self.send(way, &shape, cancels, message);
+        self.settle_some();
+        self.pace();
+    }
+
+    /// Sends a task that waits for room while every worker hangs. Together, the producers send one
+    /// of each kind.
+    fn block(&mut self) {
+        let [asks, keyed, for_time] = [1, 2, 4].map(|bit| self.number & bit != 0);
+        let has_deadline = self.number.count_ones() % 2 == 1;
+        let way = if asks { Way::Ask } else { Way::Tell };
+        let overflow = if for_time { Overflow::BlockFor(FOREVER) } else { Overflow::Block };
+        let mut shape = Shape::new(Fate::new(Kind::Ok, way, self.number).under(overflow));
+        shape.overflow = Some(overflow);
+        if has_deadline {
+            shape.deadline = Some(FOREVER);
+            shape.fate = shape.fate.with_deadline();
+        }
+        if keyed {
+            self.set_key(&mut shape);
+        }
+        let mut message = Message::new(&self.records, shape.fate, shape.key);
+        message.fills = true;
+        let (is_open, since) = (!self.records.closing.load(Relaxed), Instant::now());
+        let refusal = self.send(way, &shape, false, message);
+        if is_open && refusal == Some(Refusal::Closed) && since.elapsed() >= BLOCKED {
+            self.count(if asks { Occurrence::BlockedAsk } else { Occurrence::BlockedTell });
+            let others = [
+                (keyed, Occurrence::BlockedKeyed),
+                (for_time, Occurrence::BlockedForTime),
+                (has_deadline, Occurrence::BlockedDeadlined),
+            ];
+            others.iter().filter(|(is_so, _)| *is_so).for_each(|(_, what)| self.count(*what));
+        }
+    }
+
+    /// Sends a task, and uses its ask or takes its message back. Returns why it was refused.
+    fn send(
+        &mut self,
+        way: Way,
+        shape: &Shape,
+        cancels: bool,
+        message: Message,
+    ) -> Option<Refusal> {
+        let (id, fills) = (message.id, message.fills);
         let escapes = self.records.saboteur.strikes(Sabotage::Escape);
         let submitted = catch_unwind(AssertUnwindSafe(|| {
             if escapes {
                 planted::blow_up("a caller");
             }
-            self.submit(way, &shape, cancels, message)
+            self.submit(way, shape, cancels, message)
         }));
         match submitted {
+            // The caller would wait for a handler that hangs, and not for room.
+            Ok(Ok(Some(asked))) if fills => self.asked.push_back(asked),
             Ok(Ok(Some(asked))) => self.use_ask(asked, cancels),
             Ok(Ok(None)) => {}
-            Ok(Err(error)) => self.refused(id, error),
+            Ok(Err(error)) => return Some(self.refused(id, error)),
             Err(_) => {
                 let records = &self.records;
                 records.findings.report(Wrong::EscapedPanic, || records.describe(id));
             }
         }
-        self.settle_some();
-        self.pace();
+        None
     }
 
     fn takes_long_hang(&self) -> bool {
@@ -165,14 +229,14 @@ impl Producer {
 
     fn draw_shape(&mut self, way: Way) -> Shape {
         let kind = draw_kind(&mut self.rng, &self.records);
-        let mut shape = Shape {
-            fate: Fate::new(kind, way, self.number),
-            key: None,
-            deadline: None,
-            priority: None,
-            special: self.chance(7),
-            strategy: None,
-        };
+        let own = self.chance(10).then(|| OVERFLOWS[self.rng.usize(..OVERFLOWS.len())]);
+        let overflow = own.unwrap_or(self.records.plan.overflow);
+        let mut shape = Shape::new(Fate::new(kind, way, self.number).under(overflow));
+        shape.overflow = own;
+        shape.special = self.chance(7);
+        if own.is_some() {
+            self.count(Occurrence::OwnOverflow);
+        }
         if self.chance(25) {
             let expired = self.chance(3);
             self.count(if expired { Occurrence::Expired } else { Occurrence::Deadlined });
@@ -180,24 +244,19 @@ impl Producer {
             shape.deadline = Some(if expired { Duration::ZERO } else { time });
             shape.fate = shape.fate.with_deadline();
         }
-        if self.chance(4) {
-            self.count(Occurrence::Keyed);
-            shape.fate = shape.fate.keyed();
-            let own = self.rng.usize(..KEYS);
-            // Tasks of a key are only in order within one capability, so each key has one.
-            shape.special = own.is_multiple_of(4);
-            self.submitted[own] += 1;
-            let backwards = self.records.saboteur.strikes(Sabotage::Order);
-            let number = if backwards { 0 } else { self.submitted[own] };
-            shape.key = Some(Key { index: (self.number * KEYS + own) as u32, number });
+        // A task with a key is neither hedged nor has it a strategy or a priority of its own.
+        if !way.is_hedged() && self.chance(4) {
+            self.set_key(&mut shape);
         } else if self.chance(5) {
             let priorities = [Priority::Low, Priority::High, Priority::High, Priority::Control];
-            let priority = priorities[self.rng.usize(..priorities.len())];
+            // A control message is not hedged.
+            let count = priorities.len() - usize::from(way.is_hedged());
+            let priority = priorities[self.rng.usize(..count)];
             let control = priority == Priority::Control;
             self.count(if control { Occurrence::Controlled } else { Occurrence::Prioritised });
             shape.priority = Some(priority);
         }
-        if self.chance(20) {
+        if shape.key.is_none() && self.chance(20) {
             self.count(Occurrence::OwnStrategy);
             shape.strategy = Some(self.rng.usize(..self.strategies.len()));
         }
@@ -208,6 +267,18 @@ impl Producer {
             shape.fate = shape.fate.misnamed();
         }
         shape
+    }
+
+    fn set_key(&mut self, shape: &mut Shape) {
+        self.count(Occurrence::Keyed);
+        shape.fate = shape.fate.keyed();
+        let own = self.rng.usize(..KEYS);
+        // Tasks of a key are only in order within one capability, so each key has one.
+        shape.special = own.is_multiple_of(4);
+        self.submitted[own] += 1;
+        let backwards = self.records.saboteur.strikes(Sabotage::Order);
+        let number = if backwards { 0 } else { self.submitted[own] };
+        shape.key = Some(Key { index: (self.number * KEYS + own) as u32, number });
     }
 
     fn submit(
@@ -239,7 +310,14 @@ impl Producer {
             task = task.capability(special);
         }
         if let Some(strategy) = shape.strategy {
-            task = task.strategy(&*self.strategies[strategy]);
+            let strategy = &self.strategies[strategy];
+            task = match way {
+                Way::Hedged | Way::LateHedged => task.shared_strategy(Arc::clone(strategy)),
+                _ => task.strategy(&**strategy),
+            };
+        }
+        if let Some(overflow) = shape.overflow {
+            task = task.overflow(overflow);
         }
         if shape.fate.is_misnamed() || self.records.saboteur.strikes(Sabotage::Wrong) {
             task = task.capability("");
@@ -260,32 +338,29 @@ impl Producer {
                     Hedge::after(delay)
                 })
             }
+            Way::LateHedged => {
+                self.records.tally.count(Occurrence::LateHedged);
+                task.ask_hedged(Hedge::after(FOREVER))
+            }
             _ => {
                 self.records.tally.count(Occurrence::Sent);
                 task.tell()?;
-                self.records.fates.mark(id, Mark::Admitted.bit());
+                self.records.admitted(id);
                 return Ok(None);
             }
         };
         let ask = ask.into_admitted()?;
-        self.records.fates.mark(id, Mark::Admitted.bit());
+        self.records.admitted(id);
         Ok(Some(Asked::new(&self.records, id, ask)))
     }
 
-    /// Checks the message of a refused task.
-    fn refused(&mut self, id: u64, error: SendError<Message>) {
-        let message = error.into_message();
-        message.disarm();
-        if message.id != id || message.copy != 0 {
-            let describe = || format!("{id} was handed back as {}", message.id);
-            self.records.findings.report(Wrong::Refusal, describe);
-        }
-        if !self.records.saboteur.strikes(Sabotage::Refusal) {
-            self.records.mark_once(id, Mark::Returned.bit(), Wrong::Refusal);
-        }
-        drop(message);
+    /// Takes the message of a refused task back. Returns why it was refused.
+    fn refused(&mut self, id: u64, error: SendError<Message>) -> Refusal {
+        let refusal = error.refusal().clone();
+        error.into_message().returned(id);
         // Callers back off after a refusal, or they would occupy every core.
         thread::sleep(Duration::from_micros(self.rng.u64(..200)));
+        refusal
     }
 
     /// Waits for an ask, polls it, abandons it or keeps it, at random.
@@ -294,8 +369,10 @@ impl Producer {
             self.count(Occurrence::CancelledByDrop);
             // Immediately, or while the task runs.
             let kept = if self.rng.bool() { Some(asked) } else { asked.poll() };
-            if let Some(asked) = kept {
-                asked.abandon();
+            match kept {
+                Some(asked) if self.rng.bool() => asked.drop_future(),
+                Some(asked) => asked.abandon(),
+                None => {}
             }
             return;
         }
@@ -307,7 +384,8 @@ impl Producer {
                 let Some(asked) = asked.wait_timeout(time) else { return };
                 if self.rng.bool() { asked.abandon() } else { self.asked.push_back(asked) }
             }
-            14..20 => asked.abandon(),
+            14..18 => asked.abandon(),
+            18..20 => asked.drop_future(),
             _ => self.asked.push_back(asked),
         }
     }
@@ -332,7 +410,8 @@ impl Producer {
 
     fn set_timer(&mut self, way: Way) {
         let kind = draw_kind(&mut self.rng, &self.records);
-        let message = Message::new(&self.records, Fate::new(kind, way, self.number), None);
+        let fate = Fate::new(kind, way, self.number).under(self.records.plan.overflow);
+        let message = Message::new(&self.records, fate, None);
         if self.chance(50) {
             message.arm();
         }
@@ -344,9 +423,13 @@ impl Producer {
         self.count(Occurrence::TimerSet);
         let task = self.pool.task(message);
         let set = catch_unwind(AssertUnwindSafe(|| task.tell_after(delay)));
-        let Ok(handle) = set else {
-            let records = &self.records;
-            return records.findings.report(Wrong::EscapedPanic, || records.describe(id));
+        let handle = match set {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(error)) => return drop(self.refused(id, error)),
+            Err(_) => {
+                let records = &self.records;
+                return records.findings.report(Wrong::EscapedPanic, || records.describe(id));
+            }
         };
         let timer = Timer { id, handle };
         if way == Way::Timer && self.chance(3) {
@@ -359,6 +442,21 @@ impl Producer {
             if self.timers.len() > OPEN_TIMERS {
                 self.timers.swap_remove(0).cancel(&self.records);
             }
+        }
+    }
+}
+
+impl Shape {
+    /// A task without further options.
+    fn new(fate: Fate) -> Self {
+        Self {
+            fate,
+            key: None,
+            deadline: None,
+            priority: None,
+            special: false,
+            strategy: None,
+            overflow: None,
         }
     }
 }

@@ -1,15 +1,16 @@
 use std::sync::Arc;
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use crate::fate::AskEnd;
+use crate::fate::{AskEnd, Mark};
 use crate::fates::Fates;
 use crate::findings::{Findings, Wrong};
 use crate::hangs::Hangs;
 use crate::keys::Keys;
 use crate::plan::Plan;
+use crate::reentry::Reentry;
 use crate::sabotage::{Sabotage, Saboteur};
-use crate::tally::Tally;
+use crate::tally::{Occurrence, Tally};
 
 /// What all threads of a round record.
 #[derive(Debug)]
@@ -25,6 +26,12 @@ pub struct Records {
     pub started: AtomicBool,
     /// Whether the pool is being shut down.
     pub closing: AtomicBool,
+    /// Whether producers fill the mailboxes, with tasks that hang.
+    pub holding: AtomicBool,
+    /// Whether the next handler must shut the pool down, and whether one has.
+    pub handler_closes: AtomicBool,
+    pub handler_closed: AtomicBool,
+    pub reentry: Reentry,
     /// Number of handlers that may still be made to hang until the end of the round.
     pub long_hangs: AtomicU64,
     /// Attempts to create an actor, some of which panic.
@@ -55,6 +62,10 @@ impl Records {
             saboteur: Saboteur::new(sabotage),
             started: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            holding: AtomicBool::new(false),
+            handler_closes: AtomicBool::new(false),
+            handler_closed: AtomicBool::new(false),
+            reentry: Reentry::default(),
             long_hangs: AtomicU64::new(long_hangs),
             actors_begun: AtomicU64::new(0),
             actors_made: AtomicU64::new(0),
@@ -72,6 +83,20 @@ impl Records {
 
     pub fn describe(&self, id: u64) -> String {
         self.fates.get(id).describe(id)
+    }
+
+    /// Records that the pool has accepted a task.
+    pub fn admitted(&self, id: u64) {
+        // SeqCst: the shutdown begins after that store.
+        let early = if self.closing.load(SeqCst) { 0 } else { Mark::Early.bit() };
+        self.fates.mark(id, Mark::Admitted.bit() | early);
+    }
+
+    /// Lets code that the pool calls use the pool, once in about `of` times.
+    pub fn call_back(&self, from: Occurrence, of: u32) {
+        if fastrand::u32(..of) == 0 && self.reentry.call() {
+            self.tally.count(from);
+        }
     }
 
     /// Records how an ask ended.

@@ -4,14 +4,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::{Account, Drain, SpawnError, TimerHandle};
+use raddle::{Account, SpawnError, TimerHandle};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::actor::{Faulty, Pool};
 use crate::callbacks;
 use crate::chaos;
 use crate::check::{self, Count};
-use crate::fate::{Fate, Step, Way};
+use crate::ending::{self, grace};
+use crate::fate::{Fate, Way};
 use crate::findings::Wrong;
 use crate::message::Message;
 use crate::planted;
@@ -32,10 +33,6 @@ pub struct Round {
 
 /// Threads that change the pool.
 const CHANGERS: u64 = 2;
-/// How long something that must end may take, on a busy machine.
-const GRACE: Duration = Duration::from_secs(20);
-/// Like [`GRACE`], when a sabotage will prevent the end.
-const SHORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs one pool by the plan of `records`, shuts it down and checks everything.
 ///
@@ -72,7 +69,7 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
             _ => chaos::change(&records, number, &pool, &stop),
         })?);
     }
-    let periodic = set_periodic(records, &pool);
+    let periodic = set_periodic(records, &pool)?;
     stage("running");
     thread::sleep(plan.length);
 
@@ -84,28 +81,43 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
         others.drain(..).for_each(|thread| {
             join(records, thread);
         });
+        periodic.cancel();
+    };
+    let settle = |leftovers: Vec<Leftovers>| {
+        for Leftovers { asked, timers } in leftovers {
+            timers.iter().for_each(|timer| timer.cancel(records));
+            asked.into_iter().for_each(|asked| asked.settle());
+        }
     };
     if plan.under_fire {
         records.tally.count(Occurrence::ClosedUnderFire);
+        if plan.holds {
+            stage("filling the mailboxes");
+            ending::hold(records);
+        }
+        stage("shutting down");
+        ending::begin(records, &pool);
+        // The shutdown alone must release callers and askers: some handlers still hang.
+        stage("ending the producers of a closed pool");
+        end_producers();
+        stage("waiting for the end of the pool");
+        records.hangs.release();
+        ending::finish(records, &pool);
+        // Some tasks were sent just before the end.
+        settle(leftovers);
     } else {
         stage("ending the producers");
         end_producers();
-        periodic.cancel();
-    }
-    stage("shutting down");
-    records.closing.store(true, Relaxed);
-    shut_down(records, &pool);
-    if plan.under_fire {
-        stage("ending the producers of a closed pool");
-        end_producers();
-        periodic.cancel();
-    }
-    for Leftovers { asked, timers } in leftovers {
-        timers.iter().for_each(|timer| timer.cancel(records));
-        asked.into_iter().for_each(|asked| asked.settle());
+        ending::check_clones(records);
+        stage("shutting down");
+        ending::begin(records, &pool);
+        settle(leftovers);
+        stage("waiting for the end of the pool");
+        records.hangs.release();
+        ending::finish(records, &pool);
     }
     stage("reading the pool's account");
-    take_unfinished(records, &pool);
+    records.reentry.end();
     let (account, hedges) = read_account(records, &pool);
     stage("dropping the pool");
     drop_last(records, pool);
@@ -130,6 +142,12 @@ fn spawn(records: &Arc<Records>) -> Result<Pool, SpawnError> {
         .on_rejected(move |message, reason| callbacks::on_rejected(&refuses, message, reason))
         .on_shed(move |message, reason| callbacks::on_shed(&sheds, message, reason))
         .spawn(move |_| Faulty::new(&makes))?;
+    let (weak, its) = (pool.downgrade(), Arc::downgrade(records));
+    records.reentry.begin(move || {
+        if let (Some(records), Some(pool)) = (its.upgrade(), weak.upgrade()) {
+            callbacks::use_pool(&records, &pool);
+        }
+    });
     records.started.store(true, Relaxed);
     Ok(pool)
 }
@@ -152,86 +170,27 @@ fn join<T>(records: &Records, thread: JoinHandle<T>) -> Option<T> {
 }
 
 /// Sets a timer that submits a task every two milliseconds; creating the message sometimes panics.
-fn set_periodic(records: &Arc<Records>, pool: &Pool) -> TimerHandle {
+fn set_periodic(
+    records: &Arc<Records>,
+    pool: &Pool,
+) -> Result<TimerHandle<Message>, Box<dyn std::error::Error>> {
     let rng = Mutex::new(Rng::with_seed(records.plan.seed ^ 1 << 60));
     let records = Arc::clone(records);
-    pool.tell_every(Duration::from_millis(2), move || {
+    let timer = pool.tell_every(Duration::from_millis(2), move || {
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = draw_kind(&mut rng, &records);
         if rng.u8(..100) == 0 {
             drop(rng);
             planted::blow_up("creating a message");
         }
-        let message = Message::new(&records, Fate::new(kind, Way::Periodic, PRODUCERS), None);
+        let fate = Fate::new(kind, Way::Periodic, PRODUCERS).under(records.plan.overflow);
+        let message = Message::new(&records, fate, None);
         if rng.u8(..50) == 0 {
             message.arm();
         }
         message
-    })
-}
-
-/// Shuts the pool down as planned, releases hung handlers, and waits until nothing runs.
-fn shut_down(records: &Records, pool: &Pool) {
-    let plan = &records.plan;
-    let first = pool.shutdown(plan.drain());
-    match &first {
-        Ok(account) if !account.is_balanced() => {
-            records.findings.report(Wrong::Shutdown, || {
-                format!("ended with an unbalanced account: {account:?}")
-            });
-        }
-        Err(error) if error.workers.is_empty() && error.lost_threads == 0 => {
-            records
-                .findings
-                .report(Wrong::Shutdown, || format!("failed without a reason: {error}"));
-        }
-        Err(error) if !error.workers.is_empty() && plan.drain.is_none() => {
-            records
-                .findings
-                .report(Wrong::Shutdown, || format!("failed without a time limit: {error}"));
-        }
-        _ => {}
-    }
-    records.tally.count(match plan.drain {
-        None => Occurrence::DrainedAll,
-        Some(_) => Occurrence::DrainedWithin,
     });
-    if first.is_err() {
-        records.tally.count(Occurrence::ShutdownFailed);
-    }
-    records.hangs.release();
-    // Again, for tasks that were still in a handler, and then for the lost threads.
-    let since = Instant::now();
-    let grace = grace(records);
-    while let Err(error) = pool.shutdown(Drain::within(grace)) {
-        if since.elapsed() > grace {
-            records.findings.report(Wrong::LostForGood, || error.to_string());
-            return;
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn grace(records: &Records) -> Duration {
-    if records.saboteur.is_idle() { GRACE } else { SHORT_GRACE }
-}
-
-fn take_unfinished(records: &Records, pool: &Pool) {
-    let unfinished = pool.take_unfinished();
-    // A pool that closes itself keeps the tasks that its retired workers did not run.
-    if records.plan.drain.is_none() && !records.plan.closes && !unfinished.is_empty() {
-        let describe = || format!("left {} unfinished without a time limit", unfinished.len());
-        records.findings.report(Wrong::Shutdown, describe);
-    }
-    for message in unfinished {
-        message.disarm();
-        records.mark_once(message.id, Step::HandedBack.bit(message.copy), Wrong::TwoEnds);
-    }
-    let again = pool.take_unfinished().len();
-    if again > 0 {
-        let describe = || format!("{again} unfinished messages were handed back a second time");
-        records.findings.report(Wrong::Shutdown, describe);
-    }
+    timer.map_err(|error| error.to_string().into())
 }
 
 /// Returns the account of a pool that has come to rest, and the number of clones it submitted.
@@ -248,7 +207,7 @@ fn read_account(records: &Records, pool: &Pool) -> (Account, u64) {
     (stats.account, stats.hedges)
 }
 
-/// Drops the last handle, and with it the messages of timers that never fired.
+/// Drops the last handle.
 fn drop_last(records: &Records, pool: Pool) {
     if catch_unwind(AssertUnwindSafe(|| drop(pool))).is_err() {
         records.findings.report(Wrong::EscapedPanic, || "while dropping the pool".to_owned());
@@ -260,9 +219,9 @@ fn wait_for_threads(records: &Records) -> bool {
     let name = records.plan.pool();
     if records.saboteur.is(Sabotage::Thread) {
         let (started, has_started) = std::sync::mpsc::channel();
-        let left = spawn_named(&format!("raddle-{name}-left"), move || {
+        let left = spawn_named(&format!("{name}-left"), move || {
             let _ = started.send(());
-            thread::sleep(2 * GRACE);
+            thread::sleep(Duration::from_secs(3600));
         });
         drop(left);
         // A thread sets its name when it starts.

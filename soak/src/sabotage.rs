@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 pub enum Sabotage {
     /// Messages are leaked.
     Forget,
+    /// A handler leaks memory.
+    Leak,
     /// Messages are recorded as dropped twice.
     DropTwice,
     /// Tasks are recorded as run twice.
@@ -28,6 +30,10 @@ pub enum Sabotage {
     Unweigh,
     /// A reservation at a worker is never released, so that the worker can never end.
     Occupy,
+    /// Queued messages are not taken at a shutdown's time limit.
+    Late,
+    /// Clones are recorded as never dropped.
+    KeepCopy,
     /// Refused tasks are not recorded as handed back.
     Refusal,
     /// Tasks are refused without a reason.

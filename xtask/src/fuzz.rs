@@ -5,6 +5,8 @@
 
 use std::error::Error;
 
+use std::path::PathBuf;
+
 use xshell::{Cmd, Shell, cmd};
 
 use crate::tools;
@@ -21,11 +23,45 @@ const TARGETS: [(&str, &str); 4] = [
 const PLANTED: [(&str, &str); 2] =
     [("trace", "not at the stated position: "), ("workers", "round trip")];
 
+/// Checks that every target is fuzzed and compiles, with the planted bugs and without, from the
+/// committed versions of its dependencies.
+///
+/// # Errors
+/// When a target is missing from the list, or does not pass rustfmt or clippy.
+pub(crate) fn lint(shell: &Shell) -> Result<(), Box<dyn Error>> {
+    check_targets(&shell.read_dir("fuzz/targets")?)?;
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    cmd!(shell, "cargo fmt {manifest...} --check").run()?;
+    for features in [&[][..], &["--features", "planted"]] {
+        let lint = cmd!(shell, "cargo clippy --locked {manifest...} --bins {features...}");
+        lint.args(["--", "--deny", "warnings"]).run()?;
+    }
+    Ok(())
+}
+
+/// Checks that these are the files of [`TARGETS`].
+fn check_targets(files: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+    let names: Vec<_> = files
+        .iter()
+        .filter_map(|file| file.file_stem())
+        .map(|name| name.to_string_lossy())
+        .collect();
+    if let Some(name) = names.iter().find(|name| TARGETS.iter().all(|(target, _)| target != *name))
+    {
+        return Err(format!("fuzz/targets/{name}.rs is not in xtask/src/fuzz.rs").into());
+    }
+    match TARGETS.iter().find(|(target, _)| names.iter().all(|name| name != target)) {
+        Some((target, _)) => Err(format!("fuzz/targets/{target}.rs is missing").into()),
+        None => Ok(()),
+    }
+}
+
 /// Runs each target for `seconds`, after the planted bugs have been found.
 ///
 /// # Errors
-/// When a planted bug is not found, or a target has a finding.
+/// When a planted bug is not found, a target has a finding, or one has run no input.
 pub(crate) fn run(shell: &Shell, seconds: u64) -> Result<(), Box<dyn Error>> {
+    check_targets(&shell.read_dir("fuzz/targets")?)?;
     tools::install(shell, "fuzz")?;
     for (target, message) in PLANTED {
         // The seeds are enough to find it; the real target's corpus would only take longer.
@@ -58,11 +94,44 @@ pub(crate) fn run(shell: &Shell, seconds: u64) -> Result<(), Box<dyn Error>> {
         let count =
             output.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
         let count = count.ok_or("the fuzzer does not print the number of inputs")?;
-        println!("{target}: {} inputs in {seconds} s, no finding", count.trim());
+        let count: u64 = count.trim().parse()?;
+        if count <= seeds_of(shell, seeds)? {
+            return Err(
+                format!("{target}: the fuzzer has run {count} inputs, only the seeds").into()
+            );
+        }
+        println!("{target}: {count} inputs in {seconds} s, no finding");
     }
     Ok(())
 }
 
+fn seeds_of(shell: &Shell, folder: &str) -> Result<u64, Box<dyn Error>> {
+    match shell.read_dir(folder)?.len() as u64 {
+        0 => Err(format!("{folder} has no seeds").into()),
+        seeds => Ok(seeds),
+    }
+}
+
 fn fuzz<'s>(shell: &'s Shell, target: &str, options: &[&str]) -> Cmd<'s> {
     cmd!(shell, "cargo fuzz run --sanitizer none {options...} {target}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_fuzzed() {
+        let files = |names: &[&str]| -> Vec<PathBuf> {
+            names.iter().map(|name| format!("fuzz/targets/{name}.rs").into()).collect()
+        };
+        let mut names = TARGETS.map(|(target, _)| target).to_vec();
+        assert!(check_targets(&files(&names)).is_ok());
+        names.push("forgotten");
+        let error = check_targets(&files(&names)).unwrap_err().to_string();
+        assert_eq!(error, "fuzz/targets/forgotten.rs is not in xtask/src/fuzz.rs");
+        names.pop();
+        let error = check_targets(&files(&names[1..])).unwrap_err().to_string();
+        assert_eq!(error, "fuzz/targets/trace.rs is missing");
+    }
 }

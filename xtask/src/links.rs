@@ -17,6 +17,9 @@ pub(crate) fn check(shell: &Shell) -> Result<(), Box<dyn Error>> {
     let root = shell.current_dir();
     let pages = cmd!(shell, "git ls-files *.md").quiet().read()?;
     let pages: Vec<_> = pages.lines().map(|page| root.join(page)).collect();
+    if pages.is_empty() {
+        return Err("git lists no documents".into());
+    }
     let mut broken = broken(&root, &pages)?;
     broken.extend(missing(&root.join("docs"), &pages)?);
     if broken.is_empty() {

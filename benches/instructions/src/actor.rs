@@ -3,7 +3,9 @@
 use std::sync::{Arc, Barrier};
 
 use raddle_core::WorkerSpec;
-use raddle_runtime::{Actor, Context, Drain, Handler, Overflow, Pool};
+use raddle_runtime::{
+    Actor, AsyncContext, AsyncHandler, Context, Drain, Handler, Overflow, Pool, PoolBuilder,
+};
 use raddle_strategies::RoundRobin;
 
 use crate::marks::{TIMES, instructions_begin, instructions_end};
@@ -35,6 +37,19 @@ impl Handler<u64> for Sum {
     }
 }
 
+impl AsyncHandler<u64> for Sum {
+    type Reply = u64;
+
+    async fn handle(&mut self, number: u64, _: &mut AsyncContext<'_, Self>) -> u64 {
+        if number >= COMMANDS {
+            self.obey(number);
+            return 0;
+        }
+        self.sum = self.sum.wrapping_add(number);
+        self.sum
+    }
+}
+
 impl Sum {
     #[cold]
     fn obey(&self, command: u64) {
@@ -56,17 +71,28 @@ pub(crate) struct PausablePool {
 }
 
 impl PausablePool {
-    /// Creates a pool with room for all tasks of a step.
+    /// Creates a pool with room for all tasks of a step, with plain handlers.
     pub(crate) fn new() -> Self {
-        let gate = Arc::new(Barrier::new(2));
-        let actors_gate = Arc::clone(&gate);
-        let pool = Pool::builder("counted")
+        let (builder, gate) = Self::builder();
+        let its = Arc::clone(&gate);
+        let pool = builder.spawn(move |_| Sum { sum: 0, gate: Arc::clone(&its) });
+        Self { pool: pool.expect("the settings are valid"), gate }
+    }
+
+    /// The same with async handlers, which are ready at once.
+    pub(crate) fn new_async() -> Self {
+        let (builder, gate) = Self::builder();
+        let its = Arc::clone(&gate);
+        let pool = builder.spawn_async(move |_| Sum { sum: 0, gate: Arc::clone(&its) });
+        Self { pool: pool.expect("the settings are valid"), gate }
+    }
+
+    fn builder() -> (PoolBuilder<u64, u64>, Arc<Barrier>) {
+        let builder = Pool::builder("counted")
             .workers(1, WorkerSpec::general())
             .strategy(RoundRobin::new())
-            .mailbox(TIMES + 8, Overflow::Block)
-            .spawn(move |_| Sum { sum: 0, gate: Arc::clone(&actors_gate) })
-            .expect("the settings are valid");
-        Self { pool, gate }
+            .mailbox(TIMES + 8, Overflow::Block);
+        (builder, Arc::new(Barrier::new(2)))
     }
 
     /// Pauses the worker, and returns when it has run all tasks before.

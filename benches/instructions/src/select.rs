@@ -47,7 +47,9 @@ pub(crate) fn by_strategy() {
     for name in [RoundRobin, JoinIdle] {
         one(name, &rosters::warm(1024), TaskProfile::default(), "");
     }
-    one(StrategyName::BoundedHash, &rosters::warm(16), TaskProfile::default().key(7), "/key");
+    for name in [StrategyName::BoundedHash, StrategyName::WarmFirst] {
+        one(name, &rosters::warm(16), TaskProfile::default().key(7), "/key");
+    }
     by_balancer();
 }
 

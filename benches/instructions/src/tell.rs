@@ -25,4 +25,13 @@ pub(crate) fn all() {
     pausable.count("tell/worker");
     drop(local);
     pausable.close();
+
+    let pausable = PausablePool::new_async();
+    let mut local = pausable.pool.local();
+    pausable.pause();
+    pausable.begin();
+    (0..TIMES).for_each(|_| local.tell(7).expect("there is room"));
+    pausable.count("tell/worker/async");
+    drop(local);
+    pausable.close();
 }

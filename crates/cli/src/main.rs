@@ -4,17 +4,21 @@
 
 mod app;
 mod args;
+mod choice;
 mod failure;
 mod print;
 mod progress;
 mod report;
 mod run;
 mod simulation;
+mod source;
 mod stop;
 mod trace;
 mod workload;
 
 use std::error::Error;
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,14 +32,46 @@ const FAILED: u8 = 1;
 const INVALID: u8 = 2;
 
 fn main() -> ExitCode {
-    match app::run(args::Cli::parse()) {
+    match app::run(parse()) {
         Ok(End::Complete) => ExitCode::SUCCESS,
         Ok(End::Interrupted) => INTERRUPTED.into(),
         Err(failure) => {
-            eprintln!("error: {}", with_sources(&failure));
+            print::error(&with_sources(&failure));
             if failure.is_of_the_run() { FAILED.into() } else { INVALID.into() }
         }
     }
+}
+
+/// Reads the command line; exits if it is invalid or asks for help.
+fn parse() -> args::Cli {
+    args::Cli::try_parse().unwrap_or_else(|error| {
+        let error = on_visible_arguments().unwrap_or(error);
+        let text = error.render().to_string();
+        let printed = if print::visible_lines(&text) == text {
+            error.print()
+        } else {
+            print::tell(&print::visible_lines(&text));
+            Ok(())
+        };
+        if let Err(source) = printed
+            && !error.use_stderr()
+            && source.kind() != io::ErrorKind::BrokenPipe
+        {
+            print::error(&format!("cannot write to standard output: {source}"));
+            std::process::exit(INVALID.into())
+        }
+        std::process::exit(error.exit_code())
+    })
+}
+
+/// The error about the same arguments without control characters, as it quotes them among lines of
+/// its own.
+fn on_visible_arguments() -> Option<clap::Error> {
+    let visible = |argument: OsString| match argument.to_str() {
+        Some(text) => print::visible(text).into(),
+        None => argument,
+    };
+    args::Cli::try_parse_from(std::env::args_os().map(visible)).err()
 }
 
 /// The message of an error and those of its sources.

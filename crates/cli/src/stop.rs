@@ -1,10 +1,11 @@
-//! Ctrl-C as an event that threads can wait for.
+//! Ctrl-C and SIGTERM as an event that threads can wait for.
 
+use std::io;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
-/// The exit code after Ctrl-C, as shells report it.
+/// The exit code after Ctrl-C, as shells report it, and after SIGTERM.
 pub const INTERRUPTED: u8 = 130;
 
 /// Signals that the run must stop. Nothing is ever sent: dropping the other end of the channel
@@ -19,11 +20,12 @@ impl Stop {
         (end, Self(stop))
     }
 
-    /// Creates a signal that the first Ctrl-C sets; a second one ends the process at once.
-    pub fn on_ctrl_c() -> Result<Self, ctrlc::Error> {
+    /// Creates a signal that the first Ctrl-C or SIGTERM sets; a second one ends the process at
+    /// once.
+    pub fn on_signals() -> io::Result<Self> {
         let (end, stop) = Self::new();
         let mut end = Some(end);
-        ctrlc::set_handler(move || {
+        each_signal(move || {
             if end.take().is_none() {
                 std::process::exit(INTERRUPTED.into());
             }
@@ -43,6 +45,24 @@ impl Stop {
         }
         self.0.recv_deadline(then) != Err(RecvTimeoutError::Disconnected)
     }
+}
+
+/// Calls `handle` for each signal, on a thread of its own.
+#[cfg(unix)]
+fn each_signal(mut handle: impl FnMut() + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    // Not SIGHUP: `nohup` has it ignored, which a handler would undo.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let thread = std::thread::Builder::new().name("signals".into());
+    thread.spawn(move || signals.forever().for_each(|_| handle()))?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn each_signal(handle: impl FnMut() + Send + 'static) -> io::Result<()> {
+    ctrlc::set_handler(handle).map_err(io::Error::other)
 }
 
 #[cfg(test)]

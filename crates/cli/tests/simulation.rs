@@ -159,7 +159,8 @@ fn options_override_the_scenario() {
     assert_eq!(report["strategies"].as_array().unwrap().len(), 1);
     assert!(table.contains("(--json has the shares of the 32 workers)"), "{table}");
     let other = raddle(&["simulate", file.to_str().unwrap(), "--seed=10", "--speedup=0.5"]);
-    assert!(text(&other.stdout).contains("load 35.0 %"), "{}", text(&other.stdout));
+    assert!(text(&other.stdout).contains("load 70.0 %"), "{}", text(&other.stdout));
+    assert!(text(&other.stdout).contains("speedup 0.5"), "{}", text(&other.stdout));
 }
 
 #[test]
@@ -255,7 +256,8 @@ fn pictures_do_not_need_a_page() {
 #[test]
 fn strategies_are_ranked_by_the_objective() {
     let folder = TempDir::new().unwrap();
-    let file = scenario(&folder, SCENARIO);
+    // Below capacity, the tasks set the throughput.
+    let file = scenario(&folder, &SCENARIO.replace("load = 0.7", "load = 1.5"));
     for (objective, figure) in [("mean", "mean latency"), ("throughput", "throughput")] {
         let arguments = ["advise", file.to_str().unwrap(), "--seeds=2", "--objective", objective];
         let (report, printed) = reproducible(&folder, &arguments);
@@ -305,12 +307,12 @@ fn invalid_options_are_errors_that_say_what_is_allowed() {
         (&["simulate", "/no/such.csv"], "cannot read the trace /no/such.csv: "),
         (&["simulate", wrong], "line 6: arrivals.load is `0`, allowed is "),
         (&["simulate", unknown], "line 7: service.long_share is missing, allowed is "),
-        (&["simulate", file, "--strategy=best"], "expected all or one of round_robin"),
+        (&["simulate", file, "--strategy=best"], "expected all, or names joined by commas: round_"),
         (&["simulate", file, "--tasks=0"], "'--tasks <N>'"),
-        (&["simulate", file, "--workers=0x1"], "is not a number of workers: expected 1 to 100000"),
+        (&["simulate", file, "--workers=0x1"], "is not a number of workers: expected 1 to 65535"),
         (&["simulate", file, "--load=0"], "expected a fraction of the workers' capacity"),
-        (&["simulate", file, "--load=1", "--speedup=2"], "cannot be used with"),
-        (&["simulate", file, "--csv=r", "--report=r"], "--csv and --report name the same file r"),
+        (&["simulate", file, "--speedup=1e7"], "speedup is 10000000, allowed is up to 2900.000"),
+        (&["simulate", file, "--csv=r", "--report=r"], "--report and --csv name the same file r"),
         (&["simulate", trace, "--workers=2x1.0:code"], "serves `chat`, which tasks require"),
         (&["advise", file, "--objective=best"], "[possible values: p99, mean, throughput]"),
         (&["advise", file, "--seeds=1"], "1 is not in 2..=1000"),
@@ -335,6 +337,22 @@ fn tasks_that_arrive_all_at_once_are_simulated_and_advised_on() {
     let (report, printed) = reproducible(&folder, &arguments);
     assert!(printed.contains("all at once"), "{printed}");
     assert!(report["workload"]["load"].is_null(), "{report}");
+}
+
+#[test]
+fn the_largest_latency_is_exact_and_slow_rates_are_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("r.json");
+    for (micros, rate) in [(416_667, "2.400"), (384_615, "2.600")] {
+        let lines = (0..100).map(|n| format!("{},,{}\n", n * micros, micros)).collect::<String>();
+        let trace = trace(&folder, &format!("{HEADER}{lines}"));
+        let arguments = ["simulate", trace.to_str().unwrap(), "--workers=1x1", "--strategy=random"];
+        let output = raddle(&[&arguments[..], &["--json", path.to_str().unwrap()]].concat());
+        let max = json(&path)["strategies"][0]["latency_us"]["max"].as_f64().unwrap();
+        assert_eq!(max, f64::from(micros));
+        let table = text(&output.stdout);
+        assert!(table.contains(&format!("| {rate} ")), "{rate} in {table}");
+    }
 }
 
 #[test]

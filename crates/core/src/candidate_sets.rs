@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::member::Member;
 use crate::stats::history::{COLUMNS, column};
-use crate::stats::idle::{PER_WORD, nth_set_bit};
-use crate::stats::{Board, Signals};
-use crate::{Capability, Health, Worker, WorkerId};
+use crate::stats::idle::PER_WORD;
+use crate::stats::{Admissions, Board, Row};
+use crate::{Capability, Health, Worker};
 
 /// The candidates for every capability, computed once per roster.
 #[derive(Clone, Debug)]
@@ -46,16 +46,18 @@ impl CandidateTable {
     }
 }
 
-/// The candidates of one group. Parallel arrays, by candidate index.
+/// The candidates of one group. Parallel arrays, by candidate index: in the order of their rows, not of
+/// their positions, so that how the membership came about does not scatter them in memory.
 #[derive(Debug, Default)]
 pub(crate) struct CandidateSet {
     pub(crate) workers: Box<[Arc<Worker>]>,
     pub(crate) positions: Box<[u32]>,
-    pub(crate) weights: Box<[(WorkerId, u32)]>,
+    pub(crate) weights: Box<[(u64, u32)]>,
     pub(crate) runs: Box<[Run]>,
-    pub(crate) blocks: Box<[Block]>,
-    /// The capability of the group, unless none is named.
-    capability: Option<Capability>,
+    /// The number of each candidate's run; empty if there is only one run.
+    run_of: Box<[u32]>,
+    /// Equal shares of the candidates, except that some have one candidate more.
+    pub(crate) wards: Box<[Ward]>,
 }
 
 /// Consecutive candidates in adjacent rows of one board that agree on whether they name the
@@ -65,38 +67,62 @@ pub(crate) struct Run {
     pub(crate) board: Board,
     pub(crate) rows: Range<usize>,
     pub(crate) named: bool,
-}
-
-/// Candidates whose idle bits share a word, by ascending row.
-#[derive(Debug)]
-pub(crate) struct Block {
-    board: Board,
-    word: usize,
-    /// The bits of the candidates.
-    mask: u64,
-    /// The bits of those that name the capability.
-    named: u64,
     /// The index of the first candidate.
     first: usize,
 }
 
-impl Block {
-    /// Returns the bits of the candidates that are listed as idle.
+/// At most 64 consecutive candidates, among which an idle one is searched first. They are of equal
+/// size, so that none of their members is found more often than another, whatever words they are in.
+#[derive(Debug)]
+pub(crate) struct Ward {
+    /// The index of the first candidate.
+    pub(crate) first: usize,
+    blocks: Box<[Block]>,
+}
+
+/// Candidates of one ward whose idle bits share a word.
+#[derive(Debug)]
+struct Block {
+    board: Board,
+    word: usize,
+    /// The bits of the candidates.
+    mask: u64,
+    /// The number of the first candidate in its ward.
+    offset: u32,
+}
+
+impl Ward {
+    /// Returns a bit for each of the candidates, in their order: whether it is listed as idle.
     #[inline]
     pub(crate) fn listed(&self) -> u64 {
-        self.board.idle.word(self.word) & self.mask
+        self.blocks.iter().fold(0, |listed, block| listed | block.listed() << block.offset)
     }
+}
 
+impl Block {
+    /// Returns a bit for each of the candidates, from the lowest on.
     #[inline]
-    pub(crate) fn index_of(&self, bit: u32) -> usize {
-        self.first + (self.mask & ((1 << bit) - 1)).count_ones() as usize
+    fn listed(&self) -> u64 {
+        let Self { board, word, mask, .. } = self;
+        let listed = board.idle.word(*word) & mask;
+        let ones = mask >> mask.trailing_zeros();
+        match ones & ones.wrapping_add(1) {
+            0 => listed >> mask.trailing_zeros(),
+            _ => packed(listed, *mask),
+        }
     }
+}
 
-    #[inline]
-    pub(crate) fn signals_at(&self, bit: u32, column: usize) -> Signals<'_> {
-        let row = self.word * PER_WORD + bit as usize;
-        self.board.signals_at(row, column, self.named >> bit & 1 != 0)
+/// Moves the bits of `word` that `mask` selects to the bottom, in their order.
+#[cold]
+fn packed(mut word: u64, mask: u64) -> u64 {
+    let mut packed = 0;
+    while word != 0 {
+        let bit = word & word.wrapping_neg();
+        packed |= 1 << (mask & (bit - 1)).count_ones();
+        word ^= bit;
     }
+    packed
 }
 
 impl CandidateSet {
@@ -105,78 +131,164 @@ impl CandidateSet {
         capability: Option<Capability>,
         serves: impl Fn(&Worker) -> bool,
     ) -> Self {
-        let find = |receives: fn(Health) -> bool| -> (Vec<Arc<Worker>>, Vec<u32>) {
+        let find = |receives: fn(Health) -> bool| -> Vec<(Arc<Worker>, u32)> {
             let members = (0..).zip(members).filter(|(_, member)| receives(member.health));
             let members = members.filter(|(_, member)| serves(&member.worker));
-            members.map(|(position, member)| (Arc::clone(&member.worker), position)).unzip()
+            members.map(|(position, member)| (Arc::clone(&member.worker), position)).collect()
         };
-        let (mut workers, mut positions) = find(|health| health == Health::Active);
-        if workers.is_empty() {
-            // No healthy worker serves these tasks, so ejected and quarantined ones do.
-            (workers, positions) = find(|health| health != Health::Draining);
+        let mut found = find(|health| health == Health::Active);
+        if found.is_empty() {
+            // No active worker serves these tasks, so those that were set aside do.
+            found = find(Health::takes_tasks);
         }
-        let mut set = Self {
-            weights: workers.iter().map(|worker| (worker.id(), worker.weight())).collect(),
+        found.sort_by_key(|(worker, _)| worker.stats().row().order());
+        let (workers, positions): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let runs = find_runs(&workers, capability);
+        let run_of = match runs.len() {
+            0 | 1 => Vec::new(),
+            _ => {
+                (0..).zip(&runs).flat_map(|(run, Run { rows, .. })| vec![run; rows.len()]).collect()
+            }
+        };
+        Self {
+            weights: workers.iter().map(|worker| (worker.name_hash(), worker.weight())).collect(),
+            wards: find_wards(&workers),
             workers: workers.into(),
             positions: positions.into(),
-            capability,
-            ..Self::default()
-        };
-        set.runs = set.find_runs();
-        set.blocks = set.find_blocks();
-        set
+            runs: runs.into(),
+            run_of: run_of.into(),
+        }
     }
 
-    /// Whether `worker` itself names the capability of the group.
-    pub(crate) fn is_named(&self, worker: &Worker) -> bool {
-        self.capability.is_some_and(|capability| worker.capabilities().contains(capability))
-    }
-
-    /// Returns the block of the candidate at `index`, and its bit there.
+    /// Returns the run of the candidate at `index` and its row there, if there are several runs; `None`
+    /// beyond the last candidate. Does not read the worker, whose memory may be far from its row.
     #[inline]
-    pub(crate) fn locate(&self, index: usize) -> Option<(usize, u32)> {
-        if let [run] = &*self.runs {
-            let row = run.rows.start + index;
-            return Some((row / PER_WORD - run.rows.start / PER_WORD, (row % PER_WORD) as u32));
-        }
-        let number = self.blocks.partition_point(|block| block.first <= index).checked_sub(1)?;
-        let block = &self.blocks[number];
-        Some((number, nth_set_bit(block.mask, (index - block.first) as u32)))
+    pub(crate) fn row_of(&self, index: usize) -> Option<(&Run, usize)> {
+        let run = &self.runs[*self.run_of.get(index)? as usize];
+        Some((run, run.rows.start + index - run.first))
     }
 
-    fn find_blocks(&self) -> Box<[Block]> {
+    /// Returns the admissions of the candidate at `index`, like [`row_of`](Self::row_of).
+    #[inline(never)]
+    pub(crate) fn admissions_of(&self, index: usize) -> Option<&Admissions> {
+        self.row_of(index).map(|(run, row)| &run.board.admissions[row])
+    }
+
+    /// Returns the number of the ward of the candidate at `index`, which exists.
+    #[inline]
+    pub(crate) fn ward_of(&self, index: usize) -> usize {
+        ((index + 1) * self.wards.len() - 1) / self.workers.len()
+    }
+}
+
+fn find_runs(workers: &[Arc<Worker>], capability: Option<Capability>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (first, worker) in workers.iter().enumerate() {
+        let Row { board, number, .. } = worker.stats().row();
+        // Whether the worker itself names the capability of the group.
+        let named = capability.is_some_and(|capability| worker.capabilities().contains(capability));
+        match runs.last_mut() {
+            Some(run) if run.board.is(board) && run.rows.end == *number && run.named == named => {
+                run.rows.end += 1;
+            }
+            _ => runs.push(Run { board: board.clone(), rows: *number..number + 1, named, first }),
+        }
+    }
+    runs
+}
+
+fn find_wards(workers: &[Arc<Worker>]) -> Box<[Ward]> {
+    let (count, wards) = (workers.len(), workers.len().div_ceil(PER_WORD));
+    let ward = |ward: usize| {
+        let first = ward * count / wards;
         let mut blocks: Vec<Block> = Vec::new();
-        for (index, worker) in self.workers.iter().enumerate() {
-            let (board, row) = worker.stats().row();
-            let (word, bit) = (row / PER_WORD, 1 << (row % PER_WORD));
-            let named = if self.is_named(worker) { bit } else { 0 };
+        for (offset, worker) in (0..).zip(&workers[first..(ward + 1) * count / wards]) {
+            let Row { board, number, .. } = worker.stats().row();
+            let (word, bit) = (number / PER_WORD, 1 << (number % PER_WORD));
             match blocks.last_mut() {
-                // Ascending, because `index_of` counts the bits below.
-                Some(block) if block.board.is(board) && block.word == word && block.mask < bit => {
-                    block.mask |= bit;
-                    block.named |= named;
-                }
-                _ => {
-                    let board = board.clone();
-                    blocks.push(Block { board, word, mask: bit, named, first: index });
-                }
+                Some(block) if block.board.is(board) && block.word == word => block.mask |= bit,
+                _ => blocks.push(Block { board: board.clone(), word, mask: bit, offset }),
             }
         }
-        blocks.into()
+        Ward { first, blocks: blocks.into() }
+    };
+    (0..wards).map(ward).collect()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Roster, WorkerId, WorkerSpec};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn selected_bits_are_packed_in_their_order(word: u64, mask: u64) {
+            let selected = (0..64).filter(|bit| mask >> bit & 1 != 0);
+            let bits = selected.enumerate().map(|(to, from)| (word >> from & 1) << to);
+            prop_assert_eq!(packed(word & mask, mask), bits.sum::<u64>());
+        }
     }
 
-    fn find_runs(&self) -> Box<[Run]> {
-        let mut runs: Vec<Run> = Vec::new();
-        for worker in &self.workers {
-            let (board, row) = worker.stats().row();
-            let named = self.is_named(worker);
-            match runs.last_mut() {
-                Some(run) if run.board.is(board) && run.rows.end == row && run.named == named => {
-                    run.rows.end += 1;
-                }
-                _ => runs.push(Run { board: board.clone(), rows: row..row + 1, named }),
-            }
+    fn layout(roster: &Roster) -> (usize, usize) {
+        let set = &roster.candidates(None).set();
+        (set.runs.len(), set.wards.iter().map(|ward| ward.blocks.len()).sum())
+    }
+
+    #[test]
+    fn workers_that_were_added_one_by_one_are_close_together() {
+        let mut roster = Roster::builder().build().unwrap();
+        for number in 0..300 {
+            roster = roster.with_workers(&[WorkerSpec::general().numbered(number)]).unwrap();
         }
-        runs.into()
+        let (runs, blocks) = layout(&roster);
+        // Boards of 1, 1, 2, 4 to 256 rows. At once, it would be 1 run and 9 blocks of 5 wards.
+        assert!(runs <= 10 && blocks <= 20, "{runs} runs, {blocks} blocks");
+    }
+
+    #[test]
+    fn a_row_is_used_again_once_its_worker_is_gone() {
+        let mut roster = Roster::builder().workers(64, WorkerSpec::general()).build().unwrap();
+        for change in 0..1_000 {
+            let id = roster.members()[change * 7 % 64].worker.id();
+            roster = roster.without_worker(id).unwrap();
+            roster = roster.with_workers(&[WorkerSpec::new(format!("w{change}"))]).unwrap();
+        }
+        assert_eq!(layout(&roster), (1, 1));
+    }
+
+    #[test]
+    fn a_row_is_kept_while_an_older_roster_has_its_worker() {
+        let older = Roster::builder().workers(2, WorkerSpec::general()).build().unwrap();
+        let held = older.candidates(None).take(0, None).unwrap();
+        let newer = older.without_worker(WorkerId(0)).unwrap();
+        let newer = newer.with_workers(&[WorkerSpec::new("added")]).unwrap();
+        let in_flight = |roster: &Roster| -> Vec<_> {
+            roster.members().iter().map(|member| member.worker.stats().in_flight()).collect()
+        };
+        assert_eq!((in_flight(&older), in_flight(&newer)), (vec![1, 0], vec![0, 0]));
+        drop(held);
+        // Dirty when it is given up.
+        let worker = &older.members()[0].worker;
+        (0..20).for_each(|_| {
+            let end = crate::Outcome::Failed;
+            crate::Reservation::take(worker, 0, None)
+                .unwrap()
+                .finish(end, std::time::Duration::MAX);
+        });
+        worker.close();
+        drop(older);
+        let next = newer.with_workers(&[WorkerSpec::new("again").weight(7)]).unwrap();
+        let candidates = next.candidates(None);
+        assert_eq!(layout(&next).0, 2, "the first board is full again, and one row of the second");
+        let index = candidates.iter().position(|worker| worker.name() == "again").unwrap();
+        let signals = candidates.signals_at(index).unwrap();
+        let seen =
+            (signals.in_flight(), signals.weight(), signals.recent_mean(), signals.history());
+        assert_eq!((index, seen), (0, (0, 7, 0, 1.0)));
+        assert!(!signals.is_failing() && signals.peak_latency(1).is_none());
+        assert_eq!(signals.stalled_for(9) + signals.idle_for(9) + signals.work_ahead(9, None), 0);
     }
 }

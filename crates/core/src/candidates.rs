@@ -5,7 +5,7 @@ use crate::random::below;
 use crate::stats::Signals;
 use crate::stats::history::column;
 use crate::stats::idle::nth_set_bit;
-use crate::{Capability, Reservation, Roster, Worker, WorkerId};
+use crate::{Capability, Reservation, Roster, Worker};
 
 /// The workers that may receive a task. A strategy picks one of them by its index.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl<'r> Candidates<'r> {
         let worker = self.worker(index);
         let admissions = match &*self.set.runs {
             [run] => &run.board.admissions[run.rows.start + index],
-            _ => worker.stats().admissions(),
+            _ => self.set.admissions_of(index)?,
         };
         Reservation::at(worker, admissions, self.position(index), capability)
     }
@@ -85,9 +85,10 @@ impl<'r> Candidates<'r> {
         self.set.positions[index] as usize
     }
 
-    /// Returns the id and the weight of each candidate, by index, in contiguous memory.
+    /// Returns the [hash of the name](Worker::name_hash) and the weight of each candidate, by index,
+    /// in contiguous memory.
     #[inline]
-    pub fn weights(&self) -> &'r [(WorkerId, u32)] {
+    pub fn weights(&self) -> &'r [(u64, u32)] {
         &self.set.weights
     }
 
@@ -96,6 +97,11 @@ impl<'r> Candidates<'r> {
     #[inline]
     pub fn group(&self) -> usize {
         self.group
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set(&self) -> &'r CandidateSet {
+        self.set
     }
 
     /// Returns the roster that lists the candidates.
@@ -117,31 +123,31 @@ impl<'r> Candidates<'r> {
     /// Returns the statistics of the candidate at `index`; `None` when there is no such candidate.
     #[inline]
     pub fn signals_at(&self, index: usize) -> Option<Signals<'r>> {
-        let worker = self.set.workers.get(index)?;
+        self.set.workers.get(index)?;
         if let [run] = &*self.set.runs {
-            // Avoids reading the worker.
             return Some(run.board.signals_at(run.rows.start + index, self.column, run.named));
         }
-        let (board, row) = worker.stats().row();
-        Some(board.signals_at(row, self.column, self.set.is_named(worker)))
+        let (run, row) = self.set.row_of(index)?;
+        Some(run.board.signals_at(row, self.column, run.named))
     }
 
     /// Returns the index of an idle candidate that `accept` accepts: one that has nothing in
     /// flight and is not closed.
     ///
-    /// The upper half of `random` draws a candidate. If that one is not idle, the search visits the
-    /// candidates listed as idle among its 64 neighbours in random order, then those of the next 64,
-    /// and so on. `accept` receives the index, the statistics, and whether the candidate is the one
-    /// drawn first, which is uniformly distributed.
+    /// The upper half of `random` draws a candidate. If that one is not idle, the search visits
+    /// those that are listed as idle among its up to 64 neighbours in random order, then those of
+    /// the next 64, and so on. `accept` receives the index, the statistics, and whether the
+    /// candidate is the one drawn first, which is uniformly distributed. Among up to 64 candidates,
+    /// every idle one is equally likely. Among more, one is likelier while its neighbours are busy;
+    /// over time that favours none of equal candidates, however the membership came about.
     ///
     /// Returns `None` when no candidate is listed as idle, and when each of the first eight visited
     /// had tasks or was rejected by `accept`. A worker that has just ended its last task may not be
     /// listed yet. Candidates that turn out to have tasks are removed from the list, with three
     /// read-modify-writes each; nothing else is written.
     ///
-    /// Wait-free, allocates nothing. Reads one word per 64 workers of a board (the workers that a
-    /// roster was built with, or that were added together), and one and a half cache lines per
-    /// visited candidate.
+    /// Wait-free, allocates nothing. Reads one or two words per 64 workers, and one and a half cache
+    /// lines per visited candidate.
     #[inline]
     pub fn find_idle(
         &self,
@@ -149,10 +155,12 @@ impl<'r> Candidates<'r> {
         mut accept: impl FnMut(usize, &Signals<'r>, bool) -> bool,
     ) -> Option<usize> {
         let drawn = below((random >> 32) as u32, self.len());
-        let (home, bit) = self.set.locate(drawn)?;
-        let block = &self.set.blocks[home];
-        if block.listed() >> bit & 1 != 0 {
-            let signals = block.signals_at(bit, self.column);
+        let (run, row) = match &*self.set.runs {
+            [run] => (run, run.rows.start + drawn),
+            _ => self.set.row_of(drawn)?,
+        };
+        if run.board.idle.is_set(row) {
+            let signals = run.board.signals_at(row, self.column, run.named);
             if signals.in_flight() == 0 {
                 if accept(drawn, &signals, true) {
                     return Some(drawn);
@@ -161,23 +169,23 @@ impl<'r> Candidates<'r> {
                 self.worker(drawn).unlist();
             }
         }
-        self.search_idle(home, bit, random, accept)
+        self.search_idle(drawn, random, accept)
     }
 
-    /// Continues [`find_idle`](Self::find_idle) from the block `home`, whose bit `visited` it has
-    /// already checked.
+    /// Continues [`find_idle`](Self::find_idle), which has already checked the candidate at `drawn`.
+    #[inline(never)]
     fn search_idle(
         &self,
-        home: usize,
-        visited: u32,
+        drawn: usize,
         mut random: u64,
         mut accept: impl FnMut(usize, &Signals<'r>, bool) -> bool,
     ) -> Option<usize> {
-        let blocks = &self.set.blocks;
+        let wards = &self.set.wards;
+        let home = self.set.ward_of(drawn);
         let mut visits = 1;
-        let mut unvisited = !(1 << visited);
-        for block in blocks[home..].iter().chain(&blocks[..home]) {
-            let mut listed = block.listed() & unvisited;
+        let mut unvisited = !(1 << (drawn - wards[home].first));
+        for ward in wards[home..].iter().chain(&wards[..home]) {
+            let mut listed = ward.listed() & unvisited;
             unvisited = u64::MAX;
             while listed != 0 {
                 if visits == MAX_VISITS {
@@ -188,7 +196,8 @@ impl<'r> Candidates<'r> {
                 let nth = below((random >> 32) as u32, listed.count_ones() as usize);
                 let bit = nth_set_bit(listed, nth as u32);
                 listed &= !(1 << bit);
-                let (index, signals) = (block.index_of(bit), block.signals_at(bit, self.column));
+                let index = ward.first + bit as usize;
+                let signals = self.signals_at(index)?;
                 if signals.in_flight() != 0 {
                     self.worker(index).unlist();
                 } else if accept(index, &signals, false) {

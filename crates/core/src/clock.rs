@@ -3,6 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle_sync::atomic::{AtomicU64, Ordering};
+use raddle_sync::fibers;
+
+/// How often a thread reads a simulated clock while it waits for it.
+const SIMULATED: Duration = Duration::from_millis(1);
 
 /// A monotonic clock in nanoseconds since its creation. Never 0, which means "unknown" everywhere.
 ///
@@ -62,6 +66,24 @@ impl Clock {
     }
 }
 
+/// Waits for a clock.
+pub trait ClockInternals {
+    /// Returns how long a thread may sleep that waits for the clock's `until`, before it must read the
+    /// clock again: zero if that has come, and short on a simulated clock, which can move at any time.
+    fn sleep_until(&self, until: u64) -> Duration;
+}
+
+impl ClockInternals for Clock {
+    fn sleep_until(&self, until: u64) -> Duration {
+        let left = Duration::from_nanos(until.saturating_sub(self.now()));
+        match self.0 {
+            // Fibers that wait are woken when their clock is moved.
+            Source::Simulated(_) if !fibers::is_active() => left.min(SIMULATED),
+            _ => left,
+        }
+    }
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Self::real()
@@ -78,9 +100,11 @@ impl fmt::Debug for Clock {
 }
 
 impl VirtualTime {
-    /// Moves the clock forward.
+    /// Moves the clock forward, at most to its last nanosecond, after 584 years.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(nanos(by), Ordering::Relaxed);
+        let moved = |now: u64| Some(now.saturating_add(nanos(by)));
+        // The closure never refuses.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, moved);
     }
 
     /// Sets the clock's time. It may go backwards, to test how code handles a broken clock. 0 sets
@@ -126,6 +150,21 @@ mod tests {
         assert_eq!(clock.now(), 57);
         time.set(0);
         assert_eq!(clock.now(), 1);
+        time.advance(Duration::MAX);
+        assert_eq!(clock.now(), u64::MAX);
+    }
+
+    #[test]
+    fn a_thread_that_waits_reads_a_simulated_clock_often() {
+        let (clock, time) = Clock::simulated();
+        assert_eq!(clock.sleep_until(2), Duration::from_nanos(1));
+        assert_eq!(clock.sleep_until(u64::MAX), SIMULATED);
+        time.set(7);
+        assert_eq!(clock.sleep_until(7), Duration::ZERO);
+        let clock = Clock::real();
+        let hour = Duration::from_secs(3600);
+        let until = clock.now() + nanos(hour);
+        assert!((SIMULATED..=hour).contains(&clock.sleep_until(until)));
     }
 
     #[test]

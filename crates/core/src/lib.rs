@@ -45,7 +45,8 @@
 //!   plain stores. Without a recorder, any thread may record, by read-modify-writes.
 //! - **Memory is laid out by writer.** A cache line that dispatchers write is never one that
 //!   workers write. Each kind of figure is contiguous across workers, so that scans are fast.
-//! - **A worker takes 13 KB**, most of it two histograms of 5.1 KB each.
+//! - **A worker takes 13 KB**, most of it two histograms of 5.1 KB each. Keys that it remembers take
+//!   1 KB more.
 //! - **Rosters are cheap to read and costly to change**: each change copies the member list.
 //!   Capabilities are limited to [`Capability::MAX`] names per process.
 //!
@@ -55,11 +56,16 @@
 #![forbid(unsafe_code)]
 
 mod baseline;
+mod boost;
 mod candidate_sets;
 mod candidates;
 mod capability;
 mod clock;
+mod cold_cost;
+pub mod hash;
 pub mod internal;
+mod key_age;
+mod mean;
 mod member;
 mod outcome;
 pub mod random;
@@ -71,9 +77,11 @@ mod tracking;
 mod worker;
 
 pub use baseline::Baseline;
+pub use boost::MailboxOrder;
 pub use candidates::Candidates;
 pub use capability::{Capability, CapabilityError, CapabilitySet};
 pub use clock::{Clock, VirtualTime, nanos};
+pub use key_age::KeyAge;
 pub use member::Member;
 pub use outcome::{Completion, Counts, Outcome};
 pub use reservation::{OwnedReservation, Reservation};

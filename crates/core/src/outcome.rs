@@ -11,9 +11,11 @@ pub enum Outcome {
     Failed,
     /// The handler panicked.
     Panicked,
-    /// The deadline had passed when the task's turn came; it did not run.
+    /// The deadline had passed when the task's turn came, and it did not run; or it passed while the
+    /// task's async handler waited, which was dropped.
     Expired,
-    /// The task was cancelled before it ran, or its worker was retired and no other could take it.
+    /// The task was cancelled before it ran, or its worker was retired and no other could take it. Or its
+    /// async handler was dropped while it waited, because the task was cancelled or the handler hung.
     Cancelled,
 }
 
@@ -22,7 +24,7 @@ impl Outcome {
     pub const ALL: [Self; 5] =
         [Self::Completed, Self::Failed, Self::Panicked, Self::Expired, Self::Cancelled];
 
-    /// Returns whether the handler ran, so that its time says something about the worker.
+    /// Returns whether the handler ran to its end, so that its time says something about the worker.
     pub fn ran(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Panicked)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::nanos;
 use crate::stats::Admissions;
-use crate::{Capability, Completion, Outcome, Worker, WorkerId};
+use crate::{Capability, Completion, KeyAge, Outcome, Worker, WorkerId};
 
 /// A selected worker, already counted as in flight.
 ///
@@ -31,6 +31,7 @@ pub struct Reservation<'r> {
 /// |---|---|
 /// | 0 to 31 | the worker's position in its roster |
 /// | 32 to 47 | 0, or the index of the requested capability plus one |
+/// | 48 to 51 | the [packed](KeyAge::pack) age of the task's key |
 ///
 /// Fields of several sizes that are moved together are stored narrow and loaded wide, which stalls
 /// for longer than the counting takes.
@@ -50,7 +51,12 @@ impl Target {
     }
 
     fn capability(self) -> Option<Capability> {
-        Capability::from_index((self.0 >> 32).checked_sub(1)? as usize)
+        Capability::from_index(usize::from((self.0 >> 32) as u16).checked_sub(1)?)
+    }
+
+    #[inline]
+    fn key_age(self) -> Option<KeyAge> {
+        KeyAge::unpack(self.0 >> 48)
     }
 }
 
@@ -124,6 +130,24 @@ impl<'r> Reservation<'r> {
         self
     }
 
+    /// Notes that the worker is given a task with a key of this hash, if it
+    /// [remembers keys](crate::WorkerStats::remember_keys). Call it at most once, for a task whose
+    /// key the strategy knew. Wait-free.
+    #[inline]
+    pub fn noting_key(mut self, key: u64) -> Self {
+        if let Some(age) = self.worker.stats().note_key(key) {
+            self.target.0 |= KeyAge::pack(Some(age)) << 48;
+        }
+        self
+    }
+
+    /// Returns the [age](crate::WorkerStats::key_age) of the key that was
+    /// [noted](Self::noting_key), before that; `None` if none was, or the worker remembers no keys.
+    #[inline]
+    pub fn key_age(&self) -> Option<KeyAge> {
+        self.target.key_age()
+    }
+
     /// Returns the selected worker.
     #[inline]
     pub fn worker(&self) -> &'r Arc<Worker> {
@@ -143,6 +167,9 @@ impl<'r> Reservation<'r> {
         let (service, expected_duration) = (nanos(took), self.expected_duration);
         let end = Completion { service, capability, expected_duration, ..Completion::new(outcome) };
         self.worker.end_shared(end);
+        if let (Outcome::Completed, Some(age)) = (outcome, self.key_age()) {
+            self.worker.stats().learn_cost(age, capability, service);
+        }
         mem::forget(self);
     }
 

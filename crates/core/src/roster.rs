@@ -1,13 +1,14 @@
-use std::collections::HashSet;
+use std::collections::{HashSet, TryReserveError};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use raddle_sync::atomic::{AtomicU64, Ordering::Relaxed};
 use thiserror::Error;
 
 use crate::baseline::Baseline;
 use crate::candidate_sets::CandidateTable;
 use crate::member::Member;
-use crate::stats::{Board, WorkerStats};
+use crate::stats::{Board, Row, WorkerStats};
 use crate::{
     CapabilityError, Clock, Completion, Health, RecordError, Tracking, TrackingError, Worker,
     WorkerId, WorkerSpec,
@@ -32,8 +33,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Roster {
     members: Vec<Member>,
+    /// Those of the members, and of workers that have left.
+    boards: Vec<Board>,
     pub(crate) table: CandidateTable,
+    lineage: u64,
     version: u64,
+    /// The version of the newest roster of the lineage.
+    newest: Arc<AtomicU64>,
     next_id: u32,
     tracking: Tracking,
     baseline: Arc<Baseline>,
@@ -43,7 +49,8 @@ pub struct Roster {
 /// Builds a [`Roster`].
 #[derive(Clone, Debug, Default)]
 pub struct RosterBuilder {
-    specs: Vec<WorkerSpec>,
+    /// Each with the number of workers to create from it; `None` for one that is not numbered.
+    specs: Vec<(WorkerSpec, Option<usize>)>,
     tracking: Tracking,
     clock: Option<Clock>,
 }
@@ -66,6 +73,22 @@ pub enum RosterError {
     /// A tracking parameter is out of its bounds.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    /// More workers than [`Roster::MAX_WORKERS`], those that the roster has included.
+    #[error("{0} workers were requested; at most {max} are allowed", max = Roster::MAX_WORKERS)]
+    TooManyWorkers(usize),
+    /// The statistics of so many workers do not fit into memory.
+    #[error(
+        "no memory for the statistics of {workers} workers, which take {bytes} bytes; \
+         use fewer workers or a shorter window"
+    )]
+    Memory {
+        /// The number of new workers.
+        workers: usize,
+        /// What their statistics take.
+        bytes: usize,
+        /// The allocator's error.
+        source: TryReserveError,
+    },
     /// The roster has no worker with this id.
     #[error("worker {0} is not in the roster")]
     UnknownWorker(WorkerId),
@@ -75,14 +98,14 @@ impl RosterBuilder {
     /// Adds a worker.
     #[must_use]
     pub fn worker(mut self, spec: WorkerSpec) -> Self {
-        self.specs.push(spec);
+        self.specs.push((spec, None));
         self
     }
 
     /// Adds `count` workers, named `<name>-0`, `<name>-1` and so on.
     #[must_use]
     pub fn workers(mut self, count: usize, spec: WorkerSpec) -> Self {
-        self.specs.extend((0..count).map(|number| spec.numbered(number)));
+        self.specs.push((spec, Some(count)));
         self
     }
 
@@ -103,26 +126,49 @@ impl RosterBuilder {
     /// Creates the roster. A roster may be empty: selections then find no candidates.
     ///
     /// # Errors
-    /// When two workers have the same name, a capability cannot be interned, or a tracking parameter
-    /// is out of its bounds.
+    /// When two workers have the same name, a capability cannot be interned, a tracking parameter
+    /// is out of its bounds, or there are too many workers.
     pub fn build(self) -> Result<Roster, RosterError> {
         self.tracking.validate()?;
-        // Unrelated rosters start at different versions without sharing a global counter.
-        let version = RandomState::new().hash_one(0);
+        let counts = self.specs.iter().map(|(_, count)| count.unwrap_or(1));
+        check_count(counts.fold(0, usize::saturating_add))?;
+        let mut specs = Vec::new();
+        for (spec, count) in self.specs {
+            match count {
+                None => specs.push(spec),
+                Some(count) => specs.extend((0..count).map(|number| spec.numbered(number))),
+            }
+        }
+        // Unrelated rosters differ without sharing a global counter.
+        let lineage = RandomState::new().hash_one(0);
         let empty = Roster {
             members: Vec::new(),
+            boards: Vec::new(),
             table: CandidateTable::new(&[]),
-            version,
+            lineage,
+            version: lineage,
+            newest: Arc::new(AtomicU64::new(lineage)),
             next_id: 0,
             tracking: self.tracking,
             baseline: Arc::new(Baseline::new()),
             clock: self.clock.unwrap_or_default(),
         };
-        empty.with_workers(&self.specs)
+        empty.with_workers(&specs)
+    }
+}
+
+/// Checks the number of workers of a roster.
+fn check_count(workers: usize) -> Result<(), RosterError> {
+    match workers > Roster::MAX_WORKERS {
+        true => Err(RosterError::TooManyWorkers(workers)),
+        false => Ok(()),
     }
 }
 
 impl Roster {
+    /// The most workers that a roster can have: each needs a short id of its own.
+    pub const MAX_WORKERS: usize = u16::MAX as usize;
+
     /// Starts building a roster.
     pub fn builder() -> RosterBuilder {
         RosterBuilder::default()
@@ -146,6 +192,16 @@ impl Roster {
     #[inline]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Returns a stamp that all rosters derived from one roster share, and no others.
+    pub fn lineage(&self) -> u64 {
+        self.lineage
+    }
+
+    /// Returns the number of this roster in its [lineage](Self::lineage): later ones have higher numbers.
+    pub fn number(&self) -> u64 {
+        self.version.wrapping_sub(self.lineage)
     }
 
     /// Returns the clock of the workers.
@@ -175,20 +231,29 @@ impl Roster {
     /// Creates a roster with additional workers.
     ///
     /// # Errors
-    /// When a name is taken or a capability cannot be interned.
+    /// When a name is taken, a capability cannot be interned, or there are too many workers.
     pub fn with_workers(&self, specs: &[WorkerSpec]) -> Result<Self, RosterError> {
+        check_count(self.members.len().saturating_add(specs.len()))?;
+        // An allocation that fails aborts the process, but an attempt does not.
+        let bytes = specs.len().saturating_mul(self.tracking.bytes_per_worker());
+        Vec::<u8>::new().try_reserve_exact(bytes).map_err(|source| RosterError::Memory {
+            workers: specs.len(),
+            bytes,
+            source,
+        })?;
         let mut names: HashSet<String> =
             self.members.iter().map(|member| member.worker.name().to_owned()).collect();
         let mut next = self.clone();
-        let board = Board::new(specs.iter().map(|spec| spec.weight), self.tracking.peak_decay);
-        for (row, spec) in specs.iter().enumerate() {
+        let weights: Vec<_> = specs.iter().map(|spec| spec.weight).collect();
+        let rows = Row::take(&mut next.boards, &weights, self.tracking.peak_decay);
+        for (row, spec) in rows.into_iter().zip(specs) {
             let name = spec.name().to_owned();
             if !names.insert(name.clone()) {
                 return Err(RosterError::DuplicateName(name));
             }
             let id = next.unused_id();
             let baseline = Arc::clone(&self.baseline);
-            let stats = WorkerStats::new(board.clone(), row, self.tracking, baseline);
+            let stats = WorkerStats::new(row, self.tracking, baseline);
             let worker = Worker::new(id, spec, stats, self.clock.clone())
                 .map_err(|source| RosterError::Capability { worker: name, source })?;
             next.members.push(Member { worker: Arc::new(worker), health: Health::Active });
@@ -196,31 +261,37 @@ impl Roster {
         Ok(next.published())
     }
 
-    /// Creates a roster with the workers that `grown` has beyond this one, where `grown` was created
-    /// by [`with_workers`](Self::with_workers) from an earlier state of this roster.
-    #[must_use]
-    pub fn with_new_members_of(&self, grown: &Self) -> Self {
-        let mut next = self.clone();
-        let first = self.next_id;
-        next.members
-            .extend(grown.members.iter().filter(|member| member.worker.id().0 >= first).cloned());
-        next.next_id = grown.next_id;
-        next.published()
-    }
-
     /// Creates a roster in which a worker has another health. A worker that becomes
-    /// [active](Health::Active) counts as [new](Worker::in_service_since) from then on.
+    /// [active](Health::Active) counts as [new](Worker::in_service_since) from then on, and what
+    /// counted against it is forgotten: after an ejection, and otherwise if it has completed a task
+    /// since that was done last.
     ///
     /// # Errors
     /// When the worker is not in the roster.
     pub fn with_health(&self, id: WorkerId, health: Health) -> Result<Self, RosterError> {
+        self.with_changed_health(&[(id, health)])
+    }
+
+    /// Creates a roster in which several workers have another health, as
+    /// [`with_health`](Self::with_health) does for one.
+    ///
+    /// # Errors
+    /// When a worker is not in the roster.
+    pub fn with_changed_health(&self, changes: &[(WorkerId, Health)]) -> Result<Self, RosterError> {
         let mut next = self.clone();
-        let member = next.members.iter_mut().find(|member| member.worker.id() == id);
-        let member = member.ok_or(RosterError::UnknownWorker(id))?;
-        if health == Health::Active && member.health != Health::Active {
-            member.worker.enter_service();
+        for (id, health) in changes {
+            let member = next.members.iter_mut().find(|member| member.worker.id() == *id);
+            let member = member.ok_or(RosterError::UnknownWorker(*id))?;
+            if *health == Health::Active && member.health != Health::Active {
+                member.worker.enter_service();
+                // An ejection is long, and longer each time; a restart may be immediate.
+                match member.health {
+                    Health::Ejected => member.worker.stats().forget(),
+                    _ => member.worker.stats().forget_if_refuted(),
+                }
+            }
+            member.health = *health;
         }
-        member.health = health;
         Ok(next.published())
     }
 
@@ -255,7 +326,8 @@ impl Roster {
 
     fn published(mut self) -> Self {
         self.table = CandidateTable::new(&self.members);
-        self.version = self.version.wrapping_add(1);
+        // Relaxed: each roster only needs a number of its own.
+        self.version = self.newest.fetch_add(1, Relaxed).wrapping_add(1);
         self
     }
 }

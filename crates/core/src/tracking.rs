@@ -30,8 +30,8 @@ pub struct Tracking {
     /// The default is 1 s, where Finagle and linkerd use 10 s. They balance calls to other machines
     /// that take some milliseconds; tasks within a process are about ten times shorter and more
     /// frequent, so a second covers as many tasks. A worker that used to fail at once is tried again
-    /// after 2.3 times this (until ten times the mean has fallen to the mean). Use at least a
-    /// hundred times the duration of a task.
+    /// after 2.3 times this at the latest (until ten times the mean has fallen to the mean). Use at
+    /// least a hundred times the duration of a task.
     pub peak_decay: Duration,
 }
 
@@ -104,6 +104,12 @@ impl Tracking {
     /// Returns the latency in nanoseconds that a failure counts as when the pool's mean is `mean`.
     pub(crate) fn penalty(&self, mean: Option<f64>) -> u64 {
         (self.failure_penalty * mean.unwrap_or(UNKNOWN_MEAN)) as u64
+    }
+
+    /// Returns about how many bytes the statistics of one worker take.
+    pub fn bytes_per_worker(&self) -> usize {
+        let window = if self.enabled { self.window } else { 0 };
+        (13usize << 10).saturating_add(window.saturating_mul(size_of::<u64>()))
     }
 
     /// Checks every parameter.

@@ -3,8 +3,8 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::baseline::Baseline;
-use crate::stats::WorkerStats;
-use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion};
+use crate::stats::{Row, WorkerStats};
+use crate::{Capability, CapabilityError, CapabilitySet, Clock, Completion, hash};
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -44,6 +44,18 @@ pub enum Health {
     Quarantined,
     /// Set aside because it fails; receives tasks only when no active worker is left.
     Ejected,
+    /// Set aside until its actor has started again; receives tasks only when no active worker is
+    /// left.
+    Restarting,
+    /// Its first actor has not started; receives no tasks.
+    Starting,
+}
+
+impl Health {
+    /// Returns whether a worker of this health receives tasks, if only when no active one is left.
+    pub fn takes_tasks(self) -> bool {
+        !matches!(self, Self::Draining | Self::Starting)
+    }
 }
 
 /// The description of a worker: its name, its capabilities and its share of the work.
@@ -143,6 +155,7 @@ pub struct Worker {
     stats: WorkerStats,
     id: WorkerId,
     name: Box<str>,
+    name_hash: u64,
     capabilities: CapabilitySet,
     weight: u32,
     generation: AtomicU32,
@@ -162,6 +175,7 @@ impl Worker {
             stats,
             id,
             name: spec.name.as_str().into(),
+            name_hash: hash::of_name(&spec.name),
             capabilities: spec.capability_set()?,
             weight: spec.weight,
             generation: AtomicU32::new(0),
@@ -183,6 +197,13 @@ impl Worker {
         &self.name
     }
 
+    /// Returns the [hash](crate::hash::of_name) of the name, to which keys belong: the same in every
+    /// process and after every restart.
+    #[inline]
+    pub fn name_hash(&self) -> u64 {
+        self.name_hash
+    }
+
     /// Returns the capabilities that the worker offers.
     #[inline]
     pub fn capabilities(&self) -> CapabilitySet {
@@ -199,10 +220,15 @@ impl Worker {
         self.generation.load(Relaxed)
     }
 
-    /// Counts a restart of the actor, which makes the worker [new](Self::in_service_since) again.
-    /// Returns the new generation.
+    /// Counts a restart of the actor, which makes the worker [new](Self::in_service_since) again and
+    /// lets it forget its [keys](WorkerStats::key_age). Returns the new generation.
+    ///
+    /// Forgets what selections held against the actor before, unless the worker has completed no
+    /// task since it was forgotten last: then the restart did not help.
     pub fn next_generation(&self) -> u32 {
+        self.stats.forget_keys();
         self.enter_service();
+        self.stats.forget_if_refuted();
         self.generation.fetch_add(1, Relaxed) + 1
     }
 
@@ -261,22 +287,22 @@ impl Worker {
         self.recorder_taken.store(false, Release);
         // Afterwards, so that whoever unlists the worker again sees that others may record.
         // Unconditionally, because the last end may not have been followed by `mark_idle`.
-        let (board, row) = self.stats.row();
-        board.idle.set(row);
+        let Row { board, number, .. } = self.stats.row();
+        board.idle.set(*number);
     }
 
     /// Removes a worker that was found busy from the idle list. Wait-free; called by selections.
     #[cold]
     pub(crate) fn unlist(&self) {
-        let (board, row) = self.stats.row();
-        board.unlist(row, || self.recorder_taken.load(Relaxed));
+        let Row { board, number, .. } = self.stats.row();
+        board.unlist(*number, || self.recorder_taken.load(Relaxed));
     }
 
     /// Records the end of a task for which the caller holds a reservation.
     #[inline]
     pub(crate) fn end_shared(&self, mut end: Completion) {
-        end.at = self.note_progress(end.at);
-        self.stats.end_shared(&end);
+        let retried = self.note_progress(&mut end);
+        self.stats.end_shared(&end, retried);
     }
 
     /// Records the end of one of this worker's [detached](crate::Reservation::detach) tasks, from
@@ -303,16 +329,20 @@ impl Worker {
         Ok(())
     }
 
-    /// Notes the time of an end if selections have begun to note times, and returns it. Reads the
-    /// clock when `at` is unknown.
+    /// Notes the time of an end if selections have begun to note times. Reads the clock if the end
+    /// does not say. Returns whether the task [tried](crate::Signals::has_expired) the worker again.
     #[inline]
-    fn note_progress(&self, at: u64) -> u64 {
+    fn note_progress(&self, end: &mut Completion) -> bool {
         if !self.stats.notes_time() {
-            return at;
+            return false;
         }
-        let at = if at == 0 { self.clock.now() } else { at };
-        self.stats.pulse().set_busy_since(at);
-        self.stats.pulse().set_idle_since(at);
-        at
+        if end.at == 0 {
+            end.at = self.clock.now();
+        }
+        let pulse = self.stats.pulse();
+        let retried = pulse.has_expired(end.at.saturating_sub(end.service));
+        pulse.set_busy_since(end.at);
+        pulse.set_idle_since(end.at);
+        retried
     }
 }

@@ -100,7 +100,7 @@ fn the_longest_mean_does_not_set_the_failing_flag() {
     let roster = roster(Tracking { window: 1, ..Tracking::default() });
     finish(&roster, Outcome::Completed, Duration::MAX);
     assert!(!is_failing(&roster));
-    assert_eq!(recent_mean(&roster), (1 << 62) - 1, "146 years");
+    assert!(recent_mean(&roster) > 1 << 60, "36 years");
 }
 
 proptest! {
@@ -116,7 +116,17 @@ proptest! {
             finish(&roster, outcome, Duration::from_nanos(took));
             let stats = worker(&roster).stats();
             prop_assert_eq!(is_failing(&roster), stats.success_rate() < 0.5);
-            prop_assert_eq!(recent_mean(&roster), stats.latencies().mean().unwrap().max(1));
+            let (sum, count) = stats.latencies().sum_and_count();
+            // Ten of the pool's means count as latencies, once there is one.
+            let expected = match roster.baseline().mean() {
+                _ if count == 0 => 0,
+                None => (sum / count).max(1),
+                Some(mean) => ((sum + 10 * mean as u64) / (count + 10)).max(1),
+            };
+            // And while the last tasks were quick, a slow mean counts as one that is just not.
+            let slow = roster.baseline().mean().map_or(u64::MAX, |mean| 3 * mean as u64);
+            let mean = recent_mean(&roster);
+            prop_assert!(mean == expected || mean == slow && expected > slow, "{mean} {expected}");
         }
     }
 }

@@ -96,10 +96,11 @@ fn check_offers(
     prop_assert!(!free || offered[0].0 == drawn);
     let mut others: Vec<_> = offered.iter().map(|(index, _)| *index).collect();
     if !others.is_empty() {
-        // Candidates in the same word come first.
-        let word = |index: usize| candidates.worker(index).weight() / 100;
-        let near = idle.iter().filter(|index| word(**index) == word(drawn)).count();
-        prop_assert!(others.iter().take(near).all(|index| word(*index) == word(drawn)));
+        // Candidates of the same ward come first: as many wards of equal size as there are words.
+        let (count, wards) = (candidates.len(), candidates.len().div_ceil(64));
+        let ward = |index: usize| (0..wards).rfind(|ward| ward * count / wards <= index);
+        let near = idle.iter().filter(|index| ward(**index) == ward(drawn)).count();
+        prop_assert!(others.iter().take(near).all(|index| ward(*index) == ward(drawn)));
     }
     others.sort_unstable();
     others.dedup();

@@ -59,8 +59,9 @@ fn candidates_and_positions_agree_with_the_members() {
                 member.health == Health::Active && member.worker.capabilities().serves(capability)
             })
             .collect();
-        let positions: Vec<_> =
+        let mut positions: Vec<_> =
             (0..candidates.len()).map(|index| candidates.position(index)).collect();
+        positions.sort_unstable();
         assert_eq!(positions, expected);
         for (index, worker) in candidates.iter().enumerate() {
             let member = &roster.members()[candidates.position(index)];
@@ -82,6 +83,12 @@ fn a_roster_is_not_changed_by_rosters_derived_from_it() {
     assert_eq!((drained.candidates(None).len(), grown.candidates(None).len()), (1, 2));
     let versions = [roster.version(), drained.version(), grown.version()];
     assert!(versions[0] != versions[1] && versions[1] != versions[2] && versions[0] != versions[2]);
+    let sibling = roster.with_health(WorkerId(1), Health::Draining).unwrap();
+    assert!(!versions.contains(&sibling.version()), "nor do two derived from one have one version");
+    assert!(sibling.number() > grown.number() && grown.number() > roster.number());
+    let other = Roster::builder().build().unwrap();
+    assert_eq!([grown.lineage(), sibling.lineage()], [roster.lineage(); 2]);
+    assert_ne!(other.lineage(), roster.lineage());
 }
 
 #[test]
@@ -99,4 +106,19 @@ fn errors_name_the_worker_and_leave_the_roster_unchanged() {
     let error = Roster::builder().tracking(tracking).build().unwrap_err();
     assert_eq!(error.to_string(), "window is 0, allowed are 1 to 65536");
     assert_eq!(roster.members().len(), 2);
+}
+
+#[test]
+fn more_workers_than_there_are_short_ids_are_refused() {
+    let tracking = Tracking { enabled: false, ..Tracking::default() };
+    let max = Roster::MAX_WORKERS;
+    for workers in [max + 1, usize::MAX] {
+        let builder = Roster::builder().workers(workers, WorkerSpec::general());
+        let error = builder.tracking(tracking).worker(WorkerSpec::new("one")).build().unwrap_err();
+        assert_eq!(error, RosterError::TooManyWorkers(workers.saturating_add(1)));
+    }
+    let roster = Roster::builder().worker(WorkerSpec::new("one")).tracking(tracking).build();
+    let specs = vec![WorkerSpec::new("more"); max];
+    let error = roster.unwrap().with_workers(&specs).unwrap_err();
+    assert_eq!(error.to_string(), "65536 workers were requested; at most 65535 are allowed");
 }

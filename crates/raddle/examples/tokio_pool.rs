@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .into_iter()
         .map(|below| {
             let pool = pool.clone();
-            // Sending to a mailbox with room does not block; awaiting never does.
+            // An ask never blocks its executor: it waits for room, and then for the reply.
             tokio::spawn(async move {
                 let count = pool.ask(below).await;
                 (below, count.expect("the pool is open, and the handler does not panic"))
@@ -42,7 +42,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     assert_eq!(pool.ask(100).await?, 25);
 
-    // A shutdown waits for tasks and joins threads: do not block an executor's thread with it.
-    tokio::task::spawn_blocking(move || pool.shutdown(Drain::all())).await??;
+    pool.shutdown_async(Drain::all()).await?;
     Ok(())
 }

@@ -60,27 +60,39 @@
 //!
 //! # Features
 //! - `serde` (default): statistics and configuration can be serialised.
-//! - `tracing` (default): a pool's events are also `tracing` events.
+//! - `tracing` (default): a pool's events are also `tracing` events, and the handler of a task that is sent
+//!   within a span runs in a span that follows from it.
 //! - `affinity` (default): workers' threads can be pinned to cores.
+//! - `futures`: `Pool::forward` and `Pool::sink`, and [`Events`] is a stream.
+//! - `tokio`: workers can enter a tokio runtime by its handle.
 //! - `sim`: the simulator, as `raddle::sim`.
+//! - `test`: tests of actors, as `raddle::test`.
 
 #[doc(inline)]
 pub use raddle_core::{
     Baseline, Candidates, Capability, CapabilityError, CapabilitySet, Clock, Completion, Counts,
-    FastThreshold, Health, Histogram, HistogramSnapshot, LatencyRing, Member, Outcome,
-    OwnedReservation, PeakLatency, Priority, RecordError, Reservation, Roster, RosterBuilder,
-    RosterError, Signals, TaskProfile, Tracking, TrackingError, VirtualTime, Worker, WorkerId,
-    WorkerSpec, WorkerStats, nanos,
+    FastThreshold, Health, Histogram, HistogramSnapshot, LatencyRing, MailboxOrder, Member,
+    Outcome, OwnedReservation, PeakLatency, Priority, RecordError, Reservation, Roster,
+    RosterBuilder, RosterError, Signals, TaskProfile, Tracking, TrackingError, VirtualTime, Worker,
+    WorkerId, WorkerSpec, WorkerStats, hash, nanos,
 };
+#[cfg(feature = "futures")]
+#[doc(inline)]
+pub use raddle_runtime::PoolSink;
+#[cfg(feature = "test")]
+#[doc(inline)]
+pub use raddle_runtime::test;
 #[doc(inline)]
 pub use raddle_runtime::{
-    Account, Actor, Ask, AskError, AskFuture, Backoff, ChildError, ChildReport, CoDel, CoDelError,
-    Context, Drain, Event, EventKind, Events, Handler, Hedge, HedgeError, LocalPool,
-    MembershipError, OnRetired, Overflow, Pool, PoolBuilder, PoolStats, Refusal, Registry,
-    RegistryError, Reply, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason,
-    SendError, ShedReason, ShutdownError, ShutdownReport, SpawnError, StartError, SuperviseError,
-    SupervisionStrategy, Supervisor, SupervisorBuilder, SupervisorEvent, SupervisorEventKind,
-    SupervisorEvents, TaskBuilder, TimerHandle, WaitStrategy, Watchdog,
+    Account, Actor, Ask, AskError, AsyncContext, AsyncHandler, Backoff, Broadcast, ChildError,
+    ChildReport, CoDel, CoDelError, Context, Deferred, Drain, DropReason, Enter, Event, EventKind,
+    Events, Handler, Hedge, HedgeError, IntoActor, IntoReply, KeyedState, LocalPool,
+    MembershipError, MovedKeys, OnRetired, OptionError, Overflow, Pool, PoolBuilder, PoolStats,
+    ReadWrite, Recipient, Refusal, Registry, RegistryError, Replier, Reply, RestartLimit,
+    RestartPolicy, Restarts, RestartsError, RetireReason, SendError, SharedHandler, ShedReason,
+    ShutdownError, ShutdownReport, SpawnError, StartError, SuperviseError, SupervisionStrategy,
+    Supervisor, SupervisorBuilder, SupervisorEvent, SupervisorEventKind, SupervisorEvents,
+    TaskBuilder, Tell, TimerHandle, WaitStrategy, Watch, Watchdog, WeakPool,
 };
 #[cfg(feature = "sim")]
 pub use raddle_sim as sim;
@@ -92,7 +104,8 @@ pub use raddle_strategies as strategies;
 pub mod prelude {
     pub use raddle_core::{Capability, Priority, WorkerSpec};
     pub use raddle_runtime::{
-        Actor, AskError, Drain, Handler, Overflow, Pool, SendError, Supervisor, Watchdog,
+        Actor, AskError, AsyncHandler, Drain, Handler, Overflow, Pool, SendError, Supervisor,
+        Watchdog,
     };
     pub use raddle_strategies::{BalancerConfig, Strategy};
 }

@@ -461,7 +461,7 @@ mod tests {
             times.filter(|now| controller.on_take(sojourn, *now, false)).collect()
         };
         let first = shed(9 * MS, 1_000, 4_000);
-        assert_eq!(shed(0, 4_000, 4_001), []);
+        assert_eq!(shed(0, 4_000, 4_001), [0; 0]);
         let second = shed(9 * MS, 4_001 + pause, 5_000 + pause);
         (first.len(), second[1] - second[0])
     }

@@ -9,7 +9,11 @@ mod imp {
     /// The cores that the process may use, or those of them that are `wanted`.
     pub(crate) fn find(wanted: Option<Vec<usize>>) -> Result<Vec<CoreId>, SpawnError> {
         let all = core_affinity::get_core_ids().unwrap_or_default();
-        let Some(wanted) = wanted else { return Ok(all) };
+        let Some(wanted) = wanted else {
+            let (option, because) = ("pin_workers", "the operating system names no cores");
+            let none = SpawnError::Meaningless { option, because };
+            return if all.is_empty() { Err(none) } else { Ok(all) };
+        };
         let find = |id: usize| {
             let core = all.iter().find(|core| core.id == id).copied();
             core.ok_or_else(|| SpawnError::Core {

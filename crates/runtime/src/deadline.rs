@@ -1,9 +1,17 @@
 use std::time::{Duration, Instant};
 
-use raddle_core::nanos;
+use raddle_core::{Clock, nanos};
+use raddle_sync::time;
 
 /// The deadline of a task that has none, in nanoseconds of the pool's clock.
 pub(crate) const NEVER: u64 = u64::MAX;
+
+/// The time until a deadline by this clock, zero once it has passed; `None` for [`NEVER`]. Reads the
+/// clock.
+pub(crate) fn remaining(deadline: u64, clock: &Clock) -> Option<Duration> {
+    let left = || deadline.saturating_sub(clock.now());
+    (deadline != NEVER).then(|| Duration::from_nanos(left()))
+}
 
 /// The deadline of a task, as its caller set it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +30,7 @@ impl Deadline {
         let timeout = match self {
             Self::Never => return NEVER,
             Self::After(timeout) => timeout,
-            Self::At(deadline) => deadline.saturating_duration_since(Instant::now()),
+            Self::At(deadline) => deadline.saturating_duration_since(time::now()),
         };
         now.saturating_add(nanos(timeout))
     }

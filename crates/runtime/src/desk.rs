@@ -1,28 +1,27 @@
 //! Work that a pool's own thread does later: timers and hedges.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
+use raddle_core::Clock;
+use raddle_core::internal::ClockInternals;
 use raddle_sync::lock::ColdLock;
 
 use crate::mailbox::Notify;
 use crate::panics;
-use crate::timer::{Fired, TimerHandle, TimerQueue};
+use crate::timer::{Fired, TimerQueue, TimerState};
 
-/// What to do when a timer fires.
-pub(crate) enum Job {
-    Once(Box<dyn FnOnce() + Send>),
-    Periodic(Arc<dyn Fn() + Send + Sync>),
-}
+/// What is done when a timer fires.
+pub(crate) trait Job: Send + Sync {
+    /// Does what is due.
+    fn run(&self);
 
-impl Job {
-    /// Runs the job; a panic is logged.
-    pub(crate) fn run(self) {
-        panics::contain(|| match self {
-            Self::Once(job) => job(),
-            Self::Periodic(job) => job(),
-        });
+    /// Releases what the job holds: it was cancelled, or the desk has closed.
+    fn abandon(&self);
+
+    /// Whether the job is still done when the pool has closed: it sends no task.
+    fn outlives_closing(&self) -> bool {
+        false
     }
 }
 
@@ -36,9 +35,11 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct Timers {
-    queue: TimerQueue<Job>,
+    queue: TimerQueue<Arc<dyn Job>>,
     /// When the thread will check the timers next, by the clock.
     checked_at: u64,
+    /// Whether no more timers fire.
+    closed: bool,
 }
 
 impl Desk {
@@ -47,39 +48,64 @@ impl Desk {
         &self.notify
     }
 
-    /// Schedules a job for the clock's `due`, and again after each `period` if there is one. Takes a
-    /// lock, and makes a system call if the job is due before everything else.
-    pub(crate) fn schedule(&self, due: u64, period: Option<NonZeroU64>, job: Job) -> TimerHandle {
+    /// Schedules a job for the clock's `due`, and again after each `period` if there is one. `None`
+    /// if the desk is closed. Takes a lock, and makes a system call if the job is due before
+    /// everything else.
+    pub(crate) fn schedule(
+        &self,
+        due: u64,
+        period: Option<NonZeroU64>,
+        job: &Arc<dyn Job>,
+    ) -> Option<TimerState> {
         self.change(|timers| {
-            let handle = timers.queue.push(due, period, job);
+            if timers.closed && !job.outlives_closing() {
+                return None;
+            }
+            let timer = timers.queue.push(due, period, Arc::clone(job));
             if due < timers.checked_at {
                 self.notify.notify();
             }
-            handle
+            Some(timer)
         })
     }
 
+    /// Schedules a job that is cancelled when the returned value is dropped; `None` if the desk is
+    /// closed.
+    pub(crate) fn schedule_wanted(&self, due: u64, job: &Arc<dyn Job>) -> Option<Wanted> {
+        let timer = self.schedule(due, None, job)?;
+        Some(Wanted { timer, job: Arc::downgrade(job) })
+    }
+
     /// Takes the next job that is due.
-    pub(crate) fn next_due(&self, now: u64) -> Option<Job> {
+    pub(crate) fn next_due(&self, now: u64) -> Option<Arc<dyn Job>> {
         self.change(|timers| {
             Some(match timers.queue.pop_due(now)? {
                 Fired::Once(job) => job,
-                Fired::Periodic(job) => match &*job {
-                    Job::Periodic(job) => Job::Periodic(Arc::clone(job)),
-                    Job::Once(_) => unreachable!("a job with a period is periodic"),
-                },
+                Fired::Periodic(job) => Arc::clone(job),
             })
         })
     }
 
     /// Waits until a timer is due or the thread is woken, but no longer than to the clock's `until`.
-    pub(crate) fn wait(&self, now: u64, until: u64) {
+    pub(crate) fn wait(&self, clock: &Clock, until: u64) {
         let until = self.change(|timers| {
             let until = timers.queue.next_due().map_or(until, |due| due.min(until));
             timers.checked_at = until;
             until
         });
-        self.notify.wait_timeout(Some(Duration::from_nanos(until.saturating_sub(now))));
+        self.notify.wait_timeout(Some(clock.sleep_until(until)));
+    }
+
+    /// Cancels all timers, abandons their jobs, and takes no more, apart from those that
+    /// [outlive](Job::outlives_closing) this.
+    pub(crate) fn close(&self) {
+        let abandoned = self.change(|timers| {
+            timers.closed = true;
+            timers.queue.cancel_where(|job| !job.outlives_closing())
+        });
+        for job in abandoned {
+            panics::contain(move || job.abandon());
+        }
     }
 
     /// Changes the timers under the lock. What cancelled timers held is the user's and may set a
@@ -91,5 +117,23 @@ impl Desk {
         drop(timers);
         cancelled.into_iter().for_each(|job| panics::contain(|| drop(job)));
         result
+    }
+}
+
+/// A job that somebody waits for. Dropping this cancels the job, unless it has begun.
+pub(crate) struct Wanted {
+    timer: TimerState,
+    /// Weak, because the job may hold this.
+    job: Weak<dyn Job>,
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        if !self.timer.cancel() {
+            return;
+        }
+        if let Some(job) = self.job.upgrade() {
+            panics::contain(move || job.abandon());
+        }
     }
 }

@@ -1,7 +1,9 @@
 use raddle_core::TaskProfile;
 
-use crate::reply::ReplySender;
+use crate::panics;
+use crate::reply::{Asker, NoReply, ReplySender};
 use crate::router::{Label, Routed};
+use crate::span::Caller;
 
 /// A task of a pool on its way: the message, where its reply goes, and what the worker must know.
 ///
@@ -38,6 +40,14 @@ impl<M, R> Envelope<M, R> {
     }
 }
 
+impl<M, R> Envelope<M, R> {
+    /// This task, with the span of its caller.
+    pub(crate) fn traced(mut self, caller: Caller) -> Self {
+        self.reply = Some(ReplySender::traced(self.reply.take(), caller));
+        self
+    }
+}
+
 impl<M: Send + 'static, R: Send + 'static> Routed for Envelope<M, R> {
     #[inline]
     fn label(&self) -> Label {
@@ -50,8 +60,31 @@ impl<M: Send + 'static, R: Send + 'static> Routed for Envelope<M, R> {
     }
 
     #[inline]
+    fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    #[inline]
+    fn submitted_at(&self) -> u64 {
+        self.submitted_at
+    }
+
+    #[inline]
     fn expected_duration(&self) -> u64 {
         self.expected_duration
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.reply.as_ref().is_some_and(Asker::has_withdrawn)
+    }
+
+    fn take_asker(&mut self, why: NoReply) -> impl FnOnce() + use<M, R> {
+        let reply = self.reply.take();
+        move || {
+            if let Some(reply) = reply {
+                panics::contain(|| drop(reply.send(Err(why))));
+            }
+        }
     }
 }
 

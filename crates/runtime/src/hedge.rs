@@ -12,10 +12,17 @@ pub(crate) enum When {
     Quantile(f64),
 }
 
-/// A hedging quantile that is out of bounds.
+/// Why a [`Hedge`] cannot be used.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
-#[error("hedging quantile is {0}; more than 0 and less than 1 is allowed")]
-pub struct HedgeError(f64);
+#[non_exhaustive]
+pub enum HedgeError {
+    /// The quantile is out of bounds.
+    #[error("hedging quantile is {0}; more than 0 and less than 1 is allowed")]
+    Quantile(f64),
+    /// The pool does not measure how long tasks take.
+    #[error("hedging at a quantile has no meaning: the pool's tracking is off")]
+    Untracked,
+}
 
 impl Hedge {
     /// Hedges after a fixed time.
@@ -28,16 +35,19 @@ impl Hedge {
     /// time, which for most distributions is at least the quantile of their sum. No copy is sent while no task has been
     /// measured.
     ///
-    /// The quantile must be more than 0 and less than 1; otherwise the task is refused.
+    /// The quantile must be more than 0 and less than 1, and the pool's tracking on; otherwise the task
+    /// is refused.
     pub fn at_quantile(quantile: f64) -> Self {
         Self(When::Quantile(quantile))
     }
 
-    pub(crate) fn validate(self) -> Result<(), HedgeError> {
+    /// Checks a hedge of a pool whose tracking is on or off.
+    pub(crate) fn validate(self, is_tracked: bool) -> Result<(), HedgeError> {
         match self.0 {
             When::Quantile(quantile) if !(quantile > 0.0 && quantile < 1.0) => {
-                Err(HedgeError(quantile))
+                Err(HedgeError::Quantile(quantile))
             }
+            When::Quantile(_) if !is_tracked => Err(HedgeError::Untracked),
             _ => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use raddle_core::{Reservation, Worker};
+use raddle_core::{MailboxOrder, Reservation, Worker};
 
 use crate::Overflow;
-use crate::mailbox::{self, Full, Lane, Mailbox};
+use crate::mailbox::{Capacity, Full, Lane, Mailbox, Place, Unsent, Wakers};
 
 /// Where a dispatched task is put: a worker's mailbox. A worker on another machine will have an
 /// outbox here.
@@ -13,8 +13,8 @@ pub(crate) enum Inlet<T> {
 
 impl<T> Inlet<T> {
     /// Opens the mailbox of a worker of this process.
-    pub(crate) fn local(worker: &Arc<Worker>, capacity: usize) -> Self {
-        Self::Local(mailbox::bounded(Arc::clone(worker), capacity))
+    pub(crate) fn local(worker: &Arc<Worker>, capacity: Capacity, order: MailboxOrder) -> Self {
+        Self::Local(Mailbox::new(Arc::clone(worker), capacity, order))
     }
 
     #[inline(always)]
@@ -47,17 +47,30 @@ impl<T> Inlet<T> {
         lane: Lane,
         task: T,
         overflow: Overflow,
+        deadline: u64,
         shed: impl FnMut(T),
-    ) -> Result<(), Full<T>> {
+    ) -> Result<(), Unsent<T>> {
         match self {
-            Self::Local(mailbox) => mailbox.put(reservation, lane, task, overflow, shed),
+            Self::Local(mailbox) => mailbox.put(reservation, lane, task, overflow, deadline, shed),
         }
     }
 
-    /// Lets the worker take no more tasks.
-    pub(crate) fn close(&self) {
+    /// Puts a task into the line of those that wait for room; see [`Mailbox::line_up`].
+    pub(crate) fn line_up(
+        &self,
+        reservation: Reservation<'_>,
+        lane: Lane,
+        task: T,
+    ) -> Result<Place<T>, Unsent<T>> {
         match self {
-            Self::Local(mailbox) => mailbox.close(),
+            Self::Local(mailbox) => mailbox.line_up(reservation, lane, task),
+        }
+    }
+
+    /// Lets the worker take no more tasks; see [`Mailbox::close_returning`].
+    pub(crate) fn close(&self, take_off: impl FnMut(&mut T)) -> Wakers {
+        match self {
+            Self::Local(mailbox) => mailbox.close_returning(take_off),
         }
     }
 

@@ -49,42 +49,54 @@
 //!   cost a thousand threads.
 //! - A worker without tasks polls for about 100 microseconds before it parks ([`WaitStrategy`]).
 //!   Waking a parked worker takes about 30 microseconds and costs the caller a system call.
-//! - A full mailbox makes the caller wait by default ([`Overflow`]), so overload slows callers down
-//!   instead of using memory.
+//! - A full mailbox makes callers wait by default ([`Overflow`]), threads and futures alike, so overload slows
+//!   them down instead of using memory.
 //! - A hung handler cannot be ended. A [`Watchdog`] gives its worker to another thread; the old one
 //!   is lost until the handler returns.
 //!
 //! # The pieces
 //! | | |
 //! |---|---|
-//! | [`Pool`], [`PoolBuilder`], [`LocalPool`] | the workers, as callers see them |
-//! | [`Actor`], [`Handler`], [`Reply`], [`Context`] | what workers run |
-//! | [`TaskBuilder`], [`Ask`], [`Hedge`], [`TimerHandle`] | sending tasks and receiving replies |
+//! | [`Pool`], [`PoolBuilder`], [`LocalPool`], [`WeakPool`], [`Recipient`] | the workers, as callers see them |
+//! | [`Actor`], [`Handler`], [`Reply`], [`Context`], [`KeyedState`] | what workers run |
+//! | [`Deferred`], [`Replier`] | replies that come after their handlers have returned |
+//! | [`TaskBuilder`], [`Ask`], [`Tell`], [`Hedge`], [`TimerHandle`] | sending tasks and receiving replies |
 //! | [`Overflow`], [`CoDel`], [`WaitStrategy`] | full mailboxes, overload, idle workers |
 //! | [`Restarts`], [`OnRetired`], [`Watchdog`], [`Supervisor`] | faults |
-//! | [`Account`], [`PoolStats`], [`Events`] | what has happened |
+//! | [`Account`], [`PoolStats`], [`Events`], [`Watch`] | what has happened |
 //!
 //! # Features
-//! All are on by default.
-//! - `affinity`: workers' threads can be pinned to cores.
-//! - `serde`: statistics can be serialised.
-//! - `tracing`: a pool's events are also `tracing` events.
+//! - `affinity` (default): workers' threads can be pinned to cores.
+//! - `serde` (default): statistics can be serialised.
+//! - `tracing` (default): a pool's events are also `tracing` events, and the handler of a task that is
+//!   sent within a span runs in a span that follows from it.
+//! - `futures`: `Pool::forward` and `Pool::sink`, and [`Events`] is a stream.
+//! - `test`: the module `test`, for tests of actors.
 
 mod account;
 mod actor;
 mod ask;
+mod async_context;
+mod async_handler;
+mod awaited;
+mod blocking;
 mod codel;
 mod context;
 mod cores;
 mod crew;
 mod deadline;
+mod deadlock;
+mod deferred;
 mod desk;
+mod enter;
 mod envelope;
 mod error;
 mod event;
 mod hedge;
 mod inlet;
+mod keyed_state;
 mod keys;
+mod lease;
 mod log;
 #[cfg(not(any(loom, shuttle)))]
 mod mailbox;
@@ -92,6 +104,7 @@ mod mailbox;
 #[doc(hidden)]
 pub mod mailbox;
 mod panics;
+mod payload;
 mod pool;
 mod race;
 mod registry;
@@ -99,21 +112,38 @@ mod reply;
 mod restart;
 mod router;
 mod settings;
+mod span;
 mod subscription;
 mod supervisor;
+#[cfg(feature = "test")]
+pub mod test;
 mod timer;
+#[cfg(not(feature = "test"))]
+mod untested;
+mod watch;
 mod worker;
 
 pub use account::{Account, PoolStats};
-pub use actor::{Actor, Handler, Reply, StartError};
-pub use ask::{Ask, AskError, AskFuture};
+pub use actor::{Actor, Handler, IntoActor, IntoReply, Reply, StartError};
+pub use ask::{Ask, AskError};
+pub use async_context::AsyncContext;
+pub use async_handler::{AsyncHandler, ReadWrite, SharedHandler};
 pub use codel::{CoDel, CoDelError};
 pub use context::Context;
-pub use error::{MembershipError, Refusal, SendError, ShutdownError, SpawnError};
-pub use event::{Event, EventKind};
+pub use deferred::{Deferred, Replier};
+pub use enter::Enter;
+pub use error::{MembershipError, OptionError, Refusal, SendError, ShutdownError, SpawnError};
+pub use event::{DropReason, Event, EventKind};
 pub use hedge::{Hedge, HedgeError};
+pub use keyed_state::KeyedState;
+pub use keys::MovedKeys;
 pub use mailbox::{Overflow, WaitStrategy};
-pub use pool::{Drain, LocalPool, Pool, PoolBuilder, TaskBuilder};
+#[cfg(feature = "futures")]
+pub use pool::PoolSink;
+pub use pool::{
+    Broadcast, Drain, LocalPool, Pool, PoolBuilder, Recipient, TaskBuilder, Tell, TimerHandle,
+    WeakPool,
+};
 pub use registry::{Registry, RegistryError};
 pub use restart::{Backoff, RestartLimit, RestartPolicy, Restarts, RestartsError, RetireReason};
 pub use settings::{OnRetired, ShedReason, Watchdog};
@@ -122,21 +152,48 @@ pub use supervisor::{
     ChildError, ChildReport, ShutdownReport, SuperviseError, SupervisionStrategy, Supervisor,
     SupervisorBuilder, SupervisorEvent, SupervisorEventKind, SupervisorEvents,
 };
-pub use timer::TimerHandle;
+pub use watch::Watch;
 
 /// The internals that the model checkers explore.
 #[cfg(any(loom, shuttle))]
 #[doc(hidden)]
 pub mod models {
+    pub use crate::keys::handover::{Batch, Gain, Handover, Work};
     pub use crate::keys::partitions::{Partition, Partitions, ShortId};
+    pub use crate::lease::{PausedStay, Revoked, RevokedPause, SerialLease, Stay};
     pub use crate::race::Race;
-    pub use crate::reply::{Asker, Hedged, NoReply, ReplySender};
-    pub use crate::timer::{Fired, TimerHandle, TimerQueue};
-    pub use crate::worker::{Revoked, SerialLease, Stay};
+    pub use crate::reply::{Asker, NoReply, Owed, ReplySender, RunningAsker, SharedReply};
+    pub use crate::timer::{Fired, TimerQueue, TimerState};
+
+    /// The id of the only partition of a key without a capability.
+    pub fn partition() -> crate::keys::PartitionId {
+        crate::keys::PartitionId::new(0, 0)
+    }
+
+    /// A worker that gains the keys of that partition, with their state.
+    pub fn gain(state: Option<u64>) -> Gain {
+        let state = state.map(|state| crate::panics::Contained::new(Box::new(state) as Box<_>));
+        Gain { keys: crate::MovedKeys::new(None, 1, &[0]), state }
+    }
+
+    /// The state that is gained.
+    pub fn gained(gain: Gain) -> Option<u64> {
+        gain.state.and_then(|state| state.into_inner().downcast().ok()).map(|state| *state)
+    }
 
     /// Creates the ends of an admitted task's reply.
-    pub fn slot<R>(cancel_on_drop: bool) -> (ReplySender<R>, crate::Ask<(), R>) {
-        let (sender, receiver) = crate::reply::slot(cancel_on_drop);
-        (sender, crate::Ask::admitted(receiver))
+    pub fn slot<R>() -> (ReplySender<R>, crate::Ask<(), R>) {
+        let (sender, receiver) = oneshot::channel();
+        (ReplySender::Own(sender), crate::Ask::admitted(receiver, None))
+    }
+
+    /// Creates the ends of the reply of an admitted task that is cancelled by dropping its `Ask`, if
+    /// it is `cancellable`, and may have copies.
+    pub fn shared_slot<R>(
+        cancellable: bool,
+    ) -> (std::sync::Arc<SharedReply<R>>, crate::Ask<(), R>) {
+        let (sender, receiver) = oneshot::channel();
+        let shared = std::sync::Arc::new(SharedReply::new(sender, cancellable, None));
+        (std::sync::Arc::clone(&shared), crate::Ask::admitted(receiver, Some(shared)))
     }
 }

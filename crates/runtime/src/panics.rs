@@ -1,7 +1,7 @@
 //! Catches panics of the user's code.
 
-use crate::log;
-use std::any::Any;
+use crate::{log, payload};
+use std::error::Error;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -39,13 +39,13 @@ pub(crate) fn contain(code: impl FnOnce()) {
 #[inline(always)]
 pub(crate) fn contain_inline(code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
-        report(message(payload));
+        report(payload::message(payload));
     }
 }
 
 /// Catching takes much code, and each type of pool does it dozens of times, so this is not generic.
 fn run(code: &mut dyn FnMut()) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(message)
+    catch_unwind(AssertUnwindSafe(code)).map_err(payload::message)
 }
 
 fn run_contained(code: &mut dyn FnMut()) {
@@ -54,19 +54,28 @@ fn run_contained(code: &mut dyn FnMut()) {
     }
 }
 
+/// The text of a user's error, which may panic when it is formatted or dropped.
+#[cold]
+pub(crate) fn text(error: Box<dyn Error + Send + Sync>) -> String {
+    let text = catch(|| error.to_string()).unwrap_or_else(|message| message);
+    contain(|| drop(error));
+    text
+}
+
 #[cold]
 fn report(message: String) {
     log::error!(message, "a panic in a hook, a callback, a drop or a waker was caught");
 }
 
 /// A user's value that may be dropped anywhere: a panic in its `Drop` is [contained](contain).
-pub(crate) struct Contained<T>(Option<T>);
+pub struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(Some(value))
     }
 
+    #[inline]
     pub(crate) fn into_inner(mut self) -> T {
         let Some(value) = self.0.take() else { unreachable!("nothing else takes it") };
         value
@@ -84,26 +93,12 @@ impl<T> Deref for Contained<T> {
 
 impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
+        if std::mem::needs_drop::<T>()
+            && let Some(value) = self.0.take()
+        {
             contain(|| drop(value));
         }
     }
-}
-
-#[cold]
-fn message(payload: Box<dyn Any + Send>) -> String {
-    let message = match payload.downcast_ref::<&str>() {
-        Some(text) => (*text).to_owned(),
-        None => match payload.downcast_ref::<String>() {
-            Some(text) => text.clone(),
-            None => "a panic without a message".to_owned(),
-        },
-    };
-    // A payload may panic when dropped, and so may that panic's payload: the second one is leaked.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(payload);
-    }
-    message
 }
 
 #[cfg(test)]

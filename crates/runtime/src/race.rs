@@ -1,8 +1,8 @@
+use raddle_sync::Slot;
 use raddle_sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Relaxed},
 };
-use raddle_sync::lock::ColdLock;
 
 /// Decides which copy of a task answers: the first one with a reply, or the last one to end if none
 /// has a reply.
@@ -10,13 +10,13 @@ use raddle_sync::lock::ColdLock;
 /// # Protocol
 /// `copies` counts the copies that have not ended. A copy that ends with a reply takes the prize, if
 /// it is still there, and then counts itself out; the one that lowers the count to 0 takes what is
-/// left. A copy joins only while another has not ended, so none joins a race that is decided.
+/// left. A copy joins only while another has not ended. If it joins just as the prize is taken, it runs in
+/// vain.
 #[derive(Debug)]
 pub struct Race<S> {
     copies: AtomicU32,
     over: AtomicBool,
-    /// Locked once a copy of a hedged task.
-    prize: ColdLock<Option<S>>,
+    prize: Slot<S>,
 }
 
 impl<S> Race<S> {
@@ -25,7 +25,7 @@ impl<S> Race<S> {
         Self {
             copies: AtomicU32::new(1),
             over: AtomicBool::new(false),
-            prize: ColdLock::new(Some(prize)),
+            prize: Slot::new(Some(prize)),
         }
     }
 
@@ -48,20 +48,12 @@ impl<S> Race<S> {
         if has_reply || !last { prize } else { self.take() }
     }
 
-    fn take(&self) -> Option<S> {
-        // No code panics while it holds the lock.
-        let mut prize = self.prize.lock();
-        let taken = prize.take();
-        // After the prize was taken and before the lock is released: a thread that sees it is too late
-        // for the prize.
+    /// Takes the prize, whether a copy has a reply or not.
+    pub fn take(&self) -> Option<S> {
+        let taken = self.prize.take();
+        // After the prize was taken: a thread that sees it is too late for the prize.
         self.over.store(true, Relaxed);
         taken
-    }
-
-    /// Returns whether the prize is still there and satisfies `predicate`. Takes a lock.
-    pub fn prize_is(&self, predicate: impl FnOnce(&S) -> bool) -> bool {
-        let prize = self.prize.lock();
-        prize.as_ref().is_some_and(predicate)
     }
 
     /// Returns whether the prize was taken: the other copies are no longer wanted.

@@ -74,7 +74,8 @@ impl Registry {
         Self::default()
     }
 
-    /// Registers a pool under its name. The name of a pool that is gone can be used again.
+    /// Registers a pool under its name, and forgets the pools that are gone, whose names can be used
+    /// again. O(n).
     ///
     /// # Errors
     /// If another pool has the name.
@@ -83,6 +84,7 @@ impl Registry {
         M: Send + 'static,
         R: Send + 'static,
     {
+        self.pools.retain(|_, pool| !pool.is_gone());
         match self.pools.entry(pool.name().to_owned()) {
             Entry::Occupied(entry) if !entry.get().is_gone() => {
                 Err(RegistryError::NameTaken(pool.name().to_owned()))

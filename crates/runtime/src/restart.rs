@@ -14,7 +14,7 @@ pub enum RestartPolicy {
     /// Always, even if it stopped itself.
     #[default]
     Permanent,
-    /// After a panic or a failed start; not when it stopped itself.
+    /// After a panic, a failed start, or a dropped handler; not when it stopped itself.
     Transient,
     /// Never.
     Never,
@@ -86,6 +86,9 @@ pub enum RestartsError {
     /// The limit's period is empty.
     #[error("the period of the restart limit is 0; more than 0 is allowed")]
     Within,
+    /// A limit on restarts that the policy forbids.
+    #[error("a restart limit has no meaning with the policy `never`; remove one of them")]
+    LimitOfNever,
     /// The first delay is longer than the longest.
     #[error("initial backoff is {initial:?}; at most the longest, {max:?}, is allowed")]
     Backoff {
@@ -133,6 +136,9 @@ impl Restarts {
             if within.is_zero() {
                 return Err(RestartsError::Within);
             }
+            if self.policy == RestartPolicy::Never {
+                return Err(RestartsError::LimitOfNever);
+            }
         }
         let Backoff { initial, max, jitter } = self.backoff;
         if initial > max {
@@ -154,6 +160,10 @@ pub enum Cause {
     FailedStart,
     /// It stopped itself.
     Stopped,
+    /// Its async handler hung.
+    Hung,
+    /// Its async handler was dropped because the task had expired or was cancelled.
+    Dropped,
 }
 
 /// Why a worker left its pool.
@@ -242,6 +252,10 @@ impl RestartHistory {
         };
         if !is_allowed {
             return Err(RetireReason::PolicyForbids(policy));
+        }
+        if cause == Cause::Dropped {
+            // Callers decide how often that happens, so no limit is meant for it.
+            return Ok(0);
         }
         if let Some(RestartLimit { restarts, within }) = limit
             && self.recent.len() == restarts as usize

@@ -92,7 +92,7 @@ fn dropping_an_ask_cancels_its_task_only_if_requested() {
     drop(admitted(task(1).cancel_on_drop().ask()));
     drop(admitted(task(2).cancel_on_drop().key("a").ask()));
     let kept = admitted(task(3).cancel_on_drop().ask());
-    task(4).cancel_on_drop().tell().unwrap();
+    task(4).tell().unwrap();
     gate.open();
     number(kept);
     let account = end(&pool);
@@ -127,7 +127,8 @@ fn a_running_handler_sees_that_the_shutdown_has_reached_its_limit() {
     // The handler returns when it sees that, so nothing is left running.
     let account = pool.shutdown(Drain::now()).unwrap();
     assert!(account.is_balanced());
-    number(running);
+    let running = running.wait();
+    assert!(matches!(running, Err(AskError::ShutDown)), "{running:?}");
     let queued = queued.wait();
     assert!(matches!(queued, Err(AskError::Cancelled)), "{queued:?}");
     assert_eq!((account.counts.completed, account.counts.cancelled), (1, 1));

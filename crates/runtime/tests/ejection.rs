@@ -9,7 +9,9 @@ use common::{
     hold, id, key_of, owner, so_far, watchdog, worker,
 };
 use raddle_core::{Clock, Health, VirtualTime, WorkerSpec};
-use raddle_runtime::{EventKind, Events, PoolBuilder, RetireReason, SpawnError, Watchdog};
+use raddle_runtime::{
+    EventKind, Events, MembershipError, PoolBuilder, RetireReason, SpawnError, Watchdog,
+};
 use raddle_strategies::{Ejection, EjectionReason, LeastLoaded};
 
 /// The simulated time between reviews.
@@ -88,6 +90,21 @@ fn a_worker_that_fails_is_ejected_at_the_next_review_and_readmitted_later() {
     assert_eq!((back.health, back.counts.failed), (Health::Active, 5), "its counts are kept");
     assert_eq!(repliers(&pool, 30), ["w-0", "w-1", "w-2"]);
     assert_eq!(so_far(&mut events), []);
+    end(&pool);
+}
+
+#[test]
+fn a_smaller_pool_keeps_the_worker_that_is_not_ejected() {
+    let _watchdog = watchdog();
+    let (builder, time) = reviewed(2);
+    let (pool, mut events) = spawn(builder);
+    eject_first(&pool, &time, &mut events);
+    let last = pool.retire_worker(id(&pool, "w-1"));
+    assert!(matches!(last, Err(MembershipError::LastWorker(_))), "{last:?}");
+    pool.resize(1).unwrap();
+    let draining = await_event(&mut events, |kind| *kind == EventKind::Draining);
+    assert_eq!(draining.name, "w-0");
+    assert_eq!(repliers(&pool, 10), ["w-1"]);
     end(&pool);
 }
 

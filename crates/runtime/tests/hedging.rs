@@ -2,15 +2,19 @@
 mod common;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Barrier};
+use std::panic::resume_unwind;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Once};
 use std::time::Duration;
 
-use common::{At, Gate, admitted, await_event, builder, counted, end, watchdog, worker};
-use raddle_core::{Priority, WorkerSpec};
+use common::{At, Gate, admitted, await_event, builder, end, watchdog, worker};
+use raddle_core::{Candidates, TaskProfile, WorkerSpec};
 use raddle_runtime::{
     Actor, Ask, AskError, Context, EventKind, Handler, Hedge, Overflow, Pool, PoolBuilder, Refusal,
     SpawnError, TaskBuilder,
 };
+use raddle_strategies::Strategy;
+use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// What an actor does; two actors may do it.
 #[derive(Clone)]
@@ -76,7 +80,7 @@ fn hold(pool: &SignedPool) -> Gate {
 }
 
 fn at_first(pool: &SignedPool, order: Order) -> TaskBuilder<'_, Order, Signed> {
-    pool.task(order).strategy(&At(0))
+    pool.task(order).shared_strategy(Arc::new(At(0)))
 }
 
 /// Asks the first worker, and lets a second one have a copy at once.
@@ -88,17 +92,21 @@ fn at_once() -> Hedge {
     Hedge::after(Duration::ZERO)
 }
 
-/// Waits until every copy that is due by now was sent or dropped, which is when a timer that is due
-/// later has fired and dropped its message, since the task is refused.
-fn await_copies(pool: &SignedPool) {
-    let (counted, dropped) = counted();
-    let counted = counted();
-    let refused = order(move |_| {
-        let _ = &counted;
-        Ok(())
+/// Calls `code` on the pool's own thread, which also sends copies, without sending a task.
+fn on_the_pools_thread(pool: &SignedPool, code: impl Fn() + Send + Sync + 'static) {
+    let timer = pool.tell_every(Duration::from_millis(1), move || {
+        code();
+        resume_unwind(Box::new("no message"))
     });
-    let _timer = pool.task(refused).capability("").tell_after(Duration::from_millis(1));
-    dropped.recv().unwrap();
+    timer.unwrap();
+}
+
+/// Waits until every copy that is due by now was sent or dropped, which is when a timer that is due
+/// later has fired.
+fn await_copies(pool: &SignedPool) {
+    let (sender, fired) = channel();
+    on_the_pools_thread(pool, move || sender.send(()).unwrap_or_default());
+    fired.recv().unwrap();
 }
 
 /// Returns the number of copies that were sent by the time that no more are due.
@@ -280,27 +288,30 @@ fn the_budget_is_a_share_of_the_hedged_tasks() {
 fn a_task_with_a_reply_in_time_has_no_copy_and_a_shutdown_does_not_wait_for_one() {
     let _watchdog = watchdog();
     let pool = pool(2);
-    let patient = Hedge::after(Duration::from_secs(3600));
-    let ask = at_first(&pool, nothing()).ask_hedged(patient);
+    let ask = at_first(&pool, nothing()).ask_hedged(patient());
     assert_eq!(signed_by(ask), "w-0");
     assert_eq!(copies(&pool), 0);
     assert_eq!(end(&pool).counts.admitted, 1);
 }
 
 #[test]
-fn tasks_with_a_key_and_control_messages_have_no_copy() {
+fn a_hedged_task_that_waits_for_room_goes_to_another_worker_when_its_own_leaves() {
     let _watchdog = watchdog();
-    let pool = pool(2);
-    let is_on_first = |key: &u64| signed_by(pool.task(nothing()).key(key).ask()) == "w-0";
-    let key = (0..).find(is_on_first).unwrap();
+    let pool = generous(1).mailbox(1, Overflow::Block).spawn(|_| Signs).unwrap();
     let gate = hold(&pool);
-    let keyed = pool.task(nothing()).key(key).ask_hedged(at_once());
-    let control = at_first(&pool, nothing()).priority(Priority::Control);
-    let control = control.ask_hedged(at_once());
-    assert_eq!(copies(&pool), 0);
+    at_first(&pool, nothing()).tell().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| signed_by(pool.task(nothing()).ask_hedged(patient())));
+        while worker(&pool, "w-0").in_flight != 3 {
+            std::thread::yield_now();
+        }
+        // Unknown to the caller that waits.
+        pool.add_worker(WorkerSpec::new("late")).unwrap();
+        pool.retire_worker(worker(&pool, "w-0").id).unwrap();
+        assert_eq!(waiting.join().unwrap(), "late");
+    });
     gate.open();
-    assert_eq!([signed_by(keyed), signed_by(control)], ["w-0", "w-0"]);
-    end(&pool);
+    assert_eq!(end(&pool).counts.completed, 3);
 }
 
 #[test]
@@ -415,14 +426,10 @@ fn no_copy_is_sent_of_a_task_that_was_cancelled() {
     let _watchdog = watchdog();
     let pool = pool(2);
     let gate = hold(&pool);
-    // Blocks the pool's own thread, which drops it: nothing else that is due happens meanwhile.
+    // Nothing else that is due happens meanwhile.
     let late = Gate::new();
-    let stopped = BlocksWhenDropped(late.clone());
-    let refused = order(move |_| {
-        let _ = &stopped;
-        Ok(())
-    });
-    let _timer = pool.task(refused).capability("").tell_after(Duration::ZERO);
+    let (passes, first) = (late.clone(), Once::new());
+    on_the_pools_thread(&pool, move || first.call_once(|| passes.pass()));
     late.reached();
     let ask = at_first(&pool, nothing()).cancel_on_drop().ask_hedged(at_once());
     drop(admitted(ask));
@@ -433,10 +440,71 @@ fn no_copy_is_sent_of_a_task_that_was_cancelled() {
     assert_eq!((counts.completed, counts.cancelled), (1, 1));
 }
 
-struct BlocksWhenDropped(Gate);
+/// Picks the first candidate and the third one in turn.
+#[derive(Debug, Default)]
+struct FirstAndThird(AtomicUsize);
 
-impl Drop for BlocksWhenDropped {
-    fn drop(&mut self) {
-        self.0.pass();
+impl Strategy for FirstAndThird {
+    fn name(&self) -> &'static str {
+        "first_and_third"
+    }
+    fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
+        self.0.fetch_add(1, Relaxed) % 2 * 2
+    }
+}
+
+#[test]
+fn a_shared_strategy_also_picks_the_worker_of_the_copy() {
+    let _watchdog = watchdog();
+    let pool = pool(3);
+    let gate = hold(&pool);
+    let strategy: Arc<dyn Strategy> = Arc::new(FirstAndThird::default());
+    for _ in 0..10 {
+        let task = pool.task(nothing()).shared_strategy(Arc::clone(&strategy));
+        assert_eq!(signed_by(admitted(task.ask_hedged(at_once()))), "w-2");
+    }
+    gate.open();
+    end(&pool);
+}
+
+#[test]
+fn the_first_answer_drops_the_copy_that_was_not_sent() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let order = nothing();
+    for _ in 0..100 {
+        signed_by(admitted(at_first(&pool, order.clone()).ask_hedged(patient())));
+    }
+    // The worker that replies drops the copy just after that.
+    await_dropped(&order);
+    end(&pool);
+}
+
+#[test]
+fn a_closing_pool_drops_copies_that_were_not_sent() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let gate = hold(&pool);
+    let order = nothing();
+    let ask = admitted(at_first(&pool, order.clone()).ask_hedged(patient()));
+    assert_eq!(Arc::strong_count(&order.0), 3, "the task and its copy");
+    std::thread::scope(|scope| {
+        scope.spawn(|| end(&pool));
+        while Arc::strong_count(&order.0) > 2 {
+            std::thread::yield_now();
+        }
+        gate.open();
+    });
+    assert_eq!(signed_by(ask), "w-0");
+}
+
+fn patient() -> Hedge {
+    Hedge::after(Duration::from_secs(3600))
+}
+
+/// Waits until no other copy of the order is left.
+fn await_dropped(order: &Order) {
+    while Arc::strong_count(&order.0) > 1 {
+        std::thread::yield_now();
     }
 }

@@ -9,10 +9,10 @@ use common::{
     Answer, At, Do, Gate, LONG, Obedient, ObedientPool, Said, admitted, ask_at, await_event,
     builder, by, end, hold, id, key_of, number, so_far, watchdog, worker,
 };
-use raddle_core::{Clock, Health, Priority, VirtualTime};
+use raddle_core::{Clock, Health, Priority, VirtualTime, WorkerSpec};
 use raddle_runtime::{
-    Actor, Ask, AskError, Context, Drain, EventKind, Events, Handler, MembershipError, PoolBuilder,
-    Reply, RetireReason, StartError, Watchdog,
+    Actor, Ask, AskError, Context, Drain, EventKind, Events, Handler, MembershipError, Overflow,
+    PoolBuilder, Reply, RetireReason, StartError, Watchdog,
 };
 
 /// The watchdog's limit, in simulated time.
@@ -260,8 +260,8 @@ fn a_shutdown_reports_lost_threads_until_they_have_returned() {
     assert_eq!(error.lost_threads, 1);
     assert_eq!((error.account.counts.admitted, error.account.counts.ended()), (2, 1));
     assert_eq!(by(queued).unwrap(), "w-0", "the queued task ran");
+    assert!(matches!(by(late), Err(AskError::ShutDown)), "nobody waits for a lost thread");
     gate.open();
-    assert_eq!(by(late).unwrap(), "w-0");
     await_returned(&mut events);
     assert_eq!(end(&pool).counts.completed, 2);
 }
@@ -276,8 +276,8 @@ fn a_shutdown_does_not_wait_for_a_handler_that_hangs() {
     let error = pool.shutdown(Drain::all()).unwrap_err();
     assert_eq!((error.workers, error.lost_threads), (Vec::new(), 1));
     assert_eq!(number(queued), 1, "a new actor ran it");
+    assert!(matches!(by(late), Err(AskError::ShutDown)));
     gate.open();
-    assert_eq!(by(late).unwrap(), "w-0");
     await_returned(&mut events);
     end(&pool);
 }
@@ -319,6 +319,153 @@ fn a_retired_worker_whose_handler_hangs_gets_no_tasks_even_when_it_returns() {
     gate.open();
     await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
     end(&pool);
+}
+
+#[test]
+fn a_smaller_pool_keeps_the_worker_that_serves_and_not_the_one_that_hangs() {
+    let _watchdog = watchdog();
+    let (pool, time, mut events) = pool(3, Watchdog::after(LIMIT).max_lost(0));
+    let gate = hold(&pool, 0);
+    hang(&time);
+    assert_eq!(await_quarantined(&mut events), "w-0");
+    pool.resize(1).unwrap();
+    let draining = so_far(&mut events).into_iter();
+    let draining: Vec<_> = draining.filter(|(_, kind)| *kind == EventKind::Draining).collect();
+    assert_eq!(draining.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["w-2", "w-0"]);
+    assert_eq!(by(pool.ask(Do::WhoAreYou)).unwrap(), "w-1");
+    gate.open();
+    end(&pool);
+}
+
+#[test]
+fn a_worker_that_hangs_does_not_count_as_one_that_takes_tasks() {
+    let _watchdog = watchdog();
+    let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT).max_lost(0));
+    let gate = hold(&pool, 0);
+    hang(&time);
+    assert_eq!(await_quarantined(&mut events), "w-0");
+    let last = pool.retire_worker(id(&pool, "w-1"));
+    assert!(matches!(last, Err(MembershipError::LastWorker(_))), "{last:?}");
+    pool.retire_worker(id(&pool, "w-0")).unwrap();
+    assert_eq!(by(pool.ask(Do::WhoAreYou)).unwrap(), "w-1");
+    gate.open();
+    await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
+    end(&pool);
+}
+
+#[test]
+fn the_last_worker_cannot_be_retired_even_if_it_hangs() {
+    let _watchdog = watchdog();
+    let (pool, time, mut events) = pool(1, Watchdog::after(LIMIT).max_lost(0));
+    let gate = hold(&pool, 0);
+    hang(&time);
+    await_quarantined(&mut events);
+    let last = pool.retire_worker(id(&pool, "w-0"));
+    assert!(matches!(last, Err(MembershipError::LastWorker(_))), "{last:?}");
+    gate.open();
+    end(&pool);
+}
+
+/// Asserts that a handler which runs `wait` is not given up, however long that takes, and that its
+/// statistics leave the time of the wait out. `end` ends the wait.
+fn assert_waiting_is_not_hanging(wait: impl FnOnce() + Send + 'static, end_wait: impl FnOnce()) {
+    let (pool, time, mut events) = pool(2, Watchdog::after(LIMIT).max_lost(0));
+    let own = Gate::new();
+    let held = own.clone();
+    let waiting = ask_at(
+        &pool,
+        0,
+        Do::call(move || {
+            wait();
+            held.pass();
+        }),
+    );
+    while !worker(&pool, "w-0").is_blocked {
+        std::thread::yield_now();
+    }
+    // The watchdog checks one after the other: when it has found this one, it has passed the other.
+    let gate = hold(&pool, 1);
+    hang(&time);
+    assert_eq!(await_quarantined(&mut events), "w-1");
+    assert_eq!(worker(&pool, "w-0").health, Health::Active);
+    end_wait();
+    own.reached();
+    gate.open();
+    await_event(&mut events, |kind| *kind == EventKind::Recovered);
+    assert_eq!(worker(&pool, "w-0").health, Health::Active);
+    assert_eq!(worker(&pool, "w-0").blocked, 2 * LIMIT);
+    // The handler's own time counts.
+    hang(&time);
+    assert_eq!(await_quarantined(&mut events), "w-0");
+    own.open();
+    assert_eq!(by(waiting).unwrap(), "w-0");
+    await_event(&mut events, |kind| *kind == EventKind::Recovered);
+    let served = worker(&pool, "w-0");
+    assert_eq!((served.busy, served.blocked), (2 * LIMIT, 2 * LIMIT));
+    assert_eq!((served.service.max, served.mean_latency), (2 * LIMIT, Some(2 * LIMIT)));
+    assert!(!served.is_blocked);
+    end(&pool);
+}
+
+#[test]
+fn a_handler_that_waits_for_room_does_not_hang() {
+    let _watchdog = watchdog();
+    for overflow in [Overflow::Block, Overflow::BlockFor(LONG)] {
+        let next = common::pool(1, 1, overflow);
+        let gate = hold(&next, 0);
+        next.tell(Do::WhoAreYou).unwrap();
+        let stage = next.clone();
+        assert_waiting_is_not_hanging(move || stage.tell(Do::WhoAreYou).unwrap(), || gate.open());
+        end(&next);
+    }
+}
+
+#[test]
+fn a_handler_that_waits_for_a_reply_does_not_hang() {
+    let _watchdog = watchdog();
+    let waits: [fn(Ask<Do, Answer>); 2] =
+        [|ask| drop(ask.wait()), |mut ask| drop(ask.wait_timeout(LONG))];
+    for wait in waits {
+        let next = common::pool(1, 8, Overflow::Block);
+        let (gate, ask) = ask_to_hold(&next, 0);
+        assert_waiting_is_not_hanging(move || wait(ask), || gate.open());
+        end(&next);
+    }
+}
+
+#[test]
+fn a_handler_that_waits_for_a_drain_does_not_hang() {
+    let _watchdog = watchdog();
+    let next = common::pool(1, 8, Overflow::Block);
+    let gate = hold(&next, 0);
+    let stage = next.clone();
+    assert_waiting_is_not_hanging(
+        move || assert!(stage.shutdown(Drain::all()).is_ok()),
+        || gate.open(),
+    );
+}
+
+#[test]
+fn a_handler_that_waits_for_a_new_worker_does_not_hang() {
+    let _watchdog = watchdog();
+    let gate = Gate::new();
+    let held = gate.clone();
+    let next = builder(1).spawn(move |worker| {
+        if worker.name() == "next" {
+            held.pass();
+        }
+        Obedient::default()
+    });
+    let next: ObedientPool = next.unwrap();
+    let stage = next.clone();
+    assert_waiting_is_not_hanging(
+        move || assert!(stage.add_worker(WorkerSpec::new("next")).is_ok()),
+        || {
+            gate.reached();
+            gate.open();
+        },
+    );
+    end(&next);
 }
 
 /// An actor that counts its calls, whose restart waits at a gate, and whose drop may panic.

@@ -10,7 +10,7 @@ use common::{
     Answer, Do, Gate, Obedient, ObedientPool, admitted, ask_at, await_event, builder, by, end,
     hold, id, key_of, names, watchdog, worker,
 };
-use raddle_core::{Priority, WorkerSpec};
+use raddle_core::WorkerSpec;
 use raddle_runtime::{
     AskError, EventKind, Overflow, Pool, Refusal, RestartPolicy, Restarts, RetireReason,
     TaskBuilder,
@@ -68,12 +68,9 @@ fn tasks_of_one_key_run_on_one_worker_in_the_order_in_which_they_were_sent() {
         .spawn(|_| Obedient::default())
         .unwrap();
     let (sender, notes) = channel();
-    // A key replaces the priority.
-    let priorities = [Priority::Low, Priority::High, Priority::Normal];
     for number in 0..100 {
         for key in 0..20 {
-            let task = pool.task(note(&sender, key, number)).key(key);
-            task.priority(priorities[number as usize % 3]).tell().unwrap();
+            pool.task(note(&sender, key, number)).key(key).tell().unwrap();
         }
     }
     let account = end(&pool);
@@ -287,5 +284,45 @@ fn the_keys_of_a_capability_belong_to_workers_that_serve_it() {
     pool.retire_worker(id(&pool, "gpu-0")).unwrap();
     let left = owners(&pool, 200, |task| task.capability("keys-gpu"));
     assert!(!left.iter().any(|owner| owner == "gpu-0" || owner == "cpu"));
+    end(&pool);
+}
+
+/// As after a restart: the same workers, added in another order, one of them late.
+#[test]
+fn keys_belong_to_the_names_of_workers() {
+    let _watchdog = watchdog();
+    let pool = |names: &[&str]| {
+        let specs = names.iter().map(|name| WorkerSpec::new(*name));
+        let builder = specs.fold(Pool::builder("test"), |builder, spec| builder.worker(spec));
+        builder.spawn(|_| Obedient::default()).unwrap()
+    };
+    let first = pool(&["a", "b", "c", "d"]);
+    let expected = owners_of_all(&first);
+    let second = pool(&["d", "b", "a"]);
+    second.add_worker(WorkerSpec::new("c")).unwrap();
+    assert_eq!(owners_of_all(&second), expected);
+    // A restart without the first worker moves its keys and no others.
+    let without = pool(&["b", "c", "d"]);
+    for (before, after) in expected.iter().zip(owners_of_all(&without)) {
+        assert!(*before == after || before == "a", "from {before} to {after}");
+    }
+    for pool in [first, second, without] {
+        end(&pool);
+    }
+}
+
+/// Shrinking and growing again brings the same names back, and so the same keys.
+#[test]
+fn a_pool_of_one_size_has_the_same_keys_however_it_was_resized() {
+    let _watchdog = watchdog();
+    let pool = builder(4).spawn(|_| Obedient::default()).unwrap();
+    let expected = owners_of_all(&pool);
+    let mut events = pool.subscribe();
+    pool.resize(2).unwrap();
+    for _ in 0..2 {
+        await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
+    }
+    pool.resize(4).unwrap();
+    assert_eq!(owners_of_all(&pool), expected);
     end(&pool);
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use common::{
-    Answer, Counted, Do, Gate, Obedient, admitted, by, counted, hold, number, pool, watchdog,
+    Answer, Counted, Do, Gate, Obedient, admitted, counted, hold, number, pool, watchdog,
 };
 use raddle_core::WorkerSpec;
 use raddle_runtime::{
@@ -25,7 +25,7 @@ fn errors_name_what_is_wrong_with_a_builder() {
     let one = || builder().worker(WorkerSpec::new("w"));
     assert_eq!(
         spawn(one().mailbox(0, Overflow::Block)),
-        "mailbox capacity is 0; at least 1 is allowed"
+        "mailbox capacity is 0; 1 to 16777216 are allowed, or `mailbox_unbounded()`"
     );
     assert_eq!(
         spawn(one().worker(WorkerSpec::new("w"))),
@@ -53,16 +53,6 @@ fn an_actor_that_cannot_be_created_is_an_error_and_leaves_no_thread() {
     assert_eq!(worker, "w-1");
     assert!(source.to_string().contains("no disk"), "{source}");
     assert!(ended.recv().is_err(), "every thread, and with them the factory, is gone");
-}
-
-#[test]
-fn threads_are_named_after_the_pool_and_the_worker() {
-    let _watchdog = watchdog();
-    let pool = pool(1, 8, Overflow::Block);
-    let (name, names) = channel();
-    let send = move || name.send(std::thread::current().name().map(str::to_owned)).unwrap();
-    pool.tell(Do::call(send)).unwrap();
-    assert_eq!(names.recv().unwrap().as_deref(), Some("raddle-test-w-0"));
 }
 
 #[test]
@@ -122,15 +112,15 @@ fn at_the_time_limit_queued_tasks_are_cancelled_and_a_hung_handler_is_named() {
     assert_eq!(number(other), 1);
     let error = pool.shutdown(Drain::now()).unwrap_err();
     assert_eq!(error.workers, ["w-0"]);
-    assert_eq!(
-        error.to_string(),
-        "workers still running at the time limit: w-0; what was queued is cancelled"
-    );
-    assert_eq!(error.account.counts.admitted, 3);
-    gate.open();
-    assert_eq!(by(held).unwrap(), "w-0", "a late reply still arrives");
+    assert_eq!(error.to_string(), "still running: w-0");
+    let counts = error.account.counts;
+    assert_eq!((counts.admitted, counts.completed, counts.cancelled), (3, 1, 1));
     let queued = queued.wait();
     assert!(matches!(queued, Err(AskError::Cancelled)), "{queued:?}");
+    let held = held.wait();
+    assert!(matches!(held, Err(AskError::ShutDown)), "{held:?}");
+    assert!(matches!(pool.take_unfinished()[..], [Do::Return(2)]));
+    gate.open();
     let account = pool.shutdown(Drain::all()).unwrap();
     assert_eq!((account.counts.completed, account.counts.cancelled), (2, 1));
     assert!(account.is_balanced());
@@ -177,8 +167,58 @@ fn dropping_the_last_handle_drains_the_pool() {
         let done = done.clone();
         clone.tell(Do::call(move || done.send(()).unwrap())).unwrap();
     }
+    let closed = clone.closed();
     drop((clone, done));
-    assert_eq!(all_done.try_iter().count(), 50, "all tasks ran before the drop returned");
+    common::block_on(closed);
+    assert_eq!(all_done.try_iter().count(), 50, "all tasks ran before the pool ended");
+}
+
+#[test]
+fn dropping_the_last_handle_does_not_wait_for_a_handler() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 8, Overflow::Block);
+    let gate = hold(&pool, 0);
+    let behind = pool.ask(Do::Return(7));
+    let (mut closed, mut again) = (pool.closed(), pool.closed());
+    drop(pool);
+    assert!(common::poll(&mut closed).is_pending() && common::poll(&mut again).is_pending());
+    drop(again);
+    gate.open();
+    common::block_on(closed);
+    assert_eq!(common::number(behind), 7, "what was admitted has run");
+}
+
+#[test]
+fn a_future_waits_for_a_shutdown_and_its_limit() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 8, Overflow::Block);
+    let gate = hold(&pool, 0);
+    let queued = pool.ask(Do::Return(7));
+    drop(pool.shutdown_async(Drain::all()));
+    assert!(pool.tell(Do::Return(1)).unwrap_err().is_closed(), "it takes effect at once");
+    let error = common::block_on(pool.shutdown_async(Drain::now())).unwrap_err();
+    assert_eq!((error.workers, error.called_within), (vec!["w-0".to_owned()], false));
+    assert!(matches!(queued.wait(), Err(AskError::Cancelled)));
+    let closed = pool.closed();
+    gate.open();
+    let account = common::block_on(pool.shutdown_async(Drain::all())).unwrap();
+    assert!(account.is_balanced());
+    common::block_on(closed);
+    common::block_on(pool.closed());
+}
+
+#[test]
+fn a_handler_that_shuts_its_pool_down_by_a_future_is_told_at_once() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 8, Overflow::Block);
+    let (inner, (result, results)) = (pool.clone(), channel());
+    let within = Do::call(move || {
+        let ended = common::block_on(inner.shutdown_async(Drain::all()));
+        result.send(ended.unwrap_err().called_within).unwrap();
+    });
+    pool.tell(within).unwrap();
+    assert!(results.recv().unwrap());
+    common::block_on(pool.closed());
 }
 
 #[test]

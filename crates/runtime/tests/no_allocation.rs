@@ -1,7 +1,14 @@
-//! `tell` allocates nothing, whatever the strategy.
+//! `tell` allocates nothing, whatever the strategy, and a worker nothing per task, in any mode.
+
+use std::future::poll_fn;
+use std::sync::mpsc::channel;
+use std::task::Poll;
 
 use raddle_core::WorkerSpec;
-use raddle_runtime::{Actor, Context, Handler, Overflow, Pool};
+use raddle_runtime::{
+    Actor, AsyncContext, AsyncHandler, Context, Drain, Handler, Overflow, Pool, PoolBuilder,
+    SharedHandler, SpawnError,
+};
 use raddle_strategies::StrategyName;
 
 struct Sum(u64);
@@ -40,5 +47,65 @@ fn tell_allocates_nothing_and_ask_allocates_one_slot() {
         assert_eq!((by_handle.count_total, by_pool.count_total), (0, 0), "{name}");
         let asked = allocation_counter::measure(|| drop(pool.ask(0).into_admitted().unwrap()));
         assert_eq!(asked.count_total, 1, "{name}");
+    }
+}
+
+impl Sum {
+    /// Waits once, with a large future.
+    async fn wait(number: u64) -> u64 {
+        let large = [number; 512];
+        let mut polled = false;
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        large[511]
+    }
+}
+
+impl AsyncHandler<u64> for Sum {
+    type Reply = u64;
+
+    async fn handle(&mut self, number: u64, _: &mut AsyncContext<'_, Self>) -> u64 {
+        self.0 += Self::wait(number).await;
+        self.0
+    }
+}
+
+impl SharedHandler<u64> for Sum {
+    type Reply = u64;
+
+    async fn handle(&self, number: u64, _: &mut AsyncContext<'_, Self>) -> u64 {
+        Self::wait(number).await
+    }
+}
+
+type Spawn = fn(PoolBuilder<u64, u64>) -> Result<Pool<u64, u64>, SpawnError>;
+
+/// The allocations of a worker's thread, from its start to its end, that has run this many tasks.
+fn allocations(tasks: u64, spawn: Spawn) -> u64 {
+    let (counts, counted) = channel();
+    let builder = Pool::builder("quiet").workers(1, WorkerSpec::general());
+    let pool = spawn(builder.enter(move |run: &mut dyn FnMut()| {
+        counts.send(allocation_counter::measure(run).count_total).unwrap();
+    }))
+    .unwrap();
+    (0..tasks).for_each(|number| pool.tell(number).unwrap());
+    assert_eq!(pool.shutdown(Drain::all()).unwrap().counts.completed, tasks);
+    counted.recv().unwrap()
+}
+
+#[test]
+fn a_worker_allocates_nothing_per_task() {
+    let modes: [Spawn; 3] = [
+        |it| it.spawn(|_| Sum(0)),
+        |it| it.spawn_async(|_| Sum(0)),
+        |it| it.spawn_concurrent(8, |_| Sum(0)),
+    ];
+    for spawn in modes {
+        let (few, many) = (allocations(10, spawn), allocations(10_000, spawn));
+        // At its first waits, the thread allocates what it keeps.
+        assert!(many < few + 20, "{few} for 10 tasks, {many} for 10,000");
     }
 }

@@ -436,7 +436,7 @@ fn control_messages_are_never_refused_for_lack_of_room() {
         let (pool, gates, dropped) = fill(1, 1, builder);
         let control = |number| {
             let task = pool.task(Do::Return(number)).priority(Priority::Control);
-            admitted(task.key("none").ask())
+            admitted(task.ask())
         };
         let asks: Vec<_> = (0..100).map(control).collect();
         open(gates);

@@ -7,7 +7,7 @@ use common::{Do, Obedient, builder, end, hold, watchdog};
 use raddle_core::Priority::{self, Control, High, Low, Normal};
 use raddle_runtime::Overflow;
 
-/// Queues tasks at one worker, each with a priority and possibly a key, and returns their indices
+/// Queues tasks at one worker, each with a priority or a key, and returns their indices
 /// in the order in which they ran.
 fn order_of(tasks: &[(Priority, bool)]) -> Vec<usize> {
     let pool =
@@ -17,8 +17,8 @@ fn order_of(tasks: &[(Priority, bool)]) -> Vec<usize> {
     for (index, (priority, keyed)) in tasks.iter().enumerate() {
         let ran = ran.clone();
         let order = Do::call(move || ran.send(index).unwrap());
-        let task = pool.task(order).priority(*priority);
-        if *keyed { task.key(index).tell() } else { task.tell() }.unwrap();
+        let task = pool.task(order);
+        if *keyed { task.key(index).tell() } else { task.priority(*priority).tell() }.unwrap();
     }
     gate.open();
     assert_eq!(end(&pool).counts.completed, tasks.len() as u64 + 1);
@@ -33,10 +33,10 @@ fn higher_priorities_run_first_and_each_priority_keeps_its_order() {
 }
 
 #[test]
-fn control_messages_overtake_a_full_mailbox_and_ignore_their_key() {
+fn control_messages_overtake_a_full_mailbox() {
     let _watchdog = watchdog();
     let mut sent: Vec<_> = (0..100).map(|index| (High, index % 2 == 0)).collect();
-    sent.extend((0..10).map(|_| (Control, true)));
+    sent.extend((0..10).map(|_| (Control, false)));
     let order = order_of(&sent);
     assert_eq!(order[..10], (100..110).collect::<Vec<_>>());
 }
@@ -44,8 +44,8 @@ fn control_messages_overtake_a_full_mailbox_and_ignore_their_key() {
 #[test]
 fn no_priority_starves_and_every_lane_keeps_its_order() {
     let _watchdog = watchdog();
-    // A key replaces the priority.
-    let kinds = [(High, false), (Normal, false), (Low, false), (Low, true), (High, true)];
+    // Tasks with a key have no priority.
+    let kinds = [(High, false), (Normal, false), (Low, false), (Normal, true), (Normal, true)];
     let sent: Vec<_> = (0..2_000).map(|index| kinds[index % kinds.len()]).collect();
     let order = order_of(&sent);
     let is_normal = |index: &usize| sent[*index].0 == Normal || sent[*index].1;

@@ -2,13 +2,16 @@
 mod common;
 
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use common::{
     At, Do, Gate, LONG, Obedient, ObedientPool, ask_at, await_event, builder, by, end, hold, id,
     key_of, names, number, so_far, watchdog, worker,
 };
 use raddle_core::{Health, WorkerId, WorkerSpec};
-use raddle_runtime::{EventKind, MembershipError, Overflow, Pool, RetireReason, SpawnError};
+use raddle_runtime::{
+    EventKind, MembershipError, Overflow, Pool, RetireReason, SpawnError, Watchdog,
+};
 use raddle_strategies::StrategyName;
 use raddle_sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
@@ -69,7 +72,12 @@ fn a_retired_worker_takes_no_more_tasks_and_runs_those_it_has() {
     let queued: Vec<_> = (0..5).map(|number| ask_at(&pool, 0, Do::Return(number))).collect();
     let keyed: Vec<_> = (0..5).map(|number| pool.task(Do::Return(number)).key(key).ask()).collect();
     pool.retire_worker(id(&pool, "w-0")).unwrap();
-    assert_eq!(events.recv_timeout(LONG).unwrap().kind, EventKind::Draining);
+    // In any order: the actors have no keyed state, so its keys move without it.
+    let first = [(); 2].map(|()| events.recv_timeout(LONG).unwrap());
+    assert!(first.iter().all(|event| event.name == "w-0"), "{first:?}");
+    assert!(first.iter().any(|event| event.kind == EventKind::Draining), "{first:?}");
+    let moved = |kind: &EventKind| matches!(kind, EventKind::KeysMoved { keys, to } if keys.contains(&key) && to.as_deref() == Some("w-1"));
+    assert!(first.iter().any(|event| moved(&event.kind)), "{first:?}");
     assert_eq!(worker(&pool, "w-0").health, Health::Draining);
     let later = pool.task(Do::WhoAreYou).key(key).ask();
     for _ in 0..4 {
@@ -172,14 +180,13 @@ fn the_newest_workers_are_retired_first_and_no_two_have_one_name() {
     assert_eq!(names(&pool), ["w-0", "w-1"]);
     pool.resize(4).unwrap();
     let now = names(&pool);
-    assert_eq!(now.len(), 4);
+    assert_eq!(now, ["w-0", "w-1", "w-2", "w-3"], "the lowest free names");
     for name in &now[2..] {
-        assert!(name.starts_with("w-"), "{name}");
         assert!(!ids.contains(&id(&pool, name)), "an id is never used again");
     }
     // The name of a worker that is gone can be used again.
-    pool.add_worker(WorkerSpec::new("w-3")).unwrap();
-    assert_eq!(worker(&pool, "w-3").counts.admitted, 0, "it is another worker");
+    pool.add_worker(WorkerSpec::new("w-4")).unwrap();
+    assert_eq!(worker(&pool, "w-4").counts.admitted, 0, "it is another worker");
     end(&pool);
 }
 
@@ -316,12 +323,79 @@ fn a_slow_start_delays_neither_tasks_nor_a_retirement() {
         let adding = scope.spawn(|| pool.add_worker(WorkerSpec::new("slow")));
         gate.reached();
         assert!(pool.ask(Do::WhoAreYou).wait().is_ok());
-        assert_eq!(names(&pool), ["w-0", "w-1"], "it is no member before it has started");
+        assert_eq!(common::worker(&pool, "slow").health, Health::Starting);
         pool.retire_worker(id(&pool, "w-0")).unwrap();
         await_event(&mut events, retired);
         gate.open();
         assert!(adding.join().unwrap().is_ok());
     });
     assert_eq!(names(&pool), ["w-1", "slow"]);
+    end(&pool);
+}
+
+/// A pool whose actors pass the gate when they start, if their worker has this name, and whose hung
+/// workers stay quarantined.
+fn slow_to_start(name: &'static str, gate: &Gate) -> ObedientPool {
+    let gate = gate.clone();
+    builder(1)
+        .watchdog(Watchdog::after(Duration::from_millis(5)).max_lost(0))
+        .spawn(move |worker| {
+            if worker.name() == name {
+                gate.pass();
+            }
+            Obedient::default()
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_worker_that_has_not_started_does_not_stand_in_for_the_last_one() {
+    let _watchdog = watchdog();
+    let start = Gate::new();
+    let pool = slow_to_start("slow", &start);
+    let mut events = pool.subscribe();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| pool.add_worker(WorkerSpec::new("slow")));
+        start.reached();
+        let hung = hold(&pool, 0);
+        await_event(&mut events, |kind| *kind == EventKind::Quarantined);
+        let last = id(&pool, "w-0");
+        let error = pool.retire_worker(last).unwrap_err();
+        assert!(matches!(error, MembershipError::LastWorker(id) if id == last), "{error:?}");
+        hung.open();
+        await_event(&mut events, |kind| *kind == EventKind::Recovered);
+
+        pool.add_worker(WorkerSpec::new("next")).unwrap();
+        pool.retire_worker(last).unwrap();
+        await_event(&mut events, retired);
+        let hung = hold(&pool, 0);
+        await_event(&mut events, |kind| *kind == EventKind::Quarantined);
+        pool.resize(1).unwrap();
+        assert_eq!(worker(&pool, "next").health, Health::Quarantined, "it is kept");
+        assert_eq!(worker(&pool, "slow").health, Health::Draining);
+        start.open();
+        adding.join().unwrap().unwrap();
+        hung.open();
+    });
+    assert!(pool.ask(Do::WhoAreYou).wait().is_ok());
+    end(&pool);
+}
+
+#[test]
+fn workers_are_added_although_one_that_starts_with_them_is_retired() {
+    let _watchdog = watchdog();
+    let start = Gate::new();
+    let pool = slow_to_start("w-2", &start);
+    let mut events = pool.subscribe();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| pool.resize(3));
+        start.reached();
+        pool.retire_worker(id(&pool, "w-1")).unwrap();
+        await_event(&mut events, retired);
+        start.open();
+        adding.join().unwrap().unwrap();
+    });
+    assert_eq!(worker(&pool, "w-2").health, Health::Active);
+    assert_eq!(so_far(&mut events), [("w-2".to_owned(), EventKind::Added)]);
     end(&pool);
 }

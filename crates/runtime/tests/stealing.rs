@@ -5,11 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use common::{
-    Answer, At, Do, Gate, Obedient, ObedientPool, ask_at, builder, by, end, key_of, pool, watchdog,
-    worker,
+    Answer, At, Do, Gate, LONG, Obedient, ObedientPool, ask_at, builder, by, end, id, key_of, pool,
+    watchdog, worker,
 };
 use raddle_core::{Candidates, Clock, Priority, TaskProfile, WorkerSpec};
-use raddle_runtime::{Ask, Overflow, Pool, PoolBuilder, WaitStrategy};
+use raddle_runtime::{Ask, Drain, EventKind, Overflow, Pool, PoolBuilder, WaitStrategy};
 use raddle_strategies::{LeastLoaded, RoundRobin, Strategy};
 
 /// Makes the worker at this index busy with a task that no other can steal.
@@ -231,5 +231,126 @@ fn a_failing_worker_does_not_steal() {
     (0..5).for_each(|_| fail());
     gate.open();
     assert_eq!(by(waiting).unwrap(), "w-0");
+    end(&pool);
+}
+
+/// Makes the worker at this index busy with a task that no other can steal, and that closes the pool
+/// at its end.
+fn occupy_and_close(pool: &ObedientPool, index: usize) -> Gate {
+    let (gate, weak) = (Gate::new(), pool.downgrade());
+    let close = {
+        let gate = gate.clone();
+        move || {
+            gate.pass();
+            // Called by the pool's own thread, it does not wait.
+            weak.upgrade().unwrap().shutdown(Drain::all()).unwrap_err();
+        }
+    };
+    let task = pool.task(Do::call(close)).priority(Priority::Control);
+    task.strategy(&At(index)).tell().unwrap();
+    gate.reached();
+    gate
+}
+
+fn said_in_time(mut ask: Ask<Do, Answer>) -> String {
+    ask.wait_timeout(LONG).expect("the first worker is busy, but others are not").unwrap().by
+}
+
+#[test]
+fn idle_workers_of_a_closing_pool_steal_what_is_left() {
+    let _watchdog = watchdog();
+    // The second number is more than a search checks in an open pool.
+    for workers in [2, 40] {
+        let pool = stealing(workers);
+        let gates: Vec<_> = (0..workers - 1).map(|index| occupy(&pool, index)).collect();
+        let closing = occupy_and_close(&pool, workers - 1);
+        let asks: Vec<_> = (0..20).map(|_| ask_at(&pool, 0, Do::WhoAreYou)).collect();
+        closing.open();
+        assert!(asks.into_iter().all(|ask| said_in_time(ask) != "w-0"));
+        gates.iter().for_each(Gate::open);
+        assert_eq!(end(&pool).counts.completed, 20 + workers as u64);
+    }
+}
+
+#[test]
+fn a_parked_worker_of_a_closing_pool_wakes_and_steals() {
+    let _watchdog = watchdog();
+    let pool =
+        builder(2).stealing(true).wait(WaitStrategy::Park).spawn(|_| Obedient::default()).unwrap();
+    let gate = occupy(&pool, 0);
+    let ask = pool.task(Do::WhoAreYou).strategy(&OnceTheOtherIsParked).ask();
+    let ask = ask.into_admitted().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| end(&pool));
+        assert_eq!(said_in_time(ask), "w-1");
+        gate.open();
+    });
+}
+
+#[test]
+fn a_closing_pool_moves_no_keyed_task_and_no_control_message() {
+    let _watchdog = watchdog();
+    let pool = stealing(2);
+    let key = key_of(&pool, "w-0");
+    let (gate, closing) = (occupy(&pool, 0), occupy_and_close(&pool, 1));
+    let control = pool.task(Do::WhoAreYou).strategy(&At(0)).priority(Priority::Control);
+    let asks = [pool.task(Do::WhoAreYou).key(key).ask(), control.ask()];
+    let free = ask_at(&pool, 0, Do::WhoAreYou);
+    closing.open();
+    assert_eq!(said_in_time(free), "w-1");
+    gate.open();
+    for ask in asks {
+        assert_eq!(by(ask).unwrap(), "w-0");
+    }
+    end(&pool);
+}
+
+#[test]
+fn a_slow_worker_of_a_closing_pool_steals_only_what_it_ends_before_the_other_has_ended_all() {
+    let _watchdog = watchdog();
+    for (queued, first_by) in [(1, "w-0"), (20, "w-1")] {
+        let (clock, time) = Clock::simulated();
+        let pool = builder(2).stealing(true).clock(clock).spawn(|_| Obedient::default()).unwrap();
+        for (index, millis) in [(0, 1), (1, 10)] {
+            let time = time.clone();
+            let task = Do::call(move || time.advance(Duration::from_millis(millis)));
+            let task = pool.task(task).priority(Priority::Control);
+            assert!(task.strategy(&At(index)).ask().wait().is_ok());
+        }
+        let gate = occupy(&pool, 0);
+        // It takes no time, so the second worker's mean is 5 ms by then.
+        let closing = occupy_and_close(&pool, 1);
+        let mut asks = (0..queued).map(|_| ask_at(&pool, 0, Do::WhoAreYou)).collect::<Vec<_>>();
+        closing.open();
+        let first = asks.remove(0);
+        if first_by == "w-1" {
+            assert_eq!(said_in_time(first), first_by);
+            gate.open();
+        } else {
+            while worker(&pool, "w-1").counts.completed < 2 {
+                thread::yield_now();
+            }
+            gate.open();
+            assert_eq!(said_in_time(first), first_by);
+        }
+        end(&pool);
+    }
+}
+
+#[test]
+fn a_retired_worker_steals_nothing() {
+    let _watchdog = watchdog();
+    let pool = stealing(3);
+    let (gate, retiring) = (occupy(&pool, 0), occupy(&pool, 1));
+    let thief = occupy(&pool, 2);
+    let ask = ask_at(&pool, 0, Do::WhoAreYou);
+    let mut events = pool.subscribe();
+    pool.retire_worker(id(&pool, "w-1")).unwrap();
+    retiring.open();
+    common::await_event(&mut events, |kind| matches!(kind, EventKind::Retired { .. }));
+    assert_eq!(worker(&pool, "w-0").in_flight, 2, "it has left without that task");
+    thief.open();
+    assert_eq!(said_in_time(ask), "w-2");
+    gate.open();
     end(&pool);
 }

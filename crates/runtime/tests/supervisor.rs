@@ -6,15 +6,15 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use common::{Answer, Do, Gate, LONG, Obedient, ObedientPool, watchdog};
+use common::{Answer, Do, Gate, InTurn, LONG, Obedient, ObedientPool, watchdog};
 use raddle_core::WorkerSpec;
 use raddle_runtime::Overflow::Block;
 use raddle_runtime::{
-    Actor, AskError, Backoff, ChildError, Context, Drain, Handler, OnRetired, Pool, RestartLimit,
-    RestartPolicy, Restarts, RetireReason, ShutdownReport, SpawnError, StartError, SuperviseError,
-    SupervisionStrategy, Supervisor, SupervisorBuilder, SupervisorEventKind, SupervisorEvents,
+    Actor, AskError, Backoff, ChildError, Context, Drain, Handler, OnRetired, Pool, Reply,
+    RestartLimit, RestartPolicy, Restarts, RetireReason, ShutdownReport, SpawnError, StartError,
+    SuperviseError, SupervisionStrategy, Supervisor, SupervisorBuilder, SupervisorEventKind,
+    SupervisorEvents,
 };
-use raddle_strategies::RoundRobin;
 
 use SupervisorEventKind::{Failed, GaveUp, Restarted, StartFailed, Stopped};
 
@@ -50,14 +50,15 @@ impl Handler<Job> for Patient {
 }
 
 /// A pool of two workers in rotation that closes itself at the first panic.
-fn fragile<A, M>(make: fn() -> A) -> Result<Pool<M, A::Reply>, SpawnError>
+fn fragile<A, M, R>(make: fn() -> A) -> Result<Pool<M, R>, SpawnError>
 where
-    A: Handler<M>,
+    A: Handler<M, Reply = R>,
     M: Send + 'static,
+    R: Reply,
 {
     Pool::builder("fragile")
         .workers(2, WorkerSpec::new("w"))
-        .strategy(RoundRobin::new())
+        .strategy(InTurn::default())
         .mailbox(64, Block)
         .stealing(false)
         .restarts(Restarts::default().policy(RestartPolicy::Never))
@@ -427,15 +428,15 @@ fn a_shutdown_names_the_stuck_workers_and_can_be_called_again() {
     gate.reached();
     assert!(pool.ask(Do::Return(1)).wait().is_ok());
     pool.tell(Do::Return(7)).unwrap();
-    let report = supervisor.shutdown(Drain::within(Duration::from_millis(10)));
+    let mut report = supervisor.shutdown(Drain::within(Duration::from_millis(10)));
     assert!(!report.is_complete() && report.child("a").unwrap().is_complete());
     let stuck = report.child("b").unwrap();
     assert_eq!((stuck.running.as_slice(), stuck.ended), (["w-0".to_owned()].as_slice(), false));
     assert!(!stuck.account.is_balanced());
-    gate.open();
-    let mut report = supervisor.shutdown(Drain::all());
     let unfinished = report.take_unfinished("b").unwrap();
     assert!(matches!(unfinished[..], [Do::Return(7)]), "it was queued behind");
+    gate.open();
+    let report = supervisor.shutdown(Drain::all());
     assert!(report.is_complete());
     let counts = report.child("b").unwrap().account.counts;
     assert_eq!((counts.completed, counts.cancelled), (2, 1));
@@ -495,9 +496,9 @@ fn a_restart_does_not_wait_for_a_stuck_handler_and_the_report_names_it() {
     let a = report.child("a").unwrap();
     assert_eq!((a.running.as_slice(), a.ended), (["w-0".to_owned()].as_slice(), false));
     assert_eq!(a.account.counts.admitted, 3);
+    assert!(matches!(held.wait(), Err(AskError::ShutDown)));
     gate.open();
-    assert!(held.wait().is_ok());
-    // Its thread ends after the reply, and is not waited for.
+    // Its thread ends later, and is not waited for.
     while !supervisor.shutdown(Drain::all()).is_complete() {
         std::thread::yield_now();
     }

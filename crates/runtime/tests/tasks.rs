@@ -205,7 +205,7 @@ fn stats_report_each_worker() {
         assert_eq!(number(pool.ask(Do::Return(sent))), sent);
     }
     let stats = pool.stats();
-    assert_eq!((stats.name.as_str(), stats.balancer.strategy), ("test", "round_robin"));
+    assert_eq!((stats.name.as_str(), stats.balancer.strategy), ("test", "in_turn"));
     assert_eq!(stats.balancer.selections, 10);
     for (worker, name) in stats.balancer.workers.iter().zip(["w-0", "w-1"]) {
         assert_eq!((worker.name.as_str(), worker.health), (name, Health::Active));

@@ -1,13 +1,17 @@
 //! A message that panics when it is dropped ends nothing else, wherever that happens.
 mod common;
 
+use std::future::IntoFuture;
 use std::panic::panic_any;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use common::watchdog;
-use raddle_core::WorkerSpec;
-use raddle_runtime::{Actor, Context, Drain, Handler, Hedge, Overflow, Pool};
+use raddle_core::{Candidates, TaskProfile, WorkerSpec};
+use raddle_runtime::{
+    Actor, Context, Drain, Handler, Hedge, Overflow, Pool, Reply, SpawnError, StartError,
+};
+use raddle_strategies::Strategy;
 
 /// Panics when it is dropped, unless it was handled.
 struct Bomb {
@@ -61,13 +65,12 @@ fn timers_still_fire_after_the_message_of_a_cancelled_one_panicked() {
     for _ in 0..3 {
         // Repeats until one is cancelled before it is due.
         let soon = || Bomb { armed: true, handled: unread.clone() };
-        while !pool.tell_after(Duration::from_millis(1), soon()).cancel() {}
+        while !pool.tell_after(Duration::from_millis(1), soon()).unwrap().cancel() {}
     }
-    let _ = pool.tell_after(Duration::from_millis(2), bomb());
+    pool.tell_after(Duration::from_millis(2), bomb()).unwrap();
     done.recv().unwrap();
-    // When more than half of the timers are cancelled, adding another drops those.
     for _ in 0..8 {
-        assert!(pool.tell_after(Duration::from_secs(3600), bomb()).cancel());
+        assert!(pool.tell_after(Duration::from_secs(3600), bomb()).unwrap().cancel());
     }
     assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
 }
@@ -76,7 +79,8 @@ fn timers_still_fire_after_the_message_of_a_cancelled_one_panicked() {
 fn a_pool_can_be_dropped_with_a_timer_whose_message_panics() {
     let _watchdog = watchdog();
     let pool = pool();
-    let _ = pool.tell_after(Duration::from_secs(3600), Bomb { armed: true, handled: channel().0 });
+    let bomb = Bomb { armed: true, handled: channel().0 };
+    pool.tell_after(Duration::from_secs(3600), bomb).unwrap();
     drop(pool);
 }
 
@@ -86,7 +90,7 @@ fn a_pool_can_be_dropped_with_a_periodic_timer_whose_closure_panics_when_dropped
     let pool = pool();
     let (handled, done) = channel();
     let held = Bomb { armed: true, handled: handled.clone() };
-    let _ = pool.tell_every(Duration::from_millis(1), move || held.clone());
+    pool.tell_every(Duration::from_millis(1), move || held.clone()).unwrap();
     done.recv().unwrap();
     drop(pool);
 }
@@ -101,4 +105,93 @@ fn a_refused_hedged_ask_returns_its_message_although_the_copy_panics() {
     let error = ask.into_admitted().expect_err("the pool is closed");
     assert!(error.is_closed());
     assert!(!error.into_message().armed, "the original is returned");
+}
+
+/// Panics when it is dropped.
+#[derive(Debug)]
+struct Grudge;
+
+impl Drop for Grudge {
+    fn drop(&mut self) {
+        panic_any("a grudge");
+    }
+}
+
+impl Reply for Grudge {}
+
+impl Strategy for Grudge {
+    fn name(&self) -> &'static str {
+        "grudge"
+    }
+    fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
+        0
+    }
+}
+
+#[test]
+fn values_of_the_factory_the_callbacks_and_the_strategy_may_panic_when_the_pool_is_dropped() {
+    let _watchdog = watchdog();
+    let builder = || Pool::<Bomb, ()>::builder("grudges").worker(WorkerSpec::general());
+    let grudge = Grudge;
+    drop(builder().spawn(move |_| {
+        let _ = &grudge;
+        Defuser
+    }));
+    let (shed, rejected) = (Grudge, Grudge);
+    let callbacks = builder()
+        .on_shed(move |_, _| _ = &shed)
+        .on_rejected(move |_, _| _ = &rejected)
+        .strategy(Grudge);
+    drop(callbacks.spawn(|_| Defuser));
+}
+
+struct Unwilling;
+
+impl Actor for Unwilling {
+    fn on_start(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
+        Err("not today".into())
+    }
+}
+
+impl Handler<()> for Unwilling {
+    type Reply = ();
+
+    fn handle(&mut self, (): (), _: &mut Context<'_, Self>) {}
+}
+
+impl Drop for Unwilling {
+    fn drop(&mut self) {
+        panic_any("an actor");
+    }
+}
+
+#[test]
+fn an_actor_that_panics_when_dropped_does_not_hide_why_it_did_not_start() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder("unwilling").worker(WorkerSpec::general()).spawn(|_| Unwilling);
+    let Err(SpawnError::Actor { source, .. }) = pool else { panic!("it cannot start: {pool:?}") };
+    assert_eq!(source.to_string(), "not today");
+}
+
+struct Willing;
+
+impl Actor for Willing {}
+
+impl Handler<()> for Willing {
+    type Reply = Grudge;
+
+    fn handle(&mut self, (): (), _: &mut Context<'_, Self>) -> Grudge {
+        Grudge
+    }
+}
+
+#[test]
+fn an_ask_can_be_dropped_with_a_reply_that_panics() {
+    let _watchdog = watchdog();
+    let pool = Pool::builder("grudges").worker(WorkerSpec::general()).spawn(|_| Willing).unwrap();
+    let (ask, future) = (pool.ask(()), pool.ask(()).into_future());
+    assert!(pool.shutdown(Drain::all()).unwrap().is_balanced());
+    // The replies are there.
+    drop(ask);
+    drop(future);
 }

@@ -160,7 +160,7 @@ fn a_stolen_task_is_the_work_of_the_thief() {
     let (busy, thief) = (control(FIRST), control(SECOND));
     let again = Gate::new();
     let stolen = expecting_at(&pool, FIRST, Do::Hold(again.clone())).ask();
-    let left = expecting_at(&pool, FIRST, Do::WhoAreYou).key(key_at_first(&pool)).ask();
+    let left = expecting(&pool, Do::WhoAreYou).key(key_at_first(&pool)).ask();
     assert_eq!(work(&pool), [3, 1]);
     thief.open();
     again.reached();
@@ -226,8 +226,10 @@ fn both_copies_of_a_hedged_task_are_work() {
         .unwrap();
     pool.task(true).strategy(FIRST).tell().unwrap();
     gate.reached();
-    let task =
-        pool.task(false).strategy(FIRST).expected_duration(Duration::from_nanos(EXPECTED as u64));
+    let task = pool
+        .task(false)
+        .shared_strategy(Arc::new(At(0)))
+        .expected_duration(Duration::from_nanos(EXPECTED as u64));
     let ask = task.ask_hedged(Hedge::after(Duration::ZERO));
     assert_eq!(ask.wait().unwrap(), "w-1");
     let of = |name| worker(&pool, name).work_in_flight;

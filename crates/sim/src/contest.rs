@@ -7,11 +7,12 @@ use std::thread;
 use raddle_strategies::{Strategy, StrategyName};
 use raddle_sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::{Run, Scenario, SimError, simulate_each};
+use crate::{Order, Run, Scenario, SimError, simulate_each};
 
 /// A strategy to compare. Each run builds its own instance, so that no run influences another.
 pub struct Contender {
     name: String,
+    order: Option<Order>,
     build: Box<dyn Fn() -> Box<dyn Strategy> + Send + Sync>,
 }
 
@@ -29,7 +30,26 @@ impl Contender {
         name: impl Into<String>,
         build: impl Fn() -> Box<dyn Strategy> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), build: Box::new(build) }
+        Self { name: name.into(), order: None, build: Box::new(build) }
+    }
+
+    /// Runs the tasks that wait for a worker in this order, whatever the scenario's. The contender's
+    /// name says so, as in `least_loaded+boost`, unless the order is [`Order::Fifo`].
+    ///
+    /// ```
+    /// use raddle_sim::{Contender, Order};
+    /// use raddle_strategies::StrategyName;
+    ///
+    /// let contender = Contender::from(StrategyName::Random).ordered(Order::Boost);
+    /// assert_eq!(contender.name(), "random+boost");
+    /// ```
+    #[must_use]
+    pub fn ordered(mut self, order: Order) -> Self {
+        if order != Order::Fifo {
+            self.name = format!("{}+{}", self.name, order.as_str());
+        }
+        self.order = Some(order);
+        self
     }
 
     /// Returns the contender's name.
@@ -100,6 +120,8 @@ pub fn simulate_all<T: Send + Sync>(
                     ControlFlow::Continue(())
                 }
             };
+            let ordered = contender.order.map(|order| Scenario { order, ..(*scenario).clone() });
+            let scenario = ordered.as_ref().unwrap_or(scenario);
             match simulate_each(scenario, &*contender.build, &mut report) {
                 Ok(mut run) => {
                     // The run may end between two reports.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use raddle_core::internal::RecorderInternals;
 use raddle_core::{
-    Clock, Completion, Reservation, Roster, RosterBuilder, SerialRecorder, TaskProfile,
+    Clock, Completion, KeyAge, Outcome, Reservation, Roster, RosterBuilder, SerialRecorder,
+    TaskProfile,
 };
 use raddle_strategies::{SelectError, Strategy, reserve};
 
@@ -41,7 +42,7 @@ struct Update {
 enum Change {
     Dispatched { by: usize, task: TaskProfile },
     Started { at: u64, expected_duration: u64 },
-    Ended(Completion),
+    Ended(Completion, Option<KeyAge>),
     Idle { at: u64 },
     Stole { from: usize, expected_duration: u64 },
 }
@@ -104,13 +105,13 @@ impl<'s> DispatcherSet<'s> {
     }
 
     /// Selects a worker for an arriving task, by a random dispatcher, and counts the task as in
-    /// flight there. Returns `None` if that worker is full.
+    /// flight there. Also returns the age of its key there. Returns `None` if that worker is full.
     pub(crate) fn dispatch(
         &mut self,
         truth: &Roster,
         task: &TaskProfile,
         is_full: impl Fn(usize) -> bool,
-    ) -> Result<Option<usize>, SelectError> {
+    ) -> Result<Option<(usize, Option<KeyAge>)>, SelectError> {
         let count = self.dispatchers.len();
         let by = if count > 1 { self.rng.usize(..count) } else { 0 };
         let dispatcher = &self.dispatchers[by];
@@ -120,21 +121,20 @@ impl<'s> DispatcherSet<'s> {
         if is_full(worker) {
             return Ok(None);
         }
-        // Nobody has to be woken in virtual time.
-        let _ = reservation.hand_over();
+        let key_age = hand_over(reservation, task);
         if let Some(log) = &mut self.log {
             admit(truth, worker, task);
             log.push(Update { worker, change: Change::Dispatched { by, task: *task } });
         }
-        Ok(Some(worker))
+        Ok(Some((worker, key_age)))
     }
 
     pub(crate) fn started(&mut self, worker: usize, at: u64, expected_duration: u64) {
         self.log(worker, Change::Started { at, expected_duration });
     }
 
-    pub(crate) fn ended(&mut self, worker: usize, end: Completion) {
-        self.log(worker, Change::Ended(end));
+    pub(crate) fn ended(&mut self, worker: usize, end: Completion, key_age: Option<KeyAge>) {
+        self.log(worker, Change::Ended(end, key_age));
     }
 
     pub(crate) fn idle(&mut self, worker: usize, at: u64) {
@@ -164,7 +164,7 @@ impl<'s> DispatcherSet<'s> {
                         recorder.start(*at);
                         recorder.set_running(*expected_duration);
                     }
-                    Change::Ended(end) => recorder.end(end),
+                    Change::Ended(end, key_age) => record(recorder, end, *key_age),
                     Change::Idle { at } => recorder.mark_idle(*at),
                     Change::Stole { from, expected_duration } => {
                         let from = &dispatcher.roster.members()[*from].worker;
@@ -178,10 +178,29 @@ impl<'s> DispatcherSet<'s> {
     }
 }
 
+/// Records the end of a task whose key had this age when its worker was selected.
+pub(crate) fn record(recorder: &mut SerialRecorder, end: &Completion, key_age: Option<KeyAge>) {
+    recorder.end(end);
+    if let (Outcome::Completed, Some(age)) = (end.outcome, key_age) {
+        recorder.learn_cost(age, end.capability, end.service);
+    }
+}
+
 /// Counts a task as in flight at the worker at a position.
 fn admit(roster: &Roster, position: usize, task: &TaskProfile) {
     let worker = &roster.members()[position].worker;
     if let Some(reservation) = Reservation::take(worker, position, task.capability) {
-        let _ = reservation.expecting(task.expected_duration).hand_over();
+        hand_over(reservation.expecting(task.expected_duration), task);
     }
+}
+
+/// Gives a task to its worker; returns the age that its key had there.
+fn hand_over(mut reservation: Reservation<'_>, task: &TaskProfile) -> Option<KeyAge> {
+    if let Some(key) = task.key {
+        reservation = reservation.noting_key(key);
+    }
+    let key_age = reservation.key_age();
+    // Nobody has to be woken in virtual time.
+    let _ = reservation.hand_over();
+    key_age
 }

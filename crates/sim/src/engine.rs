@@ -4,29 +4,35 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle_core::internal::RecorderInternals;
+use raddle_core::internal::{RecorderInternals, SizeClass};
 use raddle_core::{Clock, Completion, Outcome, Roster, TaskProfile, VirtualTime, nanos};
 use raddle_strategies::Strategy;
 
 use crate::calendar::{Calendar, Event};
-use crate::dispatchers::{DispatcherSet, roster};
+use crate::dispatchers::{DispatcherSet, record, roster};
 use crate::load::{Drawn, Tasks};
+use crate::queue::Queued;
 use crate::random::{Purpose, ThreadSeed, rng, seed};
-use crate::server::{Queued, Server};
+use crate::server::Server;
 use crate::{Fault, FaultKind, QueueSample, Run, Scenario, SimError};
 
 /// Siblings that an idle worker searches for a task, as in the runtime.
 const MAX_VICTIMS: usize = 32;
 /// Events between two reports of progress.
 const REPORT_INTERVAL: u64 = 1 << 16;
+/// The most sampled queue lengths, of 4 bytes each.
+const MAX_SAMPLED: usize = 1 << 26;
+/// What a sample takes beside its queue lengths, counted in these.
+const SAMPLE_OVERHEAD: usize = 8;
 /// The clock at the start; statistics use 0 for unknown.
 const START: u64 = 1;
 
 /// Simulates a scenario under a strategy.
 ///
-/// The same scenario and a fresh strategy give the same run, bit for bit. Strategies draw from the
-/// thread's `fastrand` generator, which is seeded for the run and restored after it. Several
-/// dispatchers share the strategy; see [`simulate_each`] for the alternative.
+/// The same scenario and an equal strategy give the same run, bit for bit. Strategies draw from the
+/// thread's `fastrand` generator, which is seeded for the run and restored after it. A rotation also
+/// draws where it starts, when it is created: [`simulate_each`] creates strategies from the seed. Several
+/// dispatchers share the strategy; `simulate_each` is the alternative.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,17 +82,20 @@ pub fn simulate_each(
     progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Run, SimError> {
     scenario.validate()?;
+    let _starts = ThreadSeed::set(seed(scenario.seed, Purpose::Starts));
     let owned: Vec<_> = (0..scenario.dispatchers.count).map(|_| strategy()).collect();
     let strategies: Vec<_> = owned.iter().map(|strategy| &**strategy).collect();
     play(scenario, &strategies, progress)
 }
 
 /// Runs a valid scenario with one strategy per dispatcher.
-fn play<'s>(
-    scenario: &'s Scenario,
-    strategies: &[&'s dyn Strategy],
+fn play(
+    scenario: &Scenario,
+    strategies: &[&dyn Strategy],
     progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Run, SimError> {
+    let sped_up = (scenario.speedup != 1.0).then(|| scenario.sped_up());
+    let scenario = sped_up.as_ref().unwrap_or(scenario);
     let _picks = ThreadSeed::set(seed(scenario.seed, Purpose::Picks));
     let mut engine = Engine::new(scenario, strategies)?;
     engine.run(progress)?;
@@ -113,6 +122,8 @@ struct Engine<'s> {
     /// Number of idle workers.
     idle: usize,
     timeout: u64,
+    /// Of the worker whose boosts were computed last, in nanoseconds; 0 if none were yet.
+    mean_service: u64,
     run: Run,
 }
 
@@ -125,7 +136,8 @@ impl<'s> Engine<'s> {
         let servers = truth.members().iter().zip(&scenario.workers).map(|(member, worker)| {
             let recorder = member.worker.recorder();
             let recorder = recorder.unwrap_or_else(|| unreachable!("the roster is new"));
-            Server::new(recorder, worker.speed, START)
+            let Scenario { order, cache, .. } = *scenario;
+            Server::new(recorder, worker.speed, order, cache, START)
         });
         let servers: Vec<_> = servers.collect();
         let mut calendar = Calendar::default();
@@ -152,6 +164,7 @@ impl<'s> Engine<'s> {
             failures: rng(scenario.seed, Purpose::Failures),
             stealing: steals.then(|| rng(scenario.seed, Purpose::Stealing)),
             timeout: scenario.timeout.map_or(u64::MAX, nanos),
+            mean_service: 0,
             run: Run::new(dispatchers.strategy().name(), scenario.seed),
             truth,
             dispatchers,
@@ -205,10 +218,21 @@ impl<'s> Engine<'s> {
             let over = arrival.is_none() && (self.open == 0 || self.pending == 0);
             let Some((at, event)) = self.calendar.pop().filter(|_| !over) else { break };
             SimError::timely("time of an event", at)?;
+            if let Event::Sample = event {
+                self.may_sample()?;
+            }
             self.advance_to(at);
             self.happen(event);
         }
         Ok(())
+    }
+
+    /// Checks that the samples of the queue lengths still fit into memory.
+    fn may_sample(&self) -> Result<(), SimError> {
+        let (samples, each) = (self.run.timeline.len(), self.servers.len() + SAMPLE_OVERHEAD);
+        SimError::unless(samples * each < MAX_SAMPLED, "number of samples", samples + 1, || {
+            format!("{} of {} workers: use a longer sample interval", samples, self.servers.len())
+        })
     }
 
     /// Draws the next task. Checks its time here rather than when it arrives, as every periodic
@@ -220,6 +244,14 @@ impl<'s> Engine<'s> {
             SimError::timely("time of an arrival", task.arrival)?;
         }
         Ok(Some(task))
+    }
+
+    /// Converts nanoseconds on the clock to the scenario's own time.
+    fn own_time(&self, nanos: u64) -> u64 {
+        if self.scenario.speedup == 1.0 {
+            return nanos;
+        }
+        ((nanos as f64 * self.scenario.speedup) as u64).min(i64::MAX as u64)
     }
 
     fn advance_to(&mut self, at: u64) {
@@ -250,7 +282,7 @@ impl<'s> Engine<'s> {
             Event::Sample => {
                 let in_flight =
                     self.servers.iter().map(|server| server.in_flight() as u32).collect();
-                let at = Duration::from_nanos(self.now - START);
+                let at = Duration::from_nanos(self.own_time(self.now - START));
                 self.run.timeline.push(QueueSample { at, in_flight });
             }
         }
@@ -259,6 +291,7 @@ impl<'s> Engine<'s> {
 
     fn arrive(&mut self, drawn: Drawn) {
         self.arrived += 1;
+        let measured = self.measure();
         let expected_duration = if self.scenario.durations_known { drawn.service } else { 0 };
         let mut profile = TaskProfile::default().submitted_at(self.now);
         (profile.capability, profile.key, profile.expected_duration) =
@@ -268,7 +301,8 @@ impl<'s> Engine<'s> {
         let fails = failure_rate > 0.0 && self.failures.f64() < failure_rate;
         let (servers, room) = (&self.servers, self.scenario.mailbox.unwrap_or(usize::MAX));
         let full = |worker: usize| servers[worker].queue.len() >= room;
-        let Ok(Some(worker)) = self.dispatchers.dispatch(&self.truth, &profile, full) else {
+        let Ok(Some((worker, key_age))) = self.dispatchers.dispatch(&self.truth, &profile, full)
+        else {
             self.run.rejected += 1;
             return;
         };
@@ -277,9 +311,11 @@ impl<'s> Engine<'s> {
             service: drawn.service,
             expected_duration,
             capability: drawn.capability,
-            keyed: drawn.key.is_some(),
+            key: drawn.key,
+            class: self.size_class(&profile),
+            key_age,
             fails,
-            measured: self.arrived > self.scenario.warm_up,
+            measured,
         };
         self.open += 1;
         self.servers[worker].enqueue(task, self.now);
@@ -290,12 +326,31 @@ impl<'s> Engine<'s> {
         }
     }
 
+    /// Returns the size class of a task; `None` if it says nothing about its size.
+    fn size_class(&self, task: &TaskProfile) -> Option<SizeClass> {
+        let says_something = task.expected_duration != 0 || task.capability.is_some();
+        let class = || SizeClass::of_task(task, self.truth.baseline(), self.mean_service);
+        says_something.then(class).flatten()
+    }
+
+    /// Returns the number of the task that has just arrived among the measured ones.
+    fn measure(&mut self) -> Option<usize> {
+        let number = self.arrived.checked_sub(self.scenario.warm_up + 1)? as usize;
+        if self.scenario.record_sojourns {
+            self.run.sojourns.push(None);
+        }
+        Some(number)
+    }
+
     /// Starts the next task of a worker that runs none: a queued one, or a stolen one.
     fn start_next(&mut self, worker: usize) {
         if !self.servers[worker].is_free() {
             return;
         }
-        while let Some(task) = self.servers[worker].queue.pop_front() {
+        if let Some(mean) = self.servers[worker].queue.refresh(self.now) {
+            self.mean_service = mean;
+        }
+        while let Some(task) = self.servers[worker].queue.pop() {
             if self.now - task.submitted_at < self.timeout {
                 return self.start(worker, task);
             }
@@ -344,11 +399,17 @@ impl<'s> Engine<'s> {
             Outcome::Panicked => self.run.panicked += 1,
             _ => self.run.failed += 1,
         }
-        if running.task.measured && end.outcome == Outcome::Completed {
-            self.run.sojourn.record_n(self.now - running.task.submitted_at, 1);
-            self.run.wait.record_n(end.wait, 1);
+        if let Some(number) = running.task.measured
+            && end.outcome == Outcome::Completed
+        {
+            let sojourn = self.own_time(self.now - running.task.submitted_at);
+            self.run.sojourn.record_n(sojourn, 1);
+            self.run.wait.record_n(self.own_time(end.wait), 1);
+            if self.scenario.record_sojourns {
+                self.run.sojourns[number] = Some(Duration::from_nanos(sojourn));
+            }
         }
-        self.record(worker, end);
+        self.record(worker, &running.task, end);
     }
 
     /// Ends a task that has timed out, without running it.
@@ -360,14 +421,15 @@ impl<'s> Engine<'s> {
         self.servers[worker].recorder.start(self.now);
         self.dispatchers.started(worker, self.now, 0);
         let end = Completion { wait, capability, expected_duration, at: self.now, ..end };
-        self.record(worker, end);
+        self.record(worker, task, end);
     }
 
-    fn record(&mut self, worker: usize, end: Completion) {
+    fn record(&mut self, worker: usize, task: &Queued, end: Completion) {
         let server = &mut self.servers[worker];
+        server.queue.ended(task, end.outcome.ran().then_some(end.service));
         server.change(-1, self.now);
-        server.recorder.end(&end);
-        self.dispatchers.ended(worker, end);
+        record(&mut server.recorder, &end, task.key_age);
+        self.dispatchers.ended(worker, end, task.key_age);
         self.open -= 1;
         self.last_end = self.now;
     }
@@ -380,7 +442,7 @@ impl<'s> Engine<'s> {
         if server.is_hung() || server.recorder.worker().stats().is_failing() {
             return None;
         }
-        let own_mean = server.recorder.worker().stats().recent_mean();
+        let own_mean = server.recorder.worker().stats().latencies().mean().unwrap_or(0);
         let count = self.servers.len();
         let first = rng.usize(..count);
         let candidates = (first..count).chain(0..first).take(MAX_VICTIMS);
@@ -390,9 +452,8 @@ impl<'s> Engine<'s> {
         };
         let from = candidates
             .filter(|worker| *worker != thief && self.are_alike(*worker, thief) && !sooner(*worker))
-            .find(|worker| self.servers[*worker].queue.iter().any(|task| !task.keyed))?;
-        let position = self.servers[from].queue.iter().position(|task| !task.keyed)?;
-        let task = self.servers[from].queue.remove(position)?;
+            .find(|worker| self.servers[*worker].queue.has_free())?;
+        let task = self.servers[from].queue.take_free()?;
         self.servers[from].change(-1, self.now);
         self.servers[thief].change(1, self.now);
         let victim = &self.truth.members()[from].worker;
@@ -468,9 +529,10 @@ impl<'s> Engine<'s> {
             )));
         }
         let span = self.last_end - START;
+        let own_span = self.own_time(span);
         let (now, mut run) = (self.last_end, self.run);
         run.tasks = self.arrived;
-        run.span = Duration::from_nanos(span);
+        run.span = Duration::from_nanos(own_span);
         run.workers = self.servers.into_iter().map(|server| server.finish(now, span)).collect();
         Ok(run)
     }

@@ -30,7 +30,7 @@ pub enum SimError {
 }
 
 /// The latest time of any event; adding to it does not overflow.
-const LATEST: Duration = Duration::from_nanos(i64::MAX as u64);
+pub(crate) const LATEST: Duration = Duration::from_nanos(i64::MAX as u64);
 
 impl SimError {
     /// Checks a time in nanoseconds since the start.

@@ -4,7 +4,8 @@ pub const CONFIDENCE: f64 = 0.95;
 /// The mean of a figure over runs with different seeds, with its 95 % confidence interval.
 ///
 /// The interval is Student's, which assumes independent runs with roughly normal figures. For a few
-/// runs of a heavy-tailed load it is a guide, not a proof.
+/// runs of a heavy-tailed load it is a guide, not a proof. For a trace, all seeds have the same
+/// tasks, and the interval is that of runs on resampled traces ([`RESAMPLES`](crate::RESAMPLES)).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The mean.
@@ -24,6 +25,21 @@ impl Estimate {
             t_quantile(figures.len() - 1) * (squares / (count - 1.0) / count).sqrt()
         });
         Self { mean, half_width }
+    }
+
+    /// Creates an estimate from one figure per run, with the interval of resampled traces: their
+    /// figures vary as that of another trace of the same origin would. Without at least two of them
+    /// this is [`of`](Self::of).
+    pub(crate) fn resampled(figures: &[f64], resampled: &[f64]) -> Self {
+        let own = Self::of(figures);
+        match Self::of(resampled).half_width {
+            // Student's interval of a single figure, not of the mean of all.
+            Some(of_mean) => {
+                let half_width = Some(of_mean * (resampled.len() as f64).sqrt());
+                Self { half_width, ..own }
+            }
+            None => own,
+        }
     }
 
     /// Returns the ends of the interval; `None` for a single run.

@@ -32,6 +32,8 @@ pub struct Facts {
     pub capabilities: bool,
     /// Whether tasks have keys.
     pub keys: bool,
+    /// Whether workers keep keys, and others cost time.
+    pub cache: bool,
 }
 
 /// Mean and variation of a distribution of times.
@@ -103,26 +105,42 @@ impl Scenario {
     /// Returns the offered load, as a share of the workers' capacity; NaN if all tasks arrive at
     /// once. Adds up a trace.
     pub fn offered_load(&self) -> f64 {
-        self.load_of(self.count(), self.load.service.spread(self.count()).mean)
+        self.load_of(self.load.service.spread(self.count()).mean)
+    }
+
+    /// Returns the tasks that arrive per second; NaN if all arrive at once.
+    pub(crate) fn offered_rate(&self) -> f64 {
+        match &self.load.arrivals {
+            Arrivals::Poisson { rate }
+            | Arrivals::Steady { rate }
+            | Arrivals::Bursty { rate, .. } => *rate,
+            Arrivals::Trace(times) => {
+                let tasks = self.count().min(times.len());
+                let span = times[..tasks].last().map_or(0.0, Duration::as_secs_f64);
+                if span == 0.0 { f64::NAN } else { tasks as f64 / span }
+            }
+        }
+    }
+
+    /// Returns the number of tasks of one run.
+    pub(crate) fn tasks_of_a_run(&self) -> usize {
+        match &self.load.arrivals {
+            Arrivals::Trace(times) => self.count().min(times.len()),
+            _ => self.count(),
+        }
+    }
+
+    /// Returns the number of measured tasks of one run.
+    pub(crate) fn measured_tasks(&self) -> u64 {
+        (self.tasks_of_a_run() as u64).saturating_sub(self.warm_up)
     }
 
     fn count(&self) -> usize {
         usize::try_from(self.tasks).unwrap_or(usize::MAX)
     }
 
-    fn load_of(&self, tasks: usize, mean_service: Duration) -> f64 {
-        let capacity = self.capacity();
-        let mean = mean_service.as_secs_f64();
-        match &self.load.arrivals {
-            Arrivals::Poisson { rate }
-            | Arrivals::Steady { rate }
-            | Arrivals::Bursty { rate, .. } => rate * mean / capacity,
-            Arrivals::Trace(times) => {
-                let tasks = tasks.min(times.len());
-                let span = times[..tasks].last().map_or(0.0, Duration::as_secs_f64);
-                if span == 0.0 { f64::NAN } else { tasks as f64 * mean / span / capacity }
-            }
-        }
+    fn load_of(&self, mean_service: Duration) -> f64 {
+        self.offered_rate() * mean_service.as_secs_f64() / self.capacity()
     }
 
     /// Returns the scenario with arrivals scaled to offer this load.
@@ -144,7 +162,7 @@ impl Scenario {
     pub fn facts(&self) -> Facts {
         let tasks = self.count();
         let service = self.load.service.spread(tasks);
-        let load = self.load_of(tasks, service.mean);
+        let load = self.load_of(service.mean);
         let speeds = self.workers.iter().map(|worker| worker.speed);
         Facts {
             load,
@@ -162,6 +180,7 @@ impl Scenario {
                 }
                 Capabilities::Trace(names) => names.iter().take(tasks).any(Option::is_some),
             },
+            cache: self.cache.is_some(),
             keys: match &self.load.keys {
                 Keys::None => false,
                 Keys::Zipf { .. } => true,

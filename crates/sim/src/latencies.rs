@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// A distribution of latencies: exact sum and mean, quantiles to three significant digits.
+/// A distribution of latencies: exact sum, mean and maximum, quantiles to three significant digits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latencies {
     /// In nanoseconds.
     histogram: Histogram<u64>,
     sum: u128,
+    max: u64,
 }
 
 impl Latencies {
@@ -15,13 +16,16 @@ impl Latencies {
         let histogram = Histogram::new(3);
         let mut histogram = histogram.unwrap_or_else(|_| unreachable!("3 digits are allowed"));
         histogram.auto(true);
-        Self { histogram, sum: 0 }
+        Self { histogram, sum: 0, max: 0 }
     }
 
     pub(crate) fn record_n(&mut self, nanos: u64, count: u64) {
         // `saturating_record_n` would not resize the histogram.
         self.histogram.record_n(nanos, count).unwrap_or_else(|_| unreachable!("it is resized"));
         self.sum += u128::from(nanos) * u128::from(count);
+        if count > 0 {
+            self.max = self.max.max(nanos);
+        }
     }
 
     /// Returns the number of latencies recorded.
@@ -49,12 +53,12 @@ impl Latencies {
     /// significant digits; zero if nothing was recorded. A quantile outside 0 to 1 counts as the
     /// nearer of the two.
     pub fn quantile(&self, quantile: f64) -> Duration {
-        Duration::from_nanos(self.histogram.value_at_quantile(quantile))
+        Duration::from_nanos(self.histogram.value_at_quantile(quantile).min(self.max))
     }
 
-    /// Returns the longest latency, to three significant digits; zero if nothing was recorded.
+    /// Returns the longest latency, exactly; zero if nothing was recorded.
     pub fn max(&self) -> Duration {
-        Duration::from_nanos(self.histogram.max())
+        Duration::from_nanos(self.max)
     }
 
     /// Returns the distribution in nanoseconds.
@@ -77,13 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn sum_and_mean_are_exact() {
+    fn sum_mean_and_maximum_are_exact() {
         let mut latencies = Latencies::new();
         assert_eq!((latencies.mean(), latencies.quantile(0.5)), (Duration::ZERO, Duration::ZERO));
         latencies.record_n(1_000_000_001, 2);
         latencies.record_n(2_000_000_003, 1);
         assert_eq!(latencies.sum(), Duration::from_nanos(4_000_000_005));
         assert_eq!(latencies.mean(), Duration::from_nanos(1_333_333_335));
-        assert_eq!(latencies.max().as_secs(), 2);
+        assert_eq!(latencies.max(), Duration::from_nanos(2_000_000_003), "no bucket's bound");
+        assert_eq!(latencies.quantile(1.0), latencies.max());
     }
 }

@@ -31,15 +31,16 @@
 //! # Concepts
 //!
 //! - A [`Scenario`] describes the workers and their speeds ([`SimWorker`]), the [`Load`] offered to
-//!   them, and what happens on the way: [faults](Fault), stealing, timeouts, bounded mailboxes,
-//!   several [dispatchers](Dispatchers) with stale knowledge. It is built in code or
+//!   them, and what happens on the way: [faults](Fault), stealing, timeouts, bounded mailboxes and
+//!   their [order](Order), several [dispatchers](Dispatchers) with stale knowledge. It is built in code or
 //!   [read from TOML](Scenario::from_toml).
 //! - A [`Load`] consists of [`Arrivals`] and [`Service`] times, each a random process or a trace,
 //!   and optionally of [`Capabilities`] and [`Keys`].
 //! - A [`Run`] is the result of a scenario under one strategy: counts by outcome, [`Latencies`],
 //!   and figures per worker.
 //! - [`simulate_all`] runs many scenarios on a few threads. [`advise`] runs every strategy with
-//!   several seeds, ranks them, and says which differences are significant.
+//!   several seeds, ranks them, and says which differences are significant and what the tasks are
+//!   too few, or the load too low, to tell.
 //!
 //! # Guarantees
 //!
@@ -53,11 +54,12 @@
 //!
 //! Selecting, sending and waking take no virtual time. The simulator therefore shows the queueing
 //! that a policy causes, but not the cost of the policy itself: benchmarks measure that. Workers do
-//! not disturb each other, and a warm cache gains nothing. Setters and struct fields take any
+//! not disturb each other, and a warm cache gains nothing unless the scenario has a [`Cache`]. Setters and struct fields take any
 //! value; running a scenario [validates](Scenario::validate) it first.
 
 mod advise;
 mod arrivals;
+mod cache;
 mod calendar;
 mod contest;
 mod dispatchers;
@@ -69,15 +71,18 @@ mod fault;
 mod latencies;
 mod load;
 mod objective;
+mod order;
+mod queue;
 mod random;
 mod ranking;
+mod resample;
 mod run;
 mod scenario;
 mod server;
 mod service;
 mod workers;
 
-pub use advise::{Advice, Curve, CurvePoint, Question, advise};
+pub use advise::{Advice, Conclusion, Curve, CurvePoint, Question, RESAMPLES, advise};
 pub use arrivals::Arrivals;
 pub use contest::{Contender, Job, Progress, simulate_all};
 pub use engine::{simulate, simulate_each, simulate_with};
@@ -87,9 +92,10 @@ pub use facts::{Facts, Spread};
 pub use fault::{Fault, FaultKind};
 pub use latencies::Latencies;
 pub use load::{Capabilities, Keys, Load, Request};
-pub use objective::Objective;
+pub use objective::{Objective, TASKS_BEYOND};
+pub use order::Order;
 pub use ranking::{LOSS_TOLERANCE, Standing};
 pub use run::{QueueSample, Run, WorkerRun};
-pub use scenario::{Dispatchers, FileError, ParseError, Scenario, SimWorker};
+pub use scenario::{Cache, Dispatchers, FileError, ParseError, Scenario, SimWorker};
 pub use service::Service;
 pub use workers::{WorkerPlan, Workers, WorkersError};

@@ -86,6 +86,11 @@ impl Load {
         }
     }
 
+    /// Returns whether the arrivals are those of a trace: then they are the same with every seed.
+    pub fn is_recorded(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Trace(_))
+    }
+
     pub(crate) fn validate(&self) -> Result<(), SimError> {
         self.arrivals.validate()?;
         self.service.validate()?;

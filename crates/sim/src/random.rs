@@ -14,6 +14,10 @@ pub(crate) enum Purpose {
     Stealing,
     /// The strategy's random choices, drawn from the thread's generator.
     Picks,
+    /// The blocks of a resampled trace.
+    Blocks,
+    /// What strategies draw when they are built.
+    Starts,
 }
 
 /// Returns the seed of a purpose's generator.

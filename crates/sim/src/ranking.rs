@@ -11,7 +11,8 @@ pub const LOSS_TOLERANCE: f64 = 0.001;
 pub struct Standing {
     /// The strategy's name.
     pub strategy: String,
-    /// The objective, in nanoseconds (of completed tasks) or tasks per second.
+    /// The objective, in nanoseconds (of completed tasks) or tasks per second. Of a trace, the mean
+    /// is that of the runs on the trace itself, and the interval that of resampled traces.
     pub figure: Estimate,
     /// How much worse than the best strategy, in the same unit: the mean over the seeds of the
     /// difference on the same tasks. It has a narrower interval than the difference of the means.
@@ -21,29 +22,33 @@ pub struct Standing {
     /// Whether the difference from the best is not significant: the interval of `behind` contains
     /// 0. One comparison in twenty is significant by chance.
     pub ties: bool,
-    /// The runs, by seed; only the first has a timeline.
+    /// The runs, by seed; only the first has a timeline. Runs on resampled traces are not kept.
     pub runs: Vec<Run>,
 }
 
-/// Orders strategies by the results of their runs, which must have the same seeds in the same
-/// order.
-pub(crate) fn rank(
-    objective: Objective,
-    runs_by_strategy: Vec<(String, Vec<Run>)>,
-) -> Vec<Standing> {
+/// The results of one strategy, to be ranked.
+pub(crate) struct Results {
+    pub(crate) strategy: String,
+    /// The runs, by seed.
+    pub(crate) runs: Vec<Run>,
+    /// The objective in each run on a resampled trace.
+    pub(crate) resampled: Vec<f64>,
+}
+
+/// Orders strategies by their results, which must have the same seeds and the same resampled traces
+/// in the same order.
+pub(crate) fn rank(objective: Objective, results: Vec<Results>) -> Vec<Standing> {
     struct Figures {
-        strategy: String,
-        runs: Vec<Run>,
+        results: Results,
         by_seed: Vec<f64>,
         lost: f64,
     }
-    let mut all: Vec<Figures> = runs_by_strategy
+    let mut all: Vec<Figures> = results
         .into_iter()
-        .map(|(strategy, runs)| Figures {
-            strategy,
-            by_seed: runs.iter().map(|run| objective.of(run)).collect(),
-            lost: Estimate::of(&runs.iter().map(Run::lost).collect::<Vec<_>>()).mean,
-            runs,
+        .map(|results| Figures {
+            by_seed: results.runs.iter().map(|run| objective.of(run)).collect(),
+            lost: Estimate::of(&results.runs.iter().map(Run::lost).collect::<Vec<_>>()).mean,
+            results,
         })
         .collect();
     let least_lost = all.iter().map(|figures| figures.lost).fold(f64::INFINITY, f64::min);
@@ -51,21 +56,26 @@ pub(crate) fn rank(
     let excess = |lost: f64| if lost - least_lost > LOSS_TOLERANCE { lost } else { 0.0 };
     let cost = |figures: &Figures| objective.cost(Estimate::of(&figures.by_seed).mean);
     all.sort_by(|a, b| excess(a.lost).total_cmp(&excess(b.lost)).then(cost(a).total_cmp(&cost(b))));
-    let Some(best) = all.first().map(|best| best.by_seed.clone()) else {
+    let best = |best: &Figures| (best.by_seed.clone(), best.results.resampled.clone());
+    let Some((best, best_resampled)) = all.first().map(best) else {
         return Vec::new();
     };
-    let standing = |figures: Figures| {
-        let pairs = figures.by_seed.iter().zip(&best);
-        let differences: Vec<f64> =
-            pairs.map(|(own, best)| objective.cost(*own) - objective.cost(*best)).collect();
-        let behind = Estimate::of(&differences);
+    let differences = |own: &[f64], best: &[f64]| -> Vec<f64> {
+        let pairs = own.iter().zip(best);
+        pairs.map(|(own, best)| objective.cost(*own) - objective.cost(*best)).collect()
+    };
+    let standing = |Figures { results, by_seed, lost }: Figures| {
+        let behind = Estimate::resampled(
+            &differences(&by_seed, &best),
+            &differences(&results.resampled, &best_resampled),
+        );
         Standing {
-            strategy: figures.strategy,
-            figure: Estimate::of(&figures.by_seed),
+            strategy: results.strategy,
+            figure: Estimate::resampled(&by_seed, &results.resampled),
             behind,
-            lost: figures.lost,
-            ties: excess(figures.lost) == 0.0 && behind.may_be_zero(),
-            runs: figures.runs,
+            lost,
+            ties: excess(lost) == 0.0 && behind.may_be_zero(),
+            runs: results.runs,
         }
     };
     all.into_iter().map(standing).collect()
@@ -87,7 +97,12 @@ mod tests {
     }
 
     fn ranked(objective: Objective, all: &[(&str, &[Run])]) -> Vec<Standing> {
-        rank(objective, all.iter().map(|(name, runs)| ((*name).into(), runs.to_vec())).collect())
+        let results = |(name, runs): &(&str, &[Run])| Results {
+            strategy: (*name).into(),
+            runs: runs.to_vec(),
+            resampled: Vec::new(),
+        };
+        rank(objective, all.iter().map(results).collect())
     }
 
     fn names(ranking: &[Standing]) -> Vec<&str> {
@@ -132,6 +147,28 @@ mod tests {
         let alone = [("a", &[run(1, 1_000)][..]), ("b", &[run(1, 1_000)]), ("c", &[run(2, 1_000)])];
         let ranking = ranked(Objective::Mean, &alone);
         assert!(ranking[1].ties && !ranking[2].ties, "single runs tie if they are equal");
+    }
+
+    #[test]
+    fn resampled_traces_decide_the_intervals_and_the_runs_the_figure() {
+        let results = |strategy: &str, sojourn: u64, resampled: [f64; 3]| Results {
+            strategy: strategy.into(),
+            runs: vec![run(sojourn, 1_000); 2],
+            resampled: resampled.to_vec(),
+        };
+        let ranking = rank(
+            Objective::Mean,
+            vec![
+                results("a", 100, [90.0, 100.0, 110.0]),
+                results("b", 120, [111.0, 121.0, 129.0]),
+                results("c", 130, [90.0, 150.0, 80.0]),
+            ],
+        );
+        assert_eq!(names(&ranking), ["a", "b", "c"]);
+        // The standard deviation of the resampled figures is 10, and t of 2 degrees 4.3027.
+        assert_eq!(ranking[0].figure.mean, 100.0);
+        assert!((ranking[0].figure.half_width.unwrap() - 43.027).abs() < 1e-9);
+        assert!(!ranking[1].ties && ranking[2].ties, "{ranking:?}");
     }
 
     #[test]

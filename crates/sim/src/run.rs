@@ -34,6 +34,10 @@ pub struct Run {
     pub sojourn: Latencies,
     /// Times from arrival to start of the same tasks.
     pub wait: Latencies,
+    /// Times from arrival to end of the measured tasks, in order of arrival; `None` for a task that
+    /// did not complete. Empty unless the scenario [records
+    /// them](crate::Scenario::record_sojourns).
+    pub sojourns: Vec<Option<Duration>>,
     /// The workers, by position.
     pub workers: Vec<WorkerRun>,
     /// Queue lengths over time; empty unless the scenario samples them.
@@ -85,6 +89,7 @@ impl Run {
             span: Duration::ZERO,
             sojourn: Latencies::new(),
             wait: Latencies::new(),
+            sojourns: Vec::new(),
             workers: Vec::new(),
             timeline: Vec::new(),
         }

@@ -1,26 +1,10 @@
 //! A simulated worker: its mailbox, its running task, and its statistics.
 
-use std::collections::VecDeque;
+use raddle_core::{Completion, Outcome, SerialRecorder, nanos};
 
-use raddle_core::{Capability, Completion, Outcome, SerialRecorder};
-
-use crate::{FaultKind, WorkerRun};
-
-/// A task in a worker's mailbox.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Queued {
-    /// Clock time of its arrival.
-    pub(crate) submitted_at: u64,
-    /// Nanoseconds at speed 1.
-    pub(crate) service: u64,
-    /// Nanoseconds, as the dispatcher announced; 0 if unknown.
-    pub(crate) expected_duration: u64,
-    pub(crate) capability: Option<Capability>,
-    /// Whether it has a key, and therefore must not be stolen.
-    pub(crate) keyed: bool,
-    pub(crate) fails: bool,
-    pub(crate) measured: bool,
-}
+use crate::cache::KeyCache;
+use crate::queue::{Queue, Queued};
+use crate::{Cache, FaultKind, Order, WorkerRun};
 
 /// A running task.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +21,15 @@ pub(crate) struct Running {
 pub(crate) struct Server {
     pub(crate) recorder: SerialRecorder,
     speed: f64,
-    pub(crate) queue: VecDeque<Queued>,
+    pub(crate) queue: Queue,
     pub(crate) running: Option<Running>,
     /// Whether it has been marked idle since its last task.
     pub(crate) idle: bool,
     /// Incremented when the running task changes or is interrupted; voids an end planned before.
     pub(crate) turn: u32,
     faults: Vec<(u32, FaultKind)>,
+    /// With the nanoseconds, at speed 1, that a key costs which is not there.
+    cache: Option<(KeyCache, u64)>,
     in_flight: u64,
     /// Clock time of the last change of `in_flight`.
     changed_at: u64,
@@ -54,16 +40,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(recorder: SerialRecorder, speed: f64, now: u64) -> Self {
+    pub(crate) fn new(
+        recorder: SerialRecorder,
+        speed: f64,
+        order: Order,
+        cache: Option<Cache>,
+        now: u64,
+    ) -> Self {
         let name = recorder.worker().name().to_owned();
         Self {
             recorder,
             speed,
-            queue: VecDeque::new(),
+            queue: Queue::new(order, now),
             running: None,
             idle: true,
             turn: 0,
             faults: Vec::new(),
+            cache: cache.map(|cache| (KeyCache::of(cache.keys), nanos(cache.cold_cost))),
             in_flight: 0,
             changed_at: now,
             area: 0,
@@ -101,11 +94,14 @@ impl Server {
     pub(crate) fn enqueue(&mut self, task: Queued, now: u64) {
         self.run.dispatched += 1;
         self.change(1, now);
-        self.queue.push_back(task);
+        self.queue.push(task, self.run.dispatched);
     }
 
     pub(crate) fn begin_fault(&mut self, fault: u32, kind: FaultKind, now: u64) {
         self.interrupt(now);
+        if let (FaultKind::Restart, Some((cache, _))) = (kind, &mut self.cache) {
+            cache.clear();
+        }
         self.faults.push((fault, kind));
     }
 
@@ -128,7 +124,11 @@ impl Server {
 
     /// Starts a task, which ends at [`next_end`](Self::next_end).
     pub(crate) fn start(&mut self, task: Queued, now: u64) {
-        let mut left = (task.service as f64 / self.speed).round();
+        let cold = match (&mut self.cache, task.key) {
+            (Some((cache, cost)), Some(key)) => *cost * u64::from(!cache.touch(key)),
+            _ => 0,
+        };
+        let mut left = ((task.service + cold) as f64 / self.speed).round();
         let mut outcome = if task.fails { Outcome::Failed } else { Outcome::Completed };
         for (_, kind) in &self.faults {
             match kind {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use raddle_core::WorkerSpec;
+use raddle_core::{Roster, WorkerSpec};
 use thiserror::Error;
 
 use crate::SimWorker;
@@ -79,8 +79,8 @@ pub enum WorkersError {
 }
 
 impl Workers {
-    /// The largest number of workers; more are most likely a typing error.
-    pub const MAX_COUNT: usize = 100_000;
+    /// The largest number of workers.
+    pub const MAX_COUNT: usize = Roster::MAX_WORKERS;
 
     /// Returns every worker, in order, with a unique name.
     pub fn plans(&self) -> Vec<WorkerPlan> {
@@ -220,7 +220,7 @@ mod tests {
     fn every_invalid_text_is_refused_with_the_cause_and_what_is_allowed() {
         let form = |part| format!("`{part}` is not a group of workers: expected {FORM}");
         let count = |count, part| {
-            format!("`{count}` in `{part}` is not a number of workers: expected 1 to 100000")
+            format!("`{count}` in `{part}` is not a number of workers: expected 1 to 65535")
         };
         let speed = |speed, part| {
             format!("`{speed}` in `{part}` is not a speed: expected a number from 0.001 to 1000")
@@ -237,7 +237,7 @@ mod tests {
             ("-1x1", count("-1", "-1x1")),
             ("1.5x1", count("1.5", "1.5x1")),
             ("x1", count("", "x1")),
-            ("100001x1", count("100001", "100001x1")),
+            ("65536x1", count("65536", "65536x1")),
             ("99999999999999999999x1", count("99999999999999999999", "99999999999999999999x1")),
             ("2x0", speed("0", "2x0")),
             ("2x-1", speed("-1", "2x-1")),
@@ -245,7 +245,7 @@ mod tests {
             ("2xinf", speed("inf", "2xinf")),
             ("2x1e9", speed("1e9", "2x1e9")),
             ("1x1,2xfast:code", speed("fast", "2xfast:code")),
-            ("100000x1,1x2", "100001 workers are too many: expected at most 100000".into()),
+            ("65535x1,1x2", "65536 workers are too many: expected at most 65535".into()),
         ];
         for (spec, expected) in cases {
             assert_eq!(spec.parse::<Workers>().unwrap_err().to_string(), expected, "for {spec:?}");

@@ -42,8 +42,20 @@ pub struct Balancer {
     /// Whether `prepared` holds a strategy. Like `is_plain` only a hint, so that other strategies
     /// need not load it: a selection that reads an old value selects by the unprepared strategy.
     is_prepared: AtomicBool,
-    prepared: Snapshot<Option<Arc<dyn Strategy>>>,
+    /// For the roster that was refreshed last of each lineage, the latest first.
+    prepared: Snapshot<Vec<ForRoster>>,
 }
+
+/// A strategy that is prepared for a roster.
+#[derive(Clone, Debug)]
+struct ForRoster {
+    lineage: u64,
+    number: u64,
+    strategy: Arc<dyn Strategy>,
+}
+
+/// The most lineages for which a balancer keeps prepared strategies.
+const LINEAGES: usize = 16;
 
 impl Balancer {
     /// Creates a balancer that selects by `strategy`.
@@ -58,7 +70,7 @@ impl Balancer {
             reads_age,
             is_plain: AtomicBool::new(!reads_age),
             is_prepared: AtomicBool::new(false),
-            prepared: Snapshot::new(Arc::new(None)),
+            prepared: Snapshot::new(Arc::new(Vec::new())),
         })
     }
 
@@ -101,15 +113,24 @@ impl Balancer {
         roster: &'r Roster,
     ) -> Result<Reservation<'r>, SelectError> {
         let prepared = self.is_prepared.load(Relaxed).then(|| self.prepared.load());
-        let strategy = prepared.as_deref().and_then(Option::as_deref).unwrap_or(&*self.strategy);
+        let lineage = roster.lineage();
+        let strategy = prepared
+            .as_deref()
+            .and_then(|prepared| prepared.iter().find(|prepared| prepared.lineage == lineage))
+            .map_or(&*self.strategy, |prepared| &*prepared.strategy);
         if !self.reads_age {
             return reserve(strategy, task, roster);
         }
         let now = if task.submitted_at == 0 { roster.clock().now() } else { task.submitted_at };
-        reserve_by(strategy, &task.submitted_at(now), roster, |candidates, index| {
-            let (worker, position) = (candidates.worker(index), candidates.position(index));
-            Reservation::take_at(worker, position, task.capability, now)
-        })
+        let selected =
+            reserve_by(strategy, &task.submitted_at(now), roster, |candidates, index| {
+                let (worker, position) = (candidates.worker(index), candidates.position(index));
+                Reservation::take_at(worker, position, task.capability, now)
+            });
+        match task.key {
+            Some(key) => selected.map(|reservation| reservation.noting_key(key)),
+            None => selected,
+        }
     }
 
     /// Records how a task ended whose reservation was [detached](Reservation::detach). Pass the
@@ -138,9 +159,21 @@ impl Balancer {
     /// Call this for each new roster and about once a second, from a thread that may allocate and
     /// take its time. Until then, and on any other roster, the strategy selects unprepared: see
     /// the strategy for what that means. Most strategies prepare nothing.
+    ///
+    /// Several sets of workers can share a balancer: what was prepared for the last roster of each of
+    /// the last 16 sets is kept. Of rosters derived from one another only the newest counts, so a
+    /// refresh for an older one has no effect. If two threads refresh at once, only one may count.
     pub fn refresh(&self, roster: &Roster) {
-        if let Some(prepared) = self.strategy.prepare(roster) {
-            self.prepared.store(Arc::new(Some(prepared)));
+        let (lineage, number) = (roster.lineage(), roster.number());
+        let before = self.prepared.load();
+        if before.iter().any(|known| known.lineage == lineage && known.number > number) {
+            return;
+        }
+        if let Some(strategy) = self.strategy.prepare(roster) {
+            let others = before.iter().filter(|known| known.lineage != lineage).cloned();
+            let new = ForRoster { lineage, number, strategy };
+            let prepared = std::iter::once(new).chain(others).take(LINEAGES).collect();
+            self.prepared.store(Arc::new(prepared));
             self.is_prepared.store(true, Relaxed);
             self.is_plain.store(false, Relaxed);
         }

@@ -2,35 +2,36 @@ use raddle_core::{Candidates, Signals, TaskProfile};
 
 use crate::lowest::lowest;
 use crate::power_of_two::two;
-use crate::rendezvous::{Highest, owner};
-use crate::{Strategy, StrategyError};
+use crate::rendezvous::{Highest, first_in_order, owner};
+use crate::{Strategy, StrategyError, retry};
 
 /// Picks the worker that a task's key belongs to while it has room, otherwise the next one in the
 /// key's own order.
 ///
-/// - **Rule:** [rendezvous hashing](crate::rendezvous) of the key and the workers' ids, in
+/// - **Rule:** [rendezvous hashing](crate::rendezvous) of the key and the workers' names, in
 ///   proportion to their [weights](raddle_core::WorkerSpec::weight), orders the candidates for each
 ///   key. The first one with fewer tasks in flight than its capacity is picked. The capacity is
 ///   `ceil((1 + eps) * mean * w)`, where `mean` is all tasks in flight, including this one, divided
 ///   by the sum of the weights `w`. So a key has one worker unless that worker is above its share,
 ///   and a hot key spills to a second and a third, always the same ones. A worker that joins or
 ///   leaves moves about one key in n, and only those that become or were its own. A worker that
-///   fails more often than not takes no overflow while another has room. A task without a key goes
+///   fails more often than not takes no overflow while another has room, until that [has
+///   expired](raddle_core::Signals::has_expired). A task without a key goes
 ///   to the one of two random candidates that has fewer in flight.
 /// - **Source:** Mirrokni, Thorup, Zadimoghaddam: *Consistent Hashing with Bounded Loads*, SODA
 ///   2018 (arXiv 1608.01350, 2016), with the order of rendezvous hashing instead of a ring's.
 /// - **Use it for:** workers that cache, or keep a session or file, by key, where a few hot keys
 ///   must not overload one of them.
-/// - **Cost:** O(n), wait-free, no allocation, at most three passes: over the ids, which nothing
-///   writes; if the key's worker is not idle, over all counts in flight; and over both if that
-///   worker has no room.
+/// - **Cost:** O(n), wait-free, no allocation. One pass reads the hashes of the names, which nothing
+///   writes. If the key's worker is not idle, a second pass reads all counts in flight. If that worker
+///   has no room, a third one reads both; among more than 128 workers it reads the hashes and four
+///   workers, and a fourth pass reads all only if none of the four has room.
 /// - **Weak points:** a worker that fails at once keeps its own keys until it is ejected. A hung
 ///   worker gets the tasks of its keys up to its capacity; if `n <= 1 + eps`, as in a pool of one
 ///   or with a large bound, there is no capacity. A slow worker may have as much in flight as a
 ///   fast one. Capacity limits admission only: as other workers finish, the mean falls, and a
 ///   worker may be above its capacity until it finishes too. Threads that pick at the same moment
-///   may exceed it by one task each. A worker that leaves and comes back has another id and
-///   other keys.
+///   may exceed it by one task each.
 ///
 /// In a pool of `raddle-runtime`, the tasks of a key run in order under any strategy. There the
 /// strategy picks the worker for a partition, one of a thousand groups of keys, whenever no task of
@@ -73,22 +74,22 @@ impl BoundedHash {
 
     fn pick_by_key(&self, key: u64, candidates: &Candidates<'_>) -> usize {
         let weights = candidates.weights();
-        let home = owner(key, weights.iter().map(|(id, weight)| (id.0, *weight))).unwrap_or(0);
+        let home = owner(key, weights.iter().copied()).unwrap_or(0);
         let in_flight = in_flight(candidates, home);
         if in_flight == 0 {
             return home;
         }
         let (mut tasks, mut sum) = (0, 0);
-        let mut ids = weights.iter();
+        let mut weights_left = weights.iter();
         candidates.signals().for_each(|signals| {
-            let weight = ids.next().map_or(0, |(_, weight)| u64::from((*weight).max(1)));
+            let weight = weights_left.next().map_or(0, |(_, weight)| u64::from((*weight).max(1)));
             let in_flight = signals.in_flight();
             let open = u64::from(in_flight < CLOSED);
             tasks += open * in_flight;
             sum += open * weight;
         });
         // A whole number is below a ceiling exactly if it is below the number itself.
-        let room = Room { capacity: (1.0 + self.eps) * (tasks + 1) as f64 / sum as f64 };
+        let room = Room { tasks: (1.0 + self.eps) * (tasks + 1) as f64, sum: sum as f64 };
         match room.is_left(in_flight, weights[home].1) {
             true => home,
             false => overflow(key, candidates, room),
@@ -96,16 +97,17 @@ impl BoundedHash {
     }
 }
 
-/// The capacity for a weight of 1.
+/// A worker's capacity is `tasks * weight / sum`. Not divided, since a quotient is rounded.
 #[derive(Clone, Copy)]
 struct Room {
-    capacity: f64,
+    tasks: f64,
+    sum: f64,
 }
 
 impl Room {
     #[inline]
     fn is_left(self, in_flight: u64, weight: u32) -> bool {
-        in_flight < CLOSED && (in_flight as f64) < self.capacity * f64::from(weight.max(1))
+        in_flight < CLOSED && in_flight as f64 * self.sum < self.tasks * f64::from(weight.max(1))
     }
 }
 
@@ -113,16 +115,38 @@ fn in_flight(candidates: &Candidates<'_>, index: usize) -> u64 {
     candidates.signals_at(index).map_or(CLOSED, |signals| signals.in_flight())
 }
 
+/// How many workers in a key's order are tried before all are read, if there are more than `MANY`:
+/// finding each takes some logarithms, which few workers do not save.
+const TRIED: usize = 4;
+const MANY: usize = 128;
+
 /// Returns the first in the key's order that has room, if possible one that does not fail.
 #[cold]
 fn overflow(key: u64, candidates: &Candidates<'_>, room: Room) -> usize {
+    if candidates.len() <= MANY {
+        return overflow_of_all(key, candidates, room);
+    }
+    let weights = candidates.weights();
+    // Finding the first few reads no statistics, and one of them nearly always has room.
+    let mut first = first_in_order::<TRIED>(key, weights.iter().copied());
+    let has_room = |index: &usize| {
+        candidates.signals_at(*index).is_some_and(|signals| {
+            room.is_left(signals.in_flight(), weights[*index].1)
+                && !retry::is_avoided(&signals, candidates)
+        })
+    };
+    first.find(has_room).unwrap_or_else(|| overflow_of_all(key, candidates, room))
+}
+
+fn overflow_of_all(key: u64, candidates: &Candidates<'_>, room: Room) -> usize {
     let (mut sound, mut failing) = (Highest::of(key), Highest::of(key));
-    let mut ids = (0..).zip(candidates.weights());
+    let mut names = (0..).zip(candidates.weights());
     candidates.signals().for_each(|signals: Signals<'_>| {
-        let Some((index, &(id, weight))) = ids.next() else { return };
+        let Some((index, &(name, weight))) = names.next() else { return };
         if room.is_left(signals.in_flight(), weight) {
-            let highest = if signals.is_failing() { &mut failing } else { &mut sound };
-            highest.enter(index, id.0, weight);
+            let avoided = retry::is_avoided(&signals, candidates);
+            let highest = if avoided { &mut failing } else { &mut sound };
+            highest.enter(index, name, weight);
         }
     });
     // There was room somewhere, unless others have taken it since or all workers are closed.

@@ -1,7 +1,7 @@
 use raddle_core::{Candidates, Signals, TaskProfile};
 
-use crate::Strategy;
 use crate::lowest::lowest;
+use crate::{Strategy, retry};
 
 /// Picks the candidate that is best at what the task needs.
 ///
@@ -12,6 +12,8 @@ use crate::lowest::lowest;
 ///     [`WorkerStats::history`](raddle_core::WorkerStats::history)): `h <- h x decay + x (1 -
 ///     decay)` with x = 1.5 for a fast success, 1.2 for a success, 0.5 for a failure.
 ///   - `status` is 0.5 for a busy worker, otherwise 1.0.
+/// - **Retry:** one selection in 32 draws a candidate, and takes it if it is idle, matches as well as
+///   the best, and its record [has expired](raddle_core::Signals::has_expired).
 /// - **Use it for:** workers that differ in what they do well.
 /// - **Cost:** O(n), wait-free: a cache line and a half per worker.
 /// - **Weak points:** it distinguishes busy from idle, but not a queue of one from a queue of a
@@ -42,8 +44,11 @@ impl Strategy for CapabilityBest {
     }
 
     #[inline]
-    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        lowest(candidates, cost)
+    fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        let best = lowest(candidates, cost);
+        retry::or_one_that_is_due(candidates, task.submitted_at, best, |one, best| {
+            one.names_capability() == best.names_capability()
+        })
     }
 }
 

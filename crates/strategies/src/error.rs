@@ -31,6 +31,21 @@ impl StrategyError {
         Self { strategy, parameter, value: value.to_string(), allowed }
     }
 
+    /// Returns why a strategy cannot be used with tracking off.
+    pub fn untracked(strategy: &'static str) -> Self {
+        Self::new(strategy, "tracking", "off", "on, since it picks by what is tracked")
+    }
+
+    /// Returns why a strategy that routes keys cannot be used by actors with state that moves with its keys.
+    pub fn moves_keys(strategy: &'static str) -> Self {
+        Self::new(
+            strategy,
+            "routing of keys",
+            "on",
+            "off, since the actors keep state that moves with its keys; use another strategy",
+        )
+    }
+
     /// Fails with the error of a parameter unless its value is `within` bounds.
     pub(crate) fn unless(
         within: bool,

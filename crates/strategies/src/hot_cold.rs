@@ -13,7 +13,8 @@ use crate::{Strategy, StrategyError, delay, sample};
 ///   `max(mean, age) x (q + 1)`. Ties are broken at random. Mean, age, missing data and stale data
 ///   are treated as by [`LatencyBased`](crate::LatencyBased). For a worker that fails more often
 ///   than not, `q` counts as the highest among the drawn workers that do not, because a worker
-///   that fails at once never has a queue.
+///   that fails at once never has a queue. When either [has
+///   expired](raddle_core::Signals::has_expired), the worker is tried again as soon as it is drawn.
 /// - **Source:** Prequal (Wydrowski, Kleinberg, Rumble and Archer, "Load is not what you should
 ///   balance", NSDI 2024): its rule "hot-cold lexicographic", its quantile 2^(-1/4) = 0.84 and its
 ///   rate of three probes per task. Prequal's probes answer later and are pooled; here workers are
@@ -83,10 +84,12 @@ impl Seen {
         let signals = candidates.signals_at(index)?;
         let (in_flight, mean) = (signals.in_flight(), delay::mean_or(unknown, &signals));
         let latency = match in_flight {
-            0 => delay::while_idle(&signals, mean, now, unknown),
+            0 => delay::while_idle(&signals, mean, now),
             _ => mean.max(signals.stalled_for(now)),
         };
-        Some(Self { index, latency, in_flight, failing: signals.is_failing() })
+        // One that is tried again is not held to fail.
+        let failing = signals.is_failing() & (latency > 0);
+        Some(Self { index, latency, in_flight, failing })
     }
 
     /// Returns a cold candidate's delay, or for a hot one a value above every delay, by its queue
@@ -119,7 +122,8 @@ impl HotCold {
         let level = self.level.get();
         let busiest =
             if seen.iter().any(|candidate| candidate.failing) { busiest(seen) } else { 0 };
-        let (mut best, mut lowest) = (0, u64::MAX);
+        // One that was drawn, also if all of them are closed.
+        let (mut best, mut lowest) = (seen.first().map_or(0, |first| first.index), u64::MAX);
         for candidate in seen {
             let score = candidate.score(level, busiest);
             best = select_unpredictable(score < lowest, candidate.index, best);
@@ -165,6 +169,10 @@ impl Strategy for HotCold {
     }
 
     fn reads_age(&self) -> bool {
+        true
+    }
+
+    fn needs_tracking(&self) -> bool {
         true
     }
 }

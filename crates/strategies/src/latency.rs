@@ -11,10 +11,11 @@ use crate::{Strategy, delay};
 ///   having the pool's mean. `age` is how long the worker has had tasks without making progress
 ///   ([`WorkerStats::stalled_for`](raddle_core::WorkerStats::stalled_for)), so a hung worker does
 ///   not keep its good mean. `q` is the number of tasks in flight.
-/// - **Retry:** an idle worker's latencies go stale after ten times its mean, but at least a tenth
-///   of a second. It then counts as having at most the pool's mean, so that a worker is tried again
-///   whose slowness may be over: one that is ten times slower than the others costs one task in
-///   about a hundred of theirs.
+/// - **Retry:** an idle worker's latencies go stale after a hundred times its mean (ten times if it
+///   fails more often than not), but at least a tenth of a second
+///   ([`Signals::has_expired`](raddle_core::Signals::has_expired)). It is then tried again with one
+///   task: one that is ten times slower than the others costs one task in the time of a thousand of
+///   theirs.
 /// - **Use it for:** latency-sensitive tasks on workers of unequal or changing speed.
 /// - **Cost:** O(n), wait-free: a cache line and a half per worker, and one clock reading unless
 ///   the task carries the time.
@@ -61,7 +62,7 @@ fn pick(task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
     lowest(candidates, |signals| {
         let mean = delay::mean_or(unknown, &signals);
         match signals.in_flight() {
-            0 => delay::while_idle(&signals, mean, now, unknown),
+            0 => delay::while_idle(&signals, mean, now),
             in_flight => delay::while_busy(in_flight, mean, signals.stalled_for(now)),
         }
     })
@@ -80,6 +81,10 @@ impl Strategy for LatencyBased {
     fn reads_age(&self) -> bool {
         true
     }
+
+    fn needs_tracking(&self) -> bool {
+        true
+    }
 }
 
 impl Strategy for ExpectedDelay {
@@ -93,6 +98,10 @@ impl Strategy for ExpectedDelay {
     }
 
     fn reads_age(&self) -> bool {
+        true
+    }
+
+    fn needs_tracking(&self) -> bool {
         true
     }
 }
@@ -167,10 +176,11 @@ mod tests {
         (0..10).for_each(|_| finish_on(&roster, 1, Outcome::Completed, MS));
         let slow = Reservation::take_at(&roster.members()[0].worker, 0, None, 1).unwrap();
         slow.finish(Outcome::Completed, 20 * MS);
-        for _ in 0..20 {
+        let mean = roster.members()[0].worker.stats().recent_mean();
+        for _ in 0..10 {
             let reservation = select();
-            assert_eq!(reservation.position(), 1, "ten times its mean has not passed");
-            time.advance(10 * MS);
+            assert_eq!(reservation.position(), 1, "a hundred times its mean has not passed");
+            time.advance(10 * Duration::from_nanos(mean));
             reservation.finish(Outcome::Completed, MS);
         }
         time.advance(MS);

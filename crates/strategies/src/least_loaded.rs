@@ -1,20 +1,20 @@
 use raddle_core::{Candidates, TaskProfile};
 
-use crate::Strategy;
 use crate::lowest::lowest;
+use crate::{Strategy, retry};
 
 /// Picks the candidate with the fewest tasks in flight, also known as join the shortest queue.
 ///
 /// - **Rule:** `argmin q`, ties at random, where `q` counts the tasks in the mailbox and the
 ///   handler. Among those with the fewest, a worker that fails more often than not
-///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is taken only if all of them do: a
-///   worker that fails at once is always idle and would attract the traffic.
+///   ([`Signals::is_failing`](raddle_core::Signals::is_failing)) is taken only if all of them do, or
+///   if that [has expired](raddle_core::Signals::has_expired): a worker that fails at once is always
+///   idle and would attract the traffic.
 /// - **Use it for:** tasks of varying length on workers of one speed.
 /// - **Cost:** O(n), wait-free: a cache line and a half per worker.
 /// - **Weak points:** a worker that fails at once still gets every task that finds all others with
-///   more in flight; at light load there is no such task, and its recovery goes unnoticed. Without
-///   [tracking](raddle_core::Tracking) no worker is known to fail. A slow worker has as many tasks
-///   in flight as a fast one.
+///   more in flight. Without [tracking](raddle_core::Tracking) no worker is known to fail. A slow
+///   worker has as many tasks in flight as a fast one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastLoaded;
 
@@ -31,11 +31,12 @@ impl Strategy for LeastLoaded {
     }
 
     #[inline]
-    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+    fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
         // A closed worker's count has the top bit set: doubled it saturates.
-        lowest(candidates, |signals| {
+        let best = lowest(candidates, |signals| {
             signals.in_flight().saturating_mul(2) | u64::from(signals.is_failing())
-        })
+        });
+        retry::or_one_that_is_due(candidates, task.submitted_at, best, |one, _| one.is_failing())
     }
 
     fn lets_steal(&self) -> bool {

@@ -1,11 +1,13 @@
-use raddle_core::{Candidates, TaskProfile};
+use raddle_core::{Candidates, Signals, TaskProfile};
 
-use crate::lowest::lowest;
-use crate::{Strategy, delay};
+use crate::lowest::{NEARBY, lowest, lowest_nearby};
+use crate::{Strategy, delay, retry};
 
 /// Picks the candidate with the least work ahead of it, by expected durations.
 ///
-/// - **Rule:** `argmin work`, ties at random. `work` is
+/// - **Rule:** `argmin work`, ties at random. Among more than 128 workers, an idle one that does not
+///   fail, found as by [`JoinIdle`](crate::JoinIdle), or if none is found the best of 128 in a row
+///   from a random one on. `work` is
 ///   [`Signals::work_ahead`](raddle_core::Signals::work_ahead): the
 ///   [expected durations](TaskProfile::expected_duration) in flight, minus what is done of the
 ///   running task.
@@ -16,14 +18,15 @@ use crate::{Strategy, delay};
 ///     against hung workers.
 ///   - For a worker that fails more often than not
 ///     ([`Signals::is_failing`](raddle_core::Signals::is_failing)) the mean of its latencies, which
-///     includes the failure penalty, is added.
+///     includes the failure penalty, is added, until that [has
+///     expired](raddle_core::Signals::has_expired).
 /// - **Source:** J. Kiefer and J. Wolfowitz, "On the theory of queues with many servers" (1955):
 ///   with exact durations and equal first-come-first-served workers, each task starts when it would
 ///   from one central queue.
 /// - **Use it for:** tasks of known and very unequal durations on workers of one speed.
-/// - **Cost:** O(n), wait-free: a cache line and three quarters per busy worker, and one clock
-///   reading unless the task carries the time. A task with an expected duration costs one more
-///   addition when it is admitted.
+/// - **Cost:** wait-free, O(n) up to 128 workers, O(n/64) beyond: a cache line and three quarters per
+///   busy worker that is read, and one clock reading unless the task carries the time. A task with an
+///   expected duration costs one more addition when it is admitted.
 /// - **Weak points:** durations are those on a worker of usual speed: a slow worker gets as much
 ///   work as a fast one until its overruns show. A worker whose task has run for about its expected
 ///   duration looks nearly free: if durations are rough, `LeastLoaded` is as good. If the others'
@@ -40,6 +43,33 @@ impl LeastWork {
     }
 }
 
+/// The measure of the rule, at the time of a selection.
+pub(crate) struct Work {
+    now: u64,
+    mean: Option<u64>,
+}
+
+impl Work {
+    #[inline]
+    pub(crate) fn of(task: &TaskProfile, candidates: &Candidates<'_>) -> Self {
+        let mean = candidates.roster().baseline().whole_mean();
+        Self { now: delay::now(task, candidates), mean: (mean != 0).then_some(mean) }
+    }
+
+    /// Returns the time of the selection.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
+    #[inline]
+    pub(crate) fn ahead(&self, signals: Signals<'_>) -> u64 {
+        // A closed worker's work is the maximum, and the sum saturates.
+        let penalty = if signals.is_failing() { signals.recent_mean() } else { 0 };
+        signals.work_ahead(self.now, self.mean).saturating_add(penalty)
+    }
+}
+
 impl Strategy for LeastWork {
     fn name(&self) -> &'static str {
         "least_work"
@@ -47,15 +77,12 @@ impl Strategy for LeastWork {
 
     #[inline]
     fn pick(&self, task: &TaskProfile, candidates: &Candidates<'_>) -> usize {
-        let roster = candidates.roster();
-        let now = delay::now(task, candidates);
-        // At least 1, so that queues count.
-        let mean = roster.baseline().mean().map(|mean| (mean as u64).max(1));
-        lowest(candidates, |signals| {
-            // A closed worker's work is the maximum, and the sum saturates.
-            let penalty = if signals.is_failing() { signals.recent_mean() } else { 0 };
-            signals.work_ahead(now, mean).saturating_add(penalty)
-        })
+        let work = Work::of(task, candidates);
+        let best = match candidates.len() > NEARBY {
+            true => among_many(&work, candidates),
+            false => lowest(candidates, |signals| work.ahead(signals)),
+        };
+        retry::or_one_that_is_due(candidates, work.now(), best, |one, _| one.is_failing())
     }
 
     fn reads_age(&self) -> bool {
@@ -67,6 +94,14 @@ impl Strategy for LeastWork {
     fn lets_steal(&self) -> bool {
         true
     }
+}
+
+/// Picks an idle candidate, which has the least work that there is, or the best of some.
+#[inline(never)]
+fn among_many(work: &Work, candidates: &Candidates<'_>) -> usize {
+    let is_sound = |_, signals: &Signals<'_>, _| !signals.is_failing();
+    let idle = candidates.find_idle(fastrand::u64(..), is_sound);
+    idle.unwrap_or_else(|| lowest_nearby(candidates, |signals| work.ahead(signals)))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -228,6 +263,7 @@ mod tests {
             let took = Duration::from_nanos(1);
             Reservation::take(worker, 0, None).unwrap().finish(Outcome::Failed, took);
         }
+        roster.members()[0].worker.recorder().unwrap().mark_idle(roster.clock().now());
         let chosen = picks(&LeastWork, &expecting(1), &roster, 100);
         assert!(!chosen.contains(&0) && chosen.contains(&1) && chosen.contains(&2));
         roster.members()[1].worker.close();

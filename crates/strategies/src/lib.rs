@@ -50,7 +50,8 @@
 //! | your case | strategy |
 //! |---|---|
 //! | several dispatchers (such as one balancer per process) learn late of each other's choices | [`PowerOfTwo`], or [`RoundRobin`] if all workers are equally fast |
-//! | a task runs faster where the last task of its key ran (cache, session, file) | [`BoundedHash`] |
+//! | a task runs faster at a worker that has run its key lately, which keeps at most some hundred keys | [`WarmFirst`] |
+//! | a task runs faster where the last task of its key ran, and workers keep more keys, or a key must stay (session) | [`BoundedHash`] |
 //! | tasks state their expected duration, and durations differ a lot | [`LeastWork`] |
 //! | some workers are permanently faster than others | [`LatencyBased`] |
 //! | workers differ in what they do well | [`CapabilityBest`], with bounded queues |
@@ -73,6 +74,7 @@
 //! | [`HotCold`] | of three, the fastest that is not among the pool's busiest | O(1) |
 //! | [`CapabilityBest`] | best `match x history x status` | O(n) |
 //! | [`BoundedHash`] | the key's worker while it has room, otherwise the next | O(n) |
+//! | [`WarmFirst`] | least work ahead, where a key that is not at hand counts as its cost | O(n) |
 //!
 //! # Around a strategy
 //!
@@ -105,6 +107,7 @@ mod quantile;
 mod random;
 pub mod rendezvous;
 mod report;
+mod retry;
 mod round_robin;
 mod sample;
 mod select;
@@ -114,6 +117,7 @@ mod slow_start;
 mod strategy;
 #[cfg(all(test, not(loom)))]
 mod testing;
+mod warm_first;
 mod weighted_round_robin;
 
 pub use balancer::Balancer;
@@ -137,4 +141,5 @@ pub use select::{SelectError, reserve, reserve_other};
 pub use shadow::{Shadow, ShadowReport, ShadowScore};
 pub use slow_start::SlowStart;
 pub use strategy::Strategy;
+pub use warm_first::WarmFirst;
 pub use weighted_round_robin::WeightedRoundRobin;

@@ -12,11 +12,12 @@ pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) ->
     let mut best = u64::MAX;
     candidates.signals().for_each(|signals| {
         let score = score(signals);
+        // Written so that one comparison tells all.
+        let may_tie = usize::from(score <= best);
         if score < best {
-            (best, found, ties) = (score, index, 1);
-        } else {
-            ties += usize::from(score == best);
+            (best, found, ties) = (score, index, 0);
         }
+        ties += may_tie;
         index += 1;
     });
     if ties <= 1 {
@@ -47,6 +48,52 @@ pub(crate) fn lowest(candidates: &Candidates<'_>, score: impl Fn(Signals<'_>) ->
     }
     last
 }
+
+/// Returns the index of a candidate with the lowest score among [`NEARBY`] consecutive ones from a
+/// random one on, ties broken at random. O(1), wait-free.
+pub(crate) fn lowest_nearby(
+    candidates: &Candidates<'_>,
+    score: impl Fn(Signals<'_>) -> u64,
+) -> usize {
+    let count = candidates.len();
+    let first = fastrand::usize(..count);
+    let mut lowest = Lowest::of(first, u64::MAX);
+    for index in (first..count).chain(0..first).take(NEARBY) {
+        if let Some(score) = candidates.signals_at(index).map(&score) {
+            lowest.enter(index, score);
+        }
+    }
+    lowest.index
+}
+
+/// The candidate with the lowest score of those that have entered, each of several equally likely.
+pub(crate) struct Lowest {
+    pub(crate) index: usize,
+    pub(crate) score: u64,
+    ties: u32,
+}
+
+impl Lowest {
+    /// The first candidate.
+    pub(crate) fn of(index: usize, score: u64) -> Self {
+        Self { index, score, ties: 1 }
+    }
+
+    #[inline]
+    pub(crate) fn enter(&mut self, index: usize, score: u64) {
+        if score < self.score {
+            *self = Self::of(index, score);
+        } else if score == self.score {
+            self.ties += 1;
+            if fastrand::u32(..self.ties) == 0 {
+                self.index = index;
+            }
+        }
+    }
+}
+
+/// How many candidates [`lowest_nearby`] reads.
+pub(crate) const NEARBY: usize = 128;
 
 /// The expected number of draws up to which drawing is cheaper than a second pass.
 const DRAWS: usize = 4;

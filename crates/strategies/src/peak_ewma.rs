@@ -2,7 +2,7 @@ use std::hint::select_unpredictable;
 
 use raddle_core::{Candidates, TaskProfile};
 
-use crate::{Strategy, delay, sample};
+use crate::{Strategy, delay, retry, sample};
 
 /// Picks the better of two candidates by a latency that rises at once and decays with time.
 ///
@@ -18,6 +18,8 @@ use crate::{Strategy, delay, sample};
 ///     queue.
 ///   - If the better one is slow (its mean is more than twice the pool's), up to two more pairs are
 ///     drawn, until the best one so far is not slow. So a pick reads up to three pairs.
+///     A slow one is taken nevertheless once that [has
+///     expired](raddle_core::Signals::has_expired).
 /// - **Source:** Finagle's `P2CPeakEwma` (`com.twitter.finagle.loadbalancer`), in which reading a
 ///   score changes it and a hung worker's score falls. The further pairs are our own: pairs of two
 ///   slow workers alone would give those more than they can do.
@@ -63,7 +65,8 @@ impl Seen {
             latency: peak.max(age),
             in_flight,
             failing: signals.is_failing(),
-            slow: signals.recent_mean() / 2 > pool,
+            // Twice the pool's, of which ten among a hundred and ten are already in its mean.
+            slow: signals.recent_mean() > pool.wrapping_mul(61) / 32,
         })
     }
 
@@ -85,6 +88,9 @@ impl Seen {
 /// Draws more pairs until the best one so far is not slow.
 #[cold]
 fn of_more(candidates: &Candidates<'_>, now: u64, pool: u64, picked: usize) -> usize {
+    if candidates.signals_at(picked).is_some_and(|signals| retry::is_due(&signals, candidates)) {
+        return picked;
+    }
     let mut picked = picked;
     let drawn = (1..PAIRS).map(|_| sample::two(candidates.len()));
     for index in drawn.flat_map(|(first, second)| [first, second]) {
@@ -124,6 +130,10 @@ impl Strategy for PeakEwma {
     fn reads_age(&self) -> bool {
         true
     }
+
+    fn needs_tracking(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -154,7 +164,7 @@ mod tests {
 
     #[test]
     fn slow_means_above_twice_the_pool_s_mean() {
-        for (mean, slow) in [(1_000, false), (2_001, false), (2_002, true), (9_000, true)] {
+        for (mean, slow) in [(1_000, false), (1_906, false), (1_907, true), (9_000, true)] {
             let roster = roster(1);
             let candidates = roster.candidates(None);
             let took = Duration::from_nanos(mean);

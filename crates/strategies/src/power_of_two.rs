@@ -1,6 +1,6 @@
 use raddle_core::{Candidates, Signals, TaskProfile};
 
-use crate::{Strategy, sample};
+use crate::{Strategy, retry, sample};
 
 /// Picks the better of two random candidates.
 ///
@@ -8,7 +8,8 @@ use crate::{Strategy, sample};
 ///   is the number of tasks in flight and `w` the worker's own
 ///   [weight](raddle_core::WorkerSpec::weight) (0 counts as 1). A worker that fails more often than
 ///   not ([`Signals::is_failing`](raddle_core::Signals::is_failing)) loses against one that does
-///   not, a closed one against all. A lone candidate is taken.
+///   not, unless that [has expired](raddle_core::Signals::has_expired), and a closed one against
+///   all. A lone candidate is taken.
 /// - **Source:** Mitzenmacher, *The power of two choices in randomized load balancing*, IEEE TPDS
 ///   12(10), 2001: the longest of n queues is of the order of log log n, where one choice gives
 ///   log n / log log n.
@@ -18,8 +19,7 @@ use crate::{Strategy, sample};
 /// - **Weak points:** an idle worker that is not drawn stays idle: with many workers at load 0.9
 ///   the mean sojourn is 2.6 times the service time, where one queue for all takes 1.0 to 1.4.
 ///   Weights compare two workers and are no shares: a worker is drawn with probability two in n at
-///   most, which also bounds what one that swallows tasks can get. Among three or more workers, the
-///   only one that fails gets nothing, so its recovery goes unnoticed.
+///   most, which also bounds what one that swallows tasks can get.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PowerOfTwo;
 
@@ -99,22 +99,38 @@ pub(crate) fn better(candidates: &Candidates<'_>, first: usize, second: usize) -
     else {
         return first;
     };
+    if one.is_failing() | two.is_failing() {
+        return better_of_failing(candidates, first, second);
+    }
     let wins = cost(&two, one.weight()) < cost(&one, two.weight());
     // By a mask: which of two random candidates wins cannot be predicted, and a branch that is
     // mispredicted half of the time would take longer than everything else.
     first ^ ((first ^ second) & usize::from(wins).wrapping_neg())
 }
 
-/// Returns `(q + 1) / w` times both weights, below the bits of a failing and a closed worker.
+/// Like [`better`], if at least one of them fails. Reads both again: if they were passed by reference,
+/// `better` would keep them in memory, which costs it 29 instructions.
+#[cold]
+fn better_of_failing(candidates: &Candidates<'_>, first: usize, second: usize) -> usize {
+    let (Some(one), Some(two)) = (candidates.signals_at(first), candidates.signals_at(second))
+    else {
+        return first;
+    };
+    let cost = |signals: &Signals<'_>, others_weight| {
+        (signals.is_closed(), retry::is_avoided(signals, candidates), cost(signals, others_weight))
+    };
+    if cost(&two, one.weight()) < cost(&one, two.weight()) { second } else { first }
+}
+
+/// Returns `(q + 1) / w` times both weights, below the bit of a closed worker.
 #[inline]
 fn cost(signals: &Signals<'_>, others_weight: u32) -> u128 {
     let in_flight = signals.in_flight();
     let load = (u128::from(in_flight) + 1) * u128::from(others_weight);
-    load | u128::from(signals.is_failing()) << FAILING | u128::from(in_flight >> 63) << CLOSED
+    load | u128::from(in_flight >> 63) << CLOSED
 }
 
-/// Bits above the product of a count and a weight.
-const FAILING: u32 = 100;
+/// A bit above the product of a count and a weight.
 const CLOSED: u32 = 101;
 
 #[cfg(all(test, not(loom)))]
@@ -227,6 +243,7 @@ mod tests {
         for _ in 0..50 {
             take(&roster, 0).finish(Outcome::Failed, Duration::ZERO);
         }
+        roster.members()[0].worker.recorder().unwrap().mark_idle(roster.clock().now());
         let held: Vec<_> = (0..9).map(|_| take(&roster, 1)).collect();
         for _ in 0..50 {
             assert_eq!(two(&roster.candidates(None)), 1, "whatever it has in flight");

@@ -58,6 +58,15 @@ pub struct WorkerReport {
     /// The total time that its handler has run.
     #[cfg_attr(feature = "serde", serde(rename = "busy_ns", with = "crate::nanoseconds"))]
     pub busy: Duration,
+    /// The part of `busy` for which handlers were on a core, and did not await something.
+    #[cfg_attr(feature = "serde", serde(rename = "on_core_ns", with = "crate::nanoseconds"))]
+    pub on_core: Duration,
+    /// The total time that its handler has waited inside the runtime, for room, a reply or a drain. Not
+    /// part of `busy` and `service`.
+    #[cfg_attr(feature = "serde", serde(rename = "blocked_ns", with = "crate::nanoseconds"))]
+    pub blocked: Duration,
+    /// Whether its handler waits inside the runtime now.
+    pub is_blocked: bool,
     /// Times that tasks waited in the mailbox.
     pub wait: Percentiles,
     /// Times that tasks spent in the handler.
@@ -122,6 +131,9 @@ impl WorkerReport {
             history: history(worker),
             weight: None,
             busy: stats.busy_time(),
+            on_core: stats.core_time(),
+            blocked: stats.blocked_time(),
+            is_blocked: stats.is_blocked(),
             wait: Percentiles::of(&stats.wait().snapshot()),
             service: Percentiles::of(&stats.service().snapshot()),
         }

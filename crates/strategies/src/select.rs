@@ -50,7 +50,7 @@ impl SelectError {
 /// [`Prepared`](crate::Prepared) strategy if it prepares anything.
 ///
 /// Wait-free for every strategy of this crate; allocates nothing. If the picked worker was closed
-/// since the roster was made, the next open one is taken, after at most n steps.
+/// since the roster was made, any open one is taken, each as likely as another, in O(n).
 ///
 /// # Errors
 /// If no worker may take the task.
@@ -104,10 +104,8 @@ pub fn reserve_other<'r>(
         let reservation = candidates.take(index, task.capability);
         reservation.map(|reservation| reservation.expecting(task.expected_duration))
     };
-    match take(picked) {
-        Some(reservation) => Ok(reservation),
-        None => next_open(count, picked, |index| if is_it(index) { None } else { take(index) }),
-    }
+    let take_other = |index: usize| if is_it(index) { None } else { take(index) };
+    take(picked).map_or_else(|| another(&candidates, take_other), Ok)
 }
 
 /// Like [`reserve`], with another way to reserve a candidate.
@@ -128,19 +126,26 @@ pub(crate) fn reserve_by<'r>(
     let take = |index| take(&candidates, index);
     match take(picked) {
         Some(reservation) => Ok(reservation.expecting(expected_duration)),
-        None => next_open(count, picked, take)
-            .map(|reservation| reservation.expecting(expected_duration)),
+        None => {
+            another(&candidates, take).map(|reservation| reservation.expecting(expected_duration))
+        }
     }
 }
 
-/// Reserves the first other candidate that is not closed.
+/// Reserves any open candidate in place of a closed one, each as likely as another: what the closed one
+/// would have got goes to all others and not to its neighbour. O(n).
 #[cold]
-fn next_open<'r>(
-    count: usize,
-    closed: usize,
+fn another<'r>(
+    candidates: &Candidates<'r>,
     take: impl Fn(usize) -> Option<Reservation<'r>>,
 ) -> Result<Reservation<'r>, SelectError> {
-    (closed + 1..count).chain(0..closed).find_map(take).ok_or(SelectError::Closed)
+    let count = candidates.len();
+    let is_open =
+        |index: &usize| candidates.signals_at(*index).is_some_and(|signals| !signals.is_closed());
+    let open = (0..count).filter(is_open).count();
+    let drawn = (0..count).filter(is_open).nth(fastrand::usize(..open.max(1))).unwrap_or(0);
+    // It may have closed since.
+    (drawn..count).chain(0..drawn).find_map(take).ok_or(SelectError::Closed)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -23,7 +23,9 @@ use crate::{Strategy, StrategyError};
 /// - **Weak points:** a worker is new again after each restart of its actor, so one that panics
 ///   often never matures. If half of the workers are new, about half of what one of them passes on
 ///   goes to another new one. Passed-on tasks go by load alone, whatever the inner strategy does.
-///   Tasks with a key and stolen tasks do not go through a strategy.
+///   A task with a key stays with the worker that a strategy which
+///   [routes keys](Strategy::routes_keys) picks, so a new worker has all of its keys at once. In pools,
+///   other tasks with a key, and stolen tasks, do not go through a strategy.
 ///
 /// No worker is starved: its share is at least the floor times its share under the inner strategy.
 /// Reports show the inner strategy's [name](Strategy::name).
@@ -97,6 +99,11 @@ impl<S: Strategy> SlowStart<S> {
             self.settled.store(newest, Relaxed);
             return picked;
         }
+        // The key returns to this worker once it is no longer new: passing its task on now would only
+        // move the key twice.
+        if task.key.is_some() && self.inner.routes_keys() {
+            return picked;
+        }
         let picked = picked.min(candidates.len() - 1);
         let maturity = self.maturity(candidates.worker(picked), now);
         if maturity >= 1.0 {
@@ -150,6 +157,14 @@ impl<S: Strategy> Strategy for SlowStart<S> {
 
     fn routes_keys(&self) -> bool {
         self.inner.routes_keys()
+    }
+
+    fn tells_keys_apart(&self) -> bool {
+        self.inner.tells_keys_apart()
+    }
+
+    fn needs_tracking(&self) -> bool {
+        self.inner.needs_tracking()
     }
 
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
@@ -246,11 +261,14 @@ mod tests {
     #[test]
     fn if_all_workers_are_new_the_inner_choice_stands() {
         let (roster, time) = scene(0, 4);
-        let (slow, plain) = (SlowStart::new(RoundRobin::new()), RoundRobin::new());
+        let plain = Arc::new(RoundRobin::new());
+        let slow = SlowStart::new(Arc::clone(&plain));
         let task = TaskProfile::default();
         for seconds in [0, 3, 7, 20] {
             time.advance(Duration::from_secs(seconds));
-            assert_eq!(picks(&slow, &task, &roster, 100), picks(&plain, &task, &roster, 100));
+            // The two take turns in one rotation.
+            let rotated = picks(&slow, &task, &roster, 100);
+            assert_eq!(rotated, picks(&*plain, &task, &roster, 100));
         }
         let (alone, _time) = scene(0, 1);
         assert_eq!(picks(&slow, &task, &alone, 5), [0; 5]);

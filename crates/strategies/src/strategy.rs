@@ -90,6 +90,19 @@ pub trait Strategy: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns whether picks [depend on keys](Self::routes_keys) so that a pool must pass the hash of
+    /// the key itself. Otherwise it passes the number of its partition, one of a thousand groups of
+    /// keys that go to a worker together.
+    fn tells_keys_apart(&self) -> bool {
+        false
+    }
+
+    /// Returns whether picks need what is [tracked](raddle_core::Tracking::enabled) about workers, and
+    /// are blind without it. A pool refuses such a strategy if its tracking is off.
+    fn needs_tracking(&self) -> bool {
+        false
+    }
+
     /// Returns the weights that picks use, by position in `roster`, if there are any; for reports.
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         let _ = roster;
@@ -121,6 +134,12 @@ macro_rules! forward_to_pointee {
             }
             fn routes_keys(&self) -> bool {
                 (**self).routes_keys()
+            }
+            fn tells_keys_apart(&self) -> bool {
+                (**self).tells_keys_apart()
+            }
+            fn needs_tracking(&self) -> bool {
+                (**self).needs_tracking()
             }
             fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
                 (**self).weights(roster)

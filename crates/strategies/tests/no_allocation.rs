@@ -9,7 +9,7 @@ use allocation_counter::measure;
 use raddle_core::{Capability, Outcome, Reservation, Roster, TaskProfile, WorkerSpec};
 use raddle_strategies::{
     Balancer, BoundedHash, LeastLoaded, Random, SelectError, Shadow, SlowStart, Strategy,
-    StrategyName,
+    StrategyName, WarmFirst,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -90,6 +90,22 @@ fn selecting_by_key_allocates_nothing_even_without_room() {
     assert_ne!(select().position(), held.position());
     assert_eq!(allocations(|| drop(select())), 0, "at the next one");
     drop(held);
+}
+
+#[test]
+fn looking_up_and_noting_keys_allocates_nothing() {
+    let roster = roster();
+    let balancer = Balancer::new(WarmFirst::new()).unwrap();
+    balancer.refresh(&roster);
+    let mut key = 0;
+    let run = || {
+        key += 1;
+        for task in [key, key / 2].map(|key| TaskProfile::default().key(key)) {
+            let took = Duration::from_millis(1 + key % 2);
+            balancer.select(&task, &roster).unwrap().finish(Outcome::Completed, took);
+        }
+    };
+    assert_eq!(allocations(run), 0);
 }
 
 #[test]

@@ -8,9 +8,14 @@ pub use crossbeam_channel::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, feature = "test")))]
 mod imp {
     pub use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+}
+
+#[cfg(feature = "test")]
+mod imp {
+    pub use crate::fibers::channel::{Receiver, Sender, bounded, unbounded};
 }
 
 #[cfg(any(loom, shuttle))]

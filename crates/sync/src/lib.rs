@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod fibers;
+mod slot;
 mod snapshot;
 
 #[cfg(loom)]
@@ -17,7 +19,35 @@ use loom as checker;
 #[cfg(shuttle)]
 use shuttle as checker;
 
+#[cfg(any(loom, shuttle))]
+#[doc(hidden)]
+pub use checker::thread_local as checker_thread_local;
+pub use slot::Slot;
 pub use snapshot::{Snapshot, SnapshotGuard, SnapshotReader};
+#[cfg(not(any(loom, shuttle, feature = "test")))]
+pub use std::thread_local;
+
+/// As `std::thread_local`, with constant initialisers only; each fiber has its own value.
+#[cfg(feature = "test")]
+#[macro_export]
+macro_rules! thread_local {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $init:expr };)+) => {$(
+        $(#[$attribute])*
+        static $name: $crate::fibers::FiberLocal<$type> = {
+            std::thread_local! { static OF_THREAD: $type = const { $init }; }
+            $crate::fibers::FiberLocal::new(&OF_THREAD, || $init)
+        };
+    )+};
+}
+
+/// As `std::thread_local`, with constant initialisers only. loom's own macro accepts no `const` blocks.
+#[cfg(any(loom, shuttle))]
+#[macro_export]
+macro_rules! thread_local {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $init:expr };)+) => {
+        $crate::checker_thread_local! { $($(#[$attribute])* static $name: $type = $init;)+ }
+    };
+}
 
 /// Atomic integers, fences and orderings.
 pub mod atomic {
@@ -31,54 +61,41 @@ pub mod atomic {
 
 /// A lock for code off the path of a task. (Under a checker it is the checker's: waiting for a `std`
 /// lock would hang a program that runs all threads as one.)
-pub mod lock {
-    #![allow(clippy::disallowed_types, reason = "each `ColdLock` says when it is locked")]
-
-    use std::sync::PoisonError;
-
-    #[cfg(any(loom, shuttle))]
-    use super::checker::sync::Mutex;
-    #[cfg(any(loom, shuttle))]
-    pub use super::checker::sync::{Condvar, MutexGuard};
-    #[cfg(not(any(loom, shuttle)))]
-    use std::sync::Mutex;
-    #[cfg(not(any(loom, shuttle)))]
-    pub use std::sync::{Condvar, MutexGuard};
-
-    /// A mutex that ignores poisoning. No task takes it on its usual path.
-    #[derive(Debug)]
-    pub struct ColdLock<T>(Mutex<T>);
-
-    impl<T> ColdLock<T> {
-        /// Creates a lock that protects `value`.
-        pub fn new(value: T) -> Self {
-            Self(Mutex::new(value))
-        }
-
-        /// Waits for the lock. A thread that panicked while it held it changed nothing before.
-        pub fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-
-    impl<T: Default> Default for ColdLock<T> {
-        fn default() -> Self {
-            Self::new(T::default())
-        }
-    }
-}
+pub mod lock;
 
 /// Spawning threads, yielding and sleeping.
 pub mod thread {
     #[cfg(any(loom, shuttle))]
     pub use super::checker::thread::{Builder, JoinHandle, ThreadId, current, spawn, yield_now};
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(feature = "test")]
+    pub use super::fibers::threads::{
+        Builder, JoinHandle, ThreadId, current_thread as current, sleep, spawn, yield_now,
+    };
+    #[cfg(not(any(loom, shuttle, feature = "test")))]
     pub use std::thread::{Builder, JoinHandle, ThreadId, current, sleep, spawn, yield_now};
 
     /// Yields to another thread, because a checker has no notion of time.
     #[cfg(any(loom, shuttle))]
     pub fn sleep(_: std::time::Duration) {
         yield_now();
+    }
+}
+
+/// The time by the monotonic clock.
+pub mod time {
+    use std::time::Instant;
+
+    /// Returns the time; the virtual clock's on a fiber and its root.
+    #[cfg(feature = "test")]
+    pub fn now() -> Instant {
+        super::fibers::instant().unwrap_or_else(Instant::now)
+    }
+
+    /// Returns the time.
+    #[cfg(not(feature = "test"))]
+    #[inline]
+    pub fn now() -> Instant {
+        Instant::now()
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "samples use some of this")]
 
+pub use std::collections::HashMap;
 use std::fmt;
 pub use std::time::{Duration, Instant};
 
@@ -9,9 +10,10 @@ pub use raddle::strategies::{
     BalancerConfig, Ejection, JoinIdle, LatencyBased, LeastLoaded, SlowStart,
 };
 pub use raddle::{
-    Actor, AskError, Context, Handler, Hedge, OnRetired, Outcome, Overflow, Pool, Priority, Reply,
-    RestartLimit, Restarts, Roster, SpawnError, StartError, SupervisionStrategy, Supervisor,
-    TaskProfile, Watchdog, WorkerSpec,
+    Actor, AskError, AsyncContext, AsyncHandler, Context, Deferred, Handler, Hedge, KeyedState,
+    OnRetired, Outcome, Overflow, Pool, Priority, ReadWrite, Reply, RestartLimit, Restarts, Roster,
+    SharedHandler, SpawnError, StartError, SupervisionStrategy, Supervisor, TaskProfile, Watchdog,
+    WeakPool, WorkerSpec,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,15 @@ pub fn resizers() -> Result<Pool<Image, Result<Thumbnail, EmptyImage>>, SpawnErr
     Pool::builder("resize").workers(2, WorkerSpec::general()).spawn(|_| Resizer { quality: 80 })
 }
 
+/// The address of a page.
+pub struct Url;
+
+impl Url {
+    pub fn links(&self) -> Vec<Url> {
+        Vec::new()
+    }
+}
+
 /// The message of a timer.
 #[derive(Clone)]
 pub struct Tick;
@@ -103,6 +114,6 @@ pub fn store_pool() -> Result<Pool<Tick, ()>, SpawnError> {
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime without I/O starts").block_on(future)
 }

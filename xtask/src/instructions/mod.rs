@@ -19,8 +19,8 @@ use verdict::Verdict;
 /// Prints the count of each step beside its baseline, or makes the counts the baseline.
 ///
 /// # Errors
-/// When valgrind is missing, a step takes more instructions than its baseline, or a step is new or
-/// missing.
+/// When valgrind is missing, the baseline is of another compiler, a step takes more instructions
+/// than its baseline, or a step is new or missing.
 pub(crate) fn run(shell: &Shell, update: bool) -> Result<(), Box<dyn Error>> {
     let compiler = compiler(shell)?;
     let counts = callgrind::count(shell)?;
@@ -35,12 +35,13 @@ pub(crate) fn run(shell: &Shell, update: bool) -> Result<(), Box<dyn Error>> {
     print_table(&verdicts);
     let wrong: Vec<_> = verdicts.iter().filter(|verdict| verdict.is_wrong()).collect();
     if baseline.compiler != compiler {
-        println!(
-            "\nNothing was checked: the baseline is of {}, this is {compiler}, and counts differ \
-             between compilers. `cargo xtask instructions --update` makes these the baseline.",
+        return Err(format!(
+            "nothing was checked: {} is of {}, this is {compiler}, and counts differ between \
+             compilers. `cargo xtask instructions --update` makes these the baseline",
+            Baseline::PATH,
             baseline.compiler
-        );
-        return Ok(());
+        )
+        .into());
     }
     if verdicts.iter().any(Verdict::is_better) {
         println!("\nSome steps take fewer instructions: `cargo xtask instructions --update`.");

@@ -1,6 +1,6 @@
 //! The committed numbers of executions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
@@ -39,6 +39,20 @@ impl Executions {
         let new = run.0.iter().filter(|(model, _)| !self.0.contains_key(*model));
         differences.extend(new.map(|(model, count)| format!("{model}: new, {count} executions")));
         differences
+    }
+
+    /// Names each model for which the numbers of a deep run, which is rarely made, are out of
+    /// date: only one of the two has it, or it has other executions with the same bound.
+    pub(super) fn outdated(&self, deep: &Self) -> Vec<String> {
+        fn names(of: &Executions) -> BTreeSet<&str> {
+            of.0.keys().filter_map(|model| Some(model.rsplit_once(',')?.0)).collect()
+        }
+        let (own, others) = (names(self), names(deep));
+        let only_one = own.symmetric_difference(&others).map(|name| (*name).to_owned());
+        let differs = |(model, count): (&String, &u64)| {
+            deep.0.get(model).is_some_and(|deep| deep != count).then(|| model.clone())
+        };
+        only_one.chain(self.0.iter().filter_map(differs)).collect()
     }
 }
 
@@ -110,6 +124,20 @@ mod tests {
                 "a_ring,\"other\",2: new, 5 executions",
             ]
         );
+    }
+
+    #[test]
+    fn outdated_numbers_of_deep_runs_are_reported() {
+        let mut deep = executions();
+        assert!(executions().outdated(&deep).is_empty());
+        // Another bound, other executions.
+        deep.0.remove("a_ring,\"ring, [true, false]\",2");
+        deep.0.insert("a_ring,\"ring, [true, false]\",3".into(), 9_000);
+        assert!(executions().outdated(&deep).is_empty());
+        deep.0.insert("a_ring,\"ring\",3".into(), 8);
+        deep.0.insert("a_ring,\"other\",3".into(), 5);
+        let expected = ["a_ring,\"other\"", "a_ring,\"ring\",3"];
+        assert_eq!(executions().outdated(&deep), expected);
     }
 
     #[test]

@@ -10,23 +10,27 @@ use std::error::Error;
 use xshell::{Shell, cmd};
 
 use crate::checker::with_loom;
-use crate::{document, test_run};
+use crate::document;
+use crate::test_run::{self, Skipped};
 use executions::Executions;
 
-/// Runs every model and returns the tests that were skipped. With `deep`, the slow model runs too,
-/// and all others with three preemptions per execution. `update` writes the numbers of executions,
+/// The numbers of executions of deep runs.
+const DEEP: &str = "loom-tests/executions-deep.csv";
+
+/// Runs every model and returns the tests that were skipped. With `deep`, all but one run with
+/// three preemptions per execution. `update` writes the numbers of executions,
 /// and without `deep` the table, instead of checking them.
 ///
 /// # Errors
-/// When a model fails, a twin does not, two have the same name, or a number of executions differs.
-pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<Vec<String>, Box<dyn Error>> {
+/// When a model fails, a twin does not, two have the same name, a file has no model, a number of
+/// executions differs, or those of deep runs are out of date.
+pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<Skipped, Box<dyn Error>> {
     let path = shell.current_dir().join("target/loom/report.tsv");
     shell.create_dir("target/loom")?;
     shell.remove_path(&path)?;
     let test = ["test", "--profile", "loom", "--package", "raddle-loom-tests", "--no-fail-fast"];
-    let slow = deep.then_some("--include-ignored");
-    let mut command = with_loom(cmd!(shell, "cargo {test...} -- --nocapture {slow...}"))
-        .env("RADDLE_LOOM_REPORT", &path);
+    let mut command =
+        with_loom(cmd!(shell, "cargo {test...} -- --nocapture")).env("RADDLE_LOOM_REPORT", &path);
     if deep {
         command = command.env("LOOM_MAX_PREEMPTIONS", "3");
     }
@@ -34,8 +38,8 @@ pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<Vec<String>
     let models = report::read(&shell.read_file(&path)?)?;
     table::print(&models);
     let skipped = skipped?;
-    let committed =
-        if deep { "loom-tests/executions-deep.csv" } else { "loom-tests/executions.csv" };
+    report::check_files(&models, &shell.read_dir("loom-tests/tests")?)?;
+    let committed = if deep { DEEP } else { "loom-tests/executions.csv" };
     if update {
         shell.write_file(committed, Executions::of(&models).to_string())?;
         if !deep {
@@ -48,6 +52,15 @@ pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<Vec<String>
     }
     let expected: Executions = shell.read_file(committed)?.parse()?;
     let differences = expected.differences(&Executions::of(&models));
+    let outdated =
+        if deep { Vec::new() } else { expected.outdated(&shell.read_file(DEEP)?.parse()?) };
+    if differences.is_empty() && !outdated.is_empty() {
+        let outdated = outdated.join("\n  ");
+        return Err(format!(
+            "{DEEP} is out of date:\n  {outdated}\n`cargo xtask loom --deep --update`"
+        )
+        .into());
+    }
     if differences.is_empty() {
         return Ok(skipped);
     }

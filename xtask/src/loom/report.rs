@@ -1,6 +1,8 @@
 //! The report that the models write, one line each, by `loom-tests/src/model.rs`.
 
+use std::collections::HashSet;
 use std::error::Error;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -47,17 +49,33 @@ impl FromStr for Model {
 /// Returns the models sorted by file and name, with the twins of each file after its models.
 ///
 /// # Errors
-/// When a line is malformed, or two models have the same file, name and bound.
+/// When a line is malformed, or two models or twins of a file have the same name.
 pub(super) fn read(report: &str) -> Result<Vec<Model>, Box<dyn Error>> {
     let mut models = report.lines().map(str::parse).collect::<Result<Vec<Model>, _>>()?;
-    let key =
-        |model: &Model| (model.file.clone(), model.is_twin(), model.name.clone(), model.bound);
-    models.sort_by_cached_key(key);
-    match models.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
-        Some([Model { file, name, .. }, ..]) => {
+    models.sort_by_cached_key(|model| (model.file.clone(), model.is_twin(), model.name.clone()));
+    // Whatever their bounds: those are equal in a deep run.
+    let mut names = HashSet::new();
+    match models.iter().find(|model| !names.insert((&model.file, &model.name))) {
+        Some(Model { file, name, .. }) => {
             Err(format!("{file}: two models are called `{name}`").into())
         }
-        _ => Ok(models),
+        None => Ok(models),
+    }
+}
+
+/// Checks that each file of tests has a model, which one that is compiled to nothing has not.
+///
+/// # Errors
+/// When a file has none.
+pub(super) fn check_files(models: &[Model], files: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+    let has_model = |file: &&PathBuf| {
+        let name = file.file_stem().unwrap_or_default();
+        models.iter().any(|model| !model.is_twin() && name == model.file.as_str())
+    };
+    match files.iter().find(|file| !has_model(file)) {
+        None if files.is_empty() => Err("there are no files of models".into()),
+        None => Ok(()),
+        Some(file) => Err(format!("{} has run no model", file.display()).into()),
     }
 }
 
@@ -77,13 +95,21 @@ mod tests {
 
     #[test]
     fn two_models_of_one_name_are_refused() {
-        let twice = "a\tring\t2\t863\t20\t\na\tring\t2\t863\t21\t\n";
-        let error = read(twice).unwrap_err();
-        assert_eq!(error.to_string(), "a: two models are called `ring`");
-        // Another bound, or a planted bug, is another model.
-        assert!(
-            read("a\tring\t2\t863\t20\t\na\tring\t3\t9\t20\t\na\tring\t2\t9\t1\ttorn\n").is_ok()
-        );
+        for other in ["a\tring\t2\t863\t21\t", "a\tring\t3\t9\t20\t", "a\tring\t2\t9\t1\ttorn"] {
+            let error = read(&format!("a\tring\t2\t863\t20\t\n{other}\n")).unwrap_err();
+            assert_eq!(error.to_string(), "a: two models are called `ring`", "{other}");
+        }
+        assert!(read("a\tring\t2\t863\t20\t\nb\tring\t2\t863\t20\t\n").is_ok());
+    }
+
+    #[test]
+    fn a_file_without_a_model_is_refused() {
+        let models = read("a\tring\t2\t863\t20\t\nb\tearly\t2\t66\t3\ttorn\n").unwrap();
+        let [a, b] = ["tests/a.rs", "tests/b.rs"].map(PathBuf::from);
+        assert!(check_files(&models, std::slice::from_ref(&a)).is_ok());
+        let error = check_files(&models, &[a, b]).unwrap_err();
+        assert_eq!(error.to_string(), "tests/b.rs has run no model");
+        assert!(check_files(&models, &[]).is_err());
     }
 
     #[test]

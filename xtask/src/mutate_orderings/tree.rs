@@ -1,45 +1,28 @@
 //! A copy of the workspace in which any ordering can be weakened at run time.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::PathBuf;
 
 use xshell::{Shell, cmd};
 
 use super::sites::Site;
 use crate::checker::with_loom;
+use crate::tree;
 
 /// The copy, in which each ordering is replaced by a call with the number of its site, so that one
 /// build has all mutants.
 const TREE: &str = "target/orderings/tree";
-/// The paths that were copied the last time, one per line.
-const COPIED: &str = "target/orderings/copied";
 /// The target folder of the copy.
 const BUILD: &str = "target/orderings/build";
 
 const SYNC: &str = "crates/sync/";
 const PROBE: &str = "crates/sync/src/ordering_probe.rs";
 
-/// Copies the workspace, including uncommitted changes.
+/// Copies the workspace, with the orderings of these sites replaced.
 pub(super) fn copy(shell: &Shell, sites: &[Site]) -> Result<(), Box<dyn Error>> {
-    let root = shell.current_dir();
-    let tree = root.join(TREE);
-    let listed = cmd!(shell, "git ls-files --cached --others --exclude-standard").quiet().read()?;
-    for old in fs::read_to_string(root.join(COPIED)).unwrap_or_default().lines() {
-        if !listed.lines().any(|path| path == old) || !root.join(old).exists() {
-            let _ = fs::remove_file(tree.join(old));
-        }
-    }
-    for path in listed.lines() {
-        match fs::read(root.join(path)) {
-            Ok(content) => write(&tree.join(path), probed(path, content, sites))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("{path}: {error}").into()),
-        }
-    }
+    tree::copy(shell, TREE, |path, content| Ok(probed(path, content, sites)))?;
     let probe = include_str!("probe.rs").replace("SITES", &sites.len().to_string());
-    write(&tree.join(PROBE), probe.into_bytes())?;
-    fs::write(root.join(COPIED), listed)?;
+    tree::write(&shell.current_dir().join(TREE).join(PROBE), probe.into_bytes())?;
     Ok(())
 }
 
@@ -55,17 +38,6 @@ fn probed(path: &str, mut content: Vec<u8>, sites: &[Site]) -> Vec<u8> {
         content.extend_from_slice(b"\n#[doc(hidden)]\npub mod ordering_probe;\n");
     }
     content
-}
-
-/// Writes a file unless it is unchanged, so that it is not built again.
-fn write(path: &Path, content: Vec<u8>) -> io::Result<()> {
-    if fs::read(path).is_ok_and(|old| old == content) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, content)
 }
 
 /// Builds the models of the copy and returns their programs, each with the name of its file.

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::table::Line;
+use super::layout::Line;
 use super::{Report, StrategyReport};
+use crate::print::visible;
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 18] = [
     "strategy",
     "tasks",
     "completed",
@@ -21,6 +22,9 @@ const COLUMNS: [&str; 15] = [
     "latency_us_p999",
     "latency_us_max",
     "select_ns_mean",
+    "lag_us_p99",
+    "overrun_us_mean",
+    "overrun_share",
 ];
 
 /// Writes the report.
@@ -44,6 +48,9 @@ pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             latency.p999,
             latency.max,
             strategy.select_ns_mean,
+            strategy.lag_us.p99,
+            strategy.overrun_us.mean,
+            strategy.overrun_share,
         ];
         (counts.to_vec(), figures.to_vec())
     };
@@ -59,7 +66,7 @@ pub fn lines<L: Line>(
 ) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     let workers = strategies.first().map_or(&[][..], Line::share);
-    let shares = workers.iter().map(|(worker, _)| format!("share_{worker}"));
+    let shares = workers.iter().map(|(worker, _)| format!("share_{}", visible(worker)));
     csv.write_record(columns.iter().map(|column| (*column).to_owned()).chain(shares))?;
     for strategy in strategies {
         let (counts, figures) = line(strategy);
@@ -91,11 +98,11 @@ mod tests {
         assert_eq!(lines[0], format!("{},share_code-0,share_any-1", COLUMNS.join(",")));
         assert_eq!(
             lines[1],
-            "least_loaded,1000,1000,0,0,0,250.5,0.625,1500,900,2000,4000,8000,12000,41,0.75,0.25"
+            "least_loaded,1000,1000,0,0,0,250.5,0.625,1500,900,2000,4000,8000,12000,41,90,30,0.02,0.75,0.25"
         );
         assert_eq!(
             lines[2],
-            "random,1000,990,0,10,0,250.5,0.625,,900,2000,9000,18000,27000,41,0.75,0.25"
+            "random,1000,990,0,10,0,250.5,0.625,,900,2000,9000,18000,27000,41,90,30,0.02,0.75,0.25"
         );
         assert_eq!(lines.len(), 3);
     }

@@ -2,10 +2,12 @@
 
 pub mod advised;
 pub mod csv;
+pub mod distortion;
 pub mod file;
 pub mod html;
 pub mod json;
 mod latency;
+pub mod layout;
 pub mod simulated;
 pub mod table;
 
@@ -23,22 +25,25 @@ pub struct Report {
     pub workload: WorkloadReport,
     /// The results of each strategy, in the order of the runs.
     pub strategies: Vec<StrategyReport>,
+    /// What distorts the results.
+    pub warnings: Vec<String>,
 }
 
 /// The workload of all strategies.
 #[derive(Debug, Serialize)]
 pub struct WorkloadReport {
-    /// `embedded`, or the path of the trace.
+    /// `embedded`, or the path of the trace, `-` for standard input.
     pub source: String,
     /// The number of tasks.
     pub tasks: usize,
     /// The seed of the embedded workload and of random choices.
     pub seed: u64,
-    /// The divisor of arrival and service times.
+    /// What arrival and service times were divided by during the runs. All times in the report but
+    /// that of a selection are those of the workload, not sped up.
     pub speedup: f64,
-    /// Seconds from the first arrival to the last, sped up.
+    /// Seconds from the first arrival to the last.
     pub span_s: f64,
-    /// Seconds that a worker of speed 1 would be busy with all tasks, sped up.
+    /// Seconds that a worker of speed 1 would be busy with all tasks.
     pub work_s: f64,
     /// `open`, or `closed` with its `concurrency`.
     #[serde(flatten)]
@@ -49,7 +54,7 @@ pub struct WorkloadReport {
     pub workers: String,
     /// The capacity of a mailbox; `null` if there is room for all tasks.
     pub mailbox: Option<usize>,
-    /// Whether Ctrl-C ended it early.
+    /// Whether a signal ended it early.
     pub interrupted: bool,
 }
 
@@ -66,7 +71,7 @@ pub struct StrategyReport {
     pub failed: u64,
     /// Tasks that the pool refused.
     pub rejected: u64,
-    /// Tasks that Ctrl-C cut short; absent when there are none.
+    /// Tasks that a signal cut short; absent when there are none.
     #[serde(skip_serializing_if = "is_zero")]
     pub cancelled: u64,
     /// Completed tasks per second, from the start of the run to the last completion.
@@ -75,6 +80,14 @@ pub struct StrategyReport {
     pub utilisation: f64,
     /// Latencies of the completed tasks.
     pub latency_us: Latency,
+    /// By how much tasks were submitted late, which their latencies contain; `null` in a closed
+    /// loop.
+    pub lag_us: Latency,
+    /// By how much workers exceeded the service times of completed tasks: by oversleeping, or while
+    /// spinning because other threads ran.
+    pub overrun_us: Latency,
+    /// The sum of the overruns as a fraction of the service times.
+    pub overrun_share: f64,
     /// Each worker's share of the completed tasks.
     #[serde(serialize_with = "as_map")]
     pub share: Vec<(String, f64)>,
@@ -114,6 +127,16 @@ pub(crate) mod tests {
                 p999: 2.0 * p99,
                 max: 3.0 * p99,
             },
+            lag_us: Latency { mean: 20.0, p50: 10.0, p90: 40.0, p99: 90.0, p999: 95.0, max: 99.0 },
+            overrun_us: Latency {
+                mean: 30.0,
+                p50: 20.0,
+                p90: 50.0,
+                p99: 60.0,
+                p999: 65.0,
+                max: 70.0,
+            },
+            overrun_share: 0.02,
             share: vec![("code-0".into(), 0.75), ("any-1".into(), 0.25)],
             select_ns_mean: 41.0,
         };
@@ -131,6 +154,7 @@ pub(crate) mod tests {
                 mailbox: None,
                 interrupted: false,
             },
+            warnings: Vec::new(),
             strategies: vec![strategy("least_loaded", 4_000.0, 0), strategy("random", 9_000.0, 10)],
         }
     }

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use comfy_table::Table;
+use raddle::nanos;
 use raddle::sim::{Estimate, Facts, Latencies, Run};
 use serde::Serialize;
 
-use super::table::{Better, Column, Line, column, count, marked, milliseconds, percent};
+use super::layout::{Layout, Line, Shown};
+use super::table::{Better, Column, LATENCIES, column, count, marked, milliseconds, percent, rate};
 use super::{Latency, as_map, csv};
 
 /// The results of a simulation. Its JSON form is stable.
@@ -21,7 +22,7 @@ pub struct SimulatedReport {
 /// A workload and its statistics.
 #[derive(Clone, Debug, Serialize)]
 pub struct SimulatedWorkload {
-    /// The path of the scenario or trace.
+    /// The path of the scenario or trace, `-` for standard input.
     pub source: String,
     /// The number of tasks.
     pub tasks: u64,
@@ -29,6 +30,9 @@ pub struct SimulatedWorkload {
     pub warm_up: u64,
     /// The seed of the first run.
     pub seed: u64,
+    /// What times were divided by during the runs. All times in the report are those of the
+    /// workload, not sped up.
+    pub speedup: f64,
     /// The workers, as `--workers` describes them.
     pub workers: String,
     /// The offered work as a fraction of the workers' capacity; `null` if all tasks arrive at once.
@@ -43,7 +47,7 @@ pub struct SimulatedWorkload {
     pub gap_scv: f64,
     /// Whether the service time of a task is known when it is submitted.
     pub durations_known: bool,
-    /// Whether Ctrl-C ended it early.
+    /// Whether a signal ended it early.
     pub interrupted: bool,
 }
 
@@ -98,9 +102,8 @@ impl Simulated {
     pub fn of(run: &Run) -> Self {
         let all: u64 = run.workers.iter().map(|worker| worker.completed).sum();
         let latency = |latencies: &Latencies| {
-            let histogram = latencies.histogram();
-            let mean = latencies.mean().as_nanos() as f64;
-            Latency::of_histogram(histogram, mean, histogram.max())
+            let (mean, max) = (latencies.mean().as_nanos() as f64, nanos(latencies.max()));
+            Latency::of_histogram(latencies.histogram(), mean, max)
         };
         let share = |completed: u64| completed as f64 / all.max(1) as f64;
         Self {
@@ -194,7 +197,7 @@ const OUTCOMES: [Column<Simulated>; 7] = [
 
 /// The columns of figures, without outcomes.
 pub const FIGURES: [Column<Simulated>; 8] = [
-    column("tasks/s", Better::More, count, |s| s.throughput_per_s),
+    column("tasks/s", Better::More, rate, |s| s.throughput_per_s),
     column("utilisation", Better::Neither, percent, |s| s.utilisation),
     column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean),
     column("p50 ms", Better::Less, milliseconds, |s| s.latency_us.p50),
@@ -204,13 +207,23 @@ pub const FIGURES: [Column<Simulated>; 8] = [
     column("max ms", Better::Less, milliseconds, |s| s.latency_us.max),
 ];
 
+/// Returns the names of the columns of [`figures`].
+pub fn names() -> Vec<&'static str> {
+    OUTCOMES.iter().chain(&FIGURES).map(Column::name).collect()
+}
+
 /// A table of the figures of each strategy, with the best and worst of each column marked. An
-/// outcome that no task had has no column.
-pub fn figures(strategies: &[Simulated]) -> Table {
-    let some = |column: &&Column<Simulated>| {
-        strategies.iter().any(|strategy| column.figure(strategy) > 0.0)
+/// outcome that no task had has no column unless it is named.
+pub fn figures(strategies: &[Simulated], layout: &Layout) -> String {
+    let any = |column: &Column<_>| strategies.iter().any(|one| column.figure(one) > 0.0);
+    let outcome = |column: &Column<_>| Shown {
+        usual: any(column),
+        urgent: any(column) && !matches!(column.name(), "tasks" | "completed" | "stolen"),
+        ..marked(strategies, column)
     };
-    marked(strategies, OUTCOMES.iter().filter(some).chain(&FIGURES).collect())
+    let figures = FIGURES.iter().map(|column| marked(strategies, column));
+    let columns = OUTCOMES.iter().map(outcome).chain(figures).collect();
+    layout.show(strategies, columns, &[&LATENCIES[..2], &["tasks/s"], &LATENCIES[2..]].concat())
 }
 
 const CSV_COLUMNS: [&str; 23] = [
@@ -286,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_table_has_only_outcomes_that_occurred_and_marks_the_best() {
-        let text = figures(&[example("x", 5e3, 0), example("y", 7e3, 3)]).to_string();
+        let text = figures(&[example("x", 5e3, 0), example("y", 7e3, 3)], &Layout::whole());
         assert!(text.contains("stuck") && !text.contains("expired"), "{text}");
         assert!(text.contains("5.000 *") && text.contains("7.000 !"), "{text}");
     }
@@ -298,6 +311,7 @@ mod tests {
             tasks: 100,
             warm_up: 0,
             seed: 1,
+            speedup: 1.0,
             workers: "2x1.0".into(),
             load: 0.5,
             peak_load: 0.5,

@@ -1,21 +1,15 @@
 //! The report as tables in text.
 
-use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Cell, Color};
+use raddle::sim::TASKS_BEYOND;
 
+use super::layout::{Layout, Line, Shown, right};
 use super::{Report, StrategyReport};
+use crate::print::shortened;
 
 /// The mark of the best figure of a column.
 pub const BEST: char = '*';
 const WORST: char = '!';
-
-/// The results of one strategy, as a line of a table.
-pub trait Line {
-    /// Returns the strategy's name.
-    fn strategy(&self) -> &str;
-
-    /// Returns each worker's share of the completed tasks.
-    fn share(&self) -> &[(String, f64)];
-}
 
 impl Line for StrategyReport {
     fn strategy(&self) -> &str {
@@ -48,6 +42,11 @@ pub struct Column<L> {
 }
 
 impl<L> Column<L> {
+    /// Returns the name for `--columns`: the heading without its unit.
+    pub fn name(&self) -> &'static str {
+        self.heading.split(' ').next().unwrap_or_default()
+    }
+
     /// Returns the figure of a line.
     pub fn figure(&self, line: &L) -> f64 {
         (self.figure)(line)
@@ -69,12 +68,13 @@ pub const fn column<L>(
     Column { heading, figure, write, better }
 }
 
-const COLUMNS: [Column<StrategyReport>; 13] = [
+const COLUMNS: [Column<StrategyReport>; 16] = [
     column("tasks", Better::Neither, count, |s| s.tasks as f64),
     column("completed", Better::More, count, |s| s.completed as f64),
     column("failed", Better::Less, count, |s| s.failed as f64),
     column("rejected", Better::Less, count, |s| s.rejected as f64),
-    column("tasks/s", Better::More, count, |s| s.throughput_per_s),
+    column("cancelled", Better::Neither, count, |s| s.cancelled as f64),
+    column("tasks/s", Better::More, rate, |s| s.throughput_per_s),
     column("utilisation", Better::More, percent, |s| s.utilisation),
     column("mean ms", Better::Less, milliseconds, |s| s.latency_us.mean),
     column("p50 ms", Better::Less, milliseconds, |s| s.latency_us.p50),
@@ -82,58 +82,73 @@ const COLUMNS: [Column<StrategyReport>; 13] = [
     column("p99 ms", Better::Less, milliseconds, |s| s.latency_us.p99),
     column("p99.9 ms", Better::Less, milliseconds, |s| s.latency_us.p999),
     column("max ms", Better::Less, milliseconds, |s| s.latency_us.max),
+    column("lag ms", Better::Neither, milliseconds, |s| s.lag_us.mean),
+    column("overrun ms", Better::Neither, milliseconds, |s| s.overrun_us.mean),
     column("select ns", Better::Less, count, |s| s.select_ns_mean),
 ];
 
-const CANCELLED: Column<StrategyReport> =
-    column("cancelled", Better::Neither, count, |s| s.cancelled as f64);
+/// The columns of latencies, by importance.
+pub const LATENCIES: [&str; 6] = ["p99", "mean", "p99.9", "p50", "max", "p90"];
 
-/// A table of the figures of each strategy, with the best and worst of each column marked.
-pub fn figures(report: &Report) -> Table {
-    let cancelled = report.strategies.iter().any(|strategy| strategy.cancelled > 0);
-    let columns = COLUMNS.iter().chain(cancelled.then_some(&CANCELLED));
-    marked(&report.strategies, columns.collect())
+/// Returns the names of the columns of [`figures`].
+pub fn names() -> Vec<&'static str> {
+    COLUMNS.iter().map(Column::name).collect()
 }
 
-/// A table of these columns, with the best and worst of each column marked.
-pub fn marked<L: Line>(strategies: &[L], columns: Vec<&Column<L>>) -> Table {
-    let mut rows: Vec<Vec<Cell>> =
-        strategies.iter().map(|strategy| vec![Cell::new(strategy.strategy())]).collect();
-    for column in &columns {
-        for (row, cell) in rows.iter_mut().zip(cells(column, strategies)) {
-            row.push(cell);
-        }
+/// A table of the figures of each strategy, with the best and worst of each column marked.
+pub fn figures(report: &Report, layout: &Layout) -> String {
+    let strategies = &report.strategies;
+    let any = |column: &Column<_>| strategies.iter().any(|one| column.figure(one) > 0.0);
+    let shown = |column: &Column<_>| {
+        let name = column.name();
+        let usual = name != "cancelled" || any(column);
+        let outcome = matches!(name, "failed" | "rejected" | "cancelled");
+        Shown { usual, urgent: outcome && any(column), ..marked(strategies, column) }
+    };
+    let columns = COLUMNS.iter().map(shown).collect();
+    layout.show(strategies, columns, &[&LATENCIES[..2], &["tasks/s"], &LATENCIES[2..]].concat())
+}
+
+/// A column of the figures of these strategies, with the best and worst marked.
+pub fn marked<L: Line>(strategies: &[L], column: &Column<L>) -> Shown {
+    Shown {
+        name: column.name(),
+        heading: column.heading.to_owned(),
+        cells: cells(column, strategies),
+        usual: true,
+        urgent: false,
     }
-    table(columns.iter().map(|column| column.heading), rows)
 }
 
 /// A table of each worker's share of the completed tasks.
-pub fn shares<L: Line>(strategies: &[L]) -> Table {
+pub fn shares<L: Line>(strategies: &[L], layout: &Layout) -> String {
+    /// The most characters of a worker's name.
+    const LONGEST: usize = 40;
     let workers = strategies.first().map_or(&[][..], Line::share);
-    let row = |strategy: &L| {
-        let shares = strategy.share().iter().map(|(_, share)| right(percent(*share)));
-        [Cell::new(strategy.strategy())].into_iter().chain(shares).collect()
+    let column = |(index, (worker, _)): (usize, &(String, f64))| Shown {
+        name: "",
+        heading: shortened(worker, LONGEST, LONGEST / 4),
+        cells: strategies.iter().map(|one| right(percent(one.share()[index].1))).collect(),
+        usual: true,
+        urgent: false,
     };
-    let rows = strategies.iter().map(row).collect();
-    table(workers.iter().map(|(worker, _)| worker.as_str()), rows)
+    layout.split(strategies, workers.iter().enumerate().map(column).collect())
 }
 
-/// Explains the marks.
-pub fn legend() -> String {
-    format!("{BEST} best and {WORST} worst of the column; latencies count from when a task was due")
-}
-
-/// A table with these headings after the name of the strategy.
-pub fn table<'a>(headings: impl Iterator<Item = &'a str>, rows: Vec<Vec<Cell>>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    let headings = headings.map(|heading| right(heading.to_owned()));
-    table.set_header([Cell::new("strategy")].into_iter().chain(headings));
-    table.add_rows(rows);
-    if std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) {
-        table.force_no_tty();
+/// Explains the marks, and which percentiles rest on few of these tasks.
+pub fn legend(tasks: u64) -> String {
+    let mut text = format!(
+        "{BEST} best and {WORST} worst of the column; latencies count from when a task was due"
+    );
+    if tasks / 1_000 < TASKS_BEYOND {
+        text += &format!(
+            "\nof {tasks} tasks, {} are beyond p99 and {} beyond p99.9: percentiles with less than \
+             {TASKS_BEYOND} are rough",
+            tasks / 100,
+            tasks / 1_000
+        );
     }
-    table
+    text
 }
 
 fn cells<L>(column: &Column<L>, strategies: &[L]) -> Vec<Cell> {
@@ -172,14 +187,14 @@ pub fn marks<L>(figures: &[f64], column: &Column<L>) -> Vec<Option<char>> {
     figures.iter().map(mark).collect()
 }
 
-/// A right-aligned cell.
-pub fn right(text: String) -> Cell {
-    Cell::new_owned(text).set_alignment(CellAlignment::Right)
-}
-
 /// Writes a whole number.
 pub fn count(figure: f64) -> String {
     measured(figure, |count| format!("{count:.0}"))
+}
+
+/// Writes a number per second in at least four digits.
+pub fn rate(figure: f64) -> String {
+    measured(figure, four_digits)
 }
 
 /// Writes a fraction of 1 as a percentage.
@@ -189,12 +204,22 @@ pub fn percent(figure: f64) -> String {
 
 /// Writes microseconds as milliseconds in at least four digits.
 pub fn milliseconds(microseconds: f64) -> String {
-    measured(microseconds / 1e3, |ms| match ms {
-        ..9.9995 => format!("{ms:.3}"),
-        ..99.995 => format!("{ms:.2}"),
-        ..999.95 => format!("{ms:.1}"),
-        _ => format!("{ms:.0}"),
-    })
+    measured(microseconds / 1e3, four_digits)
+}
+
+fn four_digits(figure: f64) -> String {
+    let decimals = decimals(figure);
+    format!("{figure:.decimals$}")
+}
+
+/// Returns how many digits after the point a figure of at least four digits has, at most three.
+pub fn decimals(figure: f64) -> usize {
+    match figure {
+        ..9.9995 => 3,
+        ..99.995 => 2,
+        ..999.95 => 1,
+        _ => 0,
+    }
 }
 
 fn measured(figure: f64, write: impl FnOnce(f64) -> String) -> String {
@@ -207,7 +232,7 @@ mod tests {
 
     #[test]
     fn best_and_worst_are_marked_unless_they_are_equal() {
-        let text = figures(&super::super::tests::example()).force_no_tty().to_string();
+        let text = figures(&super::super::tests::example(), &Layout::whole());
         let line = |name: &str| {
             let line = text.lines().find(|line| line.starts_with(&format!("| {name}"))).unwrap();
             line.split('|').skip(1).map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
@@ -237,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_worker_has_its_share() {
-        let text = shares(&super::super::tests::example().strategies).force_no_tty().to_string();
+        let text = shares(&super::super::tests::example().strategies, &Layout::whole());
         assert!(text.contains("code-0") && text.contains("75.0 %") && text.contains("25.0 %"));
     }
 }

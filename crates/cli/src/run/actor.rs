@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use raddle::{Actor, Context, Handler};
 use thiserror::Error;
 
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use crate::args::Service;
 use crate::stop::Stop;
 
@@ -60,7 +60,8 @@ impl Handler<Job> for Servant {
             self.ledger.cut_short(self.number);
             return Err(CutShort);
         }
-        self.ledger.complete(self.number, job.task, job.due, begin, Instant::now());
+        let served = ledger::Served { due: job.due, begin, until, end: Instant::now() };
+        self.ledger.complete(self.number, job.task, served);
         Ok(())
     }
 }

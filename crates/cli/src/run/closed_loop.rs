@@ -36,6 +36,7 @@ pub fn drive(course: &Course<'_>, pool: &Pool<Job, Served>, concurrency: usize) 
         ends.fold(Submitted::default(), |sum, client| Submitted {
             tasks: sum.tasks + client.tasks,
             rejected: sum.rejected + client.rejected,
+            ..sum
         })
     })
 }

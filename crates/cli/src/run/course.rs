@@ -26,12 +26,14 @@ pub struct Course<'p> {
 }
 
 /// The tasks submitted to the pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Submitted {
     /// All of them.
     pub tasks: u64,
     /// Those that the pool refused.
     pub rejected: u64,
+    /// Open loop: by how many nanoseconds each was submitted late.
+    pub lags: Vec<u64>,
 }
 
 impl Course<'_> {

@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use raddle::sim::{WorkerPlan, Workers};
-use raddle::strategies::StrategyName;
 use raddle::{
-    Account, Capability, CapabilityError, Counts, Drain, Overflow, Pool, ShutdownError, SpawnError,
+    Account, Capability, CapabilityError, Counts, Drain, MailboxOrder, Overflow, Pool,
+    ShutdownError, SpawnError,
 };
 use thiserror::Error;
 
 use crate::args::Service;
+use crate::choice::Choice;
 use crate::report::{Latency, StrategyReport};
 use crate::stop::Stop;
 use crate::workload::Workload;
@@ -37,11 +38,16 @@ const REPORT_PROGRESS: Duration = Duration::from_millis(100);
 /// The maximum room of all mailboxes together, whose memory is allocated up front.
 const MAILBOX_ROOM: usize = 1 << 20;
 
+/// The maximum room that a user can choose: 1.5 GiB of memory.
+pub const MOST_MAILBOX_ROOM: usize = 1 << 24;
+
 /// The run of every strategy.
 #[derive(Debug)]
 pub struct Plan {
-    /// The tasks.
+    /// The tasks, sped up.
     pub workload: Workload,
+    /// What their times were divided by.
+    pub speedup: f64,
     /// The workers.
     pub workers: Workers,
     /// When tasks are submitted.
@@ -67,7 +73,7 @@ pub enum RunError {
     #[error("{strategy}: cannot shut down the pool")]
     Shutdown {
         /// The strategy.
-        strategy: StrategyName,
+        strategy: Choice,
         /// The error of the pool.
         source: ShutdownError,
     },
@@ -75,7 +81,7 @@ pub enum RunError {
     #[error("{strategy}: lost tasks: {submitted} submitted, outcomes {ends:?} ({account:?})")]
     Lost {
         /// The strategy.
-        strategy: StrategyName,
+        strategy: Choice,
         /// The number of tasks submitted.
         submitted: u64,
         /// The number of tasks per outcome.
@@ -87,7 +93,7 @@ pub enum RunError {
 
 /// Runs `strategy`. `progress` is called regularly with the number of completed tasks.
 pub fn run(
-    strategy: StrategyName,
+    strategy: Choice,
     plan: &Plan,
     stop: &Stop,
     mut progress: impl FnMut(usize),
@@ -97,7 +103,8 @@ pub fn run(
     let workers = plan.workers.plans();
     let pick_time = Arc::new(PickTime::default());
     let ledger = Arc::new(Ledger::new(plan.workload.requests.len(), workers.len()));
-    let pool = pool(Timed::new(strategy.build(), Arc::clone(&pick_time)), plan, &ledger, stop)?;
+    let timed = Timed::new(strategy.strategy.build(), Arc::clone(&pick_time));
+    let pool = pool(timed, strategy.order, plan, &ledger, stop)?;
     let course = Course {
         workload: &plan.workload,
         seed: plan.seed,
@@ -122,12 +129,14 @@ pub fn run(
         join(driver)
     });
     let account = account.map_err(|source| RunError::Shutdown { strategy, source })?;
-    let ends = Ends::of(&account, &ledger, submitted);
-    if !account.is_balanced() || !ends.account_for(submitted, &ledger) {
+    let ends = Ends::of(&account, &ledger, &submitted);
+    if !account.is_balanced() || !ends.account_for(&submitted, &ledger) {
         return Err(RunError::Lost { strategy, submitted: submitted.tasks, ends, account });
     }
     progress(ledger.completed() as usize);
-    let makespan = ledger.makespan().as_secs_f64();
+    // The run is sped up, and its report is not.
+    let own_time = |nanos: &[u64]| Latency::of(nanos).times(plan.speedup);
+    let makespan = ledger.makespan().as_secs_f64() * plan.speedup;
     Ok(StrategyReport {
         strategy: strategy.to_string(),
         tasks: submitted.tasks,
@@ -137,7 +146,10 @@ pub fn run(
         cancelled: ends.cancelled,
         throughput_per_s: if makespan > 0.0 { ends.completed as f64 / makespan } else { 0.0 },
         utilisation: ledger.utilisation(),
-        latency_us: Latency::of(&ledger.latencies()),
+        latency_us: own_time(&ledger.latencies()),
+        lag_us: own_time(&submitted.lags),
+        overrun_us: own_time(&ledger.overruns()),
+        overrun_share: ledger.overrun_share(),
         share: workers.into_iter().map(|worker| worker.name).zip(ledger.shares()).collect(),
         select_ns_mean: pick_time.mean_ns(),
     })
@@ -155,7 +167,7 @@ pub struct Ends {
 impl Ends {
     /// Combines the counts of the pool and the driver. A task that Ctrl-C stopped has failed for
     /// the pool, and was cancelled for the user.
-    fn of(account: &Account, ledger: &Ledger, submitted: Submitted) -> Self {
+    fn of(account: &Account, ledger: &Ledger, submitted: &Submitted) -> Self {
         let stopped = ledger.stopped();
         let Counts { completed, failed, panicked, expired, cancelled, .. } = account.counts;
         Self {
@@ -168,7 +180,7 @@ impl Ends {
 
     /// Returns whether every submitted task has one outcome, and the pool's count of completed
     /// tasks is that of the workers.
-    fn account_for(&self, submitted: Submitted, ledger: &Ledger) -> bool {
+    fn account_for(&self, submitted: &Submitted, ledger: &Ledger) -> bool {
         let Self { completed, failed, rejected, cancelled } = self;
         completed + failed + rejected + cancelled == submitted.tasks
             && *completed == ledger.completed()
@@ -176,16 +188,17 @@ impl Ends {
     }
 }
 
-/// Builds the pool of the plan with this strategy.
+/// Builds the pool of the plan with this strategy and order of the mailboxes.
 fn pool(
     strategy: Timed,
+    order: MailboxOrder,
     plan: &Plan,
     ledger: &Arc<Ledger>,
     stop: &Stop,
 ) -> Result<Pool<Job, Served>, SpawnError> {
     let plans = plan.workers.plans();
     let room = plan.workload.requests.len().min(MAILBOX_ROOM / plans.len());
-    let mut builder = Pool::builder("compare").strategy(strategy);
+    let mut builder = Pool::builder("compare").strategy(strategy).mailbox_order(order);
     builder = match plan.mailbox {
         Some(capacity) => builder.mailbox(capacity, Overflow::Reject),
         None => builder.mailbox(room, Overflow::Block),

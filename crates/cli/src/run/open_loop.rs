@@ -1,6 +1,6 @@
 //! Submits each task at its own time, however long the queues are.
 
-use raddle::Pool;
+use raddle::{Pool, nanos};
 
 use super::actor::{Job, Served};
 use super::course::{Course, Submitted};
@@ -16,6 +16,7 @@ pub fn drive(course: &Course<'_>, pool: &Pool<Job, Served>) -> Submitted {
             break;
         }
         submitted.tasks += 1;
+        submitted.lags.push(nanos(due.elapsed()));
         let sent = course.task(pool, task, due).tell();
         submitted.rejected += u64::from(sent.is_err());
     }

@@ -73,6 +73,14 @@ impl Strategy for Timed {
         self.strategy.routes_keys()
     }
 
+    fn tells_keys_apart(&self) -> bool {
+        self.strategy.tells_keys_apart()
+    }
+
+    fn needs_tracking(&self) -> bool {
+        self.strategy.needs_tracking()
+    }
+
     fn weights(&self, roster: &Roster) -> Option<Vec<f64>> {
         self.strategy.weights(roster)
     }

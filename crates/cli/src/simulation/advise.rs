@@ -9,11 +9,12 @@ use super::input::Input;
 use super::{pages, words};
 use crate::args::AdviseArgs;
 use crate::failure::{End, Failure};
-use crate::print::print;
+use crate::print::{Screen, visible};
 use crate::progress::Progress;
-use crate::report::advised::AdvisedReport;
-use crate::report::file::OutputFile;
-use crate::report::json;
+use crate::report::advised::{AdvisedReport, COLUMNS};
+use crate::report::file::Files;
+use crate::report::layout::Layout;
+use crate::report::{html, json};
 use crate::stop::Stop;
 
 /// The loads at which a page shows latency.
@@ -25,9 +26,12 @@ const SEEDS_PER_LOAD: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// Ranks the strategies.
 pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
     let AdviseArgs { simulation: args, objective, seeds } = args;
-    let [json, page] = OutputFile::check_all([("--json", &args.json), ("--report", &args.report)])?;
-    let page = PageFiles::check(page, &args)?;
-    let input = Input::read(&args)?;
+    let mut files = Files::new(Some(("the input", &args.file)))?;
+    let page = PageFiles::check(&mut files, &args, html::PICTURES)?;
+    let json = files.optional_output("--json", args.json.as_deref())?;
+    let screen = Screen::new(files.use_standard_output());
+    let layout = Layout::new(args.columns.as_deref(), &COLUMNS, screen)?;
+    let input = Input::read(&args, true)?;
     let seeds = NonZeroUsize::new(usize::from(seeds)).unwrap_or(NonZeroUsize::MIN);
     let question = Question {
         scenario: &input.scenario,
@@ -38,13 +42,13 @@ pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
         seeds_per_load: SEEDS_PER_LOAD,
         threads: input.threads,
     };
-    let stop = Stop::on_ctrl_c()?;
-    print(&format!("{}; {seeds} runs per strategy\n", input.heading()))?;
+    let stop = Stop::on_signals().map_err(Failure::Signals)?;
+    screen.line(&format!("{}; {seeds} runs per strategy", input.heading()))?;
     let progress = Progress::new(question.tasks() as usize);
     let advice = sim::advise(&question, &show(&progress, &stop))?;
     progress.clear();
     let Some(advice) = advice else {
-        print("\nInterrupted: no advice without all runs.\n")?;
+        screen.print("\nInterrupted: no advice without all runs.\n")?;
         return Ok(End::Interrupted);
     };
 
@@ -55,12 +59,12 @@ pub fn advise(args: AdviseArgs) -> Result<End, Failure> {
     }
     page.write(|| pages::of_advice(&input, &advice, &report))?;
     let figures: Vec<_> = report.ranking.iter().map(|ranked| ranked.figures.clone()).collect();
-    print(&format!(
+    screen.print(&format!(
         "\n{}\n{}\n{}\n{}\n",
-        report.table(advice.objective),
+        report.table(advice.objective, &layout),
         report.legend(),
-        shares(&figures),
-        report.advice.join("\n")
+        shares(&figures, &layout),
+        report.advice.iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n")
     ))?;
     Ok(End::Complete)
 }

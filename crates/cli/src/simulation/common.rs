@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use crate::args::SimulationArgs;
 use crate::progress::Progress;
-use crate::report::file::{FileError, OutputFile, OutputFolder};
+use crate::report::file::{FileError, Files, OutputFile, OutputFolder};
 use crate::report::html::{self, Page};
+use crate::report::layout::Layout;
 use crate::report::simulated::Simulated;
 use crate::report::table;
 use crate::stop::Stop;
@@ -13,7 +14,7 @@ use crate::stop::Stop;
 /// With more workers, nobody would read a table of each one's share.
 const MOST_SHARES: usize = 24;
 
-/// Returns a callback that shows the number of simulated tasks, and breaks after Ctrl-C.
+/// Returns a callback that shows the number of simulated tasks, and breaks after a signal.
 pub fn show(progress: &Progress, stop: &Stop) -> impl Fn(u64) -> ControlFlow<()> + Sync {
     progress.start("simulating");
     move |tasks| {
@@ -23,9 +24,11 @@ pub fn show(progress: &Progress, stop: &Stop) -> impl Fn(u64) -> ControlFlow<()>
 }
 
 /// Returns each worker's share of the tasks as text.
-pub fn shares(strategies: &[Simulated]) -> String {
+pub fn shares(strategies: &[Simulated], layout: &Layout) -> String {
     match strategies.first().map_or(0, |first| first.share.len()) {
-        ..=MOST_SHARES => format!("\nshare of completed tasks\n{}\n", table::shares(strategies)),
+        ..=MOST_SHARES => {
+            format!("\nshare of completed tasks\n{}\n", table::shares(strategies, layout))
+        }
         workers => format!("\n(--json has the shares of the {workers} workers)\n"),
     }
 }
@@ -37,10 +40,17 @@ pub struct PageFiles {
 }
 
 impl PageFiles {
-    /// Checks the folder of the pictures.
-    pub fn check(page: Option<OutputFile>, args: &SimulationArgs) -> Result<Self, FileError> {
-        let pictures = args.svg.as_deref().map(OutputFolder::check).transpose()?;
-        Ok(Self { page, pictures })
+    /// Checks the files, and creates the folder of the pictures, which have these names.
+    pub fn check(
+        files: &mut Files,
+        args: &SimulationArgs,
+        pictures: &'static [&'static str],
+    ) -> Result<Self, FileError> {
+        // First, as other files may be in it.
+        let folder = args.svg.as_deref();
+        let pictures = folder.map(|folder| files.output_folder("--svg", folder, pictures));
+        let pictures = pictures.transpose()?;
+        Ok(Self { page: files.optional_output("--report", args.report.as_deref())?, pictures })
     }
 
     /// Returns whether neither was asked for.
@@ -58,9 +68,7 @@ impl PageFiles {
             file.write(|out| html::write(&page, out))?;
         }
         if let Some(folder) = self.pictures {
-            for (name, picture) in html::pictures(&page) {
-                folder.write(&format!("{name}.svg"), picture.as_bytes())?;
-            }
+            folder.write(&html::pictures(&page))?;
         }
         Ok(())
     }

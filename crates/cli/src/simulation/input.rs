@@ -1,15 +1,18 @@
 //! Reads what to simulate: a scenario, or a trace and workers for it.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
-use raddle::Capability;
-use raddle::sim::{Contender, Load, Request, Scenario, Workers};
+use raddle::sim::{Contender, FileError, Load, Order, Request, Scenario, Workers};
+use raddle::{Capability, MailboxOrder};
 
 use crate::args::SimulationArgs;
+use crate::choice::Choice;
 use crate::failure::Failure;
 use crate::report::simulated::SimulatedWorkload;
+use crate::source;
 use crate::trace::{self, Reading};
 use crate::workload::Workload;
 
@@ -34,19 +37,25 @@ pub struct Input {
 
 impl Input {
     /// Reads what the command line names.
-    pub fn read(args: &SimulationArgs) -> Result<Self, Failure> {
-        let is_scenario = args.file.extension().is_some_and(|end| end == "toml");
-        let mut scenario = if is_scenario { of_file(args)? } else { of_trace(args)? };
+    ///
+    /// `offers_boost` decides whether all strategies include those with boosted mailboxes, where
+    /// these differ from others.
+    pub fn read(args: &SimulationArgs, offers_boost: bool) -> Result<Self, Failure> {
+        let is_named_scenario = source::is_scenario(&args.file, &[]);
+        let what = if is_named_scenario { "scenario" } else { "trace" };
+        let bytes = source::read(what, &args.file)?;
+        let is_scenario = source::is_scenario(&args.file, &bytes);
+        let mut scenario =
+            if is_scenario { of_file(args, bytes)? } else { of_trace(args, &bytes)? };
         if let Some(seed) = args.seed {
             scenario.seed = seed;
         }
         scenario.durations_known &= !args.durations_unknown;
-        if let Some(factor) = args.speedup {
-            scenario.load.arrivals = scenario.load.arrivals.faster(factor);
-        }
+        scenario.speedup = args.speedup.unwrap_or(1.0);
         if let Some(load) = args.load {
             scenario = scenario.at_load(load).ok_or(Failure::NoLoad { load })?;
         }
+        scenario.validate()?;
         let facts = scenario.facts();
         if args.report.is_some() && scenario.sample_interval.is_none() {
             let rate = facts.load * scenario.capacity() / facts.service.mean.as_secs_f64();
@@ -59,6 +68,7 @@ impl Input {
             tasks: scenario.tasks,
             warm_up: scenario.warm_up,
             seed: scenario.seed,
+            speedup: scenario.speedup,
             workers: args.workers.as_ref().map_or_else(|| written(&scenario), Workers::to_string),
             load: 0.0,
             peak_load: 0.0,
@@ -68,9 +78,11 @@ impl Input {
             durations_known: scenario.durations_known,
             interrupted: false,
         };
+        let boosted = offers_boost && scenario.order == Order::Fifo && scenario.tells_sizes();
+        let choices = args.strategy.choices(boosted).into_iter();
         Ok(Self {
             scenario,
-            contenders: args.strategy.0.iter().copied().map(Contender::from).collect(),
+            contenders: choices.map(contender).collect(),
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             workload: workload.with_facts(&facts),
         })
@@ -86,9 +98,13 @@ impl Input {
         } else {
             format!("load {:.1} %", workload.load * 100.0)
         };
+        let speedup = match workload.speedup {
+            1.0 => String::new(),
+            speedup => format!("; speedup {speedup}"),
+        };
         format!(
             "{}: {} tasks of {:.3} ms on average (squared variation {:.2}); workers {}; {load}; \
-             durations {}; seed {}",
+             durations {}; seed {}{speedup}",
             workload.source,
             workload.tasks,
             workload.service_us_mean / 1e3,
@@ -100,11 +116,24 @@ impl Input {
     }
 }
 
-fn of_file(args: &SimulationArgs) -> Result<Scenario, Failure> {
-    let mut scenario = match &args.workers {
-        None => Scenario::load(&args.file)?,
-        Some(workers) => Scenario::load_with_workers(&args.file, workers)?,
+/// A plain strategy has mailboxes as in the scenario.
+fn contender(choice: Choice) -> Contender {
+    let plain = Contender::from(choice.strategy);
+    if choice.order == MailboxOrder::Fifo { plain } else { plain.ordered(choice.order.into()) }
+}
+
+fn of_file(args: &SimulationArgs, bytes: Vec<u8>) -> Result<Scenario, Failure> {
+    args.tokens.check_used(false)?;
+    let path = || args.file.clone();
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, error);
+        FileError::Read { path: path(), source }
+    })?;
+    let scenario = match &args.workers {
+        None => Scenario::from_toml(&text),
+        Some(workers) => Scenario::from_toml_with_workers(&text, workers),
     };
+    let mut scenario = scenario.map_err(|source| FileError::Parse { path: path(), source })?;
     if let Some(tasks) = args.tasks {
         let warm_up = scenario.warm_up as f64 / scenario.tasks as f64 * tasks.get() as f64;
         (scenario.tasks, scenario.warm_up) = (tasks.get(), warm_up as u64);
@@ -112,14 +141,15 @@ fn of_file(args: &SimulationArgs) -> Result<Scenario, Failure> {
     Ok(scenario)
 }
 
-fn of_trace(args: &SimulationArgs) -> Result<Scenario, Failure> {
+fn of_trace(args: &SimulationArgs, bytes: &[u8]) -> Result<Scenario, Failure> {
     let limit = args.tasks.map_or(u64::MAX, u64::from);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let workload = trace::load(&args.file, Reading { cost: args.tokens.cost(), limit })?;
+    let workload = trace::load(&args.file, bytes, Reading { cost: args.tokens.cost(), limit })?;
     let workers = match &args.workers {
         Some(workers) => workers.clone(),
         None => DEFAULT_WORKERS.parse().unwrap_or_else(|error| unreachable!("{error}")),
     };
+    args.tokens.check_used(workload.has_tokens)?;
     workload.check_served_by(&workers)?;
     let requests = requests(&workload)?;
     let mut scenario = Scenario::new(workers.sim_workers(), Load::of_trace(&requests));

@@ -6,6 +6,7 @@ use raddle::sim::{Advice, CONFIDENCE, Objective, Run};
 use raddle_charts::Unit;
 
 use super::input::Input;
+use crate::print::visible;
 use crate::report::advised::{AdvisedReport, Ranked};
 use crate::report::html::{Detail, Estimate, Page, Strategy};
 use crate::report::simulated::Simulated;
@@ -28,7 +29,7 @@ pub fn of_runs(input: &Input, runs: &[Run]) -> Page {
         |strategy: &Strategy| strategy.objective.map_or(f64::INFINITY, |estimate| estimate.value);
     strategies.sort_by(|one, other| p99(one).total_cmp(&p99(other)));
     Page {
-        title: format!("{}, simulated", input.workload.source),
+        title: format!("{}, simulated", visible(&input.workload.source)),
         objective: "p99 latency".into(),
         strategies,
         ..page(input, 1)
@@ -38,9 +39,8 @@ pub fn of_runs(input: &Input, runs: &[Run]) -> Page {
 /// Creates the page of an advice.
 pub fn of_advice(input: &Input, advice: &Advice, report: &AdvisedReport) -> Page {
     let (objective, unit) = match advice.objective {
-        Objective::P99 => ("p99 latency", Unit::Seconds),
-        Objective::Mean => ("mean latency", Unit::Seconds),
-        Objective::Throughput => ("throughput", Unit::PerSecond),
+        Objective::Throughput => ("throughput".into(), Unit::PerSecond),
+        latency => (format!("{latency} latency"), Unit::Seconds),
     };
     // The report has microseconds.
     let scale = if unit == Unit::Seconds { 1e-6 } else { 1.0 };
@@ -61,9 +61,9 @@ pub fn of_advice(input: &Input, advice: &Advice, report: &AdvisedReport) -> Page
         strategy
     };
     Page {
-        title: format!("Which strategy for {}?", input.workload.source),
-        advice: report.advice.clone(),
-        objective: objective.into(),
+        title: format!("Which strategy for {}?", visible(&input.workload.source)),
+        advice: report.advice.iter().map(|line| visible(line)).collect(),
+        objective,
         unit,
         strategies: report.ranking.iter().enumerate().map(ranked).collect(),
         ..page(input, report.seeds)
@@ -73,10 +73,9 @@ pub fn of_advice(input: &Input, advice: &Advice, report: &AdvisedReport) -> Page
 /// A page without strategies.
 fn page(input: &Input, seeds: usize) -> Page {
     let detail = |name: &str, value: String| Detail { name: name.into(), value, code: false };
-    let command: Vec<String> = std::env::args().skip(1).collect();
     let capacity = input.scenario.capacity();
     Page {
-        subtitle: vec![input.heading()],
+        subtitle: vec![visible(&input.heading())],
         confidence: CONFIDENCE,
         capacity: input.scenario.workers.iter().map(|worker| worker.speed / capacity).collect(),
         details: vec![
@@ -84,18 +83,31 @@ fn page(input: &Input, seeds: usize) -> Page {
             detail("Runs per strategy", seeds.to_string()),
             detail("Warm-up", format!("{} tasks", input.workload.warm_up)),
             detail("Version", env!("CARGO_PKG_VERSION").into()),
-            Detail {
-                name: "Repeat with".into(),
-                value: format!("raddle {}", command.join(" ")),
-                code: true,
-            },
+            Detail { name: "Repeat with".into(), value: command(), code: true },
         ],
         ..Page::default()
     }
 }
 
+/// The command line, quoted for a shell where needed.
+fn command() -> String {
+    let quoted = |argument: std::ffi::OsString| {
+        let argument = argument.to_string_lossy();
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_=+./,:@%".contains(char);
+        if !argument.is_empty() && argument.chars().all(is_plain) {
+            return argument.into_owned();
+        }
+        visible(&format!("'{}'", argument.replace('\'', r"'\''")))
+    };
+    let arguments = std::env::args_os().skip(1).map(quoted);
+    std::iter::once("raddle".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
 /// A strategy by its runs; only the first has a timeline.
-fn strategy(figures: Simulated, objective: Estimate, runs: &[Run]) -> Strategy {
+fn strategy(mut figures: Simulated, objective: Estimate, runs: &[Run]) -> Strategy {
+    for (worker, _) in &mut figures.share {
+        *worker = visible(worker);
+    }
     let mut notes = Vec::new();
     for (outcome, count) in figures.other_outcomes() {
         if count > 0 {

@@ -7,9 +7,11 @@ use super::input::Input;
 use super::pages;
 use crate::args::SimulateArgs;
 use crate::failure::{End, Failure};
-use crate::print::print;
+use crate::print::Screen;
 use crate::progress::Progress;
-use crate::report::file::OutputFile;
+use crate::report::file::Files;
+use crate::report::html;
+use crate::report::layout::Layout;
 use crate::report::simulated::{self, Simulated, SimulatedReport};
 use crate::report::{json, table};
 use crate::stop::Stop;
@@ -17,19 +19,19 @@ use crate::stop::Stop;
 /// Simulates each strategy.
 pub fn simulate(args: SimulateArgs) -> Result<End, Failure> {
     let SimulateArgs { simulation: args, csv } = args;
-    let [json, csv, page] = OutputFile::check_all([
-        ("--json", &args.json),
-        ("--csv", &csv),
-        ("--report", &args.report),
-    ])?;
-    let page = PageFiles::check(page, &args)?;
-    let mut input = Input::read(&args)?;
-    let stop = Stop::on_ctrl_c()?;
-    print(&format!("{}\n", input.heading()))?;
+    let mut files = Files::new(Some(("the input", &args.file)))?;
+    let page = PageFiles::check(&mut files, &args, &html::PICTURES[..1])?;
+    let json = files.optional_output("--json", args.json.as_deref())?;
+    let csv = files.optional_output("--csv", csv.as_deref())?;
+    let screen = Screen::new(files.use_standard_output());
+    let layout = Layout::new(args.columns.as_deref(), &simulated::names(), screen)?;
+    let mut input = Input::read(&args, false)?;
+    let stop = Stop::on_signals().map_err(Failure::Signals)?;
+    screen.line(&input.heading())?;
 
     let (scenario, contenders) = (&input.scenario, &input.contenders);
     let jobs: Vec<_> = contenders.iter().map(|contender| Job { scenario, contender }).collect();
-    let progress = Progress::new(scenario.tasks as usize * jobs.len());
+    let progress = Progress::new((scenario.tasks as usize).saturating_mul(jobs.len()));
     let runs = simulate_all(&jobs, input.threads, &show(&progress, &stop), |run| run)?;
     progress.clear();
 
@@ -51,9 +53,11 @@ pub fn simulate(args: SimulateArgs) -> Result<End, Failure> {
         text += "\nInterrupted: only the strategies that were finished before.\n";
     }
     if !report.strategies.is_empty() {
-        text += &format!("\n{}\n{}\n", simulated::figures(&report.strategies), table::legend());
-        text += &shares(&report.strategies);
+        let figures = simulated::figures(&report.strategies, &layout);
+        let tasks = report.workload.tasks - report.workload.warm_up;
+        text += &format!("\n{figures}\n{}\n", table::legend(tasks));
+        text += &shares(&report.strategies, &layout);
     }
-    print(&text)?;
+    screen.print(&text)?;
     Ok(if interrupted { End::Interrupted } else { End::Complete })
 }

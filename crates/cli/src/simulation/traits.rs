@@ -37,7 +37,7 @@ pub fn of(strategy: &str) -> Option<&'static Traits> {
     TRAITS.iter().find(|traits| traits.name == strategy)
 }
 
-const TRAITS: [Traits; 13] = [
+const TRAITS: [Traits; 14] = [
     Traits {
         name: "round_robin",
         does: "gives every worker the same number of tasks, without looking at them",
@@ -119,6 +119,13 @@ const TRAITS: [Traits; 13] = [
         name: "bounded_hash",
         does: "sends all tasks of a key to one worker while that worker has room",
         avoid: "if a task gains nothing from running where the last task of its key ran",
+        uses: &[Keys, Queues],
+    },
+    Traits {
+        name: "warm_first",
+        does: "gives each task to the worker with the least work left, where a key that a worker has \
+               not run lately counts as work",
+        avoid: "if workers keep many more than 512 keys each, or tasks have no keys",
         uses: &[Keys, Queues],
     },
 ];

@@ -1,9 +1,13 @@
 //! The advice in words: which strategy to use, how certain that is, why, and when not.
 
-use raddle::sim::{Advice, Curve, Facts, LOSS_TOLERANCE, Objective, Standing};
+use raddle::sim::{
+    Advice, Conclusion, Curve, Facts, LOSS_TOLERANCE, Objective, Standing, TASKS_BEYOND,
+};
 
 use super::traits::Uses::{Capabilities, Durations, Few, Keys, Queues, Speeds};
 use super::traits::{self, Traits, Uses};
+use crate::choice::BOOSTED;
+use crate::report::table::decimals;
 
 /// Durations with a greater squared coefficient of variation count as varying.
 const VARYING_DURATIONS: f64 = 1.5;
@@ -23,29 +27,108 @@ pub fn advice(advice: &Advice, durations_known: bool) -> Vec<String> {
     let Some((best, others)) = advice.ranking.split_first() else {
         return Vec::new();
     };
-    let mut sentences = vec![winner(advice.objective, best, others)];
-    sentences.extend(ties(best, others));
     let facts = &advice.facts;
-    if let Some(traits) = traits::of(&best.strategy) {
+    if let Some(reason) = no_recommendation(advice, best) {
+        let mut sentences = vec![format!("No recommendation: {reason}.")];
+        sentences.extend(lower_percentile(advice));
+        sentences.extend(extreme_load(facts));
+        return sentences;
+    }
+    let mut sentences = vec![winner(advice.objective, best, others)];
+    sentences.extend(lower_percentile(advice));
+    sentences.extend(ties(best, others, advice.block_tasks.is_some()));
+    let boosted = best.strategy.strip_suffix(BOOSTED);
+    if boosted.is_some() {
+        sentences.push(
+            "Give the pool boosted mailboxes (`mailbox_order`): short tasks overtake long ones, by the \
+             duration that they state or by what was learned of their capability."
+                .into(),
+        );
+    }
+    if let Some(traits) = traits::of(boosted.unwrap_or(&best.strategy)) {
         sentences.push(why(traits, facts));
         sentences.push(format!("Avoid it {}.", traits.avoid));
     }
     sentences.extend(extreme_load(facts));
     sentences.extend(at_other_loads(advice, best));
-    if durations_known && advice.ranking.iter().any(|standing| standing.strategy == "least_work") {
-        sentences.push(
-            "least_work was given the exact duration of every task in advance, which is its best case \
+    let reads_durations = |standing: &&Standing| {
+        standing.strategy == "least_work" || standing.strategy.ends_with(BOOSTED)
+    };
+    let informed: Vec<_> = advice.ranking.iter().filter(reads_durations).collect();
+    if durations_known && !informed.is_empty() {
+        let boosted = informed.iter().any(|standing| standing.strategy != "least_work");
+        let who = if boosted { "least_work, and each boosted mailbox," } else { "least_work" };
+        sentences.push(format!(
+            "{who} was given the exact duration of every task in advance, which is its best case \
              (of a language model's tokens, for example, those of the context are known, and those \
              that it will generate are not)."
-                .into(),
-        );
+        ));
     }
-    if facts.keys && advice.ranking.iter().any(|standing| standing.strategy == "bounded_hash") {
+    if facts.keys
+        && !facts.cache
+        && advice.ranking.iter().any(|standing| standing.strategy == "bounded_hash")
+    {
         sentences.push(
             "The simulation does not include the benefit of a warm cache for tasks of the same key.".into(),
         );
     }
     sentences
+}
+
+/// Returns why the data support no recommendation, if they do not.
+fn no_recommendation(advice: &Advice, best: &Standing) -> Option<String> {
+    let objective = name(advice.objective);
+    let recorded = advice.block_tasks.is_some();
+    match advice.conclusion {
+        Conclusion::Best => None,
+        Conclusion::TooFewTasks => Some(format!(
+            "{} tasks are too few for the {objective}, which needs at least {}{}",
+            advice.tasks,
+            advice.objective.tasks_needed(),
+            match advice.objective {
+                Objective::Percentile(..=90) => format!(", so that {TASKS_BEYOND} are beyond it"),
+                Objective::Percentile(_) => format!(
+                    ", so that {TASKS_BEYOND} are beyond it, and for the 90th percentile, which \
+                     needs at least {}",
+                    Objective::Percentile(90).tasks_needed()
+                ),
+                _ => String::new(),
+            }
+        )),
+        Conclusion::Alone => {
+            Some(format!("{} runs alone, with nothing to compare it with", best.strategy))
+        }
+        Conclusion::KeepsUp => Some(format!(
+            "this load does not exercise {objective}: {} completes the tasks as fast as they \
+             arrive, so they set the figure, not the strategy; --load 1.2 would exercise it",
+            best.strategy
+        )),
+        Conclusion::Alike => Some(format!(
+            "this load does not exercise the {objective}: that of every strategy is within 1 % of \
+             the best; --load shows a higher load"
+        )),
+        _ => Some(format!(
+            "no strategy differs significantly from the one with the best {objective} at 95 % \
+             confidence; {} would decide",
+            if recorded { "a longer trace" } else { "more --seeds" }
+        )),
+    }
+}
+
+/// Says which percentile ranks if there are too few tasks for the one that was asked for.
+fn lower_percentile(advice: &Advice) -> Option<String> {
+    let Objective::Percentile(asked) = advice.asked else { return None };
+    (advice.asked != advice.objective).then(|| {
+        format!(
+            "Ranked by {} instead of {}: of {} tasks, only {} are beyond {} (expected at least \
+             {TASKS_BEYOND}).",
+            advice.objective,
+            advice.asked,
+            advice.tasks,
+            advice.tasks * u64::from(100_u8.saturating_sub(asked)) / 100,
+            advice.asked,
+        )
+    })
 }
 
 fn winner(objective: Objective, best: &Standing, others: &[Standing]) -> String {
@@ -90,37 +173,40 @@ fn difference(objective: Objective, more: f64) -> String {
     }
 }
 
-fn name(objective: Objective) -> &'static str {
+fn name(objective: Objective) -> String {
     match objective {
-        Objective::P99 => "99th percentile of latency",
-        Objective::Mean => "mean latency",
-        Objective::Throughput => "throughput",
+        Objective::Percentile(percent) => {
+            let ordinal = match (percent / 10, percent % 10) {
+                (1, _) => "th",
+                (_, 1) => "st",
+                (_, 2) => "nd",
+                (_, 3) => "rd",
+                _ => "th",
+            };
+            format!("{percent}{ordinal} percentile of latency")
+        }
+        Objective::Mean => "mean latency".into(),
+        Objective::Throughput => "throughput".into(),
     }
 }
 
 fn write(objective: Objective, standing: &Standing) -> String {
     let (mean, half) = (standing.figure.mean, standing.figure.half_width.unwrap_or(0.0));
-    if objective == Objective::Throughput {
-        return format!("{mean:.1} ± {half:.1} tasks/s");
-    }
-    let (unit, nanos) = match mean {
+    let (unit, scale) = match mean {
+        _ if objective == Objective::Throughput => ("tasks/s", 1.0),
         ..1e3 => ("ns", 1.0),
         ..1e6 => ("us", 1e3),
         ..1e9 => ("ms", 1e6),
         _ => ("s", 1e9),
     };
     // The mean with four digits, and its interval with the same precision.
-    let mean = mean / nanos;
-    let digits = match mean {
-        ..10.0 => 3,
-        ..100.0 => 2,
-        _ => 1,
-    };
-    format!("{mean:.digits$} ± {:.digits$} {unit}", half / nanos)
+    let mean = mean / scale;
+    let digits = decimals(mean);
+    format!("{mean:.digits$} ± {:.digits$} {unit}", half / scale)
 }
 
 /// Names the ties: strategies as good as the best, and those whose runs vary too much to decide.
-fn ties(best: &Standing, others: &[Standing]) -> Vec<String> {
+fn ties(best: &Standing, others: &[Standing], recorded: bool) -> Vec<String> {
     let is_close = |one: &&Standing| one.behind.mean <= CLOSE * best.figure.mean;
     let (close, wide): (Vec<_>, Vec<_>) =
         others.iter().filter(|standing| standing.ties).partition(is_close);
@@ -135,9 +221,9 @@ fn ties(best: &Standing, others: &[Standing]) -> Vec<String> {
     }
     if !wide.is_empty() {
         text.push(format!(
-            "It is probably better than {}, but runs vary too much to be certain; more --seeds \
-             would decide.",
-            names(&wide)
+            "It is probably better than {}, but runs vary too much to be certain; {} would decide.",
+            names(&wide),
+            if recorded { "a longer trace" } else { "more --seeds" }
         ));
     }
     text
@@ -228,7 +314,7 @@ fn at_other_loads(advice: &Advice, best: &Standing) -> Option<String> {
     let latency = |curve: &Curve, index: usize| match advice.objective {
         Objective::P99 => Some(curve.points.get(index)?.p99.as_secs_f64()),
         Objective::Mean => Some(curve.points.get(index)?.mean.as_secs_f64()),
-        Objective::Throughput => None,
+        _ => None,
     };
     let own = advice.curves.iter().find(|curve| curve.strategy == best.strategy)?;
     let better = |index: usize| {
@@ -243,7 +329,12 @@ fn at_other_loads(advice: &Advice, best: &Standing) -> Option<String> {
     };
     let better: Vec<_> = (0..own.points.len()).filter_map(better).collect();
     let better = listed(better.iter().map(String::as_str));
-    (!better.is_empty()).then(|| format!("At other loads another strategy was better: {better}."))
+    (!better.is_empty()).then(|| {
+        format!(
+            "At other loads another strategy was better: {better}. That is from two runs each, without \
+             intervals; advice with --load would tell whether it is significant."
+        )
+    })
 }
 
 #[cfg(test)]
@@ -265,6 +356,7 @@ mod tests {
             faults: false,
             capabilities: false,
             keys: false,
+            cache: false,
         }
     }
 
@@ -281,7 +373,16 @@ mod tests {
     }
 
     fn advised(objective: Objective, facts: Facts, ranking: Vec<Standing>) -> Advice {
-        Advice { objective, facts, ranking, curves: Vec::new() }
+        Advice {
+            asked: objective,
+            objective,
+            conclusion: Conclusion::Best,
+            tasks: 100_000,
+            block_tasks: None,
+            facts,
+            ranking,
+            curves: Vec::new(),
+        }
     }
 
     fn ranking() -> Vec<Standing> {
@@ -338,6 +439,40 @@ mod tests {
     }
 
     #[test]
+    fn without_a_recommendation_the_first_sentence_says_why() {
+        let mut advised = advised(Objective::P99, facts(), ranking());
+        let mut first = |conclusion, objective| {
+            (advised.conclusion, advised.objective, advised.tasks) = (conclusion, objective, 500);
+            advice(&advised, true).remove(0)
+        };
+        assert_eq!(
+            first(Conclusion::TooFewTasks, Objective::P99),
+            "No recommendation: 500 tasks are too few for the 99th percentile of latency, which \
+             needs at least 10000, so that 100 are beyond it, and for the 90th percentile, which \
+             needs at least 1000."
+        );
+        assert_eq!(
+            first(Conclusion::TooFewTasks, Objective::Mean),
+            "No recommendation: 500 tasks are too few for the mean latency, which needs at least \
+             1000."
+        );
+        assert!(first(Conclusion::Alike, Objective::Mean).contains("within 1 % of the best"));
+        assert!(
+            first(Conclusion::Undecided, Objective::Mean).ends_with("more --seeds would decide.")
+        );
+        advised.block_tasks = Some(7);
+        advised.conclusion = Conclusion::Undecided;
+        assert!(advice(&advised, true)[0].ends_with("a longer trace would decide."));
+    }
+
+    #[test]
+    fn percentiles_are_written_as_ordinals() {
+        let written = [91, 92, 93, 97, 11, 13].map(|p| name(Objective::Percentile(p)));
+        let ordinals = ["91st", "92nd", "93rd", "97th", "11th", "13th"];
+        assert_eq!(written, ordinals.map(|ordinal| format!("{ordinal} percentile of latency")));
+    }
+
+    #[test]
     fn outdated_knowledge_and_faults_are_reasons() {
         let facts = Facts { arrivals_per_sync: 20.0, faults: true, ..facts() };
         let of = |name| {
@@ -391,9 +526,11 @@ mod tests {
         };
         let two = vec![standing("least_loaded", 1_000.0, 0.0), standing("random", 800.0, 0.0)];
         let text = advice(&advised(Objective::Throughput, facts(), two), false);
-        let expected =
-            "throughput of 1000.0 ± 1.0 tasks/s is the best of 2 strategies, 25.0 % more";
+        let expected = "throughput of 1000 ± 1 tasks/s is the best of 2 strategies, 25.0 % more";
         assert!(text[0].contains(expected), "{}", text[0]);
+        let slow = vec![standing("least_loaded", 2.604, 0.0), standing("random", 2.396, 0.0)];
+        let text = advice(&advised(Objective::Throughput, facts(), slow), false);
+        assert!(text[0].contains("throughput of 2.604 ± 1.000 tasks/s"), "{}", text[0]);
         let two = vec![standing("least_loaded", 1_000.0, 0.0), standing("random", 800.0, 0.2)];
         let text = advice(&advised(Objective::P99, facts(), two), false);
         assert!(text[0].ends_with("random, leaves 20.0 % of the tasks undone."), "{}", text[0]);

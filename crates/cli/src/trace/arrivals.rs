@@ -18,7 +18,7 @@ pub struct Arrivals {
 
 impl Arrivals {
     /// Returns the time since the first arrival of `arrival`, the first column of `line`.
-    pub fn since_first(&mut self, arrival: Duration, line: &Line) -> Result<Duration, Fault> {
+    pub fn since_first(&mut self, arrival: Duration, line: &Line<'_>) -> Result<Duration, Fault> {
         let first = *self.first.get_or_insert(arrival);
         let since = arrival.checked_sub(first).filter(|since| *since >= self.last);
         let since = since.ok_or_else(|| Self::out_of_order(line))?;
@@ -30,7 +30,7 @@ impl Arrivals {
     }
 
     /// Returns the error that `line` arrives before the line above.
-    pub fn out_of_order(line: &Line) -> Fault {
+    pub fn out_of_order(line: &Line<'_>) -> Fault {
         let expected =
             "an arrival no earlier than that of the line above (traces are in order of time)";
         line.fault(0, expected)

@@ -1,6 +1,5 @@
 //! The errors of a trace.
 
-use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -9,26 +8,15 @@ use thiserror::Error;
 pub const HEADERS: &str = "`arrival_us,capability,service_us`, `arrival_us,capability,service_us,key` \
                            and `TIMESTAMP,ContextTokens,GeneratedTokens`";
 
-/// Why a trace could not be loaded.
+/// A file is not a valid trace.
 #[derive(Debug, Error)]
-pub enum TraceError {
-    /// The file could not be read.
-    #[error("cannot read the trace {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// The file is not a valid trace.
-    #[error("invalid trace {}", path.display())]
-    Fault {
-        /// The file.
-        path: PathBuf,
-        /// The mistake in it.
-        #[source]
-        fault: Fault,
-    },
+#[error("invalid trace {}", path.display())]
+pub struct TraceError {
+    /// The file.
+    pub path: PathBuf,
+    /// The mistake in it.
+    #[source]
+    pub fault: Fault,
 }
 
 /// The first mistake in a trace.
@@ -41,22 +29,41 @@ pub enum Fault {
     #[error("the trace is empty: expected at least one request after the header")]
     NoRequest,
     /// The header is not a known one.
-    #[error("line 1: expected one of the headers {headers}, found `{found}`", headers = HEADERS)]
+    #[error(
+        "line {line}, column {column}: expected one of the headers {headers}, found `{found}`",
+        headers = HEADERS
+    )]
     UnknownHeader {
-        /// The first line.
+        /// The line, from 1.
+        line: u64,
+        /// The first column that differs from the most similar header, from 1.
+        column: usize,
+        /// The first line that is not blank.
         found: String,
     },
+    /// A value is malformed, so that it is not certain where it ends.
+    #[error("line {line}, column {column}: expected {expected}")]
+    Form {
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: usize,
+        /// What is allowed.
+        expected: String,
+    },
     /// A line has too few or too many columns.
-    #[error("line {line}, column {column}: expected {expected} columns ({header}), found {found}")]
+    #[error(
+        "line {line}, column {column}: expected {} columns ({}), found {found}",
+        columns.len(),
+        columns.join(",")
+    )]
     ColumnCount {
         /// The line, from 1.
         line: u64,
         /// The first column that is missing or superfluous, from 1.
         column: usize,
-        /// The number of columns of the format.
-        expected: usize,
-        /// Their names, joined by commas.
-        header: &'static str,
+        /// The columns of the format.
+        columns: &'static [&'static str],
         /// The number of columns found.
         found: usize,
     },

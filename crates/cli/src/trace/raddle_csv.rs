@@ -1,6 +1,5 @@
 //! raddle's own trace format: `arrival_us,capability,service_us` and optionally `key`.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::arrivals::{Arrivals, LONGEST};
@@ -8,24 +7,22 @@ use super::columns::{Line, Lines};
 use super::error::Fault;
 use crate::workload::{CapabilityNames, Request};
 
-/// The header without keys.
-pub const HEADER: &str = "arrival_us,capability,service_us";
-/// The header with keys.
-pub const HEADER_WITH_KEY: &str = "arrival_us,capability,service_us,key";
+/// The columns without keys.
+pub const COLUMNS: &[&str] = &["arrival_us", "capability", "service_us"];
+/// The columns with keys.
+pub const COLUMNS_WITH_KEY: &[&str] = &["arrival_us", "capability", "service_us", "key"];
 
-const COLUMNS: [&str; 4] = ["arrival_us", "capability", "service_us", "key"];
 const MICROSECONDS: &str = "a whole number of microseconds, at most a year";
 
 /// Reads the requests after the header, and adds their capabilities to `names`.
 pub fn requests<'a>(
-    bytes: &'a [u8],
+    lines: Lines<'a>,
     with_key: bool,
     names: &'a mut CapabilityNames,
 ) -> impl Iterator<Item = Result<Request, Fault>> + 'a {
-    let (columns, header) =
-        if with_key { (&COLUMNS[..], HEADER_WITH_KEY) } else { (&COLUMNS[..3], HEADER) };
+    let columns = if with_key { COLUMNS_WITH_KEY } else { COLUMNS };
     let mut arrivals = Arrivals::default();
-    Lines::new(bytes, columns, header).map(move |line| {
+    lines.of(columns).map(move |line| {
         let line = line?;
         let arrival = line.value(0, "a whole number of microseconds", |text| text.parse().ok())?;
         Ok(Request {
@@ -42,9 +39,11 @@ fn duration(microseconds: &str) -> Option<Duration> {
     (duration <= LONGEST).then_some(duration)
 }
 
-fn capability(line: &Line, names: &mut CapabilityNames) -> Result<Option<u8>, Fault> {
-    let name =
-        line.value(1, "a capability name in UTF-8, or nothing", |text| Some(text.to_owned()))?;
+fn capability(line: &Line<'_>, names: &mut CapabilityNames) -> Result<Option<u8>, Fault> {
+    let is_name = |text: &&str| text.trim() == *text && !text.contains(char::is_control);
+    let expected = "a capability name in UTF-8, without spaces at its ends and control \
+                    characters, or nothing";
+    let name = line.value(1, expected, |text| Some(text).filter(is_name).map(str::to_owned))?;
     if name.is_empty() {
         return Ok(None);
     }
@@ -52,11 +51,7 @@ fn capability(line: &Line, names: &mut CapabilityNames) -> Result<Option<u8>, Fa
     names.number(&name).map(Some).ok_or_else(|| line.fault(1, expected))
 }
 
-fn key(line: &Line) -> Result<Option<u64>, Fault> {
-    let hash = |text: &str| {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        Some((!text.is_empty()).then(|| hasher.finish()))
-    };
+fn key(line: &Line<'_>) -> Result<Option<u64>, Fault> {
+    let hash = |text: &str| Some((!text.is_empty()).then(|| raddle::hash::of(text)));
     line.value(3, "a key in UTF-8, or nothing", hash)
 }

@@ -8,10 +8,10 @@ use super::{CapabilityNames, Request, Workload};
 const REQUESTS: usize = 4_000;
 
 /// From the first arrival to the last.
-const SPAN: Duration = Duration::from_millis(4_500);
+const SPAN: Duration = Duration::from_millis(4_100);
 
 /// The work of all requests: half of what the default workers can do within the span.
-const WORK: Duration = Duration::from_millis(18_500);
+const WORK: Duration = Duration::from_millis(16_850);
 
 /// The ratio of the arrival rate in a burst to that between bursts.
 const BURST_FACTOR: f64 = 6.0;
@@ -44,6 +44,7 @@ pub fn embedded(seed: u64, limit: usize) -> Workload {
     };
     Workload {
         source: "embedded".into(),
+        has_tokens: false,
         capabilities,
         requests: raw.into_iter().map(request).take(limit).collect(),
     }

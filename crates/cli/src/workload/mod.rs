@@ -24,8 +24,10 @@ pub struct Request {
 /// At least one request, in order of arrival.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// `embedded`, or the path of the trace.
+    /// `embedded`, or the path of the trace, `-` for standard input.
     pub source: String,
+    /// Whether the trace has tokens instead of service times.
+    pub has_tokens: bool,
     /// The capabilities that requests require.
     pub capabilities: CapabilityNames,
     /// The requests.
@@ -83,6 +85,11 @@ impl Workload {
         self.requests.last().map_or(Duration::ZERO, |last| last.arrival)
     }
 
+    /// Returns the service time of the longest task.
+    pub fn longest(&self) -> Duration {
+        self.requests.iter().map(|request| request.service).max().unwrap_or_default()
+    }
+
     /// Returns the seconds that one worker of speed 1 would be busy.
     pub fn work_s(&self) -> f64 {
         self.requests.iter().map(|request| request.service.as_secs_f64()).sum()
@@ -132,6 +139,7 @@ mod tests {
         };
         let workload = Workload {
             source: "test".into(),
+            has_tokens: false,
             capabilities: CapabilityNames::default(),
             requests: vec![request(0), request(40)],
         };

@@ -6,12 +6,16 @@ use super::history::{COLUMNS, START};
 use super::idle::IdleBits;
 use super::in_flight::{Admissions, Endings};
 use super::peak::PeakLatency;
+use super::verdict;
 use super::work::SerialWork;
-use raddle_sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use raddle_sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
-/// The statistics that selections read, of workers that were created together: a row per worker,
-/// and for the histories a column per capability. Each kind of word has an array of its own, so
-/// that a strategy that reads every worker traverses memory in order.
+/// The statistics that selections read: a row per worker, and for the histories a column per
+/// capability. Each kind of word has an array of its own, so that a strategy that reads every worker
+/// traverses memory in order.
 ///
 /// Dispatchers write the admissions, one to a cache line. Workers write the pulses, two to a line,
 /// and the histories, sixteen to a line, with plain stores that nobody waits for. One pulse per
@@ -25,6 +29,60 @@ pub(crate) struct Board {
     /// `f32` by column, then row.
     histories: Arc<[AtomicU32]>,
     pub(crate) idle: IdleBits,
+    /// Whether a worker has the row.
+    taken: Arc<[AtomicBool]>,
+    /// The number of boards before this one in its roster.
+    number: usize,
+}
+
+/// A worker's row of a board, free for another worker when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) board: Board,
+    pub(crate) number: usize,
+}
+
+impl Row {
+    /// Takes a row for a worker of each weight: a free one of `boards`, the first ones first, or else
+    /// one of a new board, which is pushed.
+    ///
+    /// A new board is at least as large as all before it together, and rows are used again. So workers
+    /// that come one by one, or after others have left, are nearly as close together as those that come
+    /// at once.
+    pub(crate) fn take(
+        boards: &mut Vec<Board>,
+        weights: &[u32],
+        peak_decay: Duration,
+    ) -> Vec<Self> {
+        let known: usize = boards.iter().map(Board::rows).sum();
+        let mut rows: Vec<_> =
+            boards.iter().flat_map(Board::free_rows).take(weights.len()).collect();
+        let missing = weights.len() - rows.len();
+        if missing > 0 {
+            let board = Board::new(missing.max(known), peak_decay, boards.len());
+            rows.extend(board.free_rows().take(missing));
+            boards.push(board);
+        }
+        rows.iter().zip(weights).for_each(|(row, weight)| row.board.reset(row.number, *weight));
+        rows
+    }
+
+    /// Returns what rows are ordered by: neighbours in memory are neighbours in this order.
+    pub(crate) fn order(&self) -> (usize, usize) {
+        (self.board.number, self.number)
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        // Loom's atomics cannot be used while a model that failed unwinds.
+        if cfg!(loom) && std::thread::panicking() {
+            return;
+        }
+        // Release pairs with the Acquire of `free_rows`: all that was written to the row, by any thread
+        // that had the worker, comes before it is made as new.
+        self.board.taken[self.number].store(false, Release);
+    }
 }
 
 /// Written by the worker when a task starts and when it ends.
@@ -57,25 +115,60 @@ const FAILING: u64 = 1 << 63;
 const SLOW: u64 = 1 << 62;
 
 impl Board {
-    /// Creates a board with a row for each of `weights`.
-    pub(crate) fn new(weights: impl IntoIterator<Item = u32>, peak_decay: Duration) -> Self {
-        let admissions: Arc<[_]> = weights.into_iter().map(Admissions::new).collect();
-        let rows = admissions.len();
+    fn new(rows: usize, peak_decay: Duration, number: usize) -> Self {
         Self {
-            admissions,
+            admissions: (0..rows).map(|_| Admissions::new()).collect(),
             pulses: (0..rows).map(|_| Pulse::default()).collect(),
             trends: (0..rows)
                 .map(|_| Trend { work: SerialWork::default(), peak: PeakLatency::of(peak_decay) })
                 .collect(),
             histories: (0..COLUMNS * rows).map(|_| AtomicU32::new(START.to_bits())).collect(),
             idle: IdleBits::new(rows),
+            taken: (0..rows).map(|_| AtomicBool::new(false)).collect(),
+            number,
         }
+    }
+
+    fn rows(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Takes the free rows, one after the other.
+    fn free_rows(&self) -> impl Iterator<Item = Row> {
+        let take = |number: &usize| {
+            // Acquire pairs with the Release of the drop.
+            self.taken[*number].compare_exchange(false, true, Acquire, Relaxed).is_ok()
+        };
+        let row = |number| Row { board: self.clone(), number };
+        (0..self.rows()).filter(take).map(row)
+    }
+
+    /// Makes a row as new, for another worker of this weight. No one else knows the row: who had a
+    /// reference to it had one to its worker.
+    fn reset(&self, row: usize, weight: u32) {
+        // Relaxed: the worker is published with its roster.
+        self.admissions[row].reset(weight);
+        self.pulses[row].reset();
+        self.trends[row].work.reset();
+        self.trends[row].peak.clear();
+        (0..COLUMNS).for_each(|column| self.publish_history(row, column, START.into()));
+        self.idle.set(row);
     }
 
     /// Publishes a rounded copy of a history.
     #[inline]
     pub(super) fn publish_history(&self, row: usize, column: usize, history: f64) {
         self.histories(column)[row].store((history as f32).to_bits(), Relaxed);
+    }
+
+    /// Publishes that each history of a worker that was below the start is there again.
+    pub(super) fn clear_histories(&self, row: usize) {
+        for column in 0..COLUMNS {
+            let history = &self.histories(column)[row];
+            if f32::from_bits(history.load(Relaxed)) < START {
+                history.store(START.to_bits(), Relaxed);
+            }
+        }
     }
 
     #[inline]
@@ -160,10 +253,22 @@ impl Board {
 }
 
 impl Pulse {
+    fn reset(&self) {
+        self.endings.reset();
+        for word in [&self.busy_since, &self.idle_since, &self.recent] {
+            word.store(0, Relaxed);
+        }
+    }
+
     /// Notes that the worker has a task and made progress at `now`; 0 means that it has none.
     #[inline]
     pub(crate) fn set_busy_since(&self, now: u64) {
         self.busy_since.store(now, Relaxed);
+    }
+
+    /// Returns what [`set_busy_since`](Self::set_busy_since) noted last.
+    pub(crate) fn busy_since(&self) -> u64 {
+        self.busy_since.load(Relaxed)
     }
 
     /// Notes that the worker has had no task since `now`.
@@ -178,8 +283,28 @@ impl Pulse {
     }
 
     #[inline]
+    pub(crate) fn has_expired(&self, now: u64) -> bool {
+        // One comparison tests that it is idle for longer than the least: a time of 0, for unknown,
+        // wraps to the latest.
+        let before = now.saturating_sub(verdict::LEAST + 1);
+        self.idle_since.load(Relaxed).wrapping_sub(1) < before && self.has_expired_at(now)
+    }
+
+    /// Out of line to keep the scan of workers short, most of which are not idle for long.
+    #[inline(never)]
+    fn has_expired_at(&self, now: u64) -> bool {
+        let idle = since(&self.idle_since, now);
+        let recent = self.recent.load(Relaxed);
+        verdict::has_expired(idle, recent & !(FAILING | SLOW), recent & FAILING != 0)
+    }
+
+    #[inline]
     pub(super) fn recent_mean(&self) -> u64 {
         self.recent.load(Relaxed) & !(FAILING | SLOW)
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        self.recent.load(Relaxed) & SLOW != 0
     }
 
     /// Publishes the mean of the last latencies, if there is one, whether most of the last tasks
@@ -232,8 +357,8 @@ impl Signals<'_> {
         self.admissions.is_closed()
     }
 
-    /// Returns the mean of the worker's last latencies, at least 1, as of a recent end; 0 before the
-    /// first.
+    /// Returns the mean of the worker's last latencies and ten of the pool's means, at least 1, as of
+    /// a recent end; 0 before the first.
     #[inline]
     pub fn recent_mean(&self) -> u64 {
         self.pulse.recent_mean()
@@ -253,11 +378,11 @@ impl Signals<'_> {
     }
 
     /// Returns whether the worker is slow: the mean of its last latencies and each of the last four
-    /// exceed three times the mean of the pool's successes. Reads the same word as
-    /// [`recent_mean`](Self::recent_mean), of the same moment.
+    /// exceeded three times the mean of the pool's successes, and none has been below that mean
+    /// since. Reads the same word as [`recent_mean`](Self::recent_mean), of the same moment.
     #[inline]
     pub fn is_slow(&self) -> bool {
-        self.pulse.recent.load(Relaxed) & SLOW != 0
+        self.pulse.is_slow()
     }
 
     /// Returns whether the worker [fails](Self::is_failing) or [is slow](Self::is_slow), by one load.
@@ -277,6 +402,17 @@ impl Signals<'_> {
     #[inline]
     pub fn idle_for(&self, now: u64) -> u64 {
         since(&self.pulse.idle_since, now)
+    }
+
+    /// Returns whether an idle worker has had no task for so long, at the clock's `now`, that what
+    /// counts against it no longer holds: for a hundred times its mean latency (ten times if it
+    /// [fails](Self::is_failing)), and at least a tenth of a second. `false` when unknown.
+    ///
+    /// Strategies then try it again. If the task succeeds in no more than the pool's mean, the
+    /// worker's statistics forget what was recorded before.
+    #[inline]
+    pub fn has_expired(&self, now: u64) -> bool {
+        self.pulse.has_expired(now)
     }
 
     /// Estimates the work ahead of the worker at the clock's `now`: how long the next task would

@@ -17,6 +17,8 @@ pub(crate) fn column(capability: Option<Capability>) -> usize {
 pub(super) struct History(Box<[AtomicU64]>);
 
 pub(super) const START: f32 = 1.0;
+/// The highest value.
+pub(super) const BEST: f32 = 1.5;
 
 impl History {
     pub(super) fn new(enabled: bool) -> Self {
@@ -29,13 +31,28 @@ impl History {
         self.0.get(column).map_or(f64::from(START), |h| f64::from_bits(h.load(Relaxed)))
     }
 
+    /// Raises each value below the start to it.
+    pub(super) fn raise(&self) {
+        for (column, history) in self.0.iter().enumerate() {
+            if self.get(column) < f64::from(START) {
+                history.store(f64::from(START).to_bits(), Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn set_best(&self, column: usize) {
+        if let Some(history) = self.0.get(column) {
+            history.store(f64::from(BEST).to_bits(), Relaxed);
+        }
+    }
+
     #[inline]
     pub(super) fn record<W: Writer>(&self, column: usize, success: bool, fast: bool, decay: f64) {
         let Some(history) = self.0.get(column) else {
             return;
         };
         let score = match (success, fast) {
-            (true, true) => 1.5,
+            (true, true) => f64::from(BEST),
             (true, false) => 1.2,
             (false, _) => 0.5,
         };

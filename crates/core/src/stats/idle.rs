@@ -28,7 +28,7 @@ impl IdleBits {
     }
 
     #[inline]
-    pub(super) fn is_set(&self, row: usize) -> bool {
+    pub(crate) fn is_set(&self, row: usize) -> bool {
         self.word(row / PER_WORD) & bit(row) != 0
     }
 

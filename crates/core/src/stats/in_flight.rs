@@ -1,6 +1,6 @@
 use super::packed_work::entry;
 use raddle_sync::atomic::{
-    AtomicBool, AtomicU64,
+    AtomicBool, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Admissions {
     unlisted: AtomicBool,
     /// At least 1. Here because its readers also read the count: in an array of its own it would
     /// slow down scans that do not use it by a sixth at 16 workers.
-    weight: u32,
+    weight: AtomicU32,
 }
 
 /// The number of tasks that a worker has ended, as selections read it. Written by whoever records
@@ -35,14 +35,23 @@ pub(super) struct Endings(AtomicU64);
 // negative.
 
 impl Admissions {
-    pub(super) fn new(weight: u32) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            weight: weight.max(1),
+            weight: AtomicU32::new(1),
             count: AtomicU64::new(0),
             work: AtomicU64::new(0),
             parked: AtomicBool::new(false),
             unlisted: AtomicBool::new(false),
         }
+    }
+
+    /// Makes this as new, for another worker of this weight.
+    pub(super) fn reset(&self, weight: u32) {
+        self.count.store(0, Relaxed);
+        self.work.store(0, Relaxed);
+        self.parked.store(false, Relaxed);
+        self.unlisted.store(false, Relaxed);
+        self.weight.store(weight.max(1), Relaxed);
     }
 
     /// Counts one more task; `false` when the worker is closed.
@@ -140,9 +149,16 @@ impl Admissions {
         self.count.load(Acquire) & !CLOSED
     }
 
+    /// The admission count, with the top bit set when closed.
+    #[inline]
+    pub(crate) fn mark(&self) -> u64 {
+        // Relaxed: whoever sees it change reads the counts.
+        self.count.load(Relaxed)
+    }
+
     #[inline]
     pub(super) fn weight(&self) -> u32 {
-        self.weight
+        self.weight.load(Relaxed)
     }
 
     /// Parks the worker if exactly `expected` tasks were ever admitted and it is not closed. Then
@@ -173,6 +189,10 @@ impl Admissions {
 }
 
 impl Endings {
+    pub(super) fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     /// Counts `ends` more by the only thread that records; returns the new count.
     #[inline]
     pub(super) fn end_exclusive(&self, ends: u64) -> u64 {
@@ -207,11 +227,33 @@ impl Endings {
     /// Returns the number of tasks in flight: never too low, and too high only while other threads
     /// admit or end tasks.
     #[inline]
-    pub(super) fn in_flight(&self, all: &AllEndings, admissions: &Admissions) -> u64 {
+    pub(super) fn in_flight(
+        &self,
+        all: &AllEndings,
+        aside: &AtomicU64,
+        admissions: &Admissions,
+    ) -> u64 {
         // The ends are read first: admissions that come after that make the difference too high,
-        // but never negative.
+        // but never negative. Then those that are none: one that is set aside after that counts as in
+        // flight twice at most.
         let ended = self.count().max(all.count());
-        admissions.count().saturating_sub(ended)
+        // Acquire pairs with the Release of `end_aside`.
+        let aside = aside.load(Acquire);
+        (admissions.count() + aside).saturating_sub(ended)
+    }
+
+    /// Returns whether [`in_flight`](Self::in_flight) would be 0 if nothing was set aside.
+    #[inline]
+    pub(super) fn has_room(&self, all: &AllEndings, admissions: &Admissions) -> bool {
+        let ended = self.count().max(all.count());
+        admissions.count().saturating_sub(ended) == 0
+    }
+
+    /// Takes back ends that were none. Called only by the thread that will record, when no other does.
+    pub(super) fn take_back(&self, ends: u64) {
+        // Release: whoever reads this count comes after the ends before it, as after `set`.
+        // No model needs this Release: none gives the tasks of a concurrent worker up.
+        self.0.store(self.0.load(Relaxed).saturating_sub(ends), Release);
     }
 
     /// Like [`in_flight`](Self::in_flight) for selections: unpublished ends count as in flight, and

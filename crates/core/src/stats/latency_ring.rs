@@ -130,6 +130,26 @@ impl LatencyRing {
         self.total.store(self.total.load(Relaxed).wrapping_add(self.delta(old, new)), Relaxed);
     }
 
+    /// Removes every latency but those being written. Any thread may call it if all push by
+    /// [`push`](Self::push); otherwise only the one that pushes. Takes as many steps as the window is
+    /// long.
+    pub fn clear(&self) {
+        for entry in &self.entries {
+            // As in `push_shared`.
+            // No model needs this Acquire: for the same reason as there.
+            let old = entry.swap(BUSY, Acquire);
+            if old == BUSY {
+                continue;
+            }
+            if old != EMPTY {
+                let latency = (old - 1) << self.count_bits;
+                self.total.fetch_sub(latency + 1, Relaxed);
+            }
+            // No model needs this Release: for the same reason as the Acquire.
+            entry.store(EMPTY, Release);
+        }
+    }
+
     /// Returns up to `count` latencies, no more than the window, newest first; `None` for each that is
     /// missing or being written.
     pub(super) fn latest(&self, count: usize) -> impl Iterator<Item = Option<u64>> {
@@ -154,6 +174,7 @@ impl LatencyRing {
     }
 
     /// Returns the sum in nanoseconds and the number of the latencies in the ring, as of one instant.
+    #[inline]
     pub fn sum_and_count(&self) -> (u64, u64) {
         self.split(self.total.load(Relaxed))
     }
@@ -161,18 +182,26 @@ impl LatencyRing {
     /// Returns the mean of the latencies in the ring, in nanoseconds; `None` while it is empty.
     #[inline]
     pub fn mean(&self) -> Option<u64> {
-        self.mean_of(self.total.load(Relaxed))
-    }
-
-    #[inline]
-    pub(super) fn mean_of(&self, total: u64) -> Option<u64> {
-        let (sum, count) = self.split(total);
+        let (sum, count) = self.sum_and_count();
         sum.checked_div(count)
     }
 
     /// Splits a total into sum and count.
-    fn split(&self, total: u64) -> (u64, u64) {
+    #[inline]
+    pub(super) fn split(&self, total: u64) -> (u64, u64) {
         (total >> self.count_bits, total & !(u64::MAX << self.count_bits))
+    }
+
+    /// Returns the standard error of the [mean](Self::mean) as a share of it: how far the mean is off by
+    /// chance. `None` with fewer than two latencies. For use off the path of tasks: reads the ring.
+    pub fn relative_error(&self) -> Option<f64> {
+        let latencies = self.latest(self.window()).flatten().map(|latency| latency as f64);
+        let (count, sum, squares) = latencies.fold((0.0, 0.0, 0.0), |(count, sum, squares), x| {
+            (count + 1.0, sum + x, squares + x * x)
+        });
+        let mean: f64 = sum / count;
+        let variance = (squares / count - mean * mean).max(0.0) / (count - 1.0);
+        (count > 1.0 && mean > 0.0).then(|| variance.sqrt() / mean)
     }
 
     /// Returns the latency, in nanoseconds, that a share `q` (0 to 1) of those in the ring does not

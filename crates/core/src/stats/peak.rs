@@ -106,6 +106,11 @@ impl PeakLatency {
         }
     }
 
+    /// Forgets all latencies.
+    pub(super) fn clear(&self) {
+        self.word.store(0, Relaxed);
+    }
+
     /// Returns the value in nanoseconds at the clock's `now`, at least 1; `None` before the first
     /// latency.
     #[inline]

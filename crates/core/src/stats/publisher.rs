@@ -1,4 +1,5 @@
 use super::WorkerStats;
+use super::board::Pulse;
 
 /// Decides when selections learn of the ends that a recorder records: at once, or several together.
 ///
@@ -36,8 +37,8 @@ impl Publisher {
 
     /// Counts an end at the clock's `now`, and publishes all pending ends with it.
     #[inline]
-    pub(super) fn end(&mut self, stats: &WorkerStats, now: u64) {
-        self.published = stats.pulse().endings.end_exclusive(self.pending + 1);
+    pub(super) fn end(&mut self, stats: &WorkerStats, pulse: &Pulse, now: u64) {
+        self.published = pulse.endings.end_exclusive(self.pending + 1);
         (self.pending, self.published_at) = (0, now);
         self.publish_stale_history(stats);
     }
@@ -51,6 +52,12 @@ impl Publisher {
             self.publish_stale_history(stats);
             self.stale_history = Some(column);
         }
+    }
+
+    /// Lets selections take a task that has started for ended, with all pending ends.
+    pub(super) fn set_aside(&mut self, stats: &WorkerStats) {
+        self.published = stats.set_aside(std::mem::take(&mut self.pending));
+        self.publish_stale_history(stats);
     }
 
     /// Publishes all pending ends.

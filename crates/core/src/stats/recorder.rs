@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::history::column;
 use super::publisher::Publisher;
 use super::writer::Exclusive;
-use crate::{Completion, Worker, nanos};
+use crate::{Capability, Completion, KeyAge, Worker, nanos};
 
 /// The exclusive right to write a worker's statistics, for the thread that runs its tasks, one at a
 /// time: [`start`](Self::start) and [`set_running`](Self::set_running) speak of the only running
@@ -16,6 +16,8 @@ use crate::{Completion, Worker, nanos};
 pub struct SerialRecorder {
     worker: Arc<Worker>,
     publisher: Publisher,
+    /// Whether the running task was the first in so long a time that it tries the worker again.
+    retried: bool,
     /// Whether the right to record belongs to another recorder by now.
     pub(crate) disowned: bool,
 }
@@ -30,7 +32,8 @@ impl Worker {
 
 impl SerialRecorder {
     pub(crate) fn new(worker: Arc<Worker>) -> Self {
-        Self { publisher: Publisher::new(worker.stats()), worker, disowned: false }
+        let publisher = Publisher::new(worker.stats());
+        Self { publisher, worker, retried: false, disowned: false }
     }
 
     /// Returns the worker whose statistics this recorder writes.
@@ -60,7 +63,11 @@ impl SerialRecorder {
     #[inline]
     pub fn start(&mut self, now: u64) {
         if self.publisher.is_due(now) {
-            self.worker.stats().pulse().set_busy_since(now);
+            let pulse = self.worker.stats().pulse();
+            if pulse.busy_since() == 0 {
+                self.retried = pulse.has_expired(now);
+            }
+            pulse.set_busy_since(now);
         }
     }
 
@@ -94,19 +101,57 @@ impl SerialRecorder {
     pub fn end(&mut self, end: &Completion) {
         let publish = self.publisher.is_due(end.at);
         let stats = self.worker.stats();
-        stats.record::<Exclusive>(end, publish);
+        stats.record::<Exclusive>(end, publish, std::mem::take(&mut self.retried));
         if end.expected_duration != 0 {
             stats.work().end_exclusive(end.expected_duration);
         }
         if publish {
+            // Found once, because the compiler would find it again after each store.
+            let pulse = stats.pulse();
             if end.at != 0 {
                 // Also the start of the next task: that comes too soon to be published again.
-                stats.pulse().set_busy_since(end.at);
+                pulse.set_busy_since(end.at);
             }
-            self.publisher.end(stats, end.at);
+            self.publisher.end(stats, pulse, end.at);
         } else {
             self.publisher.defer(stats, column(end.capability) as u8);
         }
+    }
+
+    /// Sets a task aside that has [started](Self::start): the worker can take another one beside it, so
+    /// selections no longer count it. It is still [in flight](crate::WorkerStats::in_flight), until
+    /// [`end_aside`](Self::end_aside).
+    ///
+    /// A worker that runs up to n tasks side by side sets aside as many as run, up to n - 1.
+    pub fn set_aside(&mut self) {
+        self.publisher.set_aside(self.worker.stats());
+    }
+
+    /// Records the end of one of the tasks that were [set aside](Self::set_aside), whichever: they are
+    /// only counted.
+    pub fn end_aside(&mut self, end: &Completion) {
+        let stats = self.worker.stats();
+        stats.record::<Exclusive>(end, true, std::mem::take(&mut self.retried));
+        if end.expected_duration != 0 {
+            stats.work().end_exclusive(end.expected_duration);
+        }
+        stats.end_aside();
+        if end.at != 0 {
+            stats.pulse().set_busy_since(end.at);
+        }
+    }
+
+    /// Notes that the handler of a task that is about to end has awaited something for this many
+    /// nanoseconds of its service time, off the [core](crate::WorkerStats::core_time).
+    pub fn add_awaited(&mut self, nanos: u64) {
+        self.worker.stats().add_awaited(nanos);
+    }
+
+    /// Learns what keys [cost](crate::Baseline::cold_costs) from a success that has just
+    /// [ended](Self::end): the [age](crate::Reservation::key_age) that its key had, the capability
+    /// that it named, and its service time in nanoseconds.
+    pub fn learn_cost(&self, age: KeyAge, capability: Option<Capability>, service: u64) {
+        self.worker.stats().learn_cost(age, capability, service);
     }
 
     /// Notes that the thread is about to park, and returns whether it may. It may if the worker is

@@ -18,6 +18,11 @@ pub(crate) struct SerialWork {
 }
 
 impl SerialWork {
+    pub(super) fn reset(&self) {
+        self.ended.store(0, Relaxed);
+        self.running.store(0, Relaxed);
+    }
+
     /// Notes the expected duration of the task that is about to run, after its start was noted.
     /// Called only by the thread that records.
     #[inline]
@@ -159,7 +164,7 @@ mod tests {
 
     #[test]
     fn words_wrap_around_and_their_difference_stays_exact() {
-        let (admissions, work) = (Admissions::new(1), SerialWork::default());
+        let (admissions, work) = (Admissions::new(), SerialWork::default());
         for duration in [1, u64::MAX, MAX_EXPECTED, 5].repeat(100) {
             admissions.admit_work(duration);
             admissions.admit_work(7);
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn mismatched_durations_give_a_negative_balance_and_no_work() {
-        let (admissions, work) = (Admissions::new(1), SerialWork::default());
+        let (admissions, work) = (Admissions::new(), SerialWork::default());
         admissions.admit_work(10);
         work.end_shared(15);
         assert_eq!((work.in_flight(&admissions), work.balance(&admissions)), (known(&[]), -5));

@@ -24,6 +24,11 @@ impl Announcer {
         self.subscribers.subscribe()
     }
 
+    /// Ends the subscriptions: nothing more happens.
+    pub(crate) fn close(&self) {
+        self.subscribers.close();
+    }
+
     /// Announces what happened to a worker.
     pub(crate) fn of_worker(&self, worker: &Worker, kind: EventKind) {
         log::info!(pool = &*self.pool, worker = worker.name(), "{kind}");

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
-use raddle_core::{Roster, Worker, WorkerId, WorkerSpec, nanos};
+use raddle_core::{Health, Roster, Worker, WorkerId, WorkerSpec, nanos};
 use raddle_strategies::{Ejection, EjectionError, OutlierDetector};
 use raddle_sync::thread::ThreadId;
 
-use crate::worker::SerialLease;
+use crate::deadlock::Waiter;
+use crate::lease::SerialLease;
+use crate::watch::Ending;
 
 /// What is known about a pool's workers and no dispatch needs.
 pub(super) struct Membership {
@@ -12,12 +14,14 @@ pub(super) struct Membership {
     pub(super) assignments: Vec<Assignment>,
     /// What [`resize`](crate::Pool::resize) adds.
     pub(super) template: WorkerSpec,
-    /// Workers that `resize` has numbered.
-    pub(super) numbered: usize,
     /// Workers that will be closed when they own no key any more.
     pub(super) retiring: Vec<WorkerId>,
+    /// Workers without an actor, until that has started again.
+    pub(super) restarting: Vec<Arc<Worker>>,
     /// Ejects failing workers, if the pool was built to.
     pub(super) reviews: Option<Reviews>,
+    /// The ends of workers that somebody watches.
+    pub(super) watched: Vec<(WorkerId, Arc<Ending>)>,
 }
 
 /// A worker and the thread that runs it.
@@ -25,13 +29,36 @@ pub(super) struct Assignment {
     pub(super) worker: Arc<Worker>,
     /// Revoked while no thread runs the worker.
     pub(super) lease: Arc<SerialLease>,
+    pub(super) waiter: Arc<Waiter>,
     pub(super) thread: ThreadId,
     pub(super) quarantined: bool,
 }
 
 impl Membership {
     pub(super) fn new(template: WorkerSpec, reviews: Option<Reviews>) -> Self {
-        Self { assignments: Vec::new(), template, numbered: 0, retiring: Vec::new(), reviews }
+        Self {
+            assignments: Vec::new(),
+            template,
+            retiring: Vec::new(),
+            restarting: Vec::new(),
+            reviews,
+            watched: Vec::new(),
+        }
+    }
+
+    /// The health of a worker that does not drain.
+    pub(super) fn health(&self, worker: &Arc<Worker>) -> Health {
+        let is_it = |other: &Arc<Worker>| Arc::ptr_eq(other, worker);
+        let mut assignments = self.assignments.iter();
+        if assignments.any(|assignment| assignment.quarantined && is_it(&assignment.worker)) {
+            Health::Quarantined
+        } else if self.restarting.iter().any(is_it) {
+            Health::Restarting
+        } else if self.reviews.as_ref().is_some_and(|it| it.detector.has_ejected(worker.id())) {
+            Health::Ejected
+        } else {
+            Health::Active
+        }
     }
 }
 

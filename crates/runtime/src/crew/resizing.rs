@@ -1,22 +1,30 @@
 //! Adds and retires workers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use raddle_core::{Health, Member, Roster, Worker, WorkerId, WorkerSpec};
-use raddle_sync::channel;
-use raddle_sync::lock::MutexGuard;
+use raddle_core::{Health, Member, Roster, RosterError, WorkerId, WorkerSpec};
+use raddle_sync::channel::{self, Receiver, RecvTimeoutError};
+use raddle_sync::thread;
 
 use super::Crew;
-use super::membership::{Assignment, Membership};
+use super::membership::Assignment;
+use crate::blocking;
 use crate::error::{MembershipError, SpawnError};
 use crate::event::EventKind;
 
+/// How often a caller that waits for an actor's start checks whether the pool is closed.
+const CLOSED_CHECK: Duration = Duration::from_millis(5);
+
+/// Threads that start, and whether the actor of each has.
+type Starting = (Vec<Assignment>, Starts);
+type Starts = Receiver<Result<(), SpawnError>>;
+
 impl Crew {
-    /// Spawns a thread for each of these new workers and waits until their actors have started.
-    pub(super) fn start(
-        self: &Arc<Self>,
-        members: &[Member],
-    ) -> Result<Vec<Assignment>, SpawnError> {
+    /// Spawns a thread for each of these new workers. The receiver gets whether each actor has
+    /// started.
+    pub(super) fn start(self: &Arc<Self>, members: &[Member]) -> Result<Starting, SpawnError> {
         let (started, starts) = channel::unbounded();
         let mut assignments = Vec::with_capacity(members.len());
         for Member { worker, .. } in members {
@@ -31,85 +39,115 @@ impl Crew {
                 })?,
             );
         }
-        drop(started);
-        members.iter().try_for_each(|_| starts.recv().unwrap_or(Ok(())))?;
-        Ok(assignments)
+        Ok((assignments, starts))
     }
 
-    /// Adds workers, which are given tasks once all of them have started.
+    /// Waits until a thread's first actor has started, or the pool is closed.
+    fn await_start(&self, starts: &Starts) -> Result<(), MembershipError> {
+        loop {
+            match starts.recv_timeout(CLOSED_CHECK) {
+                Ok(started) => return Ok(started?),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) if self.is_closed() => {
+                    return Err(MembershipError::Closed);
+                }
+                Err(RecvTimeoutError::Timeout) => thread::yield_now(),
+            }
+        }
+    }
+
+    /// Adds the workers that `specs` returns for the roster, which are given tasks once all of them
+    /// have started.
     pub(crate) fn add_workers(
         self: &Arc<Self>,
-        specs: &[WorkerSpec],
+        mut specs: impl FnMut(&Roster) -> Vec<WorkerSpec>,
     ) -> Result<Vec<WorkerId>, MembershipError> {
-        // Not the lock of membership, which the watchdog needs: a start may take long.
-        self.grow(self.growing.lock(), specs)
-    }
-
-    fn grow(
-        self: &Arc<Self>,
-        growing: MutexGuard<'_, ()>,
-        specs: &[WorkerSpec],
-    ) -> Result<Vec<WorkerId>, MembershipError> {
-        let grown = self.open_roster()?.with_workers(specs).map_err(SpawnError::from)?;
-        let added = &grown.members()[grown.members().len() - specs.len()..];
-        check_names(added)?;
-        self.router.open(added);
-        let joined = self.start(added).map_err(MembershipError::from).and_then(|assignments| {
-            let mut membership = self.membership.lock();
-            if !self.router.join(&grown) {
-                return Err(MembershipError::Closed);
-            }
-            membership.assignments.extend(assignments);
-            Ok(())
+        let added = self.router.grow(|roster| {
+            let specs = specs(roster);
+            check_names(specs.iter().map(WorkerSpec::name))?;
+            Ok(specs)
+        })?;
+        // With nothing held: an actor may change the pool when it starts.
+        let started = self.start(&added).map_err(MembershipError::from);
+        let started = started.and_then(|(assignments, starts)| {
+            blocking::waiting(|| added.iter().try_for_each(|_| self.await_start(&starts)))?;
+            self.membership.lock().assignments.extend(assignments);
+            let is_added = |id| added.iter().any(|member| member.worker.id() == id);
+            let mut active = Vec::new();
+            let is_open = self.router.change_health(|roster| {
+                // Some may have been retired since.
+                let starting = roster.members().iter().filter(|it| it.health == Health::Starting);
+                let starting = starting.map(|member| member.worker.id());
+                active = starting.filter(|id| is_added(*id)).collect();
+                active.iter().map(|id| (*id, Health::Active)).collect()
+            });
+            let roster = self.router.roster();
+            self.membership.lock().assignments.retain(|assignment| {
+                let id = assignment.worker.id();
+                !is_added(id) || roster.worker(id).is_some()
+            });
+            is_open.then_some(active).ok_or(MembershipError::Closed)
         });
-        joined.inspect_err(|_| self.router.abandon())?;
-        drop(growing);
-        for member in added {
-            self.announcer.of_worker(&member.worker, EventKind::Added);
+        let active = started.inspect_err(|_| self.router.discard(&added))?;
+        for Member { worker, .. } in added.iter().filter(|it| active.contains(&it.worker.id())) {
+            self.announcer.of_worker(worker, EventKind::Added);
         }
-        self.housekeeper.notify();
+        self.desk.notify().notify();
         Ok(added.iter().map(|member| member.worker.id()).collect())
     }
 
     /// Lets a worker take no more tasks, and leave when it has run those it has.
     pub(crate) fn retire_worker(&self, id: WorkerId) -> Result<(), MembershipError> {
-        let membership = self.membership.lock();
-        let roster = self.open_roster()?;
-        let active: Vec<_> = active_workers(&roster).collect();
-        let Some(worker) = active.iter().find(|worker| worker.id() == id) else {
-            return Err(MembershipError::UnknownWorker(id));
-        };
-        if active.len() == 1 {
-            return Err(MembershipError::LastWorker(id));
-        }
-        self.retire(membership, &[worker]);
-        Ok(())
+        let mut result = Ok(());
+        self.retire(|roster| {
+            let (mut leaving, staying): (Vec<_>, Vec<_>) =
+                staying(roster).into_iter().partition(|member| member.worker.id() == id);
+            let Some(member) = leaving.first() else {
+                result = Err(MembershipError::UnknownWorker(id));
+                return leaving;
+            };
+            result = Ok(());
+            let may_leave = |other: &&Member| match serves(member) {
+                true => serves(other),
+                false => other.health.takes_tasks(),
+            };
+            if !staying.iter().any(may_leave) {
+                result = Err(MembershipError::LastWorker(id));
+                leaving.clear();
+            }
+            leaving
+        })?;
+        result
     }
 
-    /// Retires active workers; closes those that own no key.
-    fn retire(&self, mut membership: MutexGuard<'_, Membership>, workers: &[&Arc<Worker>]) {
-        for worker in workers {
-            self.router.set_health(worker.id(), Health::Draining);
-            membership.retiring.push(worker.id());
+    /// Retires the workers that `which` returns for the roster; closes those that own no key.
+    fn retire(
+        &self,
+        mut which: impl FnMut(&Roster) -> Vec<&Member>,
+    ) -> Result<(), MembershipError> {
+        let mut retired = Vec::new();
+        let is_open = self.router.change_health(|roster| {
+            retired = which(roster).into_iter().map(|it| Arc::clone(&it.worker)).collect();
+            retired.iter().map(|worker| (worker.id(), Health::Draining)).collect()
+        });
+        if !is_open {
+            return Err(MembershipError::Closed);
         }
-        drop(membership);
-        for worker in workers {
+        self.membership.lock().retiring.extend(retired.iter().map(|worker| worker.id()));
+        for worker in &retired {
             self.announcer.of_worker(worker, EventKind::Draining);
         }
         self.close_retiring();
-        self.housekeeper.notify();
-    }
-
-    /// The roster of a pool that is not closed.
-    fn open_roster(&self) -> Result<Arc<Roster>, MembershipError> {
-        let is_open = !self.router.is_closed();
-        is_open.then(|| self.router.roster()).ok_or(MembershipError::Closed)
+        self.desk.notify().notify();
+        Ok(())
     }
 
     /// Closes the retiring workers that own no key any more. Returns whether some keys have yet to
     /// move.
     pub(super) fn close_retiring(&self) -> bool {
-        self.router.close_unowned(&mut self.membership.lock().retiring)
+        let (again, wakers) = self.router.close_unowned(&mut self.membership.lock().retiring);
+        wakers.wake();
+        again
     }
 
     /// Changes the number of workers that take tasks.
@@ -117,41 +155,50 @@ impl Crew {
         if count == 0 {
             return Err(MembershipError::NoWorkers);
         }
-        // First, so that workers which another call is adding are counted.
-        let growing = self.growing.lock();
-        let mut membership = self.membership.lock();
-        let roster = self.open_roster()?;
-        let active: Vec<_> = active_workers(&roster).collect();
-        let is_taken =
-            |name: &str| roster.members().iter().any(|member| member.worker.name() == name);
-        let mut specs = Vec::new();
-        while active.len() + specs.len() < count {
-            let spec = membership.template.numbered(membership.numbered);
-            membership.numbered += 1;
-            if !is_taken(spec.name()) {
-                specs.push(spec);
-            }
+        if count > Roster::MAX_WORKERS {
+            return Err(SpawnError::from(RosterError::TooManyWorkers(count)).into());
         }
-        if !specs.is_empty() {
-            drop(membership);
-            return self.grow(growing, &specs).map(drop);
+        let mut missing = 0;
+        self.retire(|roster| {
+            let mut staying = staying(roster);
+            missing = count.saturating_sub(staying.len());
+            staying.split_off(count.min(staying.len()))
+        })?;
+        if missing > 0 {
+            self.add_workers(|roster| self.numbered(roster, count))?;
         }
-        // Retiring announces events, which subscribers of the log see: nothing is held then.
-        drop(growing);
-        // The newest are retired first.
-        self.retire(membership, active.get(count..).unwrap_or_default());
         Ok(())
+    }
+
+    /// The workers that are missing to `count`, each like the first one that the pool was built with. They
+    /// get the lowest free numbers: keys belong to names, and a worker that replaces one of the same
+    /// name has its keys.
+    fn numbered(&self, roster: &Roster, count: usize) -> Vec<WorkerSpec> {
+        let template = self.membership.lock().template.clone();
+        let missing = count.saturating_sub(staying(roster).len());
+        let taken: HashSet<_> =
+            roster.members().iter().map(|member| member.worker.name()).collect();
+        let specs = (0..).map(|number| template.numbered(number));
+        specs.filter(|spec| !taken.contains(spec.name())).take(missing).collect()
     }
 }
 
-fn active_workers(roster: &Roster) -> impl Iterator<Item = &Arc<Worker>> {
-    let active = |member: &&Member| member.health != Health::Draining;
-    roster.members().iter().filter(active).map(|member| &member.worker)
+/// The members that do not drain: those that serve first, those that have not started last, and the
+/// oldest of each kind first. The last ones are the first to be retired.
+fn staying(roster: &Roster) -> Vec<&Member> {
+    let members = roster.members().iter();
+    let mut staying: Vec<_> = members.filter(|it| it.health != Health::Draining).collect();
+    staying.sort_by_key(|member| (!serves(member), !member.health.takes_tasks()));
+    staying
+}
+
+/// Whether a member is not set aside: it does not hang, fail or restart.
+fn serves(member: &Member) -> bool {
+    member.health == Health::Active
 }
 
 /// Checks that threads can have the names of new workers.
-pub(crate) fn check_names(members: &[Member]) -> Result<(), SpawnError> {
-    let mut names = members.iter().map(|member| member.worker.name());
+pub(crate) fn check_names<'n>(mut names: impl Iterator<Item = &'n str>) -> Result<(), SpawnError> {
     match names.find(|name| name.contains('\0')) {
         Some(name) => Err(SpawnError::Name { name: name.to_owned() }),
         None => Ok(()),

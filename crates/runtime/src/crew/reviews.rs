@@ -18,8 +18,8 @@ impl Crew {
         reviews.due = due;
         let roster = self.router.roster();
         let decisions = reviews.detector.review(&roster, now).to_vec();
-        self.router.review(|roster| reviews.detector.changes(roster));
         drop(membership);
+        self.publish_health();
         for decision in decisions {
             let Some(worker) = roster.worker(decision.worker) else { continue };
             let kind = match decision.verdict {

@@ -1,14 +1,16 @@
 use std::collections::HashSet;
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::blocking;
 use crate::log;
 use raddle_sync::lock::{ColdLock, Condvar};
 use raddle_sync::thread::{self, JoinHandle, ThreadId};
 
 /// A pool's threads, and the wait for their end.
-#[derive(Default)]
 pub(crate) struct Threads {
+    /// Of each thread, in bytes; `None` for the default of the standard library.
+    stack_size: Option<usize>,
     /// Locked when a thread starts or ends.
     state: ColdLock<State>,
     /// Only a shutdown waits for it.
@@ -19,12 +21,50 @@ pub(crate) struct Threads {
 struct State {
     /// The names of the workers that have not ended, whichever thread runs each.
     running: Vec<String>,
+    /// The name of the housekeeper's thread, until it has ended.
+    housekeeper: Option<String>,
     /// Threads whose worker was given to another thread, and that have not returned.
     lost: HashSet<ThreadId>,
+    /// Of those, the ones that have returned and have yet to announce it.
+    returning: usize,
     handles: Vec<JoinHandle<()>>,
 }
 
+/// The longest name that Linux shows, in bytes.
+const LONGEST_NAME: usize = 15;
+
+/// The name of a thread: the start of `name`, as much as fits, and the whole of `suffix`.
+pub(super) fn thread_name(name: &str, suffix: impl std::fmt::Display) -> String {
+    let suffix = format!("-{suffix}");
+    let room = LONGEST_NAME.saturating_sub(suffix.len());
+    let fits = |(start, c): &(usize, char)| start + c.len_utf8() <= room;
+    name.char_indices().take_while(fits).map(|(_, c)| c).chain(suffix.chars()).collect()
+}
+
+impl State {
+    /// What a shutdown waits for, if anything.
+    fn not_ended(&self) -> Option<&[String]> {
+        let names =
+            if self.running.is_empty() { self.housekeeper.as_slice() } else { &self.running };
+        (!names.is_empty()).then_some(names)
+    }
+}
+
+/// Says that the housekeeper's thread ends.
+struct HousekeeperEnds(Arc<Threads>);
+
+impl Drop for HousekeeperEnds {
+    fn drop(&mut self) {
+        self.0.state.lock().housekeeper = None;
+        self.0.changed.notify_all();
+    }
+}
+
 impl Threads {
+    pub(super) fn new(stack_size: Option<usize>) -> Self {
+        Self { stack_size, state: ColdLock::default(), changed: Condvar::new() }
+    }
+
     /// Spawns a thread: for the new worker `added`, or in place of a lost thread. `body` must call
     /// [`ended`](Self::ended) at its end, or [`returned`](Self::returned) if it was
     /// [lost](Self::lose).
@@ -35,7 +75,11 @@ impl Threads {
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<ThreadId> {
         let mut state = self.state.lock();
-        let handle = thread::Builder::new().name(name).spawn(body)?;
+        let mut thread = thread::Builder::new().name(name);
+        if let Some(bytes) = self.stack_size {
+            thread = thread.stack_size(bytes);
+        }
+        let handle = thread.spawn(body)?;
         let id = handle.thread().id();
         state.running.extend(added.map(str::to_owned));
         // Those that have ended need no join; a checker's handles cannot be asked.
@@ -43,15 +87,6 @@ impl Threads {
         state.handles.retain(|handle| !handle.is_finished());
         state.handles.push(handle);
         Ok(id)
-    }
-
-    /// Spawns the thread that runs no worker.
-    pub(crate) fn spawn_housekeeper(
-        &self,
-        name: &str,
-        body: impl FnOnce() + Send + 'static,
-    ) -> std::io::Result<()> {
-        self.spawn(name.to_owned(), None, body).map(drop)
     }
 
     /// The calling thread, which ran this worker, is about to end.
@@ -63,6 +98,22 @@ impl Threads {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Spawns the pool's own thread.
+    pub(crate) fn spawn_housekeeper(
+        self: &Arc<Self>,
+        name: String,
+        body: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
+        self.state.lock().housekeeper = Some(name.clone());
+        let ending = HousekeeperEnds(Arc::clone(self));
+        // Dropped even if there is no thread.
+        self.spawn(name, None, move || {
+            let _ending = ending;
+            body();
+        })?;
+        Ok(())
     }
 
     /// Takes a worker from its thread by `revoke`, unless `max` threads are lost already. The thread
@@ -82,10 +133,21 @@ impl Threads {
         Some(revoked)
     }
 
-    /// The calling thread, which was lost, is about to end.
-    pub(crate) fn returned(&self) {
-        self.state.lock().lost.remove(&thread::current().id());
+    /// The calling thread, which was lost, is about to end. Calls `announce` once it is not lost any more.
+    pub(crate) fn returned(&self, announce: impl FnOnce()) {
+        let mut state = self.state.lock();
+        state.lost.remove(&thread::current().id());
+        state.returning += 1;
+        drop(state);
         self.changed.notify_all();
+        announce();
+        self.state.lock().returning -= 1;
+    }
+
+    /// Whether every thread that runs or ran a worker has ended, and has nothing to announce.
+    pub(crate) fn are_over(&self) -> bool {
+        let state = self.state.lock();
+        state.running.is_empty() && state.lost.is_empty() && state.returning == 0
     }
 
     /// The number of threads that were lost and have not returned.
@@ -103,24 +165,20 @@ impl Threads {
         self.state.lock().running.clone()
     }
 
-    /// Waits until every worker's thread has ended, or for `limit`. Does not wait for lost threads.
+    /// Waits until every worker's thread and the housekeeper's have ended, or for `limit`. Does not wait
+    /// for lost threads.
     ///
     /// # Errors
-    /// The workers whose threads had not ended by then.
+    /// The workers whose threads had not ended by then. If all have, the housekeeper's thread: it ends
+    /// after them, unless a timer's closure hangs.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
-        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let mut state = self.state.lock();
-        while !state.running.is_empty() {
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return Err(state.running.clone()),
-                Some(left) => {
-                    let waited = self.changed.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        Ok(())
+        blocking::waiting(|| self.wait_for_end(limit))
+    }
+
+    fn wait_for_end(&self, limit: Option<Duration>) -> Result<(), Vec<String>> {
+        let runs = |state: &State| state.not_ended().is_some();
+        let state = self.state.wait_while(&self.changed, limit, runs);
+        state.not_ended().map_or(Ok(()), |left_running| Err(left_running.to_vec()))
     }
 
     /// Joins the threads that have ended, or are about to.

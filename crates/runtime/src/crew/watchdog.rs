@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use raddle_core::internal::{RecorderInternals, WorkerInternals};
-use raddle_core::{Health, Member, SerialRecorder, Worker, nanos};
+use raddle_core::{SerialRecorder, Worker, nanos};
 
 use super::Crew;
-use super::membership::{Assignment, Membership, Reviews};
+use super::membership::Assignment;
 use crate::event::EventKind;
 use crate::keys::PartitionId;
+use crate::lease::{Revoked, SerialLease};
 use crate::log;
-use crate::worker::Revoked;
 
 /// The watchdog checks this often per limit, ...
 const CHECKS: u64 = 4;
@@ -27,38 +27,40 @@ impl Crew {
         let limit = nanos(watchdog.limit);
         let (mut events, mut failures) = (Vec::new(), Vec::new());
         let mut membership = self.membership.lock();
-        let Membership { assignments, reviews, .. } = &mut *membership;
-        for assignment in &mut *assignments {
+        for assignment in &mut membership.assignments {
             let hangs = assignment.lease.overdue(now, limit).is_some();
-            if assignment.quarantined == hangs || assignment.lease.is_revoked() {
+            let waits = !hangs && assignment.lease.is_waiting();
+            if assignment.quarantined == hangs || waits || assignment.lease.is_revoked() {
                 continue;
             }
             assignment.quarantined = hangs;
-            let worker = &assignment.worker;
-            let kind = if hangs {
-                self.change_health(worker, Health::Quarantined);
-                self.hosts.move_free_tasks(worker.id().short_id());
-                EventKind::Quarantined
-            } else {
-                self.reinstate(reviews.as_ref(), worker);
-                EventKind::Recovered
-            };
-            events.push((Arc::clone(worker), kind));
+            let kind = if hangs { EventKind::Quarantined } else { EventKind::Recovered };
+            events.push((Arc::clone(&assignment.worker), kind));
         }
-        for assignment in assignments {
+        drop(membership);
+        if !events.is_empty() {
+            self.publish_health();
+            for (worker, _) in events.iter().filter(|(_, kind)| *kind == EventKind::Quarantined) {
+                self.hosts.move_free_tasks(worker.id().short_id());
+            }
+        }
+        let (known, mut membership) = (events.len(), self.membership.lock());
+        for assignment in &mut membership.assignments {
             let replaced = self.replace_hung(assignment, now, limit, watchdog.max_lost);
-            let worker = &assignment.worker;
+            let worker = Arc::clone(&assignment.worker);
             match replaced {
                 Ok(true) => {
-                    self.reinstate(reviews.as_ref(), worker);
                     let generation = worker.generation();
-                    events.push((Arc::clone(worker), EventKind::Replaced { generation }));
+                    events.push((worker, EventKind::Replaced { generation }));
                 }
                 Ok(false) => {}
-                Err(error) => failures.push((Arc::clone(worker), error)),
+                Err(error) => failures.push((worker, error)),
             }
         }
         drop(membership);
+        if events.len() > known {
+            self.publish_health();
+        }
         for (worker, kind) in events {
             self.announcer.of_worker(&worker, kind);
         }
@@ -82,7 +84,7 @@ impl Crew {
         let recorder = if let Some(stay) = lease.overdue(now, limit)
             && let Some(revoked) = self.threads.lose(*thread, max_lost, || lease.revoke(stay))
         {
-            self.take_over(worker, revoked, now)
+            self.take_over(worker, lease, revoked, now)
         } else if lease.is_revoked() {
             // The recorder was dropped with the closure of the thread that could not be spawned.
             worker.replace_recorder()
@@ -93,32 +95,27 @@ impl Crew {
         Ok(true)
     }
 
-    /// Takes a worker, and the account of the task that hangs there, from its thread.
-    fn take_over(&self, worker: &Arc<Worker>, revoked: Revoked, now: u64) -> SerialRecorder {
+    /// Takes a worker, and the account of the task that hangs there, from its thread; also that of the
+    /// task at whose checkpoint it hangs, and of those that run beside it.
+    fn take_over(
+        &self,
+        worker: &Arc<Worker>,
+        lease: &SerialLease,
+        revoked: Revoked,
+        now: u64,
+    ) -> SerialRecorder {
         let mut recorder = worker.replace_recorder();
         recorder.mark_idle(now);
         if revoked.task {
             recorder.withdraw_running();
             self.router.adopt_running(worker, revoked.key.map(PartitionId));
         }
+        for paused in revoked.paused.into_iter().chain(lease.revoked_slots()) {
+            worker.withdraw_work_of(paused.expected_duration);
+            self.router.adopt_running(worker, paused.key.map(PartitionId));
+        }
+        self.router.revoke_handover(worker.id().short_id());
         worker.next_generation();
         recorder
-    }
-
-    /// Lets a quarantined worker take tasks again, unless it is still ejected.
-    fn reinstate(&self, reviews: Option<&Reviews>, worker: &Worker) {
-        let ejected = reviews.is_some_and(|reviews| reviews.detector.has_ejected(worker.id()));
-        let next = if ejected { Health::Ejected } else { Health::Active };
-        self.change_health(worker, next);
-    }
-
-    /// Changes a worker's health, unless it is draining: then it stays so.
-    fn change_health(&self, worker: &Worker, now: Health) {
-        let (roster, id) = (self.router.roster(), worker.id());
-        let is_draining =
-            |member: &Member| member.worker.id() == id && member.health == Health::Draining;
-        if !roster.members().iter().any(is_draining) {
-            self.router.set_health(id, now);
-        }
     }
 }

@@ -1,28 +1,43 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
-use raddle_core::{Capability, Health, Roster, WorkerId};
+use raddle_core::{Capability, Roster, Worker};
 use raddle_strategies::rendezvous::owner;
 
+use super::moved::MovedKeys;
 use super::partitions::{Partition, Partitions, ShortId};
 
 /// The partitions of a pool's keys: one table for each capability that tasks with keys name, since
 /// not every worker serves every capability. A table is created at the first such task.
 #[derive(Debug)]
-pub(crate) struct KeyTables(Box<[OnceLock<Partitions>]>);
+pub(crate) struct KeyTables {
+    tables: Box<[OnceLock<Partitions>]>,
+    /// Of each table.
+    partitions: NonZeroU32,
+    /// Whether the state of keys is handed over.
+    hands_over: bool,
+}
+
+/// A partition that moves from one worker to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) partition: PartitionId,
+    pub(crate) from: ShortId,
+    pub(crate) to: ShortId,
+}
 
 /// A partition of one of the tables: `table << 16 | index`, plus one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PartitionId(pub(crate) NonZeroU32);
+pub struct PartitionId(pub(crate) NonZeroU32);
 
 impl PartitionId {
-    fn new(table: usize, index: u32) -> Self {
-        // 129 tables of 1024 partitions: far from the limit.
+    pub(crate) fn new(table: usize, index: u32) -> Self {
+        // 129 tables of 4096 partitions: far from the limit.
         Self(NonZeroU32::MIN.saturating_add(((table as u32) << 16) | index))
     }
 
-    fn table(self) -> usize {
+    pub(crate) fn table(self) -> usize {
         ((self.0.get() - 1) >> 16) as usize
     }
 
@@ -34,7 +49,7 @@ impl PartitionId {
 }
 
 /// Owns the partitions that no worker can serve.
-const NOBODY: ShortId = ShortId::MAX;
+pub(crate) const NOBODY: ShortId = ShortId::MAX;
 
 fn table(capability: Option<Capability>) -> usize {
     capability.map_or(Capability::MAX, Capability::index)
@@ -42,17 +57,35 @@ fn table(capability: Option<Capability>) -> usize {
 
 /// Which keys move when the roster has changed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Reassign {
+pub(crate) enum Reassign<'a> {
     /// All keys whose owner by rendezvous hashing is another worker.
     All,
-    /// Only keys whose worker takes no more tasks, and keys whose owner is a new worker: one at this
-    /// position or behind it. For a strategy that routes keys itself.
-    Few { joined: usize },
+    /// Only keys whose worker takes no more tasks, and keys whose owner is one of these new workers.
+    /// For a strategy that routes keys itself.
+    Few { joined: &'a [ShortId] },
 }
 
 impl KeyTables {
-    pub(crate) fn new() -> Self {
-        Self((0..=Capability::MAX).map(|_| OnceLock::new()).collect())
+    pub(crate) fn new(partitions: NonZeroU32, hands_over: bool) -> Self {
+        let tables = (0..=Capability::MAX).map(|_| OnceLock::new()).collect();
+        Self { tables, partitions, hands_over }
+    }
+
+    pub(crate) fn hands_over(&self) -> bool {
+        self.hands_over
+    }
+
+    /// The keys of some partitions, apart for each capability.
+    pub(crate) fn keys_of(&self, partitions: impl Iterator<Item = PartitionId>) -> Vec<MovedKeys> {
+        let mut by_table = BTreeMap::<usize, Vec<u32>>::new();
+        for partition in partitions {
+            by_table.entry(partition.table()).or_default().push(partition.index());
+        }
+        let count = self.partitions.get() as usize;
+        let keys = |(table, indices): (usize, Vec<u32>)| {
+            MovedKeys::new(Capability::from_index(table), count, &indices)
+        };
+        by_table.into_iter().map(keys).collect()
     }
 
     /// Creates the table of a capability for this roster, unless no worker serves it. The caller
@@ -60,8 +93,10 @@ impl KeyTables {
     pub(crate) fn create(&self, capability: Option<Capability>, roster: &Roster) {
         let owners = Owners::of(roster, capability);
         if !owners.0.is_empty() {
-            self.0[table(capability)].get_or_init(|| {
-                Partitions::new(Partitions::DEFAULT_COUNT, |index| owners.of_partition(index))
+            self.tables[table(capability)].get_or_init(|| {
+                let partitions =
+                    Partitions::new(self.partitions, |index| owners.of_partition(index));
+                if self.hands_over { partitions.handing_over() } else { partitions }
             });
         }
     }
@@ -70,40 +105,45 @@ impl KeyTables {
     #[inline]
     pub(crate) fn find(&self, capability: Option<Capability>, key: u64) -> Option<PartitionId> {
         let table = table(capability);
-        let partitions = self.0[table].get()?;
+        let partitions = self.tables[table].get()?;
         Some(PartitionId::new(table, partitions.index_of(key)))
     }
 
     #[inline]
     pub(crate) fn get(&self, id: PartitionId) -> Partition<'_> {
-        let Some(partitions) = self.0[id.table()].get() else {
+        let Some(partitions) = self.tables[id.table()].get() else {
             unreachable!("an id is created with its table")
         };
         partitions.get(id.index())
     }
 
-    /// Reassigns the partitions by this roster. Returns whether all are with their owners or moving
-    /// there; if not, this must be called again later.
-    pub(crate) fn reassign(&self, roster: &Roster, which: Reassign) -> bool {
+    /// Reassigns the partitions by this roster, and passes each that moves to `moved`. Returns whether all
+    /// are with their owners or moving there; if not, this must be called again later.
+    pub(crate) fn reassign(
+        &self,
+        roster: &Roster,
+        which: Reassign<'_>,
+        mut moved: impl FnMut(Move),
+    ) -> bool {
         let joined: HashSet<_> = match which {
             Reassign::All => HashSet::new(),
-            Reassign::Few { joined } => {
-                let joined = roster.members().get(joined..).unwrap_or_default();
-                joined.iter().map(|member| member.worker.id().short_id()).collect()
-            }
+            Reassign::Few { joined } => joined.iter().copied().collect(),
         };
         let mut all = true;
-        for (index, table) in self.0.iter().enumerate() {
+        for (number, table) in self.tables.iter().enumerate() {
             let Some(partitions) = table.get() else { continue };
-            let owners = Owners::of(roster, Capability::from_index(index));
+            let owners = Owners::of(roster, Capability::from_index(number));
             let serving = owners.short_ids();
-            all &= partitions.reassign(|index, current| {
+            let owner = |index, current| {
                 let may_stay = matches!(which, Reassign::Few { .. }) && serving.contains(&current);
                 if may_stay && joined.is_empty() {
                     return current;
                 }
                 let owner = owners.of_partition(index);
                 if may_stay && !joined.contains(&owner) { current } else { owner }
+            };
+            all &= partitions.reassign_each(owner, |index, from, to| {
+                moved(Move { partition: PartitionId::new(number, index as u32), from, to });
             });
         }
         all
@@ -111,28 +151,29 @@ impl KeyTables {
 
     /// Whether any partition belongs to this worker or is moving to it.
     pub(crate) fn mention(&self, worker: ShortId) -> bool {
-        self.0.iter().filter_map(OnceLock::get).any(|partitions| partitions.mentions(worker))
+        self.tables.iter().filter_map(OnceLock::get).any(|partitions| partitions.mentions(worker))
     }
 }
 
-/// The workers that may own keys of a capability, and their weights. A quarantine is temporary and
-/// moves no keys.
-struct Owners(Vec<(WorkerId, u32)>);
+/// The workers that may own keys of a capability: the short id, the hash of the name to which keys
+/// belong, and the weight. A quarantine is temporary and moves no keys.
+struct Owners(Vec<(ShortId, u64, u32)>);
 
 impl Owners {
     fn of(roster: &Roster, capability: Option<Capability>) -> Self {
         let members = roster.members().iter().filter(|member| {
-            member.health != Health::Draining && member.worker.capabilities().serves(capability)
+            member.health.takes_tasks() && member.worker.capabilities().serves(capability)
         });
-        Self(members.map(|member| (member.worker.id(), member.worker.weight())).collect())
+        let owner = |worker: &Worker| (worker.id().short_id(), worker.name_hash(), worker.weight());
+        Self(members.map(|member| owner(&member.worker)).collect())
     }
 
     fn short_ids(&self) -> HashSet<ShortId> {
-        self.0.iter().map(|(id, _)| id.short_id()).collect()
+        self.0.iter().map(|(short_id, ..)| *short_id).collect()
     }
 
     fn of_partition(&self, index: usize) -> ShortId {
-        let candidates = self.0.iter().map(|(id, weight)| (id.0, *weight));
-        owner(index as u64, candidates).map_or(NOBODY, |owner| self.0[owner].0.short_id())
+        let candidates = self.0.iter().map(|(_, name, weight)| (*name, *weight));
+        owner(index as u64, candidates).map_or(NOBODY, |owner| self.0[owner].0)
     }
 }

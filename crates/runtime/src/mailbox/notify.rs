@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use raddle_sync::channel::{self, Receiver, Sender};
@@ -24,6 +26,11 @@ impl Notify {
         let _ = self.sender.try_send(());
     }
 
+    /// Returns a waker that notifies.
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::new(self.clone()))
+    }
+
     /// Blocks until there is a notification, and takes it.
     pub fn wait(&self) {
         let _ = self.receiver.recv();
@@ -35,5 +42,11 @@ impl Notify {
             Some(timeout) => self.receiver.recv_timeout(timeout).is_ok(),
             None => self.receiver.recv().is_ok(),
         };
+    }
+}
+
+impl Wake for Notify {
+    fn wake(self: Arc<Self>) {
+        self.notify();
     }
 }

@@ -1,31 +1,37 @@
 use std::fmt;
-use std::num::NonZeroU64;
-use std::sync::{Arc, Weak};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use raddle_core::{TaskProfile, WorkerId, WorkerSpec, nanos};
+use raddle_core::{WorkerId, WorkerSpec};
 use raddle_strategies::{BalancerStats, ShadowReport, Strategy, StrategyError};
+use raddle_sync::thread::Builder;
 
 use super::inner::PoolInner;
 use super::task::TaskBuilder;
+use super::tell::Tell;
+use super::timers::TimerHandle;
 use crate::account::{Account, PoolStats};
 use crate::ask::Ask;
-use crate::desk::Job;
-use crate::envelope::Envelope;
+use crate::awaited::Awaited;
 use crate::error::{MembershipError, SendError, ShutdownError};
 use crate::event::{Event, EventKind};
 use crate::mailbox::Notify;
-use crate::panics::Contained;
-use crate::reply;
+#[cfg(doc)]
+use crate::mailbox::Overflow;
 use crate::router::Loaded;
+use crate::settings::check_strategy;
 use crate::subscription::Events;
-use crate::timer::TimerHandle;
+use crate::watch::Watch;
 
 /// Workers that run tasks with messages of type `M` and replies of type `R`, behind one strategy.
 ///
 /// A `Pool` is a cheap handle: clones share the workers, and any thread may use them. When the last
-/// clone is dropped, the pool shuts down as by [`shutdown`](Self::shutdown) without a time limit. A
-/// thread that sends many tasks saves some nanoseconds on each with a [`LocalPool`](crate::LocalPool).
+/// clone is dropped, the pool closes, and its threads end once they have run what was admitted; a
+/// [`WeakPool`](crate::WeakPool) does not count. Dropping a handle never blocks, so a program that must not end
+/// before its tasks calls [`shutdown`](Self::shutdown), or awaits
+/// [`shutdown_async`](Self::shutdown_async) or [`closed`](Self::closed). A thread that sends many tasks saves some nanoseconds on each with a [`LocalPool`](crate::LocalPool).
 ///
 /// ```
 /// use raddle_core::WorkerSpec;
@@ -50,9 +56,6 @@ use crate::timer::TimerHandle;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Pool<M, R>(pub(super) Arc<PoolInner<M, R>>);
-
-/// A pool that is not kept alive.
-pub(crate) struct WeakPool<M, R>(Weak<PoolInner<M, R>>);
 
 /// How long a shutdown waits for tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,67 +93,93 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
         TaskBuilder::new(&self.0, Loaded::Now(self.0.router.routing().load()), msg)
     }
 
-    /// Sends a message without requesting a reply: `task(msg).tell()`.
+    /// Sends a message without requesting a reply: `task(msg).tell()`. Blocks for room in a full mailbox,
+    /// if the [overflow policy](Overflow) says so; a future uses [`tell_async`](Self::tell_async).
     ///
     /// # Errors
     /// Returns the message if the task was not admitted.
     #[inline]
     pub fn tell(&self, msg: M) -> Result<(), SendError<M>> {
         let router = &self.0.router;
-        match router.send_plain(&router.routing().load(), msg, None) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
+        router.tell_plain(&router.routing().load(), msg, &router.policy)
     }
 
-    /// Sends a message and returns its reply to come: `task(msg).ask()`.
+    /// As [`tell`](Self::tell), but never waits: `task(msg).try_tell()`.
+    ///
+    /// # Errors
+    /// Returns the message if the task was not admitted, as [`Full`](crate::Refusal::Full) where `tell`
+    /// would wait for room.
+    #[inline]
+    pub fn try_tell(&self, msg: M) -> Result<(), SendError<M>> {
+        let router = &self.0.router;
+        let policy = router.policy.without_waiting();
+        router.tell_plain(&router.routing().load(), msg, &policy)
+    }
+
+    /// As [`tell`](Self::tell), but where that would block, the returned future waits:
+    /// `task(msg).tell_async()`.
+    #[inline]
+    pub fn tell_async(&self, msg: M) -> Tell<M> {
+        self.task(msg).tell_async()
+    }
+
+    /// Sends a message and returns its reply to come: `task(msg).ask()`. Never blocks.
     #[inline]
     pub fn ask(&self, msg: M) -> Ask<M, R> {
-        let router = &self.0.router;
-        let (sender, receiver) = reply::slot(false);
-        match router.send_plain(&router.routing().load(), msg, Some(sender)) {
-            Ok(_) => Ask::admitted(receiver),
-            Err(error) => Ask::refused(error),
-        }
+        self.0.ask_plain(&self.0.router.routing().load(), msg)
+    }
+
+    /// As [`ask`](Self::ask), but the task never waits for room: `task(msg).try_ask()`.
+    pub fn try_ask(&self, msg: M) -> Ask<M, R> {
+        self.task(msg).try_ask()
+    }
+
+    /// As [`ask`](Self::ask), with a limit for everything up to the reply:
+    /// [`task(msg).ask_within(timeout)`](TaskBuilder::ask_within).
+    pub fn ask_within(&self, timeout: Duration, msg: M) -> Ask<M, R> {
+        self.task(msg).ask_within(timeout)
+    }
+
+    /// Starts describing a periodic task: `make` creates the message of each. It is sent by
+    /// [`tell_every`](TaskBuilder::tell_every).
+    pub fn periodic<F>(&self, make: F) -> TaskBuilder<'_, M, R, F>
+    where
+        F: Fn() -> M + Send + Sync + 'static,
+    {
+        TaskBuilder::new(&self.0, Loaded::Now(self.0.router.routing().load()), make)
     }
 
     /// Sends a message after `delay`, unless the timer is cancelled first:
     /// [`task(msg).tell_after(delay)`](TaskBuilder::tell_after).
-    pub fn tell_after(&self, delay: Duration, msg: M) -> TimerHandle {
+    ///
+    /// # Errors
+    /// Returns the message if the pool is closed.
+    pub fn tell_after(&self, delay: Duration, msg: M) -> Result<TimerHandle<M>, SendError<M>> {
         self.task(msg).tell_after(delay)
     }
 
-    /// Sends a message from `make` after each `period`, until the timer is cancelled. The timer does
-    /// not drift, and skips times that it missed. Like [`tell_after`](TaskBuilder::tell_after), it
-    /// never waits for room. `make` runs on the pool's own thread, which is also its watchdog's, so
-    /// it should be short.
-    pub fn tell_every(
-        &self,
-        period: Duration,
-        make: impl Fn() -> M + Send + Sync + 'static,
-    ) -> TimerHandle {
-        let PoolInner { router, staff } = &*self.0;
-        let due = router.clock.now().saturating_add(nanos(period));
-        let period = NonZeroU64::new(nanos(period)).unwrap_or(NonZeroU64::MIN);
-        let (router, make) = (Arc::clone(router), Contained::new(make));
-        let tell = move || {
-            let profile = TaskProfile::default().submitted_at(router.clock.now());
-            let envelope = Envelope::new(make(), None, &profile, crate::deadline::NEVER);
-            let policy = router.policy.without_waiting();
-            // A refusal was counted and passed to `on_rejected`.
-            let _ = router.send(&router.routing().load(), None, &profile, envelope, &policy);
-        };
-        staff.desk.schedule(due, Some(period), Job::Periodic(Arc::new(tell)))
+    /// Sends a message from `make` after each `period`, until the timer is cancelled:
+    /// [`periodic(make).tell_every(period)`](TaskBuilder::tell_every).
+    ///
+    /// # Errors
+    /// Returns the closure if the period is shorter than 100 microseconds or the pool is closed.
+    pub fn tell_every<F>(&self, period: Duration, make: F) -> Result<TimerHandle<M>, SendError<F>>
+    where
+        F: Fn() -> M + Send + Sync + 'static,
+    {
+        self.periodic(make).tell_every(period)
     }
 
     /// Replaces the strategy, under traffic, and removes a shadow strategy. The workers keep what was
     /// learned about them. Waits for the strategy to prepare; no caller of the pool does.
     ///
     /// # Errors
-    /// If a parameter of the strategy is out of bounds.
+    /// If a parameter of the strategy is out of bounds, or the pool's tracking is off and the strategy
+    /// [needs it](Strategy::needs_tracking).
     pub fn set_strategy(&self, strategy: impl Strategy + 'static) -> Result<(), StrategyError> {
-        strategy.validate()?;
-        self.announce_strategy(self.0.router.control.set_strategy(Arc::new(strategy)));
+        self.check_strategy(&strategy)?;
+        let strategy: Arc<dyn Strategy> = Arc::new(strategy);
+        self.announce_strategy(self.0.router.control.set_strategy(&strategy));
         Ok(())
     }
 
@@ -158,10 +187,12 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// beside each pick of the pool's strategy. Costs one more selection per task.
     ///
     /// # Errors
-    /// If a parameter of the strategy is out of bounds.
+    /// If a parameter of the strategy is out of bounds, or the pool's tracking is off and the strategy
+    /// [needs it](Strategy::needs_tracking).
     pub fn set_shadow(&self, strategy: impl Strategy + 'static) -> Result<(), StrategyError> {
-        strategy.validate()?;
-        self.announce_strategy(self.0.router.control.set_shadow(Some(Arc::new(strategy))));
+        self.check_strategy(&strategy)?;
+        let strategy: Arc<dyn Strategy> = Arc::new(strategy);
+        self.announce_strategy(self.0.router.control.set_shadow(Some(&strategy)));
         Ok(())
     }
 
@@ -170,8 +201,15 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
         self.announce_strategy(self.0.router.control.set_shadow(None));
     }
 
-    fn announce_strategy(&self, strategy: &'static str) {
-        self.0.staff.crew.announcer.of_pool(EventKind::StrategyChanged { strategy });
+    fn check_strategy(&self, strategy: &dyn Strategy) -> Result<(), StrategyError> {
+        let control = &self.0.router.control;
+        check_strategy(strategy, control.roster().tracking(), control.keys.hands_over())
+    }
+
+    fn announce_strategy(&self, changed: Option<&'static str>) {
+        if let Some(strategy) = changed {
+            self.0.staff.crew.announcer.of_pool(EventKind::StrategyChanged { strategy });
+        }
     }
 
     /// Returns the scores of the shadow strategy so far; `None` without one.
@@ -186,20 +224,24 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// If the worker's name is taken, no thread could be created, its actor could not start, or the
     /// pool is shut down. The pool is then unchanged.
     pub fn add_worker(&self, spec: WorkerSpec) -> Result<WorkerId, MembershipError> {
-        Ok(self.0.staff.crew.add_workers(&[spec])?[0])
+        Ok(self.0.staff.crew.add_workers(|_| vec![spec.clone()])?[0])
     }
 
     /// Lets a worker take no more tasks. It runs those it has and then leaves, which is an
     /// [event](Self::subscribe). Does not wait for that.
     ///
     /// # Errors
-    /// If the worker is unknown, already draining, or the last one that takes tasks.
+    /// If the worker is unknown, already draining, or the last active one. A worker that is
+    /// quarantined, ejected or restarting can be retired as long as any other is left that has
+    /// started.
     pub fn retire_worker(&self, id: WorkerId) -> Result<(), MembershipError> {
         self.0.staff.crew.retire_worker(id)
     }
 
-    /// Changes the number of workers that take tasks: adds workers like the first one that the pool
-    /// was built with, or retires the newest. Blocks while workers are added.
+    /// Changes the number of workers that are not draining: adds workers like the first one that the
+    /// pool was built with, or retires some: first those whose actor has not started, then those that
+    /// are quarantined, ejected or restarting, then the newest. Blocks while workers are added, which
+    /// get the lowest free numbers as part of their names.
     ///
     /// # Errors
     /// As [`add_worker`](Self::add_worker), and if `workers` is 0.
@@ -210,6 +252,36 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// Subscribes to the events of the pool and its workers from now on.
     pub fn subscribe(&self) -> Events<Event> {
         self.0.staff.crew.announcer.subscribe()
+    }
+
+    /// Watches for the end of the pool: it takes no more tasks, and every worker's thread has ended, apart
+    /// from those that were given up as hung.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use raddle_core::WorkerSpec;
+    /// # use raddle_runtime::{Actor, Context, Drain, Handler, Pool};
+    /// # struct Doubler;
+    /// # impl Actor for Doubler {}
+    /// # impl Handler<u64> for Doubler {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, number: u64, _: &mut Context<'_, Self>) -> u64 { 2 * number }
+    /// # }
+    /// let pool = Pool::builder("double").workers(2, WorkerSpec::general()).spawn(|_| Doubler)?;
+    /// let watch = pool.watch();
+    /// assert!(!watch.wait_timeout(Duration::ZERO)); // or `watch.await`
+    /// drop(pool);
+    /// assert!(watch.wait_timeout(Duration::from_secs(5)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn watch(&self) -> Watch {
+        self.0.staff.crew.ended.watch()
+    }
+
+    /// Watches for the end of a worker: it has left the pool, or the pool has ended. That has come already
+    /// if no worker has this id (any more).
+    pub fn watch_worker(&self, id: WorkerId) -> Watch {
+        self.0.staff.crew.watch_worker(id)
     }
 
     /// Returns what became of every task so far; consistent at a quiescent moment.
@@ -232,19 +304,35 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
 
     /// Takes no more tasks, lets the admitted ones end, and joins every thread. From then on, tasks
     /// are refused as [`Closed`](crate::Refusal::Closed) on every handle, and timers do not fire. May
-    /// be called again. The messages of tasks that were cancelled at the time limit are kept for
-    /// [`take_unfinished`](Self::take_unfinished).
+    /// be called again, and while another call waits. Workers that have ended their own tasks steal from
+    /// the others, where [stealing](crate::PoolBuilder::stealing) is on.
+    ///
+    /// At the drain's time limit, every task that has not started ends as
+    /// [`Cancelled`](raddle_core::Outcome::Cancelled), whichever worker has it; its asker is told,
+    /// and its message is kept for [`take_unfinished`](Self::take_unfinished), as are those of delayed
+    /// tasks that were not sent. A task whose deadline has passed ends as expired instead; its message,
+    /// and that of a task whose reply nobody waits for any more, are dropped. The asker of a task that is
+    /// running gets [`AskError::ShutDown`](crate::AskError::ShutDown), and its reply is discarded. The
+    /// handler itself cannot be interrupted, but sees [`is_cancelled`](crate::Context::is_cancelled).
     ///
     /// # Errors
-    /// If a handler or a hook has not returned by the drain's time limit and a tenth of a second, or
-    /// a thread that was given up as hung has not. Returns the error at once if a handler of the
-    /// pool itself calls this, since it cannot wait for its own end.
+    /// If a handler, a hook or the closure of a periodic task has not returned by the time limit and a
+    /// tenth of a second, or a thread that was given up as hung has not. Returns the error at once if a
+    /// thread of the pool itself calls this, since that cannot wait for its own end; the drain takes effect
+    /// all the same.
     pub fn shutdown(&self, drain: Drain) -> Result<Account, ShutdownError> {
         let crew = &self.0.staff.crew;
         crew.close();
-        let ended = match crew.threads.contain_current() {
-            true => Err(crew.threads.running()),
-            false => crew.end(drain.0),
+        let called_within = crew.threads.contain_current();
+        let ended = if called_within {
+            match drain.0 {
+                None => {}
+                Some(Duration::ZERO) => crew.cancel_tasks(),
+                Some(limit) => crew.cancel_tasks_after(limit),
+            }
+            Err(crew.threads.running())
+        } else {
+            crew.end(drain.0)
         };
         let lost_threads = crew.threads.lost();
         let account = self.account();
@@ -255,10 +343,75 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
             Ok(()) => Vec::new(),
             Err(workers) => workers,
         };
-        Err(ShutdownError { workers, lost_threads, account })
+        Err(ShutdownError { called_within, workers, lost_threads, account })
     }
 
-    /// Takes the messages of tasks that a shutdown cancelled, in no particular order.
+    /// As [`shutdown`](Self::shutdown), for a future: takes effect at once, and never blocks. The future is
+    /// ready when the threads have ended, or the limit has passed; dropping it changes nothing.
+    ///
+    /// Starts a thread that waits; blocks like `shutdown` if there is none.
+    ///
+    /// # Errors
+    /// As `shutdown`.
+    pub fn shutdown_async(
+        &self,
+        drain: Drain,
+    ) -> impl Future<Output = Result<Account, ShutdownError>> + Send + 'static {
+        self.0.staff.crew.close();
+        let (sender, receiver) = oneshot::channel();
+        let waits = || {
+            let pool = self.clone();
+            let waiting = Builder::new().name(format!("{}-end", self.name()));
+            waiting.spawn(move || drop(sender.send(pool.shutdown(drain)))).is_ok()
+        };
+        let called_within = self.0.staff.crew.threads.contain_current();
+        let (now, mut later) = match !called_within && waits() {
+            true => (None, Some(Awaited::new(receiver))),
+            false => (Some(self.shutdown(drain)), None),
+        };
+        let pool = self.clone();
+        async move {
+            if let Some(now) = now {
+                return now;
+            }
+            let ended = poll_fn(|cx| later.as_mut().map_or(Poll::Pending, |later| later.poll(cx)));
+            match ended.await {
+                Ok(ended) => ended,
+                Err(_) => pool.shutdown(Drain::now()),
+            }
+        }
+    }
+
+    /// Returns a future that is ready when the pool has ended: [`watch`](Self::watch), by the name that
+    /// those who await it look for. It keeps no pool alive: awaited after the last handle was dropped, it waits
+    /// for the drain.
+    ///
+    /// ```
+    /// # use raddle_core::WorkerSpec;
+    /// # use raddle_runtime::{Actor, Context, Handler, Pool};
+    /// # struct Doubler;
+    /// # impl Actor for Doubler {}
+    /// # impl Handler<u64> for Doubler {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, number: u64, _: &mut Context<'_, Self>) -> u64 { 2 * number }
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let pool = Pool::builder("double").workers(2, WorkerSpec::general()).spawn(|_| Doubler)?;
+    /// pool.tell(1)?;
+    /// let closed = pool.closed();
+    /// drop(pool);
+    /// closed.await; // the task has run
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn closed(&self) -> Watch {
+        self.watch()
+    }
+
+    /// Takes the messages of tasks that a shutdown cancelled, and of
+    /// [delayed](TaskBuilder::tell_after) tasks that were not sent before the pool closed, in no
+    /// particular order.
     pub fn take_unfinished(&self) -> Vec<M> {
         let tasks = self.0.router.take_unfinished().into_iter();
         tasks.map(|task| task.into_inner().msg).collect()
@@ -279,20 +432,6 @@ impl<M: Send + 'static, R: Send + 'static> Pool<M, R> {
     /// Notifies `supervisor` when the pool takes no more tasks.
     pub(crate) fn on_close(&self, supervisor: Notify) {
         self.0.staff.crew.on_close(supervisor);
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakPool<M, R> {
-        WeakPool(Arc::downgrade(&self.0))
-    }
-}
-
-impl<M, R> WeakPool<M, R> {
-    pub(crate) fn upgrade(&self) -> Option<Pool<M, R>> {
-        self.0.upgrade().map(Pool)
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.strong_count() == 0
     }
 }
 

@@ -4,40 +4,34 @@ use raddle_core::{HistogramSnapshot, Roster, TaskProfile, WorkerId, nanos};
 use raddle_sync::Snapshot;
 use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use crate::desk::Job;
 use crate::envelope::Envelope;
 use crate::hedge::{Hedge, When};
 use crate::panics::Contained;
-use crate::reply::{Asker, Hedged, NoReply, ReplySender};
+use crate::reply::{Asker, NoReply, ReplySender, SharedReply};
 use crate::router::Router;
+
+use super::options::Picker;
+use super::timers::Slot;
 
 /// The second copy of a hedged task, until it is sent.
 pub(super) struct Copy<M, R> {
-    router: Arc<Router<Envelope<M, R>>>,
-    hedges: Arc<Hedges>,
-    race: Arc<Hedged<R>>,
+    pub(super) router: Arc<Router<Envelope<M, R>>>,
+    pub(super) hedges: Arc<Hedges>,
+    pub(super) race: Arc<SharedReply<R>>,
     /// The worker that has the task.
-    first: WorkerId,
-    msg: Contained<M>,
-    profile: TaskProfile,
-    deadline: u64,
+    pub(super) first: WorkerId,
+    pub(super) msg: Slot<Contained<M>>,
+    pub(super) profile: TaskProfile,
+    pub(super) picker: Picker<'static>,
+    pub(super) deadline: u64,
 }
 
-impl<M: Send + 'static, R: Send + 'static> Copy<M, R> {
-    pub(super) fn new(
-        router: Arc<Router<Envelope<M, R>>>,
-        hedges: &Arc<Hedges>,
-        race: Arc<Hedged<R>>,
-        first: WorkerId,
-        msg: Contained<M>,
-        profile: TaskProfile,
-        deadline: u64,
-    ) -> Self {
-        Self { router, hedges: Arc::clone(hedges), race, first, msg, profile, deadline }
-    }
-
+impl<M: Send + 'static, R: Send + 'static> Job for Copy<M, R> {
     /// Sends the copy to another worker, if it is still wanted and the budget allows it.
-    pub(super) fn send(self) {
-        let Self { router, hedges, race, first, msg, mut profile, deadline } = self;
+    fn run(&self) {
+        let Self { router, hedges, race, first, .. } = self;
+        let Some(msg) = self.msg.take() else { return };
         if race.has_withdrawn() || !hedges.spend() {
             return;
         }
@@ -45,15 +39,19 @@ impl<M: Send + 'static, R: Send + 'static> Copy<M, R> {
             hedges.refund();
             return;
         }
-        profile.submitted_at = router.clock.now();
-        let reply = Some(ReplySender::Shared(race));
-        let copy = Envelope::new(msg.into_inner(), reply, &profile, deadline);
-        if let Err(copy) = router.send_copy(&profile, first, copy) {
+        let profile = self.profile.submitted_at(router.clock.now());
+        let reply = Some(ReplySender::Shared(Arc::clone(race)));
+        let copy = Envelope::new(msg.into_inner(), reply, &profile, self.deadline);
+        if let Err(copy) = router.send_copy(self.picker.own(), &profile, *first, copy) {
             hedges.refund();
             // The copy never was a task. If the other one has ended too, the asker is answered here.
             let Envelope { reply, .. } = copy;
             drop(reply.and_then(|reply| reply.send(Err(NoReply::Cancelled))));
         }
+    }
+
+    fn abandon(&self) {
+        drop(self.msg.take());
     }
 }
 
@@ -156,7 +154,7 @@ mod tests {
     #[test]
     fn a_quantile_must_be_between_0_and_1_and_is_unknown_without_tasks() {
         for quantile in [0.0, 1.0, -1.0, f64::NAN] {
-            let error = Hedge::at_quantile(quantile).validate().unwrap_err();
+            let error = Hedge::at_quantile(quantile).validate(true).unwrap_err();
             assert!(error.to_string().contains("more than 0 and less than 1"), "{error}");
         }
         let roster = Roster::builder().build().unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::crew::Crew;
 use crate::desk::Desk;
+use crate::panics;
 use crate::router::Control;
 
 use super::hedging::Hedges;
@@ -22,23 +23,26 @@ impl Housekeeper {
     /// Runs until the pool is closed and its workers have ended.
     pub(super) fn run(self) {
         let Self { desk, crew, control, hedges } = self;
-        let clock = &control.clock;
-        let mut refresh_at = clock.now() + REFRESH;
+        let clock = control.clock.clone();
+        let mut refresh_at = clock.now().saturating_add(REFRESH);
         loop {
             let now = clock.now();
             while let Some(job) = desk.next_due(now) {
-                job.run();
+                panics::contain(move || job.run());
             }
             if now >= refresh_at {
                 control.refresh();
                 hedges.refresh(&control.roster());
-                refresh_at = now + REFRESH;
+                refresh_at = now.saturating_add(REFRESH);
             }
             let (again, ended) = crew.tend(now);
             if ended {
+                crew.finish();
+                // Each may be the last to hold what the user gave to the pool.
+                panics::contain(|| drop((desk, crew, hedges, control)));
                 return;
             }
-            desk.wait(now, again.min(refresh_at));
+            desk.wait(&clock, again.min(refresh_at));
         }
     }
 }

@@ -1,13 +1,14 @@
 use std::fmt;
+use std::time::Duration;
 
 use raddle_sync::SnapshotReader;
 
 use super::handle::Pool;
 use super::task::TaskBuilder;
+use super::tell::Tell;
 use crate::ask::Ask;
 use crate::envelope::Envelope;
 use crate::error::SendError;
-use crate::reply;
 use crate::router::{Loaded, Routing};
 
 /// A [`Pool`] for one thread: it caches the routing, so that sending a task loads nothing that has
@@ -47,20 +48,41 @@ impl<M: Send + 'static, R: Send + 'static> LocalPool<M, R> {
     /// Returns the message if the task was not admitted.
     #[inline]
     pub fn tell(&mut self, msg: M) -> Result<(), SendError<M>> {
-        match self.pool.0.router.send_plain(self.routing.load(), msg, None) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let router = &self.pool.0.router;
+        router.tell_plain(self.routing.load(), msg, &router.policy)
+    }
+
+    /// As [`Pool::try_tell`].
+    ///
+    /// # Errors
+    /// Returns the message if the task was not admitted.
+    #[inline]
+    pub fn try_tell(&mut self, msg: M) -> Result<(), SendError<M>> {
+        let router = &self.pool.0.router;
+        let policy = router.policy.without_waiting();
+        router.tell_plain(self.routing.load(), msg, &policy)
+    }
+
+    /// As [`Pool::tell_async`].
+    #[inline]
+    pub fn tell_async(&mut self, msg: M) -> Tell<M> {
+        self.task(msg).tell_async()
     }
 
     /// As [`Pool::ask`].
     #[inline]
     pub fn ask(&mut self, msg: M) -> Ask<M, R> {
-        let (sender, receiver) = reply::slot(false);
-        match self.pool.0.router.send_plain(self.routing.load(), msg, Some(sender)) {
-            Ok(_) => Ask::admitted(receiver),
-            Err(error) => Ask::refused(error),
-        }
+        self.pool.0.ask_plain(self.routing.load(), msg)
+    }
+
+    /// As [`Pool::try_ask`].
+    pub fn try_ask(&mut self, msg: M) -> Ask<M, R> {
+        self.task(msg).try_ask()
+    }
+
+    /// As [`Pool::ask_within`].
+    pub fn ask_within(&mut self, timeout: Duration, msg: M) -> Ask<M, R> {
+        self.task(msg).ask_within(timeout)
     }
 }
 

@@ -6,36 +6,38 @@
 
 mod control;
 mod dispatch;
+mod hand_over;
 mod keyed;
 mod label;
+mod moves;
+mod pinned;
+mod routed;
 mod routing;
+mod sizes;
 mod table;
 
 use std::sync::Arc;
 
-use raddle_core::{Clock, Worker};
+use raddle_core::{Clock, Outcome, nanos};
 use raddle_sync::lock::ColdLock;
 use raddle_sync::{Snapshot, atomic::Ordering::Relaxed};
 
 pub(crate) use control::Control;
-pub(crate) use dispatch::Placed;
+pub(crate) use dispatch::{Placed, Sent};
 pub(crate) use label::Label;
+pub(crate) use moves::Unkept;
+pub(crate) use routed::Routed;
 pub(crate) use routing::{Loaded, Plan, Routing};
 
 use crate::error::{Refusal, SendError};
 use crate::inlet::Inlet;
-use crate::mailbox::ParkedWorkers;
+use crate::keys::PartitionId;
+use crate::mailbox::{ParkedWorkers, TooLarge};
 use crate::panics::{self, Contained};
+use crate::reply::NoReply;
 use crate::settings::{Policy, Settings, ShedReason};
+use sizes::Sizes;
 use table::Table;
-
-/// What the router must know about a task.
-pub(crate) trait Routed: Send + 'static {
-    fn label(&self) -> Label;
-    fn set_label(&mut self, label: Label);
-    /// In nanoseconds; 0 when unknown.
-    fn expected_duration(&self) -> u64;
-}
 
 /// Receives each task that is refused.
 pub(crate) type OnRefused<T> = dyn Fn(&T, &Refusal) + Send + Sync;
@@ -53,6 +55,7 @@ pub(crate) struct Router<T> {
     pub(crate) parked: Arc<ParkedWorkers>,
     /// What happens to a task that finds no room. Timers use it without its waiting.
     pub(crate) policy: Policy,
+    pub(crate) sizes: Sizes,
     table: Arc<Table<T>>,
     callbacks: Callbacks<T>,
     /// The tasks that a shutdown cancelled.
@@ -61,19 +64,28 @@ pub(crate) struct Router<T> {
 
 impl<T: Routed> Router<T> {
     /// Creates a router with an open inlet for each worker of the plan's roster.
-    pub(crate) fn new(settings: &Settings, plan: Plan, callbacks: Callbacks<T>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        plan: Plan,
+        callbacks: Callbacks<T>,
+    ) -> Result<Self, TooLarge> {
         let clock = plan.roster.clock().clone();
-        let table = Arc::new(Table::new(plan, settings.capacity));
-        let control = Control::new(clock.clone(), Arc::clone(&table) as _, settings.stealing);
-        Self {
+        let table = Arc::new(Table::new(plan, settings.capacity, settings.order)?);
+        let sizes = Sizes::new(settings.order);
+        let (keys, stealing) = (sizes.partitions(), settings.stealing);
+        let hand_over_within = settings.hand_over_within.map(nanos);
+        let control =
+            Control::new(clock.clone(), Arc::clone(&table) as _, stealing, keys, hand_over_within);
+        Ok(Self {
             clock,
             control: Arc::new(control),
             parked: Arc::default(),
             policy: settings.policy,
+            sizes,
             table,
             callbacks,
             unfinished: ColdLock::default(),
-        }
+        })
     }
 
     #[inline]
@@ -103,6 +115,37 @@ impl<T: Routed> Router<T> {
         self.unfinished.lock().push(Contained::new(task));
     }
 
+    /// Cancels what waits at any worker, whatever its thread does: each task ends as cancelled, its
+    /// asker is told, and it is kept for its message, unless it had expired or was withdrawn. Also lets
+    /// the workers cancel what they take. Tasks whose replies are owed end as cancelled, too.
+    pub(crate) fn cancel_queued(&self) {
+        self.control.cancel_queued();
+        for mailbox in self.routing().load().inlets.iter().filter_map(Inlet::mailbox) {
+            while let Some(mut task) = mailbox.take_any() {
+                let ended = task.has_ended_itself(self.clock.now());
+                let (is_kept, why) = (ended.is_none(), ended.unwrap_or(NoReply::Cancelled));
+                let (key, expected) = (task.label().partition(), task.expected_duration());
+                self.control.end(mailbox.worker(), key, expected, why.outcome());
+                let tell_asker = task.take_asker(why);
+                if is_kept {
+                    self.keep_unfinished(task);
+                } else {
+                    panics::contain(|| drop(task));
+                }
+                tell_asker();
+            }
+            let owed = mailbox.cancel_owed();
+            for task in &owed {
+                let (key, expected) =
+                    (task.key.map(PartitionId), task.completion.expected_duration);
+                self.control.end(mailbox.worker(), key, expected, Outcome::Cancelled);
+            }
+            if !owed.is_empty() {
+                mailbox.wake();
+            }
+        }
+    }
+
     /// Takes the tasks that a shutdown cancelled.
     pub(crate) fn take_unfinished(&self) -> Vec<Contained<T>> {
         std::mem::take(&mut *self.unfinished.lock())
@@ -111,10 +154,5 @@ impl<T: Routed> Router<T> {
     #[inline]
     pub(crate) fn is_cancelling(&self) -> bool {
         self.control.cancelling.load(Relaxed)
-    }
-
-    /// The inlet of a worker, whether it has joined the roster or not.
-    pub(crate) fn inlet(&self, worker: &Arc<Worker>) -> Option<Inlet<T>> {
-        self.table.inlet(worker)
     }
 }

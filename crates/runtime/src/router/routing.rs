@@ -32,9 +32,16 @@ pub(crate) struct Plan {
     pub(crate) stealing: bool,
     /// What the workers counted that have left the roster.
     pub(crate) departed: Counts,
+    /// The number of plans published before this one.
+    pub(crate) version: u64,
 }
 
 impl Plan {
+    /// This plan with another roster, for which its strategy is not prepared yet.
+    pub(super) fn with_roster(&self, roster: Roster) -> Self {
+        Self { roster: Arc::new(roster), ..self.clone() }
+    }
+
     /// The position of the worker with this short id.
     pub(crate) fn position_of(&self, worker: ShortId) -> Option<usize> {
         let members = self.roster.members();
@@ -58,7 +65,7 @@ impl Plan {
         }
         (position + 1..members.len()).chain(0..position).find(|sibling| {
             let member = &members[*sibling];
-            member.health != Health::Ejected
+            !matches!(member.health, Health::Ejected | Health::Starting)
                 && member.worker.stats().is_parked()
                 && member.worker.capabilities() == worker.capabilities()
         })

@@ -2,61 +2,65 @@
 
 use std::sync::Arc;
 
-use raddle_core::{Member, Worker};
+use raddle_core::{MailboxOrder, Member, Worker};
 use raddle_sync::Snapshot;
-use raddle_sync::lock::ColdLock;
 
+use super::label::Label;
+use super::routed::Routed;
 use super::routing::{Plan, Routing};
 use crate::inlet::Inlet;
 use crate::keys::ShortId;
+use crate::mailbox::{Capacity, TooLarge, Wakers};
 
 pub(crate) struct Table<T> {
     routing: Snapshot<Routing<T>>,
-    /// The inlets of workers that have not joined the roster yet.
-    opened: ColdLock<Vec<Inlet<T>>>,
-    capacity: usize,
+    capacity: Capacity,
+    order: MailboxOrder,
 }
 
 /// A [`Table`] as [`Control`](super::Control) uses it, which no more than one thread does at a time.
 pub(super) trait Publish: Send + Sync {
     fn plan(&self) -> Plan;
-    /// Publishes a plan. Its roster has the present members or, beside the present ones, some whose
-    /// inlets are open, or lacks one.
+    /// Publishes a plan, and opens an inlet for each member that has none.
     fn publish(&self, plan: Plan);
-    /// Opens the inlets of workers that have not joined the roster yet.
-    fn open(&self, added: &[Member]);
-    /// Closes the inlets of workers that will not join the roster.
-    fn abandon(&self);
-    /// Closes every inlet.
-    fn close(&self);
+    /// Checks that inlets for so many more workers can be allocated.
+    fn probe(&self, workers: usize) -> Result<(), TooLarge>;
+    /// Raises the attention of a worker's mailbox.
+    fn raise(&self, worker: ShortId);
+    /// Closes the inlets of these workers, or all if it is `None`. Calls `take_off` with each task that a
+    /// future waited to send there; it must be removed from the worker's account.
+    fn close(&self, which: Option<&[&Arc<Worker>]>, take_off: &mut TakeOff<'_>) -> Wakers;
     /// Makes a worker check for work.
     fn wake(&self, worker: ShortId);
     fn wake_all(&self);
+    /// Makes every worker look at more than its normal lane, from now on.
+    fn attend_all(&self);
 }
+
+/// Receives a worker, and the label and expected duration of a task.
+pub(super) type TakeOff<'a> = dyn FnMut(&Worker, Label, u64) + 'a;
 
 impl<T: Send + 'static> Table<T> {
     /// Publishes the first plan, with an open inlet for each worker.
-    pub(super) fn new(plan: Plan, capacity: usize) -> Self {
+    pub(super) fn new(
+        plan: Plan,
+        capacity: Capacity,
+        order: MailboxOrder,
+    ) -> Result<Self, TooLarge> {
+        capacity.probe::<T>(plan.roster.members().len())?;
         let workers = plan.roster.members().iter().map(|member| &member.worker);
-        let inlets = workers.map(|worker| Inlet::local(worker, capacity)).collect();
+        let inlets = workers.map(|worker| Inlet::local(worker, capacity, order)).collect();
         let routing = Snapshot::new(Arc::new(Routing { plan, inlets }));
-        Self { routing, opened: ColdLock::default(), capacity }
+        Ok(Self { routing, capacity, order })
     }
 
     #[inline]
     pub(crate) fn routing(&self) -> &Snapshot<Routing<T>> {
         &self.routing
     }
-
-    /// The inlet of a worker, whether it has joined the roster or not.
-    pub(super) fn inlet(&self, worker: &Arc<Worker>) -> Option<Inlet<T>> {
-        let is_its = |inlet: &&Inlet<T>| Arc::ptr_eq(inlet.worker(), worker);
-        let joined = self.routing.load().inlets.iter().find(is_its).cloned();
-        joined.or_else(|| self.opened.lock().iter().find(is_its).cloned())
-    }
 }
 
-impl<T: Send + 'static> Publish for Table<T> {
+impl<T: Routed> Publish for Table<T> {
     fn plan(&self) -> Plan {
         self.routing.load().plan.clone()
     }
@@ -65,34 +69,50 @@ impl<T: Send + 'static> Publish for Table<T> {
         let before = self.routing.load();
         let members = plan.roster.members();
         let mut inlets = Arc::clone(&before.inlets);
-        if members.len() != inlets.len() {
-            let mut opened = self.opened.lock();
-            let mut known = before.inlets.iter().chain(&*opened);
-            let its = |member: &Member| {
-                known.find(|inlet| Arc::ptr_eq(inlet.worker(), &member.worker)).cloned()
-            };
-            inlets = members.iter().filter_map(its).collect();
-            if members.len() > before.inlets.len() {
-                opened.clear();
-            }
+        let are_its =
+            |(member, inlet): (&Member, &Inlet<T>)| Arc::ptr_eq(inlet.worker(), &member.worker);
+        if members.len() != inlets.len() || !members.iter().zip(&*inlets).all(are_its) {
+            let mut known = before.inlets.iter();
+            inlets = members
+                .iter()
+                .map(|member| {
+                    // In the order of the members, so one pass finds all that are left.
+                    let its = known.clone().position(|inlet| are_its((member, inlet)));
+                    let its = its.and_then(|index| known.nth(index)).cloned();
+                    its.unwrap_or_else(|| Inlet::local(&member.worker, self.capacity, self.order))
+                })
+                .collect();
         }
         self.routing.store(Arc::new(Routing { plan, inlets }));
     }
 
-    fn open(&self, added: &[Member]) {
-        let inlets = added.iter().map(|member| Inlet::local(&member.worker, self.capacity));
-        self.opened.lock().extend(inlets);
+    fn probe(&self, workers: usize) -> Result<(), TooLarge> {
+        self.capacity.probe::<T>(workers)
     }
 
-    fn abandon(&self) {
-        let abandoned = std::mem::take(&mut *self.opened.lock());
-        // Workers that have started have nothing in flight, and leave at once.
-        abandoned.iter().for_each(Inlet::close);
+    fn close(&self, which: Option<&[&Arc<Worker>]>, take_off: &mut TakeOff<'_>) -> Wakers {
+        let routing = self.routing.load();
+        let is_meant = |inlet: &&Inlet<T>| {
+            which.is_none_or(|which| which.iter().any(|worker| Arc::ptr_eq(worker, inlet.worker())))
+        };
+        // Every worker before any is woken: one leaves when nothing waits at the others.
+        routing.inlets.iter().filter(is_meant).for_each(|inlet| inlet.worker().close());
+        let mut wakers = Wakers::default();
+        for inlet in routing.inlets.iter().filter(is_meant) {
+            wakers.append(inlet.close(|task| {
+                let label = task.label();
+                take_off(inlet.worker(), label, task.expected_duration());
+                task.set_label(label.bound_to(None));
+            }));
+        }
+        wakers
     }
 
-    fn close(&self) {
-        self.routing.load().inlets.iter().for_each(Inlet::close);
-        self.opened.lock().iter().for_each(Inlet::close);
+    fn raise(&self, worker: ShortId) {
+        let routing = self.routing.load();
+        if let Some(mailbox) = routing.inlet_of(worker).and_then(Inlet::mailbox) {
+            mailbox.attention().raise();
+        }
     }
 
     fn wake(&self, worker: ShortId) {
@@ -101,5 +121,11 @@ impl<T: Send + 'static> Publish for Table<T> {
 
     fn wake_all(&self) {
         self.routing.load().inlets.iter().for_each(Inlet::wake);
+    }
+
+    fn attend_all(&self) {
+        let routing = self.routing.load();
+        let mailboxes = routing.inlets.iter().filter_map(Inlet::mailbox);
+        mailboxes.for_each(|mailbox| mailbox.attention().raise());
     }
 }

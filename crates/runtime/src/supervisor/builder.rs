@@ -1,10 +1,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use raddle_sync::lock::ColdLock;
-use raddle_sync::{channel, thread};
+use raddle_sync::{channel, thread, time};
 
 use super::Supervisor;
 use super::error::SuperviseError;
@@ -114,7 +114,7 @@ impl SupervisorBuilder {
             strategy,
             history: RestartHistory::new(restarts, fastrand::u64(..)),
             drain,
-            origin: Instant::now(),
+            origin: time::now(),
             due: None,
         };
         for (index, child) in names.into_iter().enumerate() {

@@ -28,6 +28,8 @@ pub(super) struct Family {
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) children: Vec<Child>,
+    /// The threads that may announce something.
+    announcing: u32,
     /// The position of the child whose start is running.
     pub(super) starting: Option<usize>,
 }
@@ -44,6 +46,23 @@ pub(super) enum Phase {
 /// The supervision has ended.
 pub(super) struct Over;
 
+/// A thread that may announce something. The last one that ends after the supervision ends the
+/// subscriptions.
+#[must_use]
+pub(super) struct Announcing<'f>(&'f Family);
+
+impl Drop for Announcing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.announcing -= 1;
+        let is_last = state.announcing == 0 && state.check_running().is_err();
+        drop(state);
+        if is_last {
+            self.0.subscribers.close();
+        }
+    }
+}
+
 impl State {
     fn check_running(&self) -> Result<(), Over> {
         if self.phase == Phase::Running { Ok(()) } else { Err(Over) }
@@ -53,7 +72,7 @@ impl State {
 impl Family {
     pub(super) fn new(names: Vec<String>) -> Self {
         let children = names.iter().map(|_| Child::default()).collect();
-        let state = State { phase: Phase::Running, children, starting: None };
+        let state = State { phase: Phase::Running, children, announcing: 0, starting: None };
         let state = ColdLock::new(state);
         Self { names, state, subscribers: Subscribers::default(), notify: Notify::default() }
     }
@@ -154,6 +173,12 @@ impl Family {
         let children = self.names.iter().cloned().zip(&mut state.children);
         let children = children.map(|(name, child)| child.report(name)).collect();
         ShutdownReport { children, starting }
+    }
+
+    /// Notes that the calling thread may announce something until it drops the returned value.
+    pub(super) fn announcing(&self) -> Announcing<'_> {
+        self.state.lock().announcing += 1;
+        Announcing(self)
     }
 
     /// Announces what happened to the child at `index`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raddle_core::nanos;
+use raddle_sync::time;
 
 use super::child::Supervised;
 use super::event::SupervisorEventKind;
@@ -34,17 +35,20 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Runs until the supervisor is shut down or gives up.
     pub(super) fn run(mut self) {
+        let family = Arc::clone(&self.family);
+        let announcing = family.announcing();
         while self.tend().is_ok() {
             // A pool that closes notifies this thread.
             let left = self.due.map(|due| due.saturating_sub(self.now()));
             self.family.notify.wait_timeout(left.map(Duration::from_nanos));
         }
+        drop(announcing);
         // Dropping the closures runs the user's code.
         panics::contain(|| drop(self.starts));
     }
 
     fn now(&self) -> u64 {
-        nanos(self.origin.elapsed())
+        nanos(time::now().saturating_duration_since(self.origin))
     }
 
     /// Handles pools that have failed, and starts children that are due.
@@ -105,7 +109,7 @@ impl Keeper {
             }
             let Err(error) = self.start(index) else { continue };
             self.family.state.lock().starting = None;
-            let message = error.to_string();
+            let message = panics::text(error);
             self.family.announce(index, SupervisorEventKind::StartFailed { message });
             self.fail(index, Cause::FailedStart)?;
             if self.strategy != SupervisionStrategy::OneForOne {

@@ -26,10 +26,11 @@ pub use event::{SupervisorEvent, SupervisorEventKind, SupervisorEvents};
 pub use report::{ChildReport, ShutdownReport};
 pub use strategy::SupervisionStrategy;
 
+use crate::blocking;
 use crate::log;
 use crate::panics;
 use crate::pool::{Drain, Pool};
-use family::{Family, Over, Phase};
+use family::{Announcing, Family, Over, Phase};
 use until::Until;
 
 /// Keeps pools running: starts them, restarts them when one has failed, and shuts them down in order.
@@ -141,8 +142,8 @@ impl Supervisor {
         self.family.subscribers.subscribe()
     }
 
-    /// Takes the messages of a child's tasks that were admitted and that a restart cancelled, in no
-    /// particular order. Those not taken are in the report of the [`shutdown`](Self::shutdown).
+    /// Takes the messages of a child's tasks that were admitted and that a restart cancelled, and of
+    /// delayed tasks that its closed pools had not sent, in no particular order. Those not taken are in the report of the [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     /// If there is no such child, or its messages have another type; they are kept then.
@@ -160,13 +161,15 @@ impl Supervisor {
     /// May be called again: it then waits for what was still running in the current pools, and
     /// reports the messages that have come since.
     pub fn shutdown(&self, drain: Drain) -> ShutdownReport {
+        let announcing = self.family.announcing();
         self.family.enter(Phase::ShutDown);
-        self.end(Until::after(drain.0))
+        self.end(Until::after(drain.0), announcing)
     }
 
-    fn end(&self, until: Until) -> ShutdownReport {
+    fn end(&self, until: Until, announcing: Announcing<'_>) -> ShutdownReport {
         self.family.notify.notify();
         self.family.stop_all(until);
+        drop(announcing);
         self.join(until);
         self.family.report()
     }
@@ -178,7 +181,7 @@ impl Supervisor {
             return;
         }
         let limit = until.left().map_or(Duration::MAX, |left| left.max(ENDING));
-        if self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+        if blocking::waiting(|| self.ended.recv_timeout(limit)) == Err(RecvTimeoutError::Timeout) {
             return;
         }
         let thread = self.thread.lock().take();
@@ -190,9 +193,10 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        let announcing = self.family.announcing();
         match self.family.enter(Phase::ShutDown) {
             Phase::Running => {
-                let report = self.end(Until::after(None));
+                let report = self.end(Until::after(None), announcing);
                 panics::contain(|| drop(report));
             }
             // It is shutting down its pools, within a limit.

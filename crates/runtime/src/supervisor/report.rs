@@ -34,7 +34,8 @@ pub struct ChildReport {
     /// Whether all of its threads have ended.
     pub ended: bool,
     /// The messages of tasks that were admitted and then cancelled at the time limit of this shutdown
-    /// or of a restart, in no particular order, unless they were taken before.
+    /// or of a restart, and of delayed tasks that were not sent before their pool closed, in no
+    /// particular order, unless they were taken before.
     /// [`ShutdownReport::take_unfinished`] returns them with their type.
     pub unfinished: Vec<Box<dyn Any + Send>>,
 }

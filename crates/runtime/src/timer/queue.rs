@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use raddle_sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::TimerHandle;
+use super::TimerState;
 
 /// Timers that have not fired, by due time; timers that are due at the same time fire in the order in
 /// which they were added. Times are nanoseconds of one clock.
@@ -22,7 +22,7 @@ pub struct TimerQueue<T> {
     left: Vec<T>,
     /// The number of turns so far; a periodic timer takes a new one at each firing.
     turns: u64,
-    /// See `Timer::cancelled` of the handle.
+    /// See `Shared::cancelled` of the state.
     cancelled: Arc<AtomicUsize>,
 }
 
@@ -31,7 +31,7 @@ type Turn = (u64, u64);
 
 struct Timer<T> {
     period: Option<NonZeroU64>,
-    handle: TimerHandle,
+    state: TimerState,
     item: T,
 }
 
@@ -52,13 +52,13 @@ impl<T> Default for TimerQueue<T> {
 
 impl<T> TimerQueue<T> {
     /// Adds a timer that is due at `due` and, if there is a `period`, again after each period.
-    /// O(log n), allocates the handle and now and then a node of the queue.
-    pub fn push(&mut self, due: u64, period: Option<NonZeroU64>, item: T) -> TimerHandle {
+    /// O(log n), allocates the state and now and then a node of the queue.
+    pub fn push(&mut self, due: u64, period: Option<NonZeroU64>, item: T) -> TimerState {
         self.compact();
-        let handle = TimerHandle::new(Arc::clone(&self.cancelled));
+        let state = TimerState::new(Arc::clone(&self.cancelled));
         let turn = self.turn(due);
-        self.timers.insert(turn, Timer { period, handle: handle.clone(), item });
-        handle
+        self.timers.insert(turn, Timer { period, state: state.clone(), item });
+        state
     }
 
     /// Returns when the next timer is due that is not cancelled. O(log n), also for each cancelled one
@@ -66,7 +66,7 @@ impl<T> TimerQueue<T> {
     pub fn next_due(&mut self) -> Option<u64> {
         loop {
             let next = self.timers.first_entry()?;
-            if !next.get().handle.is_cancelled() {
+            if !next.get().state.is_cancelled() {
                 return Some(next.key().0);
             }
             next.remove().leave(&mut self.left);
@@ -80,7 +80,7 @@ impl<T> TimerQueue<T> {
         loop {
             let next = self.timers.first_entry().filter(|next| next.key().0 <= now)?;
             let ((due, _), timer) = next.remove_entry();
-            if !timer.handle.claim(timer.period.is_some()) {
+            if !timer.state.claim(timer.period.is_some()) {
                 timer.leave(&mut self.left);
                 continue;
             }
@@ -90,6 +90,23 @@ impl<T> TimerQueue<T> {
             let turn = self.turn(due.saturating_add(periods.saturating_mul(period.get())));
             return Some(Fired::Periodic(&mut self.timers.entry(turn).or_insert(timer).item));
         }
+    }
+
+    /// Cancels all timers whose item is `wanted`, and returns what those held that were not cancelled
+    /// before.
+    pub fn cancel_where(&mut self, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut items = Vec::new();
+        for (due, timer) in std::mem::take(&mut self.timers) {
+            if !wanted(&timer.item) {
+                self.timers.insert(due, timer);
+                continue;
+            }
+            match timer.state.expel() {
+                true => items.push(timer.item),
+                false => timer.leave(&mut self.left),
+            }
+        }
+        items
     }
 
     /// Takes what the cancelled timers held that have left since the last call.
@@ -106,7 +123,7 @@ impl<T> TimerQueue<T> {
         }
         let timers = std::mem::take(&mut self.timers).into_iter();
         let (cancelled, kept): (BTreeMap<_, _>, _) =
-            timers.partition(|(_, timer)| timer.handle.is_cancelled());
+            timers.partition(|(_, timer)| timer.state.is_cancelled());
         self.timers = kept;
         cancelled.into_values().for_each(|timer| timer.leave(&mut self.left));
     }
@@ -120,16 +137,14 @@ impl<T> TimerQueue<T> {
 impl<T> Timer<T> {
     /// Ends a cancelled timer that has left the queue.
     fn leave(self, left: &mut Vec<T>) {
-        self.handle.uncount();
+        self.state.uncount();
         left.push(self.item);
     }
 }
 
 impl<T> Drop for TimerQueue<T> {
     fn drop(&mut self) {
-        for timer in self.timers.values() {
-            timer.handle.cancel();
-        }
+        self.cancel_where(|_| true);
     }
 }
 
@@ -230,7 +245,7 @@ mod tests {
         assert!(!again.is_active());
         assert_eq!(queue.next_due(), None);
         assert_eq!(taken(&mut queue, 2), []);
-        assert_eq!(format!("{early:?} {late:?}"), "TimerHandle(fired) TimerHandle(cancelled)");
+        assert_eq!(format!("{early:?} {late:?}"), "fired cancelled");
     }
 
     #[test]
@@ -251,7 +266,7 @@ mod tests {
         let handles: Vec<_> =
             (0..100).map(|due| queue.push(1_000 + due, None, Rc::clone(&item))).collect();
         let cancel = |range: std::ops::Range<usize>| {
-            assert!(handles[range].iter().all(TimerHandle::cancel));
+            assert!(handles[range].iter().all(TimerState::cancel));
         };
         cancel(50..100);
         assert!(queue.pop_due(1).is_none());
@@ -262,6 +277,18 @@ mod tests {
         assert_eq!(Rc::strong_count(&item), 50);
         assert_eq!(taken(&mut queue, 1_048).len(), 49);
         assert_eq!((queue.timers.len(), queue.cancelled.load(Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn cancelling_all_returns_what_was_not_cancelled_before() {
+        let mut queue = TimerQueue::default();
+        let cancelled = queue.push(1, None, 'a');
+        let others = [queue.push(2, None, 'b'), queue.push(3, every(1), 'c')];
+        assert!(cancelled.cancel());
+        assert_eq!(queue.cancel_where(|_| true), ['b', 'c']);
+        assert_eq!(queue.take_cancelled(), ['a']);
+        assert!(others.iter().all(|timer| !timer.is_active() && !timer.cancel()));
+        assert_eq!((queue.next_due(), queue.cancelled.load(Relaxed)), (None, 0));
     }
 
     #[derive(Clone, Debug)]

@@ -7,9 +7,14 @@
 //! neither. They know the router; the crew is their [`Overseer`].
 
 mod actor_host;
+mod actor_life;
+mod async_host;
+mod checkpoints;
 mod host;
-mod lease;
+mod key_moves;
 mod life;
+mod nested;
+mod owed;
 mod run;
 mod station;
 mod steal;
@@ -19,15 +24,16 @@ use std::sync::Arc;
 use raddle_core::{SerialRecorder, Worker};
 use raddle_sync::channel::Sender;
 
-pub(crate) use actor_host::{ActorHost, Factory};
-#[cfg(any(loom, shuttle))]
-pub use lease::Stay;
-pub use lease::{Revoked, SerialLease};
+pub(crate) use actor_host::ActorHost;
+pub(crate) use actor_life::Factory;
+pub(crate) use async_host::{AsyncHost, ConcurrentHost, ReadsAndWrites, Shared};
 pub(crate) use run::run;
-pub(crate) use station::Station;
+pub(crate) use station::{RunningAskers, Station};
 
+use crate::deadlock::Waiter;
 use crate::error::SpawnError;
 use crate::event::EventKind;
+use crate::lease::SerialLease;
 use crate::restart::RetireReason;
 
 /// What a thread needs to become a worker.
@@ -35,6 +41,7 @@ pub(crate) struct Start {
     pub(crate) worker: Arc<Worker>,
     pub(crate) recorder: SerialRecorder,
     pub(crate) lease: Arc<SerialLease>,
+    pub(crate) waiter: Arc<Waiter>,
     /// Receives whether the first actor has started; `None` for a thread that replaces another.
     pub(crate) started: Option<Sender<Result<(), SpawnError>>>,
 }
@@ -43,6 +50,10 @@ pub(crate) struct Start {
 pub(crate) trait Overseer: Send + Sync {
     /// Announces what happened to the worker.
     fn announce(&self, worker: &Worker, kind: EventKind);
+    /// Gives the worker no tasks for now, if others can have them: it has no actor.
+    fn set_aside(&self, worker: &Arc<Worker>);
+    /// The worker's actor has started again.
+    fn reinstate(&self, worker: &Arc<Worker>);
     /// Takes the worker out of service at once, because its actor is not restarted: it gets no more
     /// tasks and keys. Its thread then moves or ends what it has.
     fn expel(&self, worker: &Arc<Worker>);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use raddle_core::WorkerSpec;
 use raddle_sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -48,7 +49,10 @@ pub fn assert_kept_while_workers_come_and_go(pool: &ObedientPool, change: impl F
                     for (key, track) in tracks.iter().enumerate() {
                         let track = Arc::clone(track);
                         let task = handle.task(Do::call(move || track.run(number)));
-                        task.key((producer, key)).tell().unwrap();
+                        // Of every size, for mailboxes that go by it.
+                        let expected = Duration::from_nanos(1 << (number * 7 % 24));
+                        let task = task.key((producer, key)).expected_duration(expected);
+                        task.tell().unwrap();
                     }
                     // A task without a key, which may be stolen from the same mailboxes.
                     handle.tell(Do::Return(0)).unwrap();

@@ -2,18 +2,23 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod key_order;
+pub mod signal;
+pub mod waiting;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use raddle_core::{Candidates, TaskProfile, WorkerId, WorkerSpec};
+use raddle_core::{Candidates, Priority, TaskProfile, WorkerId, WorkerSpec};
 use raddle_runtime::{
     Account, Actor, Ask, AskError, Context, Drain, Event, EventKind, Events, Handler, Overflow,
     Pool, PoolBuilder, Reply,
 };
-use raddle_strategies::{RoundRobin, Strategy, WorkerReport};
+use raddle_strategies::{Strategy, WorkerReport};
 
 /// Longer than anything that must happen takes.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -122,11 +127,27 @@ pub fn pool(workers: usize, capacity: usize, overflow: Overflow) -> ObedientPool
 pub fn builder<M: Send + 'static, R: Reply>(workers: usize) -> PoolBuilder<M, R> {
     Pool::builder("test")
         .workers(workers, WorkerSpec::new("w"))
-        .strategy(RoundRobin::new())
+        .strategy(InTurn::default())
         .stealing(false)
 }
 
-/// Always picks the candidate at this index.
+/// Picks the candidates in turn, from the first one on, where `RoundRobin` starts at random.
+#[derive(Debug, Default)]
+pub struct InTurn(AtomicUsize);
+
+impl Strategy for InTurn {
+    fn name(&self) -> &'static str {
+        "in_turn"
+    }
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        self.0.fetch_add(1, SeqCst) % candidates.len()
+    }
+    fn lets_steal(&self) -> bool {
+        true
+    }
+}
+
+/// Always picks this one of the candidates, by the order of their positions.
 #[derive(Debug)]
 pub struct At(pub usize);
 
@@ -134,8 +155,10 @@ impl Strategy for At {
     fn name(&self) -> &'static str {
         "at"
     }
-    fn pick(&self, _: &TaskProfile, _: &Candidates<'_>) -> usize {
-        self.0
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        let mut indices: Vec<_> = (0..candidates.len()).collect();
+        indices.sort_by_key(|index| candidates.position(*index));
+        indices.get(self.0).copied().unwrap_or(self.0)
     }
 }
 
@@ -154,10 +177,11 @@ pub fn number(ask: Ask<Do, Answer>) -> u64 {
     ask.wait().unwrap().unwrap().number
 }
 
-/// Stops the handler of the candidate at this index.
+/// Stops the handler of the candidate at this index, with a task that no other can steal.
 pub fn hold<R: Reply>(pool: &Pool<Do, R>, index: usize) -> Gate {
     let gate = Gate::new();
-    pool.task(Do::Hold(gate.clone())).strategy(&At(index)).tell().unwrap();
+    let task = pool.task(Do::Hold(gate.clone())).priority(Priority::Control);
+    task.strategy(&At(index)).tell().unwrap();
     gate.reached();
     gate
 }
@@ -235,6 +259,16 @@ pub fn watchdog() -> Watchdog {
 }
 
 pub struct Watchdog(#[allow(dead_code)] std::sync::mpsc::Sender<()>);
+
+/// Runs a future on an executor of the calling thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Polls a future whose wake-ups nobody waits for.
+pub fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut std::task::Context::from_waker(Waker::noop()))
+}
 
 /// A message whose drop is counted.
 pub fn counted() -> (impl Fn() -> Counted, Receiver<()>) {

@@ -9,10 +9,12 @@ use super::error::{FileError, ParseError};
 use super::planned::PlannedWorker;
 use super::section::{Section, line_of};
 use super::tables::{
-    read_arrivals, read_capabilities, read_dispatchers, read_fault, read_keys, read_service,
-    read_share, read_tracking,
+    read_arrivals, read_cache, read_capabilities, read_dispatchers, read_fault, read_keys,
+    read_order, read_service, read_share, read_tracking,
 };
 use super::{Scenario, SimWorker};
+#[cfg(doc)]
+use crate::Order;
 use crate::{Keys, Load, Workers};
 
 impl Scenario {
@@ -75,12 +77,14 @@ impl Scenario {
     /// | `mailbox` | number of tasks that can wait for a worker | unbounded |
     /// | `failure_rate` | a share of the tasks, 0 to 1 | 0 |
     /// | `durations_known`, `stealing` | `true` or `false` | `false` |
+    /// | `order` | `fifo`, `boost` or `boost_exact` ([`Order`]) | `fifo` |
     /// | `refresh_interval` | a duration | 1 s |
     /// | `sample_interval` | a duration | queues are not sampled |
     /// | `[arrivals]` | `kind` = `poisson`, `steady` or `bursty` (`burst`, `burst_length`, `quiet_length`); `rate` per second, or `load` as a share of the workers' capacity | required |
     /// | `[service]` | `kind` = `exponential` (`mean`), `constant` (`time`), `bimodal` (`short`, `long`, `long_share`), `pareto` (`mean`, `shape`, `longest`) | required |
     /// | `[[capability]]` | `share`; `name`, left out for tasks that require no capability | no task requires one |
     /// | `[keys]` | `count`, `exponent` | no keys |
+    /// | `[cache]` | `keys` that each worker keeps, `cold_cost` of another one | keys cost nothing |
     /// | `[dispatchers]` | `count`, `sync_interval` | one |
     /// | `[[fault]]` | `kind` = `hang`, `fail_fast` (`after`), `slow_down` (`factor`), `restart`; `worker` by position or name, `at`, `duration` | none |
     /// | `[tracking]` | `enabled`, `window_size`, `history_decay`, `fast_threshold`, `failure_penalty`, `peak_decay` | [`Tracking::default`](raddle_core::Tracking) |
@@ -89,6 +93,15 @@ impl Scenario {
     /// Returns the first error, with its line, key and value, and the allowed values.
     pub fn from_toml(text: &str) -> Result<Self, ParseError> {
         Self::parse(text, None)
+    }
+
+    /// Parses a scenario from TOML, with these workers in place of its own, as
+    /// [`load_with_workers`](Self::load_with_workers) does.
+    ///
+    /// # Errors
+    /// Returns the first error in the scenario with its own workers or with these.
+    pub fn from_toml_with_workers(text: &str, workers: &Workers) -> Result<Self, ParseError> {
+        Self::parse(text, Some(workers))
     }
 
     fn parse(text: &str, instead: Option<&Workers>) -> Result<Self, ParseError> {
@@ -134,9 +147,11 @@ impl Scenario {
             Some(at) => Some(usize::try_from(at.value).unwrap_or(usize::MAX)),
             None => None,
         };
+        scenario.cache = file.section("cache")?.map(read_cache).transpose()?;
         scenario.failure_rate = read_share(&mut file, "failure_rate")?.unwrap_or(0.0);
         scenario.durations_known = file.boolean("durations_known")?.unwrap_or(false);
         scenario.stealing = file.boolean("stealing")?.unwrap_or(false);
+        scenario.order = read_order(&mut file)?.unwrap_or(scenario.order);
         scenario.refresh_interval =
             file.time("refresh_interval")?.unwrap_or(scenario.refresh_interval);
         scenario.sample_interval = file.time("sample_interval")?;

@@ -33,9 +33,10 @@ impl PlannedWorker {
                 .map_err(|source| ParseError::Workers { line: at.line(), source })?;
             all = PlannedWorker::all_of(&workers);
         }
+        let mut taken: HashSet<_> = all.iter().map(|worker| worker.plan.name.clone()).collect();
         for mut section in file.sections("worker")? {
             let name = section.text("name", "a name such as \"gpu\"")?;
-            let most = (Workers::MAX_COUNT - all.len()) as u64;
+            let most = Workers::MAX_COUNT.saturating_sub(all.len()) as u64;
             let count = match section.whole_number("count", 1)? {
                 Some(at) if at.value > most => {
                     let most = Workers::MAX_COUNT;
@@ -58,16 +59,19 @@ impl PlannedWorker {
                 None if capabilities.is_empty() => "any".into(),
                 None => capabilities.join("+"),
             };
+            let mut twice = None;
             for _ in 0..count {
                 // A single named worker keeps its name, others are numbered.
                 let numbered = format!("{kind}-{}", all.len());
                 let name = if name.is_some() && count == 1 { kind.clone() } else { numbered };
+                if !taken.insert(name.clone()) {
+                    twice = Some(name.clone());
+                }
                 let plan = WorkerPlan { name, speed, capabilities: capabilities.clone() };
                 all.push(PlannedWorker { plan, weight });
             }
-            let mut seen = HashSet::new();
-            if let Some(twice) = all.iter().find(|worker| !seen.insert(&worker.plan.name)) {
-                let allowed = format!("a name other than `{}`, which is taken", twice.plan.name);
+            if let Some(twice) = twice {
+                let allowed = format!("a name other than `{twice}`, which is taken");
                 return Err(match name {
                     Some(at) => at.error(allowed),
                     None => section.missing("name", allowed),

@@ -1,5 +1,6 @@
 //! A table of a scenario file: its keys as typed values, with errors that name the line.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -13,6 +14,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A table whose keys are read one by one. Keys that were never read are [unknown](Self::end).
 pub struct Section<'t> {
     text: &'t str,
+    /// The positions of its line feeds.
+    lines: Rc<[usize]>,
     /// The name in errors; empty for the whole file.
     name: String,
     line: usize,
@@ -65,7 +68,9 @@ impl<T> At<T> {
 impl<'t> Section<'t> {
     /// Creates the section of the whole file.
     pub fn whole(text: &'t str, table: &'t DeTable<'t>) -> Self {
-        Self { text, name: String::new(), line: 1, table, known: Vec::new() }
+        let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
+        let lines = lines.collect();
+        Self { text, lines, name: String::new(), line: 1, table, known: Vec::new() }
     }
 
     fn key(&self, key: &str) -> String {
@@ -78,7 +83,7 @@ impl<'t> Section<'t> {
         Some(At {
             value: value.get_ref(),
             key: self.key(key),
-            line: line_of(self.text, value.span().start),
+            line: self.line_of(value.span().start),
             written: self.text[value.span()].lines().next().unwrap_or_default().to_owned(),
         })
     }
@@ -242,14 +247,20 @@ impl<'t> Section<'t> {
         let array = at.value.as_array().ok_or_else(error)?;
         let inner = |(index, item): (usize, &'t Spanned<DeValue<'t>>)| {
             let table = item.get_ref().as_table().ok_or_else(error)?;
-            let line = line_of(self.text, item.span().start);
+            let line = self.line_of(item.span().start);
             Ok(self.inner(format!("{key}[{index}]"), line, table))
         };
         array.iter().enumerate().map(inner).collect()
     }
 
     fn inner(&self, name: String, line: usize, table: &'t DeTable<'t>) -> Section<'t> {
-        Section { text: self.text, name, line, table, known: Vec::new() }
+        let lines = Rc::clone(&self.lines);
+        Section { text: self.text, lines, name, line, table, known: Vec::new() }
+    }
+
+    /// Returns the number of the line, from 1, that contains this byte.
+    fn line_of(&self, byte: usize) -> usize {
+        self.lines.partition_point(|feed| *feed < byte) + 1
     }
 
     /// Checks that every key has been read.
@@ -259,7 +270,7 @@ impl<'t> Section<'t> {
         match unknown {
             None => Ok(()),
             Some(key) => Err(ParseError::Unknown {
-                line: line_of(self.text, key.span().start),
+                line: self.line_of(key.span().start),
                 key: self.key(key.get_ref()),
                 known: self.known.join(", "),
             }),

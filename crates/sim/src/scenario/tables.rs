@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use raddle_core::{Capability, FastThreshold, Tracking};
 
-use super::Dispatchers;
 use super::error::ParseError;
 use super::planned::PlannedWorker;
 use super::section::Section;
-use crate::{Arrivals, Capabilities, Fault, FaultKind, Keys, Service};
+use super::{Cache, Dispatchers};
+use crate::{Arrivals, Capabilities, Fault, FaultKind, Keys, Order, Service};
 
 const SHARE: &str = "a share from 0 to 1";
 
@@ -127,6 +127,25 @@ pub fn read_keys(mut section: Section<'_>) -> Result<Keys, ParseError> {
     };
     section.end()?;
     Ok(keys)
+}
+
+pub fn read_order(file: &mut Section<'_>) -> Result<Option<Order>, ParseError> {
+    let names = Order::ALL.map(Order::as_str);
+    let allowed = format!("one of {}", names.join(", "));
+    let Some(at) = file.text("order", &allowed)? else { return Ok(None) };
+    let order = Order::ALL.into_iter().find(|order| order.as_str() == at.value);
+    order.map(Some).ok_or_else(|| at.error(allowed))
+}
+
+pub fn read_cache(mut section: Section<'_>) -> Result<Cache, ParseError> {
+    let keys = section.whole_number("keys", 1)?;
+    let keys = keys.ok_or_else(|| section.missing("keys", "a whole number of at least 1"))?;
+    let cache = Cache {
+        keys: usize::try_from(keys.value).unwrap_or(usize::MAX),
+        cold_cost: section.required_time("cold_cost")?,
+    };
+    section.end()?;
+    Ok(cache)
 }
 
 pub fn read_dispatchers(mut section: Section<'_>) -> Result<Dispatchers, ParseError> {

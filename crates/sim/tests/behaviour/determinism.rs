@@ -66,3 +66,36 @@ fn every_strategy_meets_the_same_tasks() {
         assert_eq!(failed, expected.1, "{strategy:?}");
     }
 }
+
+#[test]
+fn a_speedup_changes_no_figure_of_a_strategy_without_times_of_its_own() {
+    let mut bimodal = busy();
+    bimodal.load.service = Service::Bimodal { short: MS, long: 3 * MS, long_share: 0.1 };
+    let mut pareto = busy();
+    pareto.load.service = Service::Pareto { mean: MS, shape: 2.5, longest: 100 * MS };
+    let mut constant = scenario(4, 0.9, 20_000);
+    constant.load.service = Service::Constant(MS);
+    constant.timeout = Some(5 * MS);
+    constant.sample_interval = Some(100 * MS);
+    let recorded = trace(2, &[(0, 10), (1, 4), (8, 1), (30, 3)]);
+    for plain in [busy(), bimodal, pareto, constant, recorded] {
+        let own = run(&plain, StrategyName::RoundRobin);
+        for speedup in [0.5, 16.0] {
+            let fast = run(&Scenario { speedup, ..plain.clone() }, StrategyName::RoundRobin);
+            // Times are rounded to nanoseconds, which may change the order of two events.
+            let near = |fast: Duration, own: Duration| {
+                let ratio = fast.as_secs_f64() / own.as_secs_f64();
+                assert!((ratio - 1.0).abs() < 5e-3, "{fast:?} for {own:?} at {speedup}");
+            };
+            near(fast.span, own.span);
+            near(fast.sojourn.mean(), own.sojourn.mean());
+            near(fast.wait.mean(), own.wait.mean());
+            assert!(fast.completed.abs_diff(own.completed) <= own.tasks / 100);
+            assert!(fast.expired.abs_diff(own.expired) <= own.tasks / 100);
+            assert!(fast.timeline.len().abs_diff(own.timeline.len()) <= 1);
+            if let Some((fast, own)) = fast.timeline.last().zip(own.timeline.last()) {
+                near(fast.at, own.at);
+            }
+        }
+    }
+}

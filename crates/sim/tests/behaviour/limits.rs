@@ -95,7 +95,7 @@ fn the_callers_random_numbers_are_restored() {
     fastrand::seed(5);
     let expected = fastrand::u64(..);
     fastrand::seed(5);
-    run(&scenario(2, 0.5, 1_000), ByChance);
+    simulate(&scenario(2, 0.5, 1_000), &Random).unwrap();
     assert_eq!(fastrand::u64(..), expected);
 }
 
@@ -123,8 +123,26 @@ fn an_invalid_scenario_is_refused_by_name() {
         (Scenario { mailbox: Some(0), ..valid() }, "mailbox is 0, allowed is at least 1"),
         (Scenario { refresh_interval: Duration::ZERO, ..valid() }, "refresh interval"),
         (Scenario { sample_interval: Some(Duration::ZERO), ..valid() }, "sample interval"),
+        (Scenario { speedup: 0.0, ..valid() }, "speedup is 0, allowed is a number above 0"),
+        (Scenario { speedup: 1e4, ..valid() }, "speedup is 10000, allowed is up to 1000.000"),
         (Scenario { dispatchers: dispatchers(0), ..valid() }, "number of dispatchers is 0"),
         (Scenario { dispatchers: dispatchers(usize::MAX), ..valid() }, "number of dispatchers"),
+        (
+            Scenario {
+                workers: SimWorker::equal(60_000),
+                dispatchers: dispatchers(60_000),
+                ..valid()
+            },
+            "memory for the dispatchers' statistics",
+        ),
+        (Scenario { workers: SimWorker::equal(65_536), ..valid() }, "number of workers is 65536"),
+        (
+            Scenario {
+                sample_interval: Some(Duration::from_nanos(1)),
+                ..trace(1, &[(0, 1), (4_000, 1)])
+            },
+            "number of samples is",
+        ),
         (arrivals(Arrivals::Poisson { rate: 0.0 }), "arrivals' rate is 0, allowed is a number"),
         (arrivals(Arrivals::Steady { rate: f64::NAN }), "arrivals' rate is NaN"),
         (arrivals(Arrivals::Poisson { rate: 1e-300 }), "time of an arrival"),

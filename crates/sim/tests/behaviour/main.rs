@@ -4,6 +4,7 @@ mod determinism;
 mod dispatchers;
 mod faults;
 mod limits;
+mod order;
 mod properties;
 mod stealing;
 
@@ -31,6 +32,8 @@ fn trace(workers: usize, tasks: &[(u32, u32)]) -> Scenario {
 }
 
 fn run(scenario: &Scenario, strategy: StrategyName) -> Run {
+    // A rotation draws where it starts when it is created.
+    fastrand::seed(scenario.seed);
     simulate(scenario, &*strategy.build()).unwrap()
 }
 

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use raddle_core::{Candidates, Capability, TaskProfile, WorkerSpec};
 use raddle_sim::{Capabilities, Fault, FaultKind, Keys, SimWorker};
 use raddle_strategies::Strategy;
@@ -5,13 +7,33 @@ use raddle_strategies::StrategyName::{CapabilityBest, LeastLoaded, Random, Round
 
 use super::*;
 
+/// Rotates from the first worker on, and lets the others steal.
+#[derive(Debug, Default)]
+struct InTurn(AtomicUsize);
+
+impl Strategy for InTurn {
+    fn name(&self) -> &'static str {
+        "in_turn"
+    }
+    fn pick(&self, _: &TaskProfile, candidates: &Candidates<'_>) -> usize {
+        self.0.fetch_add(1, Relaxed) % candidates.len()
+    }
+    fn lets_steal(&self) -> bool {
+        true
+    }
+}
+
+fn in_turn(scenario: &Scenario) -> Run {
+    simulate(scenario, &InTurn::default()).unwrap()
+}
+
 #[test]
 fn an_idle_worker_steals_a_waiting_task() {
     // In rotation, the third task waits behind the first, which takes long.
     let mut scenario = trace(2, &[(0, 100), (1, 1), (3, 1)]);
-    assert_eq!(run(&scenario, RoundRobin).sojourn.max().as_millis(), 100);
+    assert_eq!(in_turn(&scenario).sojourn.max().as_millis(), 100);
     scenario.stealing = true;
-    let stolen = run(&scenario, RoundRobin);
+    let stolen = in_turn(&scenario);
     assert_eq!((stolen.stolen, stolen.wait.max()), (1, Duration::ZERO));
     assert_eq!(stolen.workers[1].completed, 2);
 }
@@ -20,7 +42,7 @@ fn an_idle_worker_steals_a_waiting_task() {
 fn a_worker_that_becomes_idle_steals_too() {
     let mut scenario = trace(2, &[(0, 100), (0, 10), (1, 5), (2, 5), (3, 5)]);
     scenario.stealing = true;
-    let run = run(&scenario, RoundRobin);
+    let run = in_turn(&scenario);
     assert_eq!(run.stolen, 2, "the third and the fifth wait behind the first");
     assert_eq!(run.workers[0].completed, 1);
 }

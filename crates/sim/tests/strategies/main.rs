@@ -3,7 +3,11 @@
 
 mod bursts;
 mod faults;
+mod sampling;
+mod shares;
 mod unequal;
+mod warm;
+mod weights;
 
 use std::time::Duration;
 
@@ -30,6 +34,8 @@ fn scenario(workers: Vec<SimWorker>, load: f64, mean: Duration, duration: Durati
 }
 
 fn run(scenario: &Scenario, strategy: StrategyName) -> Run {
+    // A rotation draws where it starts when it is created.
+    fastrand::seed(scenario.seed);
     simulate(scenario, &*strategy.build()).unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use super::error::ConfigError;
 use crate::{
     BoundedHash, CapabilityBest, ExpectedDelay, HotCold, JoinIdle, LatencyBased, LeastLoaded,
-    LeastWork, PeakEwma, PowerOfTwo, Random, RoundRobin, Strategy, WeightedRoundRobin,
+    LeastWork, PeakEwma, PowerOfTwo, Random, RoundRobin, Strategy, WarmFirst, WeightedRoundRobin,
 };
 
 /// Defines [`StrategyName`] from the strategies' types and names, in the documentation's order.
@@ -67,13 +67,7 @@ strategies! {
     ExpectedDelay "expected_delay",
     LeastWork "least_work",
     BoundedHash "bounded_hash",
-}
-
-impl StrategyName {
-    /// Returns whether it picks by what is learned from recorded tasks, and is blind without it.
-    pub(super) fn needs_tracking(self) -> bool {
-        matches!(self, Self::LatencyBased | Self::PeakEwma | Self::HotCold | Self::ExpectedDelay)
-    }
+    WarmFirst "warm_first",
 }
 
 impl Default for StrategyName {
@@ -131,8 +125,11 @@ mod tests {
         use StrategyName::*;
         let steal = [RoundRobin, LeastLoaded, Random, JoinIdle, PowerOfTwo, LeastWork];
         assert_eq!(those(Strategy::lets_steal), steal);
-        let age = [LatencyBased, PeakEwma, HotCold, ExpectedDelay, LeastWork];
+        let age = [LatencyBased, PeakEwma, HotCold, ExpectedDelay, LeastWork, WarmFirst];
         assert_eq!(those(Strategy::reads_age), age);
-        assert_eq!(those(Strategy::routes_keys), [BoundedHash]);
+        assert_eq!(those(Strategy::routes_keys), [BoundedHash, WarmFirst]);
+        assert_eq!(those(Strategy::tells_keys_apart), [WarmFirst]);
+        let tracked = [LatencyBased, PeakEwma, HotCold, ExpectedDelay, WarmFirst];
+        assert_eq!(those(Strategy::needs_tracking), tracked);
     }
 }

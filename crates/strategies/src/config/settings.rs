@@ -140,7 +140,7 @@ impl BalancerConfig {
         if let Some(setting) = self.out_of_bounds().and_then(Setting::find) {
             return Err(setting.refuse(&setting.text(self)));
         }
-        if self.strategy.needs_tracking() && !self.tracking.enabled {
+        if !self.tracking.enabled && self.strategy.build().needs_tracking() {
             let strategy = self.strategy;
             let allowed = format!("true, as the strategy {strategy} picks by what is tracked");
             return Err(ConfigError::new("tracking_enabled", false, &allowed));

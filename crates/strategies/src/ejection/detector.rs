@@ -117,7 +117,7 @@ impl OutlierDetector {
     /// `now` is the time of the roster's clock.
     ///
     /// A worker is judged from the second review on that lists it, and after its return by what it
-    /// does from then on. Draining and quarantined workers are not judged; for an ejected worker
+    /// does from then on. Only active workers are judged; for an ejected worker
     /// the ejection's time continues meanwhile.
     ///
     /// O(n log n), allocates, takes no lock.
@@ -147,7 +147,7 @@ impl OutlierDetector {
 
     /// Returns the changes of health that make `roster` agree with the decisions so far. An ejected
     /// worker that was made active early is ejected again, without a new decision; a worker that is
-    /// draining or quarantined does not change.
+    /// draining, quarantined or restarting does not change.
     pub fn changes(&self, roster: &Roster) -> Vec<(WorkerId, Health)> {
         let change = |worker, health| match health {
             Health::Active if self.has_ejected(worker) => Some((worker, Health::Ejected)),
@@ -159,7 +159,7 @@ impl OutlierDetector {
     }
 
     /// Returns whether this worker is ejected and not readmitted yet, even if it was quarantined
-    /// since. Whoever ends the quarantine must then make it [`Health::Ejected`], not active.
+    /// or restarted since. Whoever ends that must then make it [`Health::Ejected`], not active.
     pub fn has_ejected(&self, worker: WorkerId) -> bool {
         self.records.get(&worker).is_some_and(|record| record.until.is_some())
     }
@@ -197,7 +197,9 @@ impl OutlierDetector {
             match record.until {
                 _ if member.health == Health::Draining => {}
                 Some(until) if until > now => ejected += 1,
-                Some(_) if member.health == Health::Quarantined => ejected += 1,
+                Some(_) if matches!(member.health, Health::Quarantined | Health::Restarting) => {
+                    ejected += 1;
+                }
                 Some(_) => {
                     record.until = None;
                     self.decisions.push(Decision { worker, verdict: Verdict::Readmitted });

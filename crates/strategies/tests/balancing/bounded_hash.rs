@@ -7,7 +7,7 @@ use raddle_core::{
 use raddle_strategies::rendezvous::owner;
 use raddle_strategies::{Balancer, BoundedHash};
 
-use crate::{MS, alike, assert_settled, finish_on, in_flight};
+use crate::{MS, alike, assert_settled, finish_on, in_flight, note_idle};
 
 const KEYS: u64 = 4_000;
 
@@ -31,8 +31,7 @@ fn order(key: u64, roster: &Roster) -> Vec<usize> {
     let mut left: Vec<_> =
         roster.members().iter().map(|member| &member.worker).enumerate().collect();
     let mut order = Vec::new();
-    while let Some(at) = owner(key, left.iter().map(|(_, worker)| (worker.id().0, worker.weight())))
-    {
+    while let Some(at) = owner(key, left.iter().map(|(_, w)| (w.name_hash(), w.weight()))) {
         order.push(left.remove(at).0);
     }
     order
@@ -193,6 +192,7 @@ fn a_failing_worker_keeps_its_keys_and_takes_no_overflow_while_another_has_room(
     let before = homes(&roster);
     (0..100).for_each(|_| finish_on(&roster, 0, Outcome::Failed, MS));
     assert_eq!(homes(&roster), before);
+    note_idle(&roster, 0);
     let balancer = bounded();
     for key in (0..KEYS).filter(|key| before[*key as usize].0 != 0).take(200) {
         let order = order(key, &roster);

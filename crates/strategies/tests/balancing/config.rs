@@ -10,7 +10,8 @@ use raddle_strategies::{BalancerConfig, ConfigError, Ejection, StrategyName};
 
 const STRATEGIES: &str = "one of round_robin, least_loaded, random, capability_best, \
                           latency_based, weighted_round_robin, join_idle, power_of_two, \
-                          peak_ewma, hot_cold, expected_delay, least_work, bounded_hash";
+                          peak_ewma, hot_cold, expected_delay, least_work, bounded_hash, \
+                          warm_first";
 
 /// Every variable with an accepted value, the allowed values, and some that are not allowed.
 const VARIABLES: [(&str, &str, &str, &[&str]); 12] = [
@@ -261,8 +262,8 @@ fn serde_refuses_unknown_fields_and_wrong_values() {
 }
 
 fn needs_tracking(strategy: StrategyName) -> bool {
-    use StrategyName::{ExpectedDelay, HotCold, LatencyBased, PeakEwma};
-    matches!(strategy, LatencyBased | PeakEwma | HotCold | ExpectedDelay)
+    use StrategyName::{ExpectedDelay, HotCold, LatencyBased, PeakEwma, WarmFirst};
+    matches!(strategy, LatencyBased | PeakEwma | HotCold | ExpectedDelay | WarmFirst)
 }
 
 fn strategy() -> impl Strategy<Value = StrategyName> {

@@ -157,8 +157,9 @@ impl Model {
 
     /// Returns whether the settings are allowed together.
     fn is_whole(&self) -> bool {
-        use StrategyName::{ExpectedDelay, HotCold, LatencyBased, PeakEwma};
-        let is_blind = matches!(self.strategy, ExpectedDelay | HotCold | LatencyBased | PeakEwma);
+        use StrategyName::{ExpectedDelay, HotCold, LatencyBased, PeakEwma, WarmFirst};
+        let is_blind =
+            matches!(self.strategy, ExpectedDelay | HotCold | LatencyBased | PeakEwma | WarmFirst);
         self.tracking.enabled || !is_blind
     }
 

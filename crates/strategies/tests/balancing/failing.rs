@@ -7,7 +7,7 @@ use raddle_core::{Outcome, TaskProfile};
 use raddle_strategies::{Balancer, LeastLoaded};
 
 use crate::simulated::{Load, Pool, share};
-use crate::{MS, alike, finish_on};
+use crate::{MS, alike, finish_on, note_idle};
 
 const SEEDS: [u64; 3] = [0x6661_696c, 0x6661_696d, 0x6661_696e];
 const WORKERS: usize = 10;
@@ -72,6 +72,7 @@ fn a_failing_worker_is_picked_if_the_others_have_more_in_flight_or_fail_too() {
         (0..100).for_each(|_| finish_on(&roster, position, Outcome::Failed, Duration::ZERO));
     };
     fail(0);
+    note_idle(&roster, 0);
     for _ in 0..100 {
         assert_ne!(select().position(), 0, "while the others are idle too");
     }

@@ -37,14 +37,30 @@ impl Strategy for Probe {
     fn routes_keys(&self) -> bool {
         true
     }
+    fn tells_keys_apart(&self) -> bool {
+        true
+    }
+    fn needs_tracking(&self) -> bool {
+        true
+    }
     fn weights(&self, _: &Roster) -> Option<Vec<f64>> {
         Some(vec![7.0])
     }
 }
 
 /// The methods of the trait; `assert_forwards` calls them all.
-const METHODS: [&str; 8] =
-    ["name", "pick", "prepare", "validate", "reads_age", "lets_steal", "routes_keys", "weights"];
+const METHODS: [&str; 10] = [
+    "name",
+    "pick",
+    "prepare",
+    "validate",
+    "reads_age",
+    "lets_steal",
+    "routes_keys",
+    "tells_keys_apart",
+    "needs_tracking",
+    "weights",
+];
 
 fn assert_forwards(wrapper: &dyn Strategy, prepared: &AtomicUsize, roster: &Roster) {
     let before = prepared.load(Relaxed);
@@ -54,7 +70,9 @@ fn assert_forwards(wrapper: &dyn Strategy, prepared: &AtomicUsize, roster: &Rost
         assert_eq!(strategy.name(), "probe");
         assert_eq!(strategy.pick(&TaskProfile::default(), &roster.candidates(None)), 1);
         assert_eq!(strategy.validate().unwrap_err().parameter, "parameter");
-        assert!(strategy.reads_age() && strategy.lets_steal() && strategy.routes_keys());
+        assert!(strategy.reads_age() && strategy.lets_steal());
+        assert!(strategy.routes_keys() && strategy.tells_keys_apart());
+        assert!(strategy.needs_tracking());
         assert_eq!(strategy.weights(roster), Some(vec![7.0]));
     }
 }

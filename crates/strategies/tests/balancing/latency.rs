@@ -330,7 +330,9 @@ proptest! {
             })
         };
         let (first, then): (f64, f64) = (share(&before), share(&after));
-        prop_assert!(then <= first + 1e-9, "weighted_round_robin: {first} became {then}");
+        // What is less certain counts for less, so it may come closer to a fair share, but not above it.
+        let most = first.max(0.5);
+        prop_assert!(then <= most + 1e-9, "weighted_round_robin: {first} became {then}");
     }
 }
 

@@ -12,6 +12,7 @@ mod forwarding;
 mod idle;
 mod latency;
 mod least_work;
+mod properties;
 mod report;
 mod sampled;
 mod simulated;
@@ -47,6 +48,12 @@ fn positions(balancer: &Balancer, task: &TaskProfile, roster: &Roster, count: us
 fn finish_on(roster: &Roster, position: usize, outcome: Outcome, took: Duration) {
     let worker = &roster.members()[position].worker;
     Reservation::take(worker, position, None).unwrap().finish(outcome, took);
+}
+
+/// Notes that the worker at `position` has just become idle: if it fails, it is not tried again yet.
+fn note_idle(roster: &Roster, position: usize) {
+    let now = roster.clock().now();
+    roster.members()[position].worker.recorder().unwrap().mark_idle(now);
 }
 
 fn in_flight(roster: &Roster) -> Vec<u64> {

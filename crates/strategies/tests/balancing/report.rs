@@ -40,6 +40,7 @@ fn statistics_serialise_with_the_documented_fields() {
     assert_eq!(workers.len(), 3);
     for worker in workers {
         let expected = [
+            "blocked_ns",
             "busy_ns",
             "counts",
             "generation",
@@ -47,8 +48,10 @@ fn statistics_serialise_with_the_documented_fields() {
             "history",
             "id",
             "in_flight",
+            "is_blocked",
             "mean_latency_ns",
             "name",
+            "on_core_ns",
             "service",
             "share",
             "success_rate",

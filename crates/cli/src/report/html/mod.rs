@@ -19,17 +19,23 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use page::{Detail, Estimate, Page, Strategy};
 
+use crate::print::visible_lines;
+
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// Allows the page's own style and script, and nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+/// The files of [`pictures`]: the first is always drawn, the others only for several loads.
+pub const PICTURES: &[&str] = &["percentiles.svg", "load-mean.svg", "load-p99.svg"];
 
 /// Writes the page as HTML in UTF-8.
 ///
 /// # Errors
 /// Returns the errors of `out`.
 pub fn write(page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(document(page).into_string().as_bytes())
+    // HTML allows no control characters, and the names of files may have some.
+    out.write_all(visible_lines(&document(page).into_string()).as_bytes())
 }
 
 fn document(page: &Page) -> Markup {
@@ -65,9 +71,9 @@ fn document(page: &Page) -> Markup {
 }
 
 /// Draws the page's line charts as SVG files: the name and content of each.
-pub fn pictures(page: &Page) -> Vec<(&'static str, String)> {
+pub fn pictures(page: &Page) -> Vec<(String, String)> {
     let plots = percentiles::plot(page).into_iter().chain(load::plots(page).into_iter().flatten());
-    plots.map(|plot| (plot.id, plot.picture())).collect()
+    plots.map(|plot| (format!("{}.svg", plot.id), plot.picture())).collect()
 }
 
 fn advice(page: &Page) -> Markup {

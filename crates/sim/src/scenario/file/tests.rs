@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use raddle_core::{Capability, FastThreshold, Tracking, WorkerSpec};
 
 use super::*;
-use crate::{Arrivals, Capabilities, Dispatchers, Fault, FaultKind, Service};
+use crate::{Arrivals, Cache, Capabilities, Dispatchers, Fault, FaultKind, Order, Service};
 
 const LOAD: &str = "[arrivals]\nkind = \"poisson\"\nload = 0.5\n\
                     [service]\nkind = \"constant\"\ntime = \"2ms\"\n";
@@ -45,6 +45,7 @@ fn every_key_is_read() {
         failure_rate = 0.01
         durations_known = true
         stealing = true
+        order = "boost"
         refresh_interval = "100ms"
         sample_interval = "10ms"
         [[worker]]
@@ -75,6 +76,9 @@ fn every_key_is_read() {
         [keys]
         count = 100
         exponent = 0.9
+        [cache]
+        keys = 64
+        cold_cost = "5ms"
         [dispatchers]
         count = 4
         sync_interval = "5ms"
@@ -112,6 +116,7 @@ fn every_key_is_read() {
     assert_eq!((scenario.tasks, scenario.warm_up, scenario.seed), (5_000, 100, 7));
     assert_eq!((scenario.timeout, scenario.mailbox), (Some(ms(1_000)), Some(64)));
     assert!(scenario.durations_known && scenario.stealing && scenario.failure_rate == 0.01);
+    assert_eq!(scenario.order, Order::Boost);
     assert_eq!((scenario.refresh_interval, scenario.sample_interval), (ms(100), Some(ms(10))));
     let (rate, burst, burst_length, quiet_length) = (500.0, 3.0, ms(10), ms(40));
     assert_eq!(
@@ -126,6 +131,7 @@ fn every_key_is_read() {
             keys: Keys::Zipf { count: 100, exponent: 0.9 },
         }
     );
+    assert_eq!(scenario.cache, Some(Cache { keys: 64, cold_cost: ms(5) }));
     assert_eq!(scenario.dispatchers, Dispatchers { count: 4, sync_interval: ms(5) });
     let fault = |worker, at, duration, kind| Fault { worker, at: ms(at), duration, kind };
     assert_eq!(
@@ -183,7 +189,20 @@ fn errors_name_line_key_value_and_what_is_allowed() {
             "line 2: failure_rate is `nan`, allowed is",
         ),
         (with("workers = \"1x1\"\nstealing = 1"), "line 2: stealing is `1`, allowed is true or"),
+        (
+            with("workers = \"1x1\"\norder = \"lifo\""),
+            "line 2: order is `\"lifo\"`, allowed is one of fifo, boost, boost_exact",
+        ),
         (with("workers = \"1x1\"\nkeys = 1"), "line 2: keys is `1`, allowed is a table [keys]"),
+        (
+            with("workers = \"1x1\"\n[cache]\ncold_cost = \"1ms\""),
+            "line 2: cache.keys is missing, allowed is a whole number of at least 1",
+        ),
+        (with("workers = \"1x1\"\n[cache]\nkeys = 0"), "line 3: cache.keys is `0`, allowed is a"),
+        (
+            with("workers = \"1x1\"\n[cache]\nkeys = 4"),
+            "line 2: cache.cold_cost is missing, allowed is a duration",
+        ),
         (with("workers = \"1x1\"\nfault = 1"), "line 2: fault is `1`, allowed is one or more"),
         (
             with("[[worker]]\nname = \"a\"\n[[worker]]\nname = \"a\""),

@@ -38,6 +38,19 @@ fn a_quarantined_worker_counts_as_ejected_beyond_its_time() {
 }
 
 #[test]
+fn a_restarting_worker_counts_as_ejected_beyond_its_time_and_is_not_judged() {
+    let mut scene = Scene::new(3, Ejection::default());
+    scene.set(1, Restarting);
+    scene.bad(1, 10);
+    scene.bad(0, 10);
+    assert_eq!(scene.next_review(), [(0, failing(10, 10))]);
+    scene.set(0, Restarting);
+    assert_eq!(scene.next_review(), []);
+    assert_eq!(scene.health()[..2], [Restarting, Restarting]);
+    assert!(scene.detector.has_ejected(WorkerId(0)));
+}
+
+#[test]
 fn a_worker_made_active_early_is_ejected_again() {
     let mut scene = Scene::new(3, Ejection::default().base_duration(3 * S).max_duration(3 * S));
     scene.bad(1, 10);

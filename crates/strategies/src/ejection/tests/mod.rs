@@ -6,7 +6,7 @@ mod share;
 
 use std::time::Duration;
 
-use raddle_core::Health::{Active, Draining, Ejected, Quarantined};
+use raddle_core::Health::{Active, Draining, Ejected, Quarantined, Restarting};
 use raddle_core::{Clock, Health, Outcome, Reservation, Roster, VirtualTime, WorkerId, WorkerSpec};
 
 use super::Verdict::Readmitted;

@@ -10,7 +10,7 @@ use crate::report::Latency;
 use crate::report::html::{Detail, Estimate, Page, Strategy};
 
 /// The names of all strategies.
-pub const STRATEGIES: [&str; 13] = [
+pub const STRATEGIES: [&str; 14] = [
     "least_work",
     "join_idle",
     "expected_delay",
@@ -21,6 +21,7 @@ pub const STRATEGIES: [&str; 13] = [
     "weighted_round_robin",
     "capability_best",
     "bounded_hash",
+    "warm_first",
     "latency_based",
     "round_robin",
     "random",

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use scraper::{ElementRef, Html, Selector};
 
-use super::{Page, Strategy, pictures, write};
+use super::{PICTURES, Page, Strategy, pictures, write};
 use crate::report::Latency;
 use crate::report::simulated::Simulated;
 
@@ -141,8 +141,8 @@ fn hostile_names_are_escaped() {
 fn pictures_are_complete_files_of_the_line_charts() {
     let page = example::page(4, 8);
     let files = pictures(&page);
-    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["percentiles", "load-mean", "load-p99"]);
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, PICTURES);
     for (name, picture) in &files {
         assert!(picture.starts_with("<svg"), "{name}");
         assert!(picture.contains("xmlns=\"http://www.w3.org/2000/svg\""), "{name}");

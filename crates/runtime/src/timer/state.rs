@@ -13,37 +13,38 @@ const FIRED: u32 = 1;
 /// It will not fire any more.
 const CANCELLED: u32 = 2;
 
-/// Cancels a timer, from any thread. Dropping the handle cancels nothing; clones share the timer.
+/// Whether a timer fires or is cancelled, which any thread may decide. Dropping it cancels nothing;
+/// clones share the timer.
 #[derive(Clone)]
-pub struct TimerHandle(Arc<Timer>);
+pub struct TimerState(Arc<Shared>);
 
-struct Timer {
+struct Shared {
     /// `PENDING` until a compare-exchange changes it, once.
     state: AtomicU32,
     /// The number of cancelled timers that are still in the queue, or a few more.
     cancelled: Arc<AtomicUsize>,
 }
 
-impl TimerHandle {
+impl TimerState {
     pub(super) fn new(cancelled: Arc<AtomicUsize>) -> Self {
-        Self(Arc::new(Timer { state: AtomicU32::new(PENDING), cancelled }))
+        Self(Arc::new(Shared { state: AtomicU32::new(PENDING), cancelled }))
     }
 
     /// Cancels the timer. Returns whether that prevented its next firing: after `true` no firing
     /// begins any more, though one of a periodic timer that had begun continues; `false` if the
     /// timer has fired or was cancelled before.
     ///
-    /// Wait-free, allocates nothing. What the timer holds is dropped later, by the thread that fires
-    /// timers.
+    /// Wait-free, allocates nothing. What the queue holds for the timer is dropped later, by the
+    /// thread that fires timers.
     pub fn cancel(&self) -> bool {
-        let Timer { state, cancelled } = &*self.0;
+        let Shared { state, cancelled } = &*self.0;
         if state.load(Relaxed) != PENDING {
             return false;
         }
         // Before the state, so that the queue never subtracts what was not counted. A count that is too
         // high for a moment is harmless.
         cancelled.fetch_add(1, Relaxed);
-        // Release pairs with the Acquire of `claim` and `is_cancelled`: a thread that sees the timer
+        // Release pairs with the Acquire of `decide` and `is_cancelled`: a thread that sees the timer
         // cancelled also sees it counted.
         let prevented = state.compare_exchange(PENDING, CANCELLED, Release, Relaxed).is_ok();
         if !prevented {
@@ -52,17 +53,25 @@ impl TimerHandle {
         prevented
     }
 
-    /// Returns whether the timer will fire, or fire again, unless it is cancelled. Another thread may
-    /// cancel it at any time.
+    /// Returns whether the timer will fire, or fire again, unless it is cancelled.
     pub fn is_active(&self) -> bool {
         self.0.state.load(Relaxed) == PENDING
     }
 
     /// Begins a firing; `false` if the timer is cancelled. For the queue.
     pub(super) fn claim(&self, is_periodic: bool) -> bool {
+        self.decide(if is_periodic { PENDING } else { FIRED })
+    }
+
+    /// Cancels a timer that has left the queue, and so is not counted; `false` if it was cancelled
+    /// before. For the queue.
+    pub(super) fn expel(&self) -> bool {
+        self.decide(CANCELLED)
+    }
+
+    fn decide(&self, next: u32) -> bool {
         // A read-modify-write even if it stays pending: it precedes or follows each cancel in the
         // word's modification order, whereas a load could miss one that has returned.
-        let next = if is_periodic { PENDING } else { FIRED };
         self.0.state.compare_exchange(PENDING, next, Relaxed, Acquire).is_ok()
     }
 
@@ -79,12 +88,12 @@ impl TimerHandle {
     }
 }
 
-impl fmt::Debug for TimerHandle {
+impl fmt::Debug for TimerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.state.load(Relaxed) {
-            PENDING => "TimerHandle(pending)",
-            FIRED => "TimerHandle(fired)",
-            _ => "TimerHandle(cancelled)",
+            PENDING => "pending",
+            FIRED => "fired",
+            _ => "cancelled",
         })
     }
 }
