@@ -4,9 +4,11 @@
 //! - `dirty`: another thread writes them;
 //! - `two`: another thread selects from the same roster by the same strategy;
 //! - `key`: the task has a key;
+//! - `refresh`: preparing a roster, which no selection does;
 //! - `slow_start`: with slow start.
 
 mod by_key;
+mod refresh;
 mod slow_start;
 
 use std::hint::black_box;
@@ -38,6 +40,9 @@ fn main() {
     let mut keyed = criterion.benchmark_group("select/key");
     WORKERS.iter().for_each(|workers| by_key::by_key(&mut keyed, *workers));
     keyed.finish();
+    let mut refreshed = criterion.benchmark_group("refresh");
+    [1_000, 2_000, 4_000].iter().for_each(|workers| refresh::refresh(&mut refreshed, *workers));
+    refreshed.finish();
     slow_start::slow_start(&mut criterion);
     criterion.final_summary();
 }

@@ -1,10 +1,11 @@
 //! The versions of the peers, as locked when this program was built.
 
 /// The crates whose versions are reported.
-const PEERS: [&str; 13] = [
+const PEERS: [&str; 14] = [
     "crossbeam-channel",
     "crossbeam-utils",
     "kanal",
+    "disruptor",
     "oneshot",
     "tokio",
     "rayon",

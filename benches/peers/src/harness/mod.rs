@@ -12,7 +12,7 @@ pub use crew::{Crew, Duty};
 pub use rotation::Rotation;
 pub use select::Selecting;
 pub use task::{Task, Work, calibrate};
-pub use throughput::Throughput;
+pub use throughput::{BATCH, Throughput};
 
 use tokio::runtime::Runtime;
 

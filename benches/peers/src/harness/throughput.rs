@@ -18,7 +18,9 @@ pub struct Throughput {
 }
 
 /// The maximum number of tasks between two waits for all to be done.
-const BATCH: u64 = 1_000_000;
+const ROUND: u64 = 1_000_000;
+/// How many tasks contenders that send in batches send at once.
+pub const BATCH: usize = 16;
 /// The first tasks, which are not measured.
 const WARM_UP: u64 = 2_000;
 /// The minimum duration of the tasks that determine the size of a batch.
@@ -60,12 +62,12 @@ impl Throughput {
         batch(self.share(WARM_UP));
         let mut probe = self.share(WARM_UP);
         let mut took = batch(probe);
-        while took < PROBE && probe < BATCH {
+        while took < PROBE && probe < ROUND {
             probe *= 2;
             took = batch(probe);
         }
         let quarter = (probe as f64 / took.as_secs_f64() * self.seconds / 2.0) as u64;
-        let count = self.share(quarter.clamp(100, BATCH));
+        let count = self.share(quarter.clamp(100, ROUND));
         let (mut done, mut spent) = (0, Duration::ZERO);
         while spent.as_secs_f64() < self.seconds {
             spent += batch(count);
@@ -74,9 +76,9 @@ impl Throughput {
         Figures::one(RATE, done as f64 / spent.as_secs_f64())
     }
 
-    /// Rounds up to a multiple of the number of producers.
+    /// Rounds up to whole batches of each producer.
     fn share(&self, count: u64) -> u64 {
-        count.div_ceil(self.producers) * self.producers
+        count.next_multiple_of(self.producers * BATCH as u64)
     }
 }
 

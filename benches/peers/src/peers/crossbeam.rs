@@ -8,9 +8,51 @@ use crossbeam_utils::Backoff;
 use crate::figures::Figures;
 use crate::harness::{Asking, Driver, Duty, MAILBOX, Rotation, Task};
 
+/// A task that takes as much room as one of raddle's, with its reply, deadline and label: seven words.
+struct Wide {
+    task: Task,
+    _rest: [u64; 6],
+}
+
+impl From<Task> for Wide {
+    fn from(task: Task) -> Self {
+        Self { task, _rest: [task.0; 6] }
+    }
+}
+
+impl From<Wide> for Task {
+    fn from(wide: Wide) -> Self {
+        wide.task
+    }
+}
+
 /// One channel and thread per worker, in turn.
 pub fn own_channels<R: Driver>(driver: R) -> R::Outcome {
-    let senders: Vec<Sender<Task>> = (0..driver.workers())
+    own_channels_of::<Task, R>(driver)
+}
+
+/// The same, with messages of seven words.
+pub fn own_wide_channels<R: Driver>(driver: R) -> R::Outcome {
+    own_channels_of::<Wide, R>(driver)
+}
+
+/// One channel for all workers; with a single worker, the bare channel.
+pub fn shared_channel<R: Driver>(driver: R) -> R::Outcome {
+    shared_channel_of::<Task, R>(driver)
+}
+
+/// The same, with messages of seven words.
+pub fn wide_channel<R: Driver>(driver: R) -> R::Outcome {
+    shared_channel_of::<Wide, R>(driver)
+}
+
+/// What can be sent in place of a task.
+trait Message: From<Task> + Into<Task> + Send + 'static {}
+
+impl<M: From<Task> + Into<Task> + Send + 'static> Message for M {}
+
+fn own_channels_of<M: Message, R: Driver>(driver: R) -> R::Outcome {
+    let senders: Vec<Sender<M>> = (0..driver.workers())
         .map(|_| {
             let (sender, receiver) = bounded(MAILBOX);
             serve(receiver, driver.crew().next());
@@ -19,24 +61,23 @@ pub fn own_channels<R: Driver>(driver: R) -> R::Outcome {
         .collect();
     driver.by_threads(|| {
         let mut turns = Rotation::new(senders.clone());
-        move |task| turns.next().send(task).expect("the worker lives")
+        move |task| turns.next().send(task.into()).expect("the worker lives")
     })
 }
 
-/// One channel for all workers; with a single worker, the bare channel.
-pub fn shared_channel<R: Driver>(driver: R) -> R::Outcome {
-    let (sender, receiver) = bounded(MAILBOX);
+fn shared_channel_of<M: Message, R: Driver>(driver: R) -> R::Outcome {
+    let (sender, receiver) = bounded::<M>(MAILBOX);
     for _ in 0..driver.workers() {
         serve(receiver.clone(), driver.crew().next());
     }
     driver.by_threads(|| {
         let sender = sender.clone();
-        move |task| sender.send(task).expect("a worker lives")
+        move |task| sender.send(task.into()).expect("a worker lives")
     })
 }
 
-fn serve<D: Duty>(tasks: Receiver<Task>, duty: &'static D) {
-    thread::spawn(move || tasks.iter().for_each(|task| duty.run(task)));
+fn serve<M: Message, D: Duty>(tasks: Receiver<M>, duty: &'static D) {
+    thread::spawn(move || tasks.iter().for_each(|task| duty.run(task.into())));
 }
 
 /// How one side waits for the other.

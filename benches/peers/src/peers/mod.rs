@@ -2,6 +2,7 @@
 
 pub mod actix;
 pub mod crossbeam;
+pub mod disruptor;
 pub mod kameo;
 pub mod kanal;
 #[cfg(feature = "pingora")]

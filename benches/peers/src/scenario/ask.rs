@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{Figures, P50, P99, P999};
 use crate::harness::Asking;
-use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, tokio, xtra};
+use crate::peers::{actix, crossbeam, disruptor, kameo, kanal, ractor, raddle, tokio, xtra};
 
 /// Returns the scenarios.
 pub fn scenarios() -> Vec<Scenario> {
@@ -34,6 +34,7 @@ fn contenders(pause: Duration) -> Vec<Contender> {
         by("crossbeam backoff", crossbeam::ask_backoff),
         by("crossbeam blocking", crossbeam::ask_blocking),
         by("kanal", kanal::ask),
+        by("disruptor", disruptor::ask),
         by("tokio task", tokio::ask),
         by("actix", actix::ask),
         by("ractor", ractor::ask),

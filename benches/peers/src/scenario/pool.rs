@@ -39,6 +39,7 @@ fn contenders(work: Work) -> Vec<Contender> {
         by("raddle", raddle::pool),
         by("raddle round robin", |driver| raddle::pool_by(driver, StrategyName::RoundRobin)),
         by("crossbeam own channels", crossbeam::own_channels),
+        by("crossbeam own channels 7 words", crossbeam::own_wide_channels),
         by("crossbeam shared", crossbeam::shared_channel),
         by("kanal shared", kanal::shared_channel),
         by("tokio tasks by hand", tokio::tasks),

@@ -3,7 +3,9 @@
 use super::definition::{Contender, Scenario, Settings};
 use crate::figures::{Figures, RATE};
 use crate::harness::{Throughput, Work};
-use crate::peers::{actix, crossbeam, kameo, kanal, ractor, raddle, std_mpsc, tokio, xtra};
+use crate::peers::{
+    actix, crossbeam, disruptor, kameo, kanal, ractor, raddle, std_mpsc, tokio, xtra,
+};
 
 /// Returns the scenarios.
 pub fn scenarios() -> Vec<Scenario> {
@@ -25,9 +27,15 @@ fn contenders(producers: u64) -> Vec<Contender> {
             run(Throughput::new(1, producers, plan, settings.seconds))
         })
     };
-    vec![
+    let alone = [
+        by("disruptor", disruptor::ring_of_one),
+        by("disruptor batches of 16", disruptor::batches),
+    ];
+    let shared = [by("disruptor", disruptor::ring)];
+    let mut contenders = vec![
         by("raddle", raddle::pool),
         by("crossbeam", crossbeam::shared_channel),
+        by("crossbeam 7 words", crossbeam::wide_channel),
         by("std sync_channel", std_mpsc::channel),
         by("kanal", kanal::shared_channel),
         by("tokio task", tokio::tasks),
@@ -35,5 +43,11 @@ fn contenders(producers: u64) -> Vec<Contender> {
         by("ractor", ractor::actors),
         by("kameo", kameo::actors),
         by("xtra", xtra::actors),
-    ]
+    ];
+    if producers == 1 {
+        contenders.extend(alone)
+    } else {
+        contenders.extend(shared)
+    }
+    contenders
 }
