@@ -910,7 +910,7 @@ fn tasks_of_many_callers_run_once_and_in_the_order_of_their_keys() {
                                 assert_eq!(*next, number, "out of order");
                                 *next += 1;
                             }
-                            for _ in 0..if long { 200 } else { 0 } {
+                            for _ in 0..if long { 20 } else { 0 } {
                                 std::hint::black_box(runner.calls);
                                 cx.checkpoint(runner);
                                 thread::yield_now();
