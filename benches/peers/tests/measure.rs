@@ -24,6 +24,10 @@ fn a_throughput_sample_has_one_figure() {
         ("pool/empty", "ractor factory queuer"),
         ("pool/1us", "kameo ActorPool"),
         ("pool/bimodal", "rayon scope"),
+        ("await/5ms", "raddle concurrent"),
+        ("await/5ms", "raddle exclusive"),
+        ("await/1ms", "kameo delegating"),
+        ("await/1ms", "xtra shared"),
     ] {
         let figures = figures(scenario, contender);
         assert_eq!(figures.len(), 1, "{scenario} {contender}");

@@ -1,6 +1,7 @@
 //! What all contenders share: tasks, their execution and their measurement.
 
 mod ask;
+mod awaiting;
 mod crew;
 mod rotation;
 mod select;
@@ -8,6 +9,7 @@ mod task;
 mod throughput;
 
 pub use ask::Asking;
+pub use awaiting::Awaiting;
 pub use crew::{Crew, Duty};
 pub use rotation::Rotation;
 pub use select::Selecting;

@@ -3,11 +3,13 @@
 use std::sync::mpsc;
 use std::thread;
 
-use actix::{Actor, Addr, Context, Handler, Message, SyncArbiter, SyncContext, System};
+use actix::{
+    Actor, Addr, Context, Handler, Message, ResponseFuture, SyncArbiter, SyncContext, System,
+};
 use futures::executor::block_on;
 
 use crate::figures::Figures;
-use crate::harness::{Asking, Driver, Duty, MAILBOX, Task};
+use crate::harness::{Asking, Awaiting, Driver, Duty, MAILBOX, Rotation, Task, tokio_runtime};
 
 impl Message for Task {
     type Result = ();
@@ -110,4 +112,38 @@ where
         system.run().expect("the system runs until the process ends");
     });
     receiver.recv().expect("the system starts")
+}
+
+struct Sleeper(Awaiting);
+
+struct Sleep;
+
+impl Message for Sleep {
+    type Result = ();
+}
+
+impl Actor for Sleeper {
+    type Context = Context<Self>;
+}
+
+impl Handler<Sleep> for Sleeper {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Sleep: Sleep, _: &mut Self::Context) -> ResponseFuture<()> {
+        Box::pin(self.0.pass())
+    }
+}
+
+/// Actors whose handlers return futures, which run side by side; each has a thread, and callers take
+/// turns with them.
+pub fn awaiting(awaiting: Awaiting) -> Figures {
+    let actors: Vec<_> =
+        (0..awaiting.workers).map(|_| in_a_system(move || Sleeper(awaiting).start())).collect();
+    awaiting.measure(&tokio_runtime(), || {
+        let mut turns = Rotation::new(actors.clone());
+        move || {
+            let call = turns.next().send(Sleep);
+            async move { call.await.expect("the actor answers") }
+        }
+    })
 }

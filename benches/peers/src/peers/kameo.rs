@@ -4,11 +4,14 @@ use std::convert::Infallible;
 
 use ::kameo::actor::{ActorRef, Spawn};
 use ::kameo::message::{Context, Message};
+use ::kameo::reply::DelegatedReply;
 use ::kameo::{Actor, mailbox};
 use kameo_actors::pool::{ActorPool, Dispatch};
 
 use crate::figures::Figures;
-use crate::harness::{Asking, Crew, Driver, Duty, Inlet, MAILBOX, Rotation, Task, tokio_runtime};
+use crate::harness::{
+    Asking, Awaiting, Crew, Driver, Duty, Inlet, MAILBOX, Rotation, Task, tokio_runtime,
+};
 
 struct Worker<D: Duty>(&'static D);
 
@@ -95,4 +98,40 @@ pub fn ask(asking: &Asking) -> Figures {
     let actor = Echo::spawn(Echo);
     drop(entered);
     asking.measure(|number| actor.ask(number).blocking_send().expect("the actor answers"))
+}
+
+struct Sleeper(Awaiting);
+
+impl Actor for Sleeper {
+    type Args = Self;
+    type Error = Infallible;
+
+    async fn on_start(sleeper: Self, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(sleeper)
+    }
+}
+
+struct Sleep;
+
+impl Message<Sleep> for Sleeper {
+    type Reply = DelegatedReply<()>;
+
+    async fn handle(&mut self, _: Sleep, context: &mut Context<Self, Self::Reply>) -> Self::Reply {
+        context.spawn(self.0.pass())
+    }
+}
+
+/// Actors that delegate each reply to a task of tokio; callers take turns with them.
+pub fn awaiting(awaiting: Awaiting) -> Figures {
+    let runtime = tokio_runtime();
+    let entered = runtime.enter();
+    let actors: Vec<_> = (0..awaiting.workers).map(|_| Sleeper::spawn(Sleeper(awaiting))).collect();
+    drop(entered);
+    awaiting.measure(&runtime, || {
+        let mut turns = Rotation::new(actors.clone());
+        move || {
+            let actor = turns.next().clone();
+            async move { actor.ask(Sleep).await.expect("the actor answers") }
+        }
+    })
 }

@@ -7,7 +7,7 @@ use ::ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use futures::executor::block_on;
 
 use crate::figures::Figures;
-use crate::harness::{Asking, Driver, Duty, Rotation, Task, tokio_runtime};
+use crate::harness::{Asking, Awaiting, Driver, Duty, Rotation, Task, tokio_runtime};
 
 struct Worker<D: Duty>(&'static D);
 
@@ -137,5 +137,54 @@ pub fn ask(asking: &Asking) -> Figures {
     asking.measure(|number| {
         let answer = echo.call(|port| Number(number, port), None);
         block_on(answer).expect("the actor lives").expect("the actor answers")
+    })
+}
+
+struct Sleeper(Awaiting);
+
+struct Sleep(RpcReplyPort<()>);
+
+impl Actor for Sleeper {
+    type Msg = Sleep;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Sleep>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Sleep>,
+        Sleep(port): Sleep,
+        _: &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        let pause = self.0.pass();
+        ::tokio::spawn(async move {
+            pause.await;
+            port.send(())
+        });
+        Ok(())
+    }
+}
+
+/// Actors that spawn a task of tokio for each reply; callers take turns with them.
+pub fn awaiting(awaiting: Awaiting) -> Figures {
+    let runtime = tokio_runtime();
+    let actors: Vec<_> = (0..awaiting.workers)
+        .map(|_| {
+            let spawned = Actor::spawn(None, Sleeper(awaiting), ());
+            runtime.block_on(spawned).expect("the actor starts").0
+        })
+        .collect();
+    awaiting.measure(&runtime, || {
+        let mut turns = Rotation::new(actors.clone());
+        move || {
+            let actor = turns.next().clone();
+            async move {
+                let called = actor.call(Sleep, None).await.expect("the actor lives");
+                called.expect("the actor answers");
+            }
+        }
     })
 }

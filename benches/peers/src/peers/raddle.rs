@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use raddle::strategies::{BalancerConfig, StrategyName};
 use raddle::{
-    Actor, Context, Handler, Outcome, Pool, Reservation, Roster, TaskProfile, WaitStrategy,
-    WorkerSpec,
+    Actor, AsyncContext, AsyncHandler, Context, Drain, Handler, Outcome, Pool, PoolBuilder,
+    Reservation, Roster, SharedHandler, SpawnError, TaskProfile, WaitStrategy, WorkerSpec,
 };
 
 use crate::figures::Figures;
-use crate::harness::{Asking, Driver, Duty, Selecting, Task};
+use crate::harness::{Asking, Awaiting, Driver, Duty, Selecting, Task, tokio_runtime};
 
 struct Worker<D: Duty>(&'static D);
 
@@ -106,4 +106,56 @@ fn warm_roster(workers: usize) -> Roster {
         }
     }
     roster
+}
+
+struct Sleeper(Awaiting);
+
+impl Actor for Sleeper {}
+
+impl AsyncHandler<()> for Sleeper {
+    type Reply = ();
+
+    async fn handle(&mut self, (): (), _: &mut AsyncContext<'_, Self>) {
+        self.0.pass().await;
+    }
+}
+
+impl SharedHandler<()> for Sleeper {
+    type Reply = ();
+
+    async fn handle(&self, (): (), _: &mut AsyncContext<'_, Self>) {
+        self.0.pass().await;
+    }
+}
+
+/// Handlers side by side, for as many calls as are made at once.
+pub fn awaiting_concurrent(awaiting: Awaiting) -> Figures {
+    let share = awaiting.outstanding().div_ceil(awaiting.workers);
+    await_by(awaiting, |pool| pool.spawn_concurrent(share, move |_| Sleeper(awaiting)))
+}
+
+/// One handler at a time per worker.
+pub fn awaiting_exclusive(awaiting: Awaiting) -> Figures {
+    await_by(awaiting, |pool| pool.spawn_async(move |_| Sleeper(awaiting)))
+}
+
+/// Each call has a deadline, and all must have ended in time.
+fn await_by(
+    awaiting: Awaiting,
+    spawn: impl FnOnce(PoolBuilder<(), ()>) -> Result<Pool<(), ()>, SpawnError>,
+) -> Figures {
+    let runtime = tokio_runtime();
+    let workers = WorkerSpec::general();
+    let pool = Pool::builder("sleepers").workers(awaiting.workers, workers);
+    let pool = spawn(pool.enter(runtime.handle().clone())).expect("the settings are valid");
+    let figures = awaiting.measure(&runtime, || {
+        let pool = pool.clone();
+        move || {
+            let call = pool.task(()).timeout(Duration::from_secs(10)).ask();
+            async move { call.await.expect("it ends in time") }
+        }
+    });
+    let account = pool.shutdown(Drain::all()).expect("there is no limit");
+    assert!(account.is_balanced() && account.counts.completed == account.counts.ended());
+    figures
 }

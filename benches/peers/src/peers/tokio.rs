@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::figures::Figures;
 use crate::harness::{
-    Asking, Crew, Driver, Duty, Inlet, MAILBOX, Rotation, Task, Throughput, tokio_runtime,
+    Asking, Awaiting, Crew, Driver, Duty, Inlet, MAILBOX, Rotation, Task, Throughput, tokio_runtime,
 };
 
 impl Inlet for Rotation<mpsc::Sender<Task>> {
@@ -61,4 +61,10 @@ pub fn ask(asking: &Asking) -> Figures {
         sender.blocking_send((number, answer)).expect("the worker lives");
         answered.blocking_recv().expect("the worker answers")
     })
+}
+
+/// The futures alone, each awaited by its caller.
+pub fn awaiting(awaiting: Awaiting) -> Figures {
+    let runtime = tokio_runtime();
+    awaiting.measure(&runtime, || move || awaiting.pass())
 }

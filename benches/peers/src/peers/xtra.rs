@@ -4,7 +4,9 @@ use ::xtra::{Actor, Address, Context, Handler, Mailbox};
 use futures::executor::block_on;
 
 use crate::figures::Figures;
-use crate::harness::{Asking, Driver, Duty, Inlet, MAILBOX, Rotation, Task, tokio_runtime};
+use crate::harness::{
+    Asking, Awaiting, Driver, Duty, Inlet, MAILBOX, Rotation, Task, tokio_runtime,
+};
 
 struct Worker<D: Duty>(&'static D);
 
@@ -73,4 +75,38 @@ pub fn ask(asking: &Asking) -> Figures {
     let address = ::xtra::spawn_tokio(Echo, Mailbox::bounded(MAILBOX));
     drop(entered);
     asking.measure(|number| block_on(address.send(number)).expect("the actor answers"))
+}
+
+struct Sleeper(Awaiting);
+
+impl Actor for Sleeper {
+    type Stop = ();
+
+    async fn stopped(self) {}
+}
+
+struct Sleep;
+
+impl Handler<Sleep> for Sleeper {
+    type Return = ();
+
+    async fn handle(&mut self, Sleep: Sleep, _: &mut Context<Self>) {
+        self.0.pass().await;
+    }
+}
+
+/// As many actors as calls are made at once, which share one mailbox: one actor awaits one call at a time.
+pub fn awaiting(awaiting: Awaiting) -> Figures {
+    let runtime = tokio_runtime();
+    let (address, mailbox) = Mailbox::bounded(MAILBOX);
+    for _ in 0..awaiting.outstanding() {
+        runtime.spawn(::xtra::run(mailbox.clone(), Sleeper(awaiting)));
+    }
+    awaiting.measure(&runtime, || {
+        let address = address.clone();
+        move || {
+            let call = address.send(Sleep);
+            async move { call.await.expect("the actor answers") }
+        }
+    })
 }

@@ -1,6 +1,7 @@
 //! What is measured, and of which contenders.
 
 mod ask;
+mod awaits;
 mod definition;
 mod pool;
 mod select;
@@ -28,10 +29,16 @@ pub struct Arguments {
 
 /// Returns all scenarios.
 pub fn all() -> Vec<Scenario> {
-    [tell::scenarios(), ask::scenarios(), pool::scenarios(), select::scenarios()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        tell::scenarios(),
+        ask::scenarios(),
+        awaits::scenarios(),
+        pool::scenarios(),
+        select::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Takes one sample and prints its figures as a line of JSON.
