@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use raddle_sync::lock::{ColdLock, Condvar};
 
-use crate::blocking;
+use crate::blocking::{self, Awaiting};
 use crate::panics;
 
 /// Waits for the end of a pool or of one of its workers. Created by [`Pool::watch`](crate::Pool::watch) and
@@ -24,13 +24,17 @@ pub struct Watch {
     registration: Registration,
 }
 
-/// The number under which a future's waker is kept. A clone has none.
+/// The wait of a future. A clone has none.
 #[derive(Default)]
-struct Registration(Option<u64>);
+struct Registration {
+    /// Under which the waker is kept.
+    number: Option<u64>,
+    awaiting: Option<Awaiting>,
+}
 
 impl Clone for Registration {
     fn clone(&self) -> Self {
-        Self(None)
+        Self::default()
     }
 }
 
@@ -100,20 +104,22 @@ impl Future for Watch {
         let mut replaced = None;
         let ending = Arc::clone(&self.ending);
         let mut state = ending.state.lock();
+        self.registration.awaiting = None;
         if state.ended {
             return Poll::Ready(());
         }
-        let known = self.registration.0;
+        let known = self.registration.number;
         match state.wakers.iter_mut().find(|(number, _)| known == Some(*number)) {
             Some((_, kept)) => replaced = Some(std::mem::replace(kept, waker)),
             None => {
                 let number = state.count;
                 state.count += 1;
                 state.wakers.push((number, waker));
-                self.registration.0 = Some(number);
+                self.registration.number = Some(number);
             }
         }
         drop(state);
+        self.registration.awaiting = Awaiting::begin();
         drop(replaced);
         Poll::Pending
     }
@@ -121,7 +127,7 @@ impl Future for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let Some(known) = self.registration.0 else { return };
+        let Some(known) = self.registration.number else { return };
         let mut state = self.ending.state.lock();
         let index = state.wakers.iter().position(|(number, _)| *number == known);
         let waker = index.map(|index| state.wakers.swap_remove(index));

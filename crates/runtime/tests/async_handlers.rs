@@ -238,42 +238,53 @@ fn an_await_limit_is_refused_where_it_has_no_meaning_or_is_too_short() {
 }
 
 #[test]
-fn awaiting_a_reply_of_raddle_is_not_hanging_and_no_service_time() {
+fn awaiting_a_reply_room_or_an_end_is_not_hanging_and_no_service_time() {
     let _watchdog = watchdog();
-    let (clock, time) = Clock::simulated();
     let limit = Duration::from_millis(2);
-    let other = spawn(builder(1));
-    let signal = Signal::default();
-    let pool = spawn(builder(1).clock(clock).await_limit(limit));
-    let (asked, was_asked) = channel();
-    let asks = {
-        let (other, signal) = (other.clone(), signal.clone());
-        order(move |_| {
-            let (other, signal, asked) = (other.clone(), signal.clone(), asked.clone());
-            Box::pin(async move {
-                let ask = other.ask(wait_for(&signal));
-                asked.send(()).unwrap();
-                ask.await.unwrap().map(drop)
+    for awaited in ["reply", "room", "end"] {
+        let (clock, time) = Clock::simulated();
+        let other = spawn(builder(1).mailbox(1, Overflow::Block));
+        let signal = Signal::default();
+        let held = admitted(other.ask(wait_for(&signal)));
+        signal.reached(1);
+        if awaited == "room" {
+            other.tell(nothing()).unwrap();
+        }
+        let pool = spawn(builder(1).clock(clock).await_limit(limit));
+        let ask = pool.ask({
+            let other = other.clone();
+            order(move |_| {
+                let other = other.clone();
+                Box::pin(async move {
+                    match awaited {
+                        "reply" => drop(other.ask(nothing()).await.unwrap()),
+                        "room" => other.tell_async(nothing()).await.unwrap(),
+                        _ => other.watch().await,
+                    }
+                    Ok(())
+                })
             })
-        })
-    };
-    let ask = pool.ask(asks);
-    was_asked.recv_timeout(LONG).unwrap();
-    signal.reached(1);
-    while !worker(&pool, "w-0").is_blocked {
-        std::thread::yield_now();
+        });
+        let ask = admitted(ask);
+        while !worker(&pool, "w-0").is_blocked {
+            std::thread::yield_now();
+        }
+        time.advance(1_000 * limit);
+        // Longer than a worker with a limit would wait.
+        let quiet = pool.subscribe().recv_timeout(5 * limit);
+        assert!(quiet.is_none(), "{awaited}: {quiet:?}");
+        signal.set();
+        assert!(held.wait().is_ok());
+        if awaited == "end" {
+            end(&other);
+        }
+        assert!(ask.wait().unwrap().is_ok(), "{awaited}");
+        let report = worker(&pool, "w-0");
+        assert_eq!(report.blocked, 1_000 * limit, "{awaited}");
+        assert!(report.service.max < limit, "{awaited}: {:?}", report.service);
+        end(&pool);
+        end(&other);
     }
-    time.advance(1_000 * limit);
-    // Longer than a worker with a limit would wait.
-    let quiet = pool.subscribe().recv_timeout(5 * limit);
-    assert!(quiet.is_none(), "{quiet:?}");
-    signal.set();
-    assert!(ask.wait().unwrap().is_ok());
-    let report = worker(&pool, "w-0");
-    assert_eq!(report.blocked, 1_000 * limit);
-    assert!(report.service.max < limit, "{:?}", report.service);
-    end(&pool);
-    end(&other);
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod common;
 
 use std::sync::mpsc::channel;
 
+use common::signal::Signal;
+use common::waiting::{self, nothing, number};
 use common::{Answer, Do, builder, end, pool, watchdog, worker};
 use raddle_core::Priority;
 use raddle_runtime::{Actor, AskError, Context, Deferred, EventKind, Handler, Overflow};
@@ -136,4 +138,39 @@ fn a_task_at_a_checkpoint_gives_up_for_itself_alone() {
     drop(go_on);
     assert_eq!(outer.wait().unwrap(), Err("the outer's"));
     end(&pool);
+}
+
+#[test]
+fn an_async_handler_gives_up_before_or_after_it_has_waited() {
+    let _watchdog = watchdog();
+    let gives_up = |signal: &Signal| {
+        let signal = signal.clone();
+        waiting::order(move |cx| {
+            let signal = signal.clone();
+            Box::pin(async move {
+                signal.wait().await;
+                cx.give_up("no");
+                Ok(())
+            })
+        })
+    };
+    for pool in [waiting::spawn(builder(1)), waiting::spawn_concurrent(2, builder(1))] {
+        for waits in [false, true] {
+            let signal = Signal::default();
+            if !waits {
+                signal.set();
+            }
+            let ask = pool.ask(gives_up(&signal));
+            if waits {
+                signal.reached(1);
+                signal.set();
+            }
+            assert_eq!(reason(ask.wait()), "no");
+        }
+        assert_eq!(number(pool.ask(nothing())), 3, "by the same actor");
+        let report = worker(&pool, "w-0");
+        assert_eq!(report.success_rate, 1.0, "{report:?}");
+        let counts = end(&pool).counts;
+        assert_eq!((counts.cancelled, counts.completed), (2, 1));
+    }
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use raddle_core::WorkerSpec;
 use raddle_runtime::{
     Actor, AsyncContext, AsyncHandler, Context, Drain, Handler, Overflow, Pool, PoolBuilder,
-    SharedHandler, SpawnError,
+    ReadWrite, SharedHandler, SpawnError,
 };
 use raddle_strategies::StrategyName;
 
@@ -81,31 +81,58 @@ impl SharedHandler<u64> for Sum {
     }
 }
 
-type Spawn = fn(PoolBuilder<u64, u64>) -> Result<Pool<u64, u64>, SpawnError>;
+/// A number that is read if it is even.
+struct Number(u64);
+
+impl ReadWrite for Number {
+    fn is_read(&self) -> bool {
+        self.0.is_multiple_of(2)
+    }
+}
+
+impl AsyncHandler<Number> for Sum {
+    type Reply = u64;
+
+    async fn handle(&mut self, Number(number): Number, _: &mut AsyncContext<'_, Self>) -> u64 {
+        self.0 += Self::wait(number).await;
+        self.0
+    }
+}
+
+impl SharedHandler<Number> for Sum {
+    type Reply = u64;
+
+    async fn handle(&self, Number(number): Number, _: &mut AsyncContext<'_, Self>) -> u64 {
+        Self::wait(number).await
+    }
+}
+
+type Spawn<M> = fn(PoolBuilder<M, u64>) -> Result<Pool<M, u64>, SpawnError>;
 
 /// The allocations of a worker's thread, from its start to its end, that has run this many tasks.
-fn allocations(tasks: u64, spawn: Spawn) -> u64 {
+fn allocations<M: Send + 'static>(tasks: u64, message: fn(u64) -> M, spawn: Spawn<M>) -> u64 {
     let (counts, counted) = channel();
     let builder = Pool::builder("quiet").workers(1, WorkerSpec::general());
     let pool = spawn(builder.enter(move |run: &mut dyn FnMut()| {
         counts.send(allocation_counter::measure(run).count_total).unwrap();
     }))
     .unwrap();
-    (0..tasks).for_each(|number| pool.tell(number).unwrap());
+    (0..tasks).for_each(|number| pool.tell(message(number)).unwrap());
     assert_eq!(pool.shutdown(Drain::all()).unwrap().counts.completed, tasks);
     counted.recv().unwrap()
 }
 
+fn assert_none_per_task<M: Send + 'static>(message: fn(u64) -> M, spawn: Spawn<M>) {
+    let [few, many] = [10, 10_000].map(|tasks| allocations(tasks, message, spawn));
+    // At its first waits, the thread allocates what it keeps.
+    assert!(many < few + 20, "{few} for 10 tasks, {many} for 10,000");
+}
+
 #[test]
 fn a_worker_allocates_nothing_per_task() {
-    let modes: [Spawn; 3] = [
-        |it| it.spawn(|_| Sum(0)),
-        |it| it.spawn_async(|_| Sum(0)),
-        |it| it.spawn_concurrent(8, |_| Sum(0)),
-    ];
-    for spawn in modes {
-        let (few, many) = (allocations(10, spawn), allocations(10_000, spawn));
-        // At its first waits, the thread allocates what it keeps.
-        assert!(many < few + 20, "{few} for 10 tasks, {many} for 10,000");
-    }
+    let same = |number| number;
+    assert_none_per_task::<u64>(same, |it| it.spawn(|_| Sum(0)));
+    assert_none_per_task::<u64>(same, |it| it.spawn_async(|_| Sum(0)));
+    assert_none_per_task::<u64>(same, |it| it.spawn_concurrent(8, |_| Sum(0)));
+    assert_none_per_task(Number, |it| it.spawn_read_write(8, |_| Sum(0)));
 }

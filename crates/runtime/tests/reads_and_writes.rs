@@ -270,6 +270,26 @@ fn writes_of_a_key_and_those_of_others_are_each_run_once() {
 }
 
 #[test]
+fn a_write_that_waits_again_stays_before_those_of_its_key_that_were_sent_later() {
+    let _watchdog = watchdog();
+    let pool = spawn(builder(1));
+    let (of_key, of_none) = (Signal::default(), Signal::default());
+    let first = pool.task(Read(until(&of_key))).key(7).ask();
+    of_key.reached(1);
+    let writes = [1, 2].map(|number| pool.task(write(number)).key(7).ask());
+    // The worker takes it after it has found that the writes must wait for the key.
+    let other = pool.ask(Read(until(&of_none)));
+    of_none.reached(1);
+    // Now the first write waits for the other read.
+    of_key.set();
+    assert_eq!(value(first), 0);
+    of_none.set();
+    assert_eq!(value(other), 0);
+    assert_eq!(writes.map(value), [0, 1]);
+    end(&pool);
+}
+
+#[test]
 fn a_drain_waits_for_a_write_that_waits_and_a_shutdown_drops_it() {
     let _watchdog = watchdog();
     for drains in [true, false] {

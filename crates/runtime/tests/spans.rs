@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use common::signal::Signal;
+use common::waiting::{self, order};
 use common::{Answer, Do, Gate, builder, end, pool, watchdog};
 use raddle_core::Priority;
 use raddle_runtime::{Actor, AskError, Context, Deferred, Handler, Overflow};
@@ -185,6 +187,51 @@ fn a_chain_of_tasks_is_a_chain_of_links_and_no_tree() {
     assert!(!told.iter().any(|told| matches!(told, Told::Child(_))), "{told:?}");
     for expected in [Told::Follows(2, 1), Told::Follows(3, 2), Told::Event(Some(3))] {
         assert!(told.contains(&expected), "{expected:?} in {told:?}");
+    }
+}
+
+/// Says something before and after it waits for the signal.
+fn logs_twice(signal: &Signal) -> waiting::Order {
+    let signal = signal.clone();
+    order(move |_| {
+        let signal = signal.clone();
+        Box::pin(async move {
+            info!("before");
+            signal.wait().await;
+            info!("after");
+            Ok(())
+        })
+    })
+}
+
+#[test]
+fn an_async_handler_is_in_its_span_whenever_it_runs_and_only_then() {
+    let _watchdog = watchdog();
+    for concurrency in [1, 2] {
+        let (recorder, told) = recorder();
+        let pool = match concurrency {
+            1 => waiting::spawn(builder(1)),
+            _ => waiting::spawn_concurrent(concurrency, builder(1)),
+        };
+        subscriber::with_default(recorder, || {
+            let _entered = info_span!("request").entered();
+            let signals = [(); 2].map(|()| Signal::default());
+            let asks = signals.each_ref().map(|signal| pool.ask(logs_twice(signal)));
+            // Side by side, where that is possible: the first waits when the second begins.
+            signals[0].reached(1);
+            if concurrency > 1 {
+                signals[1].reached(1);
+            }
+            signals.iter().for_each(Signal::set);
+            for ask in asks {
+                ask.wait().unwrap().unwrap();
+            }
+        });
+        end(&pool);
+        let told: Vec<_> = told.try_iter().collect();
+        let said = |id| told.iter().filter(|told| **told == Told::Event(Some(id))).count();
+        assert_eq!((said(2), said(3)), (2, 2), "{told:?}");
+        assert!(told.contains(&Told::Closed(2)) && told.contains(&Told::Closed(3)), "{told:?}");
     }
 }
 

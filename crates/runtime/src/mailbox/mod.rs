@@ -494,6 +494,12 @@ impl<T> Mailbox<T> {
         self.0.change_deferred(|deferred| deferred.push_back(task));
     }
 
+    /// Defers a task that was taken and cannot run yet, before all others: it was the first of them that
+    /// could. For the worker's thread.
+    pub fn defer_first(&self, task: T) {
+        self.0.change_deferred(|deferred| deferred.push_front(task));
+    }
+
     /// Why the worker must look at more than its normal lane.
     #[inline(always)]
     pub(crate) fn attention(&self) -> &Attention {

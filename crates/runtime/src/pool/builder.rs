@@ -354,8 +354,8 @@ impl<M: Send + 'static, R: Send + 'static> PoolBuilder<M, R> {
     /// Sets for how long an async handler may wait for one thing; for as long as the
     /// [watchdog](Self::watchdog)'s limit by default, or without a watchdog forever. At least 1 ms is
     /// allowed. The time begins again whenever the handler is woken, and does not count while it awaits
-    /// a reply of raddle's. A handler that exceeds the limit is
-    /// [dropped](crate::AsyncHandler#when-a-handler-is-dropped).
+    /// something of raddle's: a reply, room, or the end of a pool or worker. A handler that exceeds the
+    /// limit is [dropped](crate::AsyncHandler#when-a-handler-is-dropped).
     pub fn await_limit(mut self, limit: Duration) -> Self {
         self.settings.await_limit = Some(limit);
         self

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use raddle_core::{Priority, WorkerSpec};
+use raddle_core::{Priority, Worker, WorkerSpec};
 use raddle_runtime::test::{self, Run};
 use raddle_runtime::{
-    Actor, AskError, Backoff, Context, Handler, Hedge, Overflow, Pool, Restarts, Watchdog,
+    Actor, AskError, AsyncContext, AsyncHandler, Backoff, Context, Handler, Hedge, Overflow, Pool,
+    ReadWrite, Restarts, SharedHandler, Watchdog,
 };
 use raddle_strategies::{JoinIdle, LeastLoaded, RoundRobin};
 
@@ -18,6 +19,12 @@ const MS: Duration = Duration::from_millis(1);
 struct Numbered {
     number: u32,
     key: Option<u64>,
+}
+
+impl ReadWrite for Numbered {
+    fn is_read(&self) -> bool {
+        self.number.is_multiple_of(2)
+    }
 }
 
 /// What has happened to the messages.
@@ -44,18 +51,64 @@ impl Handler<Numbered> for Notes {
     type Reply = u32;
 
     fn handle(&mut self, message: Numbered, cx: &mut Context<'_, Self>) -> u32 {
-        let Numbered { number, key } = message;
+        self.note_order(message, cx.is_cancelled());
+        self.note_handled(message.number)
+    }
+}
+
+impl AsyncHandler<Numbered> for Notes {
+    type Reply = u32;
+
+    async fn handle(&mut self, message: Numbered, cx: &mut AsyncContext<'_, Self>) -> u32 {
+        self.note_and_wait(message, cx).await
+    }
+}
+
+impl SharedHandler<Numbered> for Notes {
+    type Reply = u32;
+
+    async fn handle(&self, message: Numbered, cx: &mut AsyncContext<'_, Self>) -> u32 {
+        self.note_and_wait(message, cx).await
+    }
+}
+
+impl Notes {
+    /// A handler that hung, and so is cancelled, is overtaken by those that follow.
+    fn note_order(&self, Numbered { number, key }: Numbered, is_cancelled: bool) {
         let mut seen = seen(&self.0);
-        *seen.handled.entry(number).or_default() += 1;
-        // A handler that hung is overtaken by those that follow.
         if let Some(key) = key
-            && !cx.is_cancelled()
+            && !is_cancelled
             && let Some(last) = seen.last.insert(key, number)
             && last >= number
         {
             seen.wrong.push(format!("key {key}: {number} after {last}"));
         }
+    }
+
+    fn note_handled(&self, number: u32) -> u32 {
+        *seen(&self.0).handled.entry(number).or_default() += 1;
         number
+    }
+
+    /// Some wait for longer than they may, and are dropped.
+    async fn note_and_wait(&self, message: Numbered, cx: &AsyncContext<'_, Self>) -> u32 {
+        let Numbered { number, key } = message;
+        self.note_order(message, cx.is_cancelled());
+        let time = match number % 16 {
+            15 => 1_000 * MS,
+            millis => millis / 4 * MS,
+        };
+        test::sleep_async(time).await;
+        if let Some(key) = key
+            && !cx.is_cancelled()
+        {
+            let mut seen = seen(&self.0);
+            let last = seen.last[&key];
+            if last != number {
+                seen.wrong.push(format!("key {key}: {last} before the end of {number}"));
+            }
+        }
+        self.note_handled(number)
     }
 }
 
@@ -90,7 +143,14 @@ pub fn mixed(run: &Run) {
         1 => builder.strategy(LeastLoaded::new()),
         _ => builder.strategy(JoinIdle::new()),
     };
-    let pool = builder.spawn(move |_| Notes(Arc::clone(&notes))).unwrap();
+    let make = move |_: &Worker| Notes(Arc::clone(&notes));
+    let pool = match run.choose(4) {
+        0 => builder.spawn(make),
+        1 => builder.spawn_async(make),
+        2 => builder.spawn_concurrent(2, make),
+        _ => builder.spawn_read_write(2, make),
+    };
+    let pool = pool.unwrap();
     for caller in 1..=3 {
         // What a caller does is drawn first: it runs on a thread of its own.
         let calls: Vec<_> = (0..run.choose(10)).map(|_| run.choose(17)).collect();

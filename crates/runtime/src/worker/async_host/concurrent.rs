@@ -121,7 +121,7 @@ impl<A: Actor, M: Send + 'static, R: Reply, S: Sharing<A, M, R>> ConcurrentHost<
         let alone = S::SOME_ALONE && S::runs_alone(&task.msg);
         self.waits_alone = alone && self.running() > 0;
         if self.waits_alone {
-            station.inbox.mailbox().defer(task);
+            station.inbox.mailbox().defer_first(task);
             return Ok(());
         }
         let Some(Begun { msg, mut asker, ran, deadline, mut span }) = station.begin(task, *now)
