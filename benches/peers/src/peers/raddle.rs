@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raddle::strategies::{BalancerConfig, StrategyName};
 use raddle::{
-    Actor, AsyncContext, AsyncHandler, Context, Drain, Handler, Outcome, Pool, PoolBuilder,
+    Actor, Ask, AsyncContext, AsyncHandler, Context, Drain, Handler, Outcome, Pool, PoolBuilder,
     Reservation, Roster, SharedHandler, SpawnError, TaskProfile, WaitStrategy, WorkerSpec,
 };
 
@@ -130,19 +130,36 @@ impl SharedHandler<()> for Sleeper {
 
 /// Handlers side by side, for as many calls as are made at once.
 pub fn awaiting_concurrent(awaiting: Awaiting) -> Figures {
-    let share = awaiting.outstanding().div_ceil(awaiting.workers);
-    await_by(awaiting, |pool| pool.spawn_concurrent(share, move |_| Sleeper(awaiting)))
+    await_by(awaiting, |pool| concurrent(pool, awaiting), |pool| pool.ask(()))
+}
+
+/// The same, and each call has a deadline.
+pub fn awaiting_in_time(awaiting: Awaiting) -> Figures {
+    let limit = Duration::from_secs(10);
+    await_by(
+        awaiting,
+        |pool| concurrent(pool, awaiting),
+        move |pool| pool.task(()).timeout(limit).ask(),
+    )
 }
 
 /// One handler at a time per worker.
 pub fn awaiting_exclusive(awaiting: Awaiting) -> Figures {
-    await_by(awaiting, |pool| pool.spawn_async(move |_| Sleeper(awaiting)))
+    await_by(awaiting, |pool| pool.spawn_async(move |_| Sleeper(awaiting)), |pool| pool.ask(()))
 }
 
-/// Each call has a deadline, and all must have ended in time.
+type Sleepers = Result<Pool<(), ()>, SpawnError>;
+
+fn concurrent(pool: PoolBuilder<(), ()>, awaiting: Awaiting) -> Sleepers {
+    let share = awaiting.outstanding().div_ceil(awaiting.workers);
+    pool.spawn_concurrent(share, move |_| Sleeper(awaiting))
+}
+
+/// All calls must have completed, as the pool counts them.
 fn await_by(
     awaiting: Awaiting,
-    spawn: impl FnOnce(PoolBuilder<(), ()>) -> Result<Pool<(), ()>, SpawnError>,
+    spawn: impl FnOnce(PoolBuilder<(), ()>) -> Sleepers,
+    call: impl Fn(&Pool<(), ()>) -> Ask<(), ()> + Copy + Send + 'static,
 ) -> Figures {
     let runtime = tokio_runtime();
     let workers = WorkerSpec::general();
@@ -151,8 +168,8 @@ fn await_by(
     let figures = awaiting.measure(&runtime, || {
         let pool = pool.clone();
         move || {
-            let call = pool.task(()).timeout(Duration::from_secs(10)).ask();
-            async move { call.await.expect("it ends in time") }
+            let ask = call(&pool);
+            async move { ask.await.expect("it ends in time") }
         }
     });
     let account = pool.shutdown(Drain::all()).expect("there is no limit");

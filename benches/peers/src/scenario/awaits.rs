@@ -35,6 +35,7 @@ fn contenders(awaiting: Awaiting) -> Vec<Contender> {
     };
     vec![
         by("raddle concurrent", raddle::awaiting_concurrent),
+        by("raddle with deadlines", raddle::awaiting_in_time),
         by("raddle exclusive", raddle::awaiting_exclusive),
         by("tokio futures", tokio::awaiting),
         by("actix futures", actix::awaiting),
