@@ -578,9 +578,14 @@ impl<M> AskError<M> {
         matches!(self, Self::Refused(error) if error.is_full())
     }
 
-    /// Returns whether the pool takes no more tasks: sending again cannot help.
+    /// Returns whether the pool takes no more tasks, or was shut down while the task ran: sending again
+    /// cannot help.
     pub fn is_closed(&self) -> bool {
-        matches!(self, Self::Refused(error) if error.is_closed())
+        match self {
+            Self::Refused(error) => error.is_closed(),
+            Self::ShutDown => true,
+            _ => false,
+        }
     }
 
     /// Returns whether time ran out: that of the wait ([`TimedOut`](Self::TimedOut)), or that of the task, while

@@ -426,7 +426,8 @@ fn a_shutdown_drops_at_its_limit_what_waits_and_tells_the_askers() {
     let _ = pool.shutdown(Drain::within(Duration::from_millis(1)));
     let account = end(&pool);
     for ask in running {
-        assert!(matches!(ask.wait(), Err(AskError::ShutDown)));
+        let error = ask.wait().unwrap_err();
+        assert!(matches!(error, AskError::ShutDown) && error.is_closed());
     }
     assert!(matches!(queued.wait(), Err(AskError::Cancelled)));
     assert!(dropped.try_recv().is_ok() && dropped.try_recv().is_ok(), "no thread is left");

@@ -112,7 +112,8 @@ impl Ejection {
     }
 
     /// Sets how many tasks a worker must have run since the last review to be judged, at least 1; 5
-    /// by default. Expired and cancelled tasks do not count.
+    /// by default. Expired and cancelled tasks do not count. A strategy that passes over workers that fail,
+    /// such as join idle, sends them so few tasks that they are ejected late: set 1 with it.
     #[must_use]
     pub fn min_tasks(mut self, tasks: u64) -> Self {
         self.min_tasks = tasks;
