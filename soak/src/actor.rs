@@ -1,38 +1,56 @@
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
-use std::hint;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::{Actor, Context, Handler, StartError};
+use raddle::{Actor, Context, KeyedState, StartError, Worker};
 use raddle_core::internal::WorkerInternals;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::fate::Kind;
+use crate::fate::Step;
 use crate::findings::Wrong;
+use crate::hand_over::{self, Kept};
+use crate::kind::Kind;
+use crate::life::Life;
 use crate::message::{Answer, Message};
+use crate::mode::Keeping;
 use crate::planted;
 use crate::records::Records;
+use crate::running::Running;
 use crate::sabotage::Sabotage;
+use crate::surroundings::Surroundings;
 use crate::tally::Occurrence;
 
-/// An actor that obeys its messages' faults, and sometimes fails in its hooks.
-pub struct Faulty {
-    records: Arc<Records>,
-    rng: Rng,
+/// An actor that obeys its messages' faults, and sometimes fails in its hooks. The state that it keeps
+/// for keys is handed over if the type says so.
+pub struct Faulty<const HANDS_OVER: bool> {
+    pub records: Arc<Records>,
+    /// Another pool, to which some tasks are forwarded.
+    pub back: Option<Pool>,
+    rng: RefCell<Rng>,
+    pub life: Arc<Life>,
+    /// Of its worker, when it started.
+    generation: Cell<u32>,
     /// Whether a handler is at a checkpoint.
-    at_checkpoint: bool,
+    pub at_checkpoint: Cell<bool>,
+    /// The last task, and the last one at its checkpoint.
+    last: [Cell<Option<(u64, u8)>>; 2],
+    /// How many of its handlers run.
+    pub running: Cell<usize>,
+    /// By key.
+    pub states: RefCell<HashMap<u32, Kept>>,
 }
 
-/// What a handler returns.
+/// What an asker receives.
 pub type Reply = Result<Answer, Failure>;
 /// A pool of [`Faulty`] actors.
 pub type Pool = raddle::Pool<Message, Reply>;
 /// An ask of such a pool.
 pub type Ask = raddle::Ask<Message, Reply>;
 
-/// The error of a handler that fails as planned, with the task's number.
+/// The error of a handler that fails as planned, with the number of its asker's task.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure(pub u64);
 
@@ -42,39 +60,123 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Faulty {
+impl<const HANDS_OVER: bool> Faulty<HANDS_OVER> {
     /// Creates an actor. Panics as planned after the pool has started.
-    pub fn new(records: &Arc<Records>) -> Self {
+    pub fn new(records: &Arc<Records>, back: Option<Pool>) -> Self {
         let number = records.actors_begun.fetch_add(1, Relaxed);
         let mut rng = Rng::with_seed(records.plan.seed ^ number << 20);
         let fails = records.started.load(Relaxed) && records.plan.failing_restarts;
-        if fails && rng.u8(..) == 0 {
+        if fails && rng.u8(..40) == 0 {
             records.tally.count(Occurrence::FactoryPanicked);
             planted::blow_up("creating an actor");
         }
         records.actors_made.fetch_add(1, Relaxed);
-        let actor = Self { records: Arc::clone(records), rng, at_checkpoint: false };
         if records.saboteur.strikes_once(Sabotage::Actor) {
             records.actors_made.fetch_add(1, Relaxed);
         }
-        actor
+        Self {
+            records: Arc::clone(records),
+            back,
+            rng: RefCell::new(rng),
+            life: Arc::default(),
+            generation: Cell::new(0),
+            at_checkpoint: Cell::new(false),
+            last: [Cell::new(None), Cell::new(None)],
+            running: Cell::new(0),
+            states: RefCell::default(),
+        }
     }
 
-    fn chance(&mut self, of: u32) -> bool {
-        self.rng.u32(..of) == 0
+    /// Draws something.
+    pub fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.rng.borrow_mut())
     }
 
-    fn count(&self, occurrence: Occurrence) {
+    pub fn chance(&self, of: u32) -> bool {
+        self.draw(|rng| rng.u32(..of) == 0)
+    }
+
+    pub fn count(&self, occurrence: Occurrence) {
         self.records.tally.count(occurrence);
     }
 
+    /// Begins to handle a message, and checks the order of its key.
+    pub fn begin(&self, message: Message, cx: &impl Surroundings) -> Running {
+        message.disarm();
+        message.run_at(cx.worker());
+        if !message.is_forwarded() {
+            self.close(cx);
+        }
+        self.sabotage(cx.worker());
+        self.last[usize::from(self.at_checkpoint.get())].set(Some((message.id, message.copy)));
+        let running = Running::begin(message, &self.life);
+        if let Some(key) = running.message.key {
+            let id = running.message.id;
+            self.keep_state(key.index);
+            if let Some(later) = self.records.keys.enter(key, id) {
+                self.report(Wrong::OutOfOrder, &running, Some(later), cx);
+            }
+            if self.records.saboteur.strikes(Sabotage::Overlap) {
+                let other = crate::keys::Key { number: key.number + 1, ..key };
+                self.records.keys.enter(other, id + 1);
+            }
+        }
+        running
+    }
+
+    /// Notes that the handler of a message ends, and checks that it was alone with its key.
+    pub fn leave(&self, running: &mut Running, cx: &impl Surroundings) {
+        if let Err(other) = running.end() {
+            self.report(Wrong::Overlap, running, other, cx);
+        }
+    }
+
+    /// Ends the handler of a message.
+    pub fn end(&self, mut running: Running, cx: &mut impl Surroundings) -> Reply {
+        self.leave(&mut running, cx);
+        let kind = running.message.kind;
+        if kind == Kind::Hang && cx.is_cancelled() {
+            self.count(Occurrence::Revoked);
+        }
+        if self.chance(2_000) {
+            self.count(Occurrence::Stopped);
+            cx.stop();
+        }
+        // In the rounds that are compared with those before.
+        if self.records.plan.round >= 3 && self.records.saboteur.strikes(Sabotage::Leak) {
+            std::mem::forget(Box::new([running.message.id; 64]));
+        }
+        match kind {
+            Kind::Fail => self.count(Occurrence::Failed),
+            Kind::GiveUp => {
+                self.count(Occurrence::GaveUp);
+                cx.give_up("planted");
+            }
+            Kind::Panic => {
+                self.count(Occurrence::Panicked);
+                if self.chance(20) {
+                    self.count(Occurrence::PayloadBlewUp);
+                    planted::blow_up_twice();
+                }
+                planted::blow_up("a handler")
+            }
+            _ if self.records.saboteur.strikes(Sabotage::GiveUp) => cx.give_up("not planned"),
+            _ => {}
+        }
+        let answer = running.answer();
+        if self.records.saboteur.strikes(Sabotage::Forget) {
+            std::mem::forget(running);
+        }
+        answer
+    }
+
     /// Shuts the pool down, if a handler must.
-    fn close(&self, cx: &Context<'_, Self>) {
+    fn close(&self, cx: &impl Surroundings) {
         let records = &self.records;
         if !records.handler_closes.load(Relaxed) || !records.handler_closes.swap(false, Relaxed) {
             return;
         }
-        let Some(pool) = cx.pool::<Message>() else { return };
+        let Some(pool) = cx.pool() else { return };
         let worker = cx.worker().name();
         records.closing.store(true, SeqCst);
         let ended = pool.shutdown(records.plan.drain());
@@ -90,147 +192,58 @@ impl Faulty {
         records.handler_closed.store(true, Relaxed);
     }
 
-    /// Takes the time that the message demands.
-    fn take_time(&mut self, message: &Message, cx: &mut Context<'_, Self>) {
-        if message.fills && self.records.holding.load(Relaxed) {
-            self.count(Occurrence::Held);
-            self.records.hangs.hang(self.records.plan.hold());
+    /// Uses the state of a key, or creates it.
+    fn keep_state(&self, key: u32) {
+        if self.records.plan.keeping == Keeping::Cached {
+            return;
         }
-        match message.kind {
-            Kind::Slow => {
-                self.count(Occurrence::Slow);
-                let time = Duration::from_micros(self.rng.u64(100..=2_000));
-                // Mostly sleeps, as the machine has only a few cores.
-                let spins = self.chance(8);
-                for _ in 0..CHECKPOINTS {
-                    let time = time / CHECKPOINTS;
-                    if spins {
-                        spin(time / 10)
-                    } else {
-                        thread::sleep(time)
-                    }
-                    let outer = std::mem::replace(&mut self.at_checkpoint, true);
-                    cx.checkpoint(self);
-                    self.at_checkpoint = outer;
-                }
-            }
-            Kind::Hang => {
-                let long = message.hangs_long;
-                self.count(if long { Occurrence::HungLong } else { Occurrence::Hung });
-                self.records.hangs.hang((!long).then(|| self.records.plan.hang()));
-            }
-            Kind::Ok | Kind::Fail | Kind::Panic => {}
-        }
+        let mut states = self.states.borrow_mut();
+        let found = states.get(&key).map(|kept| kept.number);
+        let number = self.records.states.begin(key, found, &self.life);
+        states.entry(key).or_insert_with(|| Kept::new(&self.records, key, number));
     }
 
-    /// Runs the message, and checks order and exclusion of its key.
-    fn run(&mut self, message: &Message, cx: &mut Context<'_, Self>) {
-        let records = Arc::clone(&self.records);
-        let Some(key) = message.key else { return self.take_time(message, cx) };
-        let report = |wrong, other: Option<u64>, cx: &Context<'_, Self>| {
-            // The pool does not wait for a handler that it has revoked. After the time limit of a
-            // shutdown, revoked and cancelled handlers look alike, but no task starts then.
-            if cx.is_cancelled() {
-                records.tally.count(Occurrence::KeyRevoked);
-                return;
-            }
-            let name = cx.worker().name();
-            let id = message.id;
-            records.findings.report(wrong, || {
-                format!(
-                    "key {} at worker {name}, next to {other:?}: {}",
-                    key.index,
-                    records.describe(id)
-                )
-            });
-        };
-        if let Some(later) = records.keys.enter(key, message.id) {
-            report(Wrong::OutOfOrder, Some(later), cx);
+    /// Reports what is wrong with the key of a task.
+    fn report(&self, wrong: Wrong, running: &Running, other: Option<u64>, cx: &impl Surroundings) {
+        // The pool does not wait for a handler that it has revoked. After the time limit of a
+        // shutdown, revoked and cancelled handlers look alike, but no task starts then.
+        if cx.is_cancelled() {
+            return self.count(Occurrence::KeyRevoked);
         }
-        if records.saboteur.strikes(Sabotage::Overlap) {
-            let other = crate::keys::Key { number: key.number + 1, ..key };
-            records.keys.enter(other, message.id + 1);
-        }
-        self.take_time(message, cx);
-        if let Err(other) = records.keys.leave(key, message.id) {
-            report(Wrong::Overlap, other, cx);
-        }
+        let name = cx.worker().name();
+        self.records.findings.report(wrong, || format!("at {name}, {}", running.describe(other)));
     }
 
     /// Applies the sabotages that strike in a handler.
-    fn sabotage(&self, cx: &Context<'_, Self>) {
+    fn sabotage(&self, worker: &Worker) {
         let saboteur = &self.records.saboteur;
         if saboteur.strikes(Sabotage::Unbalance) {
-            cx.worker().withdraw();
+            worker.withdraw();
         }
         if saboteur.strikes(Sabotage::Unweigh) {
-            cx.worker().withdraw_work_of(1);
+            worker.withdraw_work_of(1);
         }
         if saboteur.strikes(Sabotage::Panic) {
             panic!("not planned");
         }
     }
-}
 
-/// How often a slow handler lets others run.
-const CHECKPOINTS: u32 = 4;
-
-fn spin(time: Duration) {
-    let begin = Instant::now();
-    while begin.elapsed() < time {
-        hint::spin_loop();
-    }
-}
-
-impl Handler<Message> for Faulty {
-    type Reply = Reply;
-
-    fn handle(&mut self, message: Message, cx: &mut Context<'_, Self>) -> Reply {
-        message.disarm();
-        if self.at_checkpoint {
-            self.count(Occurrence::RanAtCheckpoint);
-        }
-        message.run_at(cx.worker());
-        self.close(cx);
-        self.sabotage(cx);
-        self.run(&message, cx);
-        if message.kind == Kind::Hang && cx.is_cancelled() {
-            self.count(Occurrence::Revoked);
-        }
-        if self.chance(5_000) {
-            self.count(Occurrence::Stopped);
-            cx.stop();
-        }
-        let (id, copy, kind) = (message.id, message.copy, message.kind);
-        if self.records.saboteur.strikes(Sabotage::Leak) {
-            std::mem::forget(Box::new([id; 64]));
-        }
-        if self.records.saboteur.strikes(Sabotage::Forget) {
-            std::mem::forget(message);
-        }
-        match kind {
-            Kind::Fail => {
-                self.count(Occurrence::Failed);
-                Err(Failure(id))
-            }
-            Kind::Panic => {
-                self.count(Occurrence::Panicked);
-                if self.chance(50) {
-                    self.count(Occurrence::PayloadBlewUp);
-                    planted::blow_up_twice();
-                }
-                planted::blow_up("a handler")
-            }
-            Kind::Ok | Kind::Slow | Kind::Hang => {
-                let explosive = self.chance(500);
-                Ok(Answer::new(&self.records, id, copy, explosive))
+    /// Notes whether the thread was given up, when the actor ends.
+    fn note_revoked(&self, cx: &Context<'_, Self>) {
+        // At the time limit of a shutdown, everything is cancelled.
+        let is_replaced = || cx.worker().generation() != self.generation.get();
+        if cx.is_cancelled() && (!self.records.closing.load(SeqCst) || is_replaced()) {
+            self.life.revoke();
+            for (id, copy) in self.last.iter().filter_map(Cell::get) {
+                self.records.fates.mark(id, Step::Revoked.bit(copy));
             }
         }
     }
 }
 
-impl Actor for Faulty {
-    fn on_start(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
+impl<const HANDS_OVER: bool> Actor for Faulty<HANDS_OVER> {
+    fn on_start(&mut self, cx: &mut Context<'_, Self>) -> Result<(), StartError> {
+        self.generation.set(cx.worker().generation());
         self.records.call_back(Occurrence::CalledFromHook, 10);
         if self.records.started.load(Relaxed) && self.chance(20) {
             self.count(Occurrence::StartFailed);
@@ -239,10 +252,11 @@ impl Actor for Faulty {
         Ok(())
     }
 
-    fn on_restart(&mut self, _: &mut Context<'_, Self>) -> Result<(), StartError> {
+    fn on_restart(&mut self, cx: &mut Context<'_, Self>) -> Result<(), StartError> {
+        self.generation.set(cx.worker().generation());
         self.records.call_back(Occurrence::CalledFromHook, 100);
         let fails = self.records.plan.failing_restarts;
-        match self.rng.u32(..1_000) {
+        match self.draw(|rng| rng.u32(..1_000)) {
             0..100 if fails => {
                 self.count(Occurrence::RestartFailed);
                 Err("planted: on_restart".into())
@@ -268,7 +282,20 @@ impl Actor for Faulty {
         }
     }
 
-    fn on_stop(&mut self, _: &mut Context<'_, Self>) {
+    fn survives_panic(&mut self, _: &str, _: &mut Context<'_, Self>) -> bool {
+        let survives = HANDS_OVER && self.chance(2);
+        if survives {
+            self.count(Occurrence::Survived);
+        }
+        survives
+    }
+
+    fn keyed_state() -> Option<KeyedState<Self>> {
+        HANDS_OVER.then(hand_over::keyed_state)
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_, Self>) {
+        self.note_revoked(cx);
         self.records.call_back(Occurrence::CalledFromHook, 10);
         if self.chance(20) {
             self.count(Occurrence::HookPanicked);
@@ -277,9 +304,10 @@ impl Actor for Faulty {
     }
 }
 
-impl Drop for Faulty {
+impl<const HANDS_OVER: bool> Drop for Faulty<HANDS_OVER> {
     fn drop(&mut self) {
         self.records.actors_dropped.fetch_add(1, Relaxed);
+        self.states.get_mut().values_mut().for_each(Kept::end_with_actor);
         self.records.call_back(Occurrence::CalledFromDrop, 100);
         if !thread::panicking() && self.chance(50) {
             self.count(Occurrence::ActorBlewUp);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use raddle::strategies::StrategyName;
 use raddle::{Overflow, Refusal, ShedReason, WorkerSpec};
 
 use crate::actor::Pool;
 use crate::chaos::may_fail;
-use crate::fate::{Fate, Kind, Mark, Step, Way};
+use crate::fate::{Fate, Mark, Step, Way};
 use crate::findings::Wrong;
+use crate::kind::Kind;
 use crate::message::Message;
 use crate::planted;
 use crate::records::{PRODUCERS, Records};
@@ -27,6 +27,7 @@ pub fn on_rejected(records: &Records, message: &Message, reason: &Refusal) {
         Refusal::Closed => Occurrence::RefusedClosed,
         Refusal::Expired => Occurrence::RefusedExpired,
         Refusal::Capability(_) => Occurrence::Misnamed,
+        Refusal::NoSuchWorker { .. } => Occurrence::RefusedNoSuchWorker,
         _ => Occurrence::RefusedNoWorker,
     });
     records.call_back(Occurrence::CalledFromRejected, 200);
@@ -56,11 +57,16 @@ fn impossibility(records: &Records, reason: &Refusal, id: u64) -> Option<&'stati
         Refusal::Capability(_) if !fate.is_misnamed() => {
             Some("refused for a valid capability name")
         }
+        Refusal::NoSuchWorker { .. } | Refusal::NotCapable { .. } if !fate.is_for_worker() => {
+            Some("refused for its own worker, and has none")
+        }
         Refusal::Closed
         | Refusal::Full
         | Refusal::Expired
         | Refusal::NoWorker
         | Refusal::NoCapableWorker { .. }
+        | Refusal::NoSuchWorker { .. }
+        | Refusal::NotCapable { .. }
         | Refusal::Capability(_) => None,
         _ => Some("refused for a reason that no task here can have"),
     }
@@ -92,7 +98,7 @@ pub fn use_pool(records: &Arc<Records>, pool: &Pool) {
             return records.tally.count(Occurrence::SubscriptionDropped);
         }
         90..94 => {
-            let strategy = StrategyName::ALL[fastrand::usize(..StrategyName::ALL.len())];
+            let strategy = records.plan.draw_strategy(&mut fastrand::Rng::new());
             pool.set_strategy(strategy.build()).expect("defaults are within their bounds");
             return records.tally.count(Occurrence::StrategySwapped);
         }

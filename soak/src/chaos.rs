@@ -4,8 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use raddle::strategies::StrategyName;
-use raddle::{Event, EventKind, Events, MembershipError, SpawnError, WorkerSpec};
+use raddle::{Event, Events, MembershipError, SpawnError, WorkerSpec};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::actor::Pool;
@@ -24,7 +23,7 @@ pub fn change(records: &Records, number: u64, pool: &Pool, stop: &AtomicBool) {
     let mut added = 0;
     while !stop.load(Relaxed) {
         thread::sleep(Duration::from_micros(rng.u64(500..10_000)));
-        let strategy = StrategyName::ALL[rng.usize(..StrategyName::ALL.len())].build();
+        let strategy = records.plan.draw_strategy(&mut rng).build();
         let done = match rng.u32(..12) {
             0..3 => {
                 pool.set_strategy(strategy).expect("defaults are within their bounds");
@@ -108,34 +107,5 @@ pub fn watch(records: &Records, pool: &Pool, stop: &AtomicBool) {
             let describe = || format!("{lost} are lost, {max} are allowed");
             records.findings.report(Wrong::TooManyLost, describe);
         }
-    }
-}
-
-/// Counts events until `over` is set.
-pub fn listen(records: &Records, mut events: Events<Event>, over: &AtomicBool) {
-    loop {
-        let Some(event) = events.recv_timeout(Duration::from_millis(10)) else {
-            if over.load(Relaxed) {
-                return;
-            }
-            continue;
-        };
-        records.tally.count(match event.kind {
-            EventKind::Added => Occurrence::EventAdded,
-            EventKind::Panicked { .. } => Occurrence::EventPanicked,
-            EventKind::StartFailed { .. } => Occurrence::EventStartFailed,
-            EventKind::Restarted { .. } => Occurrence::EventRestarted,
-            EventKind::Quarantined => Occurrence::EventQuarantined,
-            EventKind::Replaced { .. } => Occurrence::EventReplaced,
-            EventKind::Recovered => Occurrence::EventRecovered,
-            EventKind::Returned => Occurrence::EventReturned,
-            EventKind::Ejected { .. } => Occurrence::EventEjected,
-            EventKind::Readmitted => Occurrence::EventReadmitted,
-            EventKind::Draining => Occurrence::EventDraining,
-            EventKind::Retired { .. } => Occurrence::EventRetired,
-            EventKind::Failed => Occurrence::EventFailed,
-            EventKind::StrategyChanged { .. } => Occurrence::EventStrategy,
-            _ => continue,
-        });
     }
 }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use raddle::{Account, Drain, Priority, ShutdownError};
 
 use crate::actor::Pool;
-use crate::fate::{AskEnd, Fate, Kind, Mark, Step, Way};
+use crate::fate::{AskEnd, Fate, Mark, Step, Way};
 use crate::findings::Wrong;
+use crate::kind::Kind;
 use crate::message::Message;
+use crate::plan::Plan;
 use crate::records::{PRODUCERS, Records};
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;
@@ -52,7 +54,7 @@ pub fn begin(records: &Arc<Records>, pool: &Pool) {
     if ended.is_err() {
         records.tally.count(Occurrence::ShutdownFailed);
     }
-    if let Some(wrong) = contradiction(&ended, drain == Drain::all(), plan.under_fire) {
+    if let Some(wrong) = contradiction(&ended, drain == Drain::all(), plan) {
         records.findings.report(Wrong::Shutdown, || format!("{wrong}: {ended:?}"));
     }
     if !records.saboteur.is(Sabotage::Late) {
@@ -64,7 +66,7 @@ pub fn begin(records: &Arc<Records>, pool: &Pool) {
 fn contradiction(
     ended: &Result<Account, ShutdownError>,
     drains_all: bool,
-    under_fire: bool,
+    plan: &Plan,
 ) -> Option<&'static str> {
     let error = match ended {
         Ok(account) => return (!account.is_balanced()).then_some("unbalanced account"),
@@ -72,13 +74,12 @@ fn contradiction(
     };
     let counts = error.account.counts;
     let threads = (error.workers.len() + error.lost_threads) as u64;
-    // One in a handler, and one at its checkpoint.
-    let running = 2 * threads;
+    let running = plan.mode.tasks_per_thread() as u64 * threads;
     if error.called_within || running == 0 {
         Some("failed without a reason")
     } else if drains_all && !error.workers.is_empty() {
         Some("failed without a time limit")
-    } else if !under_fire && counts.admitted > counts.ended() + running {
+    } else if !plan.under_fire && counts.admitted > counts.ended() + running {
         // Under fire, callers may be about to send.
         Some("tasks that are not in a handler have not ended")
     } else {

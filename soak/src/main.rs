@@ -2,34 +2,54 @@
 //! callbacks panic. Eight threads submit tasks in every way while others change the pool in every
 //! way. Afterwards every single task must be accounted for.
 //!
-//! Each round runs a different pool, drawn from the seed, and ends in a full check. `fate.rs`
-//! defines how a task may end, `check.rs` checks the pool's account, and `round.rs` does the rest.
+//! Each round runs a different pool, drawn from the seed, and ends in a full check. `mode.rs` lists the
+//! modes of handlers, `judge.rs` says how a task may end, `outcomes.rs` compares that with the pool's
+//! account, `states.rs` follows the state of keys, and `round.rs` does the rest.
 
 mod actor;
 mod args;
 mod asks;
+mod broadcast;
 mod callbacks;
 mod chaos;
 mod check;
 mod ending;
+mod events;
 mod fate;
 mod fates;
 mod findings;
+mod futures;
+mod hand_over;
+mod handlers;
 mod hangs;
+mod judge;
 mod keys;
+mod kind;
+mod later;
+mod life;
 mod memory;
 mod message;
+mod mode;
+mod outcomes;
 mod plan;
 mod planted;
 mod producer;
 mod records;
 mod reentry;
 mod round;
+mod running;
 mod sabotage;
+mod script;
+mod shape;
+mod spawn;
+mod states;
 mod stuck;
 mod summary;
+mod surroundings;
 mod tally;
 mod threads;
+mod timers;
+mod unknown;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -84,7 +104,7 @@ fn run(arguments: &Arguments) -> Result<Summary, Box<dyn std::error::Error>> {
         let round = round::run(&records, &stuck)?;
         let peak_lost = records.peak_lost.load(Relaxed);
         summary.add(&round, &records.tally, records.fates.len(), peak_lost);
-        println!("  {} tasks, {} of them run", records.fates.len(), round.count.ran());
+        println!("  {} tasks, {} of them run", records.fates.len(), round.ran);
         report(&mut summary, &records.findings);
         drop(records);
         memory.note();

@@ -1,13 +1,14 @@
-use std::sync::Arc;
-
-use raddle::Worker;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::fate::{Fate, Kind, Mark, Step};
+use raddle::{Overflow, Worker, WorkerId};
+
+use crate::fate::{Fate, Mark, Step, Way};
 use crate::findings::Wrong;
 use crate::keys::Key;
+use crate::kind::Kind;
 use crate::planted;
-use crate::records::Records;
+use crate::records::{FORWARDED, Records};
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;
 
@@ -15,17 +16,25 @@ use crate::tally::Occurrence;
 /// [disarmed](Self::disarm).
 #[derive(Debug)]
 pub struct Message {
-    records: Arc<Records>,
+    pub records: Arc<Records>,
     pub id: u64,
     /// 0 for the original, 1 for the clone of a hedged task.
     pub copy: u8,
+    /// As it was sent.
+    pub fate: Fate,
     pub kind: Kind,
+    /// The task whose asker gets the answer: another one, if this one was forwarded.
+    pub asker: u64,
     pub key: Option<Key>,
+    /// The worker that alone may run it.
+    pub worker: Option<WorkerId>,
     /// Whether its handler hangs until the end of the round.
     pub hangs_long: bool,
     /// Whether it was sent to fill a mailbox. Its handler hangs while mailboxes fill; others run, so
     /// that no producer waits for a reply then.
     pub fills: bool,
+    /// The tasks of its clones, if it is not sent itself.
+    pub template_of: Option<Arc<Mutex<Vec<u64>>>>,
     /// Whether its drop panics.
     armed: AtomicBool,
 }
@@ -38,12 +47,32 @@ impl Message {
             records: Arc::clone(records),
             id,
             copy: 0,
+            fate,
             kind: fate.kind(),
+            asker: id,
             key,
+            worker: None,
             hangs_long: false,
             fills: false,
+            template_of: None,
             armed: AtomicBool::new(false),
         }
+    }
+
+    /// Creates the message by which a handler of this one lets another pool reply in its place.
+    pub fn forwarded(&self, has_deadline: bool) -> Self {
+        let later = self.kind == Kind::Lose || fastrand::u8(..4) == 0;
+        // It is cancelled when nobody wants the reply any more.
+        let fate = Fate::new(self.kind, Way::Forwarded, FORWARDED).cancellable().later(later);
+        let fate = if has_deadline { fate.with_deadline() } else { fate };
+        let mut message = Self::new(&self.records, fate.under(Overflow::Block), None);
+        message.asker = self.asker;
+        message
+    }
+
+    /// Returns `true` if it was sent by a handler of the round's pool to another pool.
+    pub fn is_forwarded(&self) -> bool {
+        self.fate.way() == Way::Forwarded
     }
 
     /// Makes it panic when dropped without having been run.
@@ -73,6 +102,9 @@ impl Message {
     pub fn run_at(&self, worker: &Worker) {
         let records = &self.records;
         records.fates.run_at(self.id, worker.id().short_id());
+        if self.worker.is_some_and(|own| own != worker.id()) {
+            records.findings.report(Wrong::OtherWorker, || records.describe(self.id));
+        }
         let bit = Step::Run.bit(self.copy);
         records.mark_once(self.id, bit, Wrong::RunTwice);
         if records.saboteur.strikes(Sabotage::RunTwice) {
@@ -83,11 +115,17 @@ impl Message {
 
 impl Clone for Message {
     fn clone(&self) -> Self {
+        if let Some(tasks) = &self.template_of {
+            let message = Self::new(&self.records, self.fate, None);
+            tasks.lock().unwrap_or_else(PoisonError::into_inner).push(message.id);
+            return message;
+        }
         self.records.mark_once(self.id, Step::Made.bit(1), Wrong::TwoEnds);
         Self {
             records: Arc::clone(&self.records),
             copy: 1,
             kind: self.kind.of_clone(),
+            template_of: None,
             armed: AtomicBool::new(self.armed.load(Relaxed)),
             ..*self
         }
@@ -117,15 +155,19 @@ impl Drop for Message {
 #[derive(Debug)]
 pub struct Answer {
     records: Arc<Records>,
-    pub id: u64,
+    id: u64,
     copy: u8,
+    /// The task whose asker gets it.
+    pub asker: u64,
     explosive: bool,
 }
 
 impl Answer {
-    pub fn new(records: &Arc<Records>, id: u64, copy: u8, explosive: bool) -> Self {
-        records.mark_once(id, Step::AnswerMade.bit(copy), Wrong::RunTwice);
-        Self { records: Arc::clone(records), id, copy, explosive }
+    /// Creates the answer of a handler of this message.
+    pub fn new(message: &Message, explosive: bool) -> Self {
+        let Message { records, id, copy, asker, .. } = message;
+        records.mark_once(*id, Step::AnswerMade.bit(*copy), Wrong::RunTwice);
+        Self { records: Arc::clone(records), id: *id, copy: *copy, asker: *asker, explosive }
     }
 
     /// Makes dropping it harmless.

@@ -8,7 +8,8 @@ use raddle::{
     Restarts, WaitStrategy, Watchdog, WorkerSpec,
 };
 
-use crate::fate::Allowed;
+use crate::judge::Allowed;
+use crate::mode::{Keeping, MODES, Mode};
 
 /// The pool of one round and how the round ends, drawn from the seed.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Plan {
     pub round: u64,
     pub seed: u64,
     pub length: Duration,
+    pub mode: Mode,
+    pub keeping: Keeping,
     workers: usize,
     capacity: usize,
     order: MailboxOrder,
@@ -51,6 +54,11 @@ pub struct Plan {
 /// The capability that only some workers have.
 pub const SPECIAL: &str = "special";
 
+/// Returns `true` if the tasks of this key ask for [`SPECIAL`].
+pub fn is_special(key: u32) -> bool {
+    key.is_multiple_of(4)
+}
+
 impl Plan {
     /// Draws the plan of a round, counted from 0. Options with few values take them in turn from a
     /// starting point given by the seed, so that six rounds cover all of them.
@@ -82,16 +90,22 @@ impl Plan {
             _ => WaitStrategy::default(),
         };
         let restarts = turn.is_multiple_of(3).then(|| rng.u32(100..400));
+        // Nor do the modes.
+        let first_mode = Rng::with_seed(seed).usize(..MODES.len());
+        let (mode, keeping) = MODES[(first_mode + round as usize) % MODES.len()];
+        let strategies = strategies(keeping);
         Self {
             round,
             seed: own_seed,
             length,
+            mode,
+            keeping,
             workers: rng.usize(3..=6),
             capacity: [8, 32, 128][rng.usize(..3)],
             order: if turn % 5 < 3 { MailboxOrder::Boost } else { MailboxOrder::Fifo },
             overflow,
             reroute,
-            strategy: StrategyName::ALL[turn as usize % StrategyName::ALL.len()],
+            strategy: strategies[turn as usize % strategies.len()],
             stealing: [None, Some(true), Some(false)][(turn % 3) as usize],
             codel: (turn / 2).is_multiple_of(2),
             ejects: (turn / 4).is_multiple_of(2),
@@ -118,6 +132,17 @@ impl Plan {
         format!("s{}", self.round)
     }
 
+    /// Returns the name of the pool to which some tasks are forwarded.
+    pub fn back(&self) -> String {
+        format!("b{}", self.round)
+    }
+
+    /// Draws a strategy that the pool may have.
+    pub fn draw_strategy(&self, rng: &mut Rng) -> StrategyName {
+        let allowed = strategies(self.keeping);
+        allowed[rng.usize(..allowed.len())]
+    }
+
     /// Returns how long a handler hangs: well beyond the limit.
     pub fn hang(&self) -> Duration {
         3 * self.limit
@@ -132,7 +157,7 @@ impl Plan {
     /// Returns what the pool may do to tasks.
     pub fn allowed(&self) -> Allowed {
         let retires = self.restarts.is_some() || self.failing_restarts;
-        Allowed { retires, cancels: self.drain.is_some() }
+        Allowed { retires, cancels: self.drain.is_some(), ..Allowed::default() }
     }
 
     /// Returns `true` if a worker may be retired permanently while the pool is open.
@@ -145,14 +170,27 @@ impl Plan {
         self.drain.map_or(Drain::all(), Drain::within)
     }
 
-    /// Starts building the pool.
-    pub fn builder<M: Send + 'static, R: Send + 'static>(&self) -> PoolBuilder<M, R> {
-        let backoff = Backoff {
+    fn restarts(&self) -> Restarts {
+        Restarts::default().backoff(Backoff {
             initial: Duration::from_millis(1),
             max: Duration::from_millis(20),
             jitter: 0.5,
-        };
-        let mut restarts = Restarts::default().backoff(backoff);
+        })
+    }
+
+    /// Starts building the pool to which some tasks are forwarded. Nothing is changed there, and every
+    /// task is run or was cancelled by what forwarded it.
+    pub fn back_builder<M: Send + 'static, R: Send + 'static>(&self) -> PoolBuilder<M, R> {
+        Pool::builder(self.back())
+            .workers(2, WorkerSpec::new("b"))
+            .mailbox(16, Overflow::Block)
+            .restarts(self.restarts())
+            .watchdog(Watchdog::after(self.limit))
+    }
+
+    /// Starts building the pool.
+    pub fn builder<M: Send + 'static, R: Send + 'static>(&self) -> PoolBuilder<M, R> {
+        let mut restarts = self.restarts();
         if let Some(limit) = self.restarts {
             let within = Duration::from_secs(1);
             restarts = restarts.limit(RestartLimit { restarts: limit, within });
@@ -188,12 +226,23 @@ impl Plan {
     }
 }
 
+/// Returns the strategies of a pool whose actors keep state in this way. Those that route keys move them
+/// as they like.
+fn strategies(keeping: Keeping) -> Vec<StrategyName> {
+    let routes_keys =
+        |name: &StrategyName| matches!(name, StrategyName::BoundedHash | StrategyName::WarmFirst);
+    let all = StrategyName::ALL.iter().copied();
+    all.filter(|name| keeping == Keeping::Cached || !routes_keys(name)).collect()
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} + 1 workers, {} mailbox {}, {:?}{}, {}, stealing {:?}, codel {}, ejection {}, {:?}, quantum {:?}, hung after {:?}, \
+            "{}, {}, {} + 1 workers, {} mailbox {}, {:?}{}, {}, stealing {:?}, codel {}, ejection {}, {:?}, quantum {:?}, hung after {:?}, \
              lost at most {}, restarts per second {:?}{}, {}{}{}{}{}",
+            self.mode,
+            self.keeping,
             self.workers,
             self.order.as_str(),
             self.capacity,
@@ -247,6 +296,9 @@ mod tests {
             assert!(plans(seed).any(|plan| plan.failing_restarts));
             assert!(plans(seed).any(|plan| !plan.allowed().retires));
             assert!(plans(seed).any(|plan| plan.reroute));
+            for (mode, keeping) in MODES {
+                assert!(plans(seed).any(|plan| plan.mode == mode && plan.keeping == keeping));
+            }
             for order in MailboxOrder::ALL {
                 assert!(plans(seed).any(|plan| plan.order == order), "{order:?}");
             }

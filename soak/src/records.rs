@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -7,9 +7,13 @@ use crate::fates::Fates;
 use crate::findings::{Findings, Wrong};
 use crate::hangs::Hangs;
 use crate::keys::Keys;
+use crate::later::Later;
+use crate::life::Suspicions;
+use crate::mode::Mode;
 use crate::plan::Plan;
 use crate::reentry::Reentry;
 use crate::sabotage::{Sabotage, Saboteur};
+use crate::states::States;
 use crate::tally::{Occurrence, Tally};
 
 /// What all threads of a round record.
@@ -18,6 +22,13 @@ pub struct Records {
     pub plan: Plan,
     pub fates: Fates,
     pub keys: Keys,
+    pub states: States,
+    /// Whether events may have been missed, and with them keys that moved without their state.
+    pub events_missed: AtomicBool,
+    pub suspicions: Suspicions,
+    /// Tasks that handlers left to another pool, each with that of the other pool.
+    pub passed_on: Mutex<Vec<(u64, u64)>>,
+    pub later: Later,
     pub hangs: Hangs,
     pub tally: Tally,
     pub findings: Findings,
@@ -46,16 +57,25 @@ pub struct Records {
 pub const KEYS: usize = 32;
 /// Threads that submit tasks.
 pub const PRODUCERS: usize = 8;
+/// Stands for the handlers that forward tasks, among the producers.
+pub const FORWARDED: usize = PRODUCERS + 2;
 
 impl Records {
     pub fn new(plan: Plan, sabotage: Option<Sabotage>) -> Arc<Self> {
         // Leave room for a handler that recovers: a pool that has lost its maximum of threads until
         // the end would never replace another worker.
-        let long_hangs = u64::from(plan.max_lost > 1);
+        // Nor may other handlers of the thread wait until then, whose askers wait.
+        let alone = matches!(plan.mode, Mode::Plain | Mode::Async);
+        let long_hangs = u64::from(plan.max_lost > 1 && alone);
         Arc::new(Self {
             plan,
             fates: Fates::new(),
             keys: Keys::new(KEYS * PRODUCERS),
+            states: States::new(KEYS * PRODUCERS),
+            events_missed: AtomicBool::new(false),
+            suspicions: Suspicions::default(),
+            passed_on: Mutex::default(),
+            later: Later::default(),
             hangs: Hangs::default(),
             tally: Tally::new(),
             findings: Findings::default(),
@@ -83,6 +103,16 @@ impl Records {
 
     pub fn describe(&self, id: u64) -> String {
         self.fates.get(id).describe(id)
+    }
+
+    /// Returns `true` if the pool may be cancelling its tasks.
+    pub fn may_cancel(&self) -> bool {
+        self.plan.allowed().cancels && self.closing.load(SeqCst)
+    }
+
+    /// Records that another pool has accepted a task in place of this one.
+    pub fn passed_on(&self, id: u64, other: u64) {
+        self.passed_on.lock().unwrap_or_else(PoisonError::into_inner).push((id, other));
     }
 
     /// Records that the pool has accepted a task.

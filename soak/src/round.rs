@@ -1,24 +1,30 @@
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use raddle::{Account, SpawnError, TimerHandle};
+use raddle::{Account, TimerHandle};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::actor::{Faulty, Pool};
-use crate::callbacks;
+use crate::actor::Pool;
 use crate::chaos;
-use crate::check::{self, Count};
+use crate::check::Count;
 use crate::ending::{self, grace};
+use crate::events;
 use crate::fate::{Fate, Way};
 use crate::findings::Wrong;
+use crate::judge::Allowed;
+use crate::kind::Kind;
 use crate::message::Message;
+use crate::mode::Keeping;
+use crate::outcomes::Outcomes;
 use crate::planted;
-use crate::producer::{Leftovers, Producer, draw_kind};
+use crate::producer::{Leftovers, Producer};
 use crate::records::{PRODUCERS, Records};
 use crate::sabotage::{Occupying, Sabotage};
+use crate::spawn;
 use crate::stuck::Stuck;
 use crate::tally::Occurrence;
 use crate::threads;
@@ -26,11 +32,15 @@ use crate::threads;
 /// The result of a round.
 pub struct Round {
     pub account: Account,
-    pub count: Count,
+    /// Tasks that were run, by the pool and the one to which it forwards.
+    pub ran: u64,
     /// Whether leftover threads could be looked for.
     pub checked_threads: bool,
 }
 
+/// Tasks that a round must send, and how much longer it may take for that.
+const ENOUGH: u64 = 2_000;
+const LATE: Duration = Duration::from_secs(10);
 /// Threads that change the pool.
 const CHANGERS: u64 = 2;
 
@@ -42,12 +52,18 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
     let plan = &records.plan;
     let stage = |what: &str| stuck.stage(format!("round {}, {what}; {plan}", plan.round + 1));
     stage("spawning");
-    let pool = spawn(records)?;
+    let back = spawn::back(records)?;
+    let pool = spawn::front(records, &back)?;
     stuck.pools().register(&pool)?;
+    stuck.pools().register(&back)?;
+    let later = spawn_named("soak-later", {
+        let records = Arc::clone(records);
+        move || records.later.run()
+    })?;
     let over = Arc::new(AtomicBool::new(false));
     let listener = spawn_named("soak-listener", {
-        let (records, events, over) = (Arc::clone(records), pool.subscribe(), Arc::clone(&over));
-        move || chaos::listen(&records, events, &over)
+        let (records, all, over) = (Arc::clone(records), pool.subscribe(), Arc::clone(&over));
+        move || events::listen(&records, all, &over)
     })?;
     if records.saboteur.is(Sabotage::Occupy) {
         pool.set_strategy(Occupying::default())?;
@@ -72,6 +88,11 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
     let periodic = set_periodic(records, &pool)?;
     stage("running");
     thread::sleep(plan.length);
+    // On a busy machine, the producers may have hardly begun.
+    let since = Instant::now();
+    while records.fates.len() < ENOUGH && since.elapsed() < LATE {
+        thread::sleep(Duration::from_millis(10));
+    }
 
     // The pool ends after the producers, or while they are still running.
     let mut leftovers = Vec::new();
@@ -116,11 +137,18 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
         records.hangs.release();
         ending::finish(records, &pool);
     }
-    stage("reading the pool's account");
+    stage("waiting for what comes later");
+    records.later.end();
+    join(records, later);
+    stage("waiting for the end of the other pool");
+    ending::finish(records, &back);
+    stage("reading the pools' accounts");
     records.reentry.end();
     let (account, hedges) = read_account(records, &pool);
-    stage("dropping the pool");
+    let (back_account, _) = read_account(records, &back);
+    stage("dropping the pools");
     drop_last(records, pool);
+    drop_last(records, back);
     over.store(true, Relaxed);
     join(records, listener);
     stage("looking for leftover threads");
@@ -130,26 +158,13 @@ pub fn run(records: &Arc<Records>, stuck: &Stuck) -> Result<Round, Box<dyn std::
         records.findings.report(Wrong::UnplannedPanic, || panic);
     }
     check_actors(records);
-    let count = check::all(records, &account, hedges);
-    Ok(Round { account, count, checked_threads })
-}
-
-fn spawn(records: &Arc<Records>) -> Result<Pool, SpawnError> {
-    let (refuses, sheds, makes) = (Arc::clone(records), Arc::clone(records), Arc::clone(records));
-    let pool = records
-        .plan
-        .builder()
-        .on_rejected(move |message, reason| callbacks::on_rejected(&refuses, message, reason))
-        .on_shed(move |message, reason| callbacks::on_shed(&sheds, message, reason))
-        .spawn(move |_| Faulty::new(&makes))?;
-    let (weak, its) = (pool.downgrade(), Arc::downgrade(records));
-    records.reentry.begin(move || {
-        if let (Some(records), Some(pool)) = (its.upgrade(), weak.upgrade()) {
-            callbacks::use_pool(&records, &pool);
-        }
-    });
-    records.started.store(true, Relaxed);
-    Ok(pool)
+    check_states(records);
+    records.suspicions.report(&records.findings);
+    let [count, forwarded] = check_tasks(records);
+    count.check(&records.findings, &account, hedges);
+    forwarded.check(&records.findings, &back_account, 0);
+    records.tally.add(Occurrence::HandedBack, count.handed_back);
+    Ok(Round { account, ran: count.ran + forwarded.ran, checked_threads })
 }
 
 fn spawn_named<T: Send + 'static>(
@@ -178,13 +193,14 @@ fn set_periodic(
     let records = Arc::clone(records);
     let timer = pool.tell_every(Duration::from_millis(2), move || {
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = draw_kind(&mut rng, &records);
+        let kind = Kind::draw(&mut rng, &records);
+        let later = kind.draw_later(&mut rng);
         if rng.u8(..100) == 0 {
             drop(rng);
             planted::blow_up("creating a message");
         }
         let fate = Fate::new(kind, Way::Periodic, PRODUCERS).under(records.plan.overflow);
-        let message = Message::new(&records, fate, None);
+        let message = Message::new(&records, fate.later(later), None);
         if rng.u8(..50) == 0 {
             message.arm();
         }
@@ -217,6 +233,7 @@ fn drop_last(records: &Records, pool: Pool) {
 /// Waits until the pool has no threads left. Returns `false` if the system does not list threads.
 fn wait_for_threads(records: &Records) -> bool {
     let name = records.plan.pool();
+    let back = records.plan.back();
     if records.saboteur.is(Sabotage::Thread) {
         let (started, has_started) = std::sync::mpsc::channel();
         let left = spawn_named(&format!("{name}-left"), move || {
@@ -230,7 +247,9 @@ fn wait_for_threads(records: &Records) -> bool {
     let grace = grace(records);
     let since = Instant::now();
     loop {
-        let Some(left) = threads::of_pool(&name) else { return false };
+        let of_both = [&name, &back].map(|pool| threads::of_pool(pool));
+        let Some(left) = of_both.into_iter().collect::<Option<Vec<_>>>() else { return false };
+        let left = left.concat();
         if left.is_empty() {
             return true;
         }
@@ -239,6 +258,46 @@ fn wait_for_threads(records: &Records) -> bool {
             return true;
         }
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Checks each task. Returns the counts of the round's pool, and of the one to which it forwards.
+fn check_tasks(records: &Records) -> [Count; 2] {
+    let mut like = HashMap::<u64, Outcomes>::new();
+    for (id, other) in records.passed_on.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let [fate, other] = [id, other].map(|id| records.fates.get(id));
+        let outcomes = fate.outcomes_like(other, Allowed::default());
+        // Each copy of a hedged task may have been passed on.
+        let all = like.entry(id).or_default();
+        *all = *all | outcomes;
+    }
+    let mut counts = [Count::default(), Count::default()];
+    for (id, fate) in records.fates.iter() {
+        let is_forwarded = fate.way() == Way::Forwarded;
+        let allowed = if is_forwarded { Allowed::default() } else { records.plan.allowed() };
+        let allowed = Allowed { like: like.get(&id).copied().unwrap_or_default(), ..allowed };
+        counts[usize::from(is_forwarded)].add(fate, allowed);
+        if let Some(wrong) = fate.judge(allowed) {
+            records.findings.report(wrong, || fate.describe(id));
+        }
+        match fate.way() {
+            Way::Timer if fate.was_admitted() => records.tally.count(Occurrence::TimerFired),
+            Way::Periodic if fate.was_admitted() => records.tally.count(Occurrence::PeriodicFired),
+            _ => {}
+        }
+    }
+    counts
+}
+
+/// Checks that no state of a key was lost silently, as far as events tell.
+fn check_states(records: &Records) {
+    if records.plan.keeping == Keeping::Cached || records.events_missed.load(Relaxed) {
+        return;
+    }
+    records.tally.count(Occurrence::StateChecked);
+    for (key, lost, announced) in records.states.silently_lost() {
+        let describe = || format!("key {key}: {lost} times, announced {announced} times");
+        records.findings.report(Wrong::StateLost, describe);
     }
 }
 

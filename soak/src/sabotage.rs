@@ -20,6 +20,20 @@ pub enum Sabotage {
     Order,
     /// Tasks of a key start before the previous one has ended.
     Overlap,
+    /// Handlers that are dropped while they wait are recorded as if they had ended.
+    Cut,
+    /// One such handler is recorded as dropped at once.
+    Early,
+    /// Handlers are recorded as if they ran on.
+    Beside,
+    /// What sends deferred replies is dropped.
+    Reply,
+    /// Handlers give up without being planned to.
+    GiveUp,
+    /// Actors give no state away, and say that it is all.
+    State,
+    /// Tasks for one worker are sent to another.
+    Worker,
     /// Answers are lost.
     Answer,
     /// Askers receive a wrong answer.
@@ -64,7 +78,7 @@ pub struct Saboteur {
 }
 
 /// One opportunity out of this many is taken.
-const EVERY: u64 = 64;
+const EVERY: u64 = 16;
 
 impl Saboteur {
     pub fn new(kind: Option<Sabotage>) -> Self {

@@ -6,11 +6,17 @@ fn soak(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_raddle-soak")).args(arguments).output().unwrap()
 }
 
-/// Runs for a second with this sabotage, and expects the failure to be reported. The plan of the seed
-/// drains with a time limit, after the producers have ended.
+/// Seeds whose plans drain with a time limit, after the producers have ended. Of plain handlers and of
+/// exclusive async ones, state is handed over.
+const PLAIN: &str = "184";
+const ASYNC: &str = "187";
+const SHARED: &str = "191";
+const READ_WRITE: &str = "182";
+
+/// Runs for a second with this sabotage, and expects the failure to be reported.
 #[track_caller]
 fn is_found(sabotage: &str, expected: &str) {
-    is_found_with("187", sabotage, expected);
+    is_found_with(PLAIN, sabotage, expected);
 }
 
 #[track_caller]
@@ -29,11 +35,11 @@ fn is_found_within(seconds: &str, seed: &str, sabotage: &str, expected: &str) {
 /// Runs with a sabotage that prevents the end, and expects the stuck run to be reported.
 #[track_caller]
 fn is_stuck(sabotage: &str, seed: &str, expected: &str) {
-    let stuck = ["--seconds", "1", "--seed", seed, "--patience", "4", "--sabotage", sabotage];
+    let stuck = ["--seconds", "1", "--seed", seed, "--patience", "16", "--sabotage", sabotage];
     let output = soak(&stuck);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("has not ended within 4s"), "{text}");
+    assert!(text.contains("has not ended within 16s"), "{text}");
     assert!(text.contains(expected), "{sabotage} was not reported:\n{text}");
 }
 
@@ -76,6 +82,32 @@ fn the_account_matches_what_happened() {
 }
 
 #[test]
+fn the_fates_of_handlers_that_wait_are_known() {
+    let expected = "the pool's account does not match what happened";
+    for seed in [ASYNC, SHARED, READ_WRITE] {
+        is_found_with(seed, "cut", expected);
+    }
+    is_found_with(ASYNC, "early", "a handler was dropped without a reason");
+    is_found_with(READ_WRITE, "beside", "a handler ran beside others that it excludes");
+}
+
+#[test]
+fn the_fates_of_tasks_without_a_reply_are_known() {
+    is_found("reply", "the pool's account does not match what happened");
+    for seed in [PLAIN, ASYNC, SHARED] {
+        is_found_with(seed, "give-up", "an asker received an answer that did not happen");
+    }
+}
+
+#[test]
+fn state_is_not_lost_silently_and_tasks_run_on_their_workers() {
+    for seed in [PLAIN, ASYNC] {
+        is_found_with(seed, "state", "the state of a key was lost without an event");
+    }
+    is_found("worker", "a task ran on another worker than its own");
+}
+
+#[test]
 fn refused_tasks_are_handed_back_and_refused_for_a_reason() {
     is_found("refusal", "a refused task was not both reported and handed back");
     is_found("wrong", "a task was refused for an impossible reason");
@@ -88,7 +120,7 @@ fn nothing_is_left_over() {
     is_found("occupy", "workers or lost threads did not end");
     // Long enough for a round after the first three.
     let expected = "more memory was allocated after the last round than before";
-    is_found_within("8", "187", "leak", expected);
+    is_found_within("8", PLAIN, "leak", expected);
 }
 
 #[test]
