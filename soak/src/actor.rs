@@ -1,20 +1,19 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
 
 use fastrand::Rng;
-use raddle::{Actor, Context, KeyedState, StartError, Worker};
+use raddle::{Context, Worker};
 use raddle_core::internal::WorkerInternals;
 
 use crate::fate::Step;
 use crate::findings::Wrong;
-use crate::hand_over::{self, Kept};
+use crate::kept::Kept;
 use crate::kind::Kind;
 use crate::life::Life;
-use crate::message::{Answer, Message};
+use crate::message::{Message, Pool, Reply};
 use crate::mode::Keeping;
 use crate::planted;
 use crate::records::Records;
@@ -32,7 +31,7 @@ pub struct Faulty<const HANDS_OVER: bool> {
     rng: RefCell<Rng>,
     pub life: Arc<Life>,
     /// Of its worker, when it started.
-    generation: Cell<u32>,
+    pub generation: Cell<u32>,
     /// Whether a handler is at a checkpoint.
     pub at_checkpoint: Cell<bool>,
     /// The last task, and the last one at its checkpoint.
@@ -41,23 +40,6 @@ pub struct Faulty<const HANDS_OVER: bool> {
     pub running: Cell<usize>,
     /// By key.
     pub states: RefCell<HashMap<u32, Kept>>,
-}
-
-/// What an asker receives.
-pub type Reply = Result<Answer, Failure>;
-/// A pool of [`Faulty`] actors.
-pub type Pool = raddle::Pool<Message, Reply>;
-/// An ask of such a pool.
-pub type Ask = raddle::Ask<Message, Reply>;
-
-/// The error of a handler that fails as planned, with the number of its asker's task.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Failure(pub u64);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} failed as planned", self.0)
-    }
 }
 
 impl<const HANDS_OVER: bool> Faulty<HANDS_OVER> {
@@ -229,7 +211,7 @@ impl<const HANDS_OVER: bool> Faulty<HANDS_OVER> {
     }
 
     /// Notes whether the thread was given up, when the actor ends.
-    fn note_revoked(&self, cx: &Context<'_, Self>) {
+    pub fn note_revoked(&self, cx: &Context<'_, Self>) {
         // At the time limit of a shutdown, everything is cancelled.
         let is_replaced = || cx.worker().generation() != self.generation.get();
         if cx.is_cancelled() && (!self.records.closing.load(SeqCst) || is_replaced()) {
@@ -237,69 +219,6 @@ impl<const HANDS_OVER: bool> Faulty<HANDS_OVER> {
             for (id, copy) in self.last.iter().filter_map(Cell::get) {
                 self.records.fates.mark(id, Step::Revoked.bit(copy));
             }
-        }
-    }
-}
-
-impl<const HANDS_OVER: bool> Actor for Faulty<HANDS_OVER> {
-    fn on_start(&mut self, cx: &mut Context<'_, Self>) -> Result<(), StartError> {
-        self.generation.set(cx.worker().generation());
-        self.records.call_back(Occurrence::CalledFromHook, 10);
-        if self.records.started.load(Relaxed) && self.chance(20) {
-            self.count(Occurrence::StartFailed);
-            return Err("planted: on_start".into());
-        }
-        Ok(())
-    }
-
-    fn on_restart(&mut self, cx: &mut Context<'_, Self>) -> Result<(), StartError> {
-        self.generation.set(cx.worker().generation());
-        self.records.call_back(Occurrence::CalledFromHook, 100);
-        let fails = self.records.plan.failing_restarts;
-        match self.draw(|rng| rng.u32(..1_000)) {
-            0..100 if fails => {
-                self.count(Occurrence::RestartFailed);
-                Err("planted: on_restart".into())
-            }
-            100..120 if fails => {
-                self.count(Occurrence::RestartPanicked);
-                planted::blow_up("on_restart")
-            }
-            120..122 => {
-                self.count(Occurrence::RestartHung);
-                self.records.hangs.hang(Some(self.records.plan.hang()));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn on_panic(&mut self, _: &str, _: &mut Context<'_, Self>) {
-        self.records.call_back(Occurrence::CalledFromHook, 100);
-        if self.chance(100) {
-            self.count(Occurrence::HookPanicked);
-            planted::blow_up("on_panic");
-        }
-    }
-
-    fn survives_panic(&mut self, _: &str, _: &mut Context<'_, Self>) -> bool {
-        let survives = HANDS_OVER && self.chance(2);
-        if survives {
-            self.count(Occurrence::Survived);
-        }
-        survives
-    }
-
-    fn keyed_state() -> Option<KeyedState<Self>> {
-        HANDS_OVER.then(hand_over::keyed_state)
-    }
-
-    fn on_stop(&mut self, cx: &mut Context<'_, Self>) {
-        self.note_revoked(cx);
-        self.records.call_back(Occurrence::CalledFromHook, 10);
-        if self.chance(20) {
-            self.count(Occurrence::HookPanicked);
-            planted::blow_up("on_stop");
         }
     }
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use raddle::AskError;
 
-use crate::actor::{Ask, Failure, Reply};
 use crate::fate::{AskEnd, Mark};
 use crate::findings::Wrong;
 use crate::futures::{block_on, poll_once};
-use crate::message::Message;
+use crate::message::{Ask, Failure, Message, Reply};
 use crate::records::Records;
 use crate::tally::Occurrence;
 use crate::unknown::Unknown;

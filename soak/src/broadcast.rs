@@ -4,12 +4,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use raddle::Overflow;
 
-use crate::actor::Pool;
 use crate::asks::Asked;
 use crate::fate::{Fate, Mark, Way};
 use crate::findings::Wrong;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool};
 use crate::records::Records;
 use crate::tally::Occurrence;
 use crate::unknown::Unknown;
@@ -17,7 +16,7 @@ use crate::unknown::Unknown;
 /// Sends a message to each worker, and waits for some of the replies. Returns the asks for the others.
 pub fn send(records: &Arc<Records>, producer: usize, pool: &Pool, rng: &mut Rng) -> Vec<Asked> {
     records.tally.count(Occurrence::Broadcast);
-    let kind = Kind::draw(rng, records);
+    let kind = Kind::draw(rng, &records.saboteur);
     // A control message always has room.
     let fate = Fate::new(kind, Way::Ask, producer).under(Overflow::DropOldest).for_worker();
     let mut message = Message::new(records, fate.later(kind.draw_later(rng)), None);

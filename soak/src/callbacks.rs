@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use raddle::{Overflow, Refusal, ShedReason, WorkerSpec};
 
-use crate::actor::Pool;
 use crate::chaos::may_fail;
 use crate::fate::{Fate, Mark, Step, Way};
 use crate::findings::Wrong;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool};
 use crate::planted;
 use crate::records::{PRODUCERS, Records};
 use crate::tally::Occurrence;

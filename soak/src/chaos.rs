@@ -7,8 +7,8 @@ use fastrand::Rng;
 use raddle::{Event, Events, MembershipError, SpawnError, WorkerSpec};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::actor::Pool;
 use crate::findings::Wrong;
+use crate::message::Pool;
 use crate::records::Records;
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use raddle::{Account, Drain, Priority, ShutdownError};
 
-use crate::actor::Pool;
 use crate::fate::{AskEnd, Fate, Mark, Step, Way};
 use crate::findings::Wrong;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool};
 use crate::plan::Plan;
 use crate::records::{PRODUCERS, Records};
 use crate::sabotage::Sabotage;

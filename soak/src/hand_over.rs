@@ -1,42 +1,15 @@
-//! The state that an actor keeps for a key, and how it moves to the actor of another worker.
+//! How the state of keys moves to the actor of another worker.
 
 use std::sync::Arc;
 
 use raddle::{Context, KeyedState, MovedKeys};
 
 use crate::actor::Faulty;
+use crate::kept::Kept;
 use crate::plan::is_special;
 use crate::planted;
-use crate::records::Records;
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;
-
-/// The state of a key. It records where it is.
-pub struct Kept {
-    records: Arc<Records>,
-    key: u32,
-    pub number: u64,
-    /// Whether it ends with its actor.
-    by_actor: bool,
-}
-
-impl Kept {
-    pub fn new(records: &Arc<Records>, key: u32, number: u64) -> Self {
-        records.tally.count(Occurrence::StateMade);
-        Self { records: Arc::clone(records), key, number, by_actor: false }
-    }
-
-    /// Notes that it is dropped with its actor.
-    pub fn end_with_actor(&mut self) {
-        self.by_actor = true;
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.records.states.dropped(self.key, self.number, self.by_actor);
-    }
-}
 
 /// Returns how state is handed over, by hooks of which some fail.
 pub fn keyed_state<const HANDS_OVER: bool>() -> KeyedState<Faulty<HANDS_OVER>> {

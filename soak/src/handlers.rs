@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use raddle::{
     AskError, AsyncContext, AsyncHandler, Context, Deferred, Handler, ReadWrite, SharedHandler,
+    Worker,
 };
 
-use crate::actor::{Failure, Faulty, Reply};
+use crate::actor::Faulty;
 use crate::fate::Step;
 use crate::findings::Wrong;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Failure, Message, Pool, Reply};
 use crate::mode::{CONCURRENCY, Mode};
 use crate::running::Running;
 use crate::sabotage::Sabotage;
+use crate::surroundings::Surroundings;
 use crate::tally::Occurrence;
 use crate::unknown::Unknown;
 
@@ -264,3 +266,33 @@ impl ReadWrite for Message {
         !self.id.is_multiple_of(4)
     }
 }
+
+macro_rules! surroundings {
+    ($($context:ident),*) => {
+        $(
+            impl<const HANDS_OVER: bool> Surroundings for $context<'_, Faulty<HANDS_OVER>> {
+                fn worker(&self) -> &Worker {
+                    self.worker()
+                }
+
+                fn is_cancelled(&self) -> bool {
+                    self.is_cancelled()
+                }
+
+                fn stop(&mut self) {
+                    self.stop();
+                }
+
+                fn give_up(&mut self, reason: &str) {
+                    self.give_up(reason);
+                }
+
+                fn pool(&self) -> Option<Pool> {
+                    self.pool::<Message>()
+                }
+            }
+        )*
+    };
+}
+
+surroundings!(Context, AsyncContext);

@@ -1,7 +1,6 @@
 use fastrand::Rng;
 
-use crate::records::Records;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{Sabotage, Saboteur};
 
 /// How a handler treats a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +27,7 @@ impl Kind {
 
     /// Draws one: of 10,000 tasks, 500 fail, 100 panic, 50 give up, 40 are slow, 5 are never answered,
     /// and 1 hangs.
-    pub fn draw(rng: &mut Rng, records: &Records) -> Self {
-        let saboteur = &records.saboteur;
+    pub fn draw(rng: &mut Rng, saboteur: &Saboteur) -> Self {
         // A short run needs more hangs to exceed a bound of none.
         let hangs = if saboteur.is(Sabotage::Bound) { 50 } else { 1 };
         let hangs = if saboteur.is(Sabotage::Absent) { 0 } else { hangs };

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -185,5 +186,22 @@ impl Drop for Answer {
             self.records.tally.count(Occurrence::AnswerBlewUp);
             planted::blow_up("dropping an answer");
         }
+    }
+}
+
+/// What an asker receives.
+pub type Reply = Result<Answer, Failure>;
+/// A pool of faulty actors.
+pub type Pool = raddle::Pool<Message, Reply>;
+/// An ask of such a pool.
+pub type Ask = raddle::Ask<Message, Reply>;
+
+/// The error of a handler that fails as planned, with the number of its asker's task.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure(pub u64);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} failed as planned", self.0)
     }
 }

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use raddle::{Ask, Hedge, LocalPool, Overflow, Refusal, SendError};
 
-use crate::actor::{Pool, Reply};
 use crate::asks::Asked;
 use crate::broadcast;
 use crate::findings::Wrong;
 use crate::futures::{block_on, poll_once};
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool, Reply};
 use crate::planted;
 use crate::records::Records;
 use crate::sabotage::Sabotage;
@@ -113,7 +112,9 @@ impl Producer {
     fn send_any(&mut self) {
         let (call, kind, later) = match self.script.next(&self.records) {
             Some((call, kind, later)) => (call, kind, Some(later)),
-            None => (Call::draw(&mut self.rng), Kind::draw(&mut self.rng, &self.records), None),
+            None => {
+                (Call::draw(&mut self.rng), Kind::draw(&mut self.rng, &self.records.saboteur), None)
+            }
         };
         let mut shape = self.shaper.draw(call, kind, &mut self.rng, &self.pool);
         if later == Some(true) {

@@ -8,7 +8,6 @@ use fastrand::Rng;
 use raddle::{Account, TimerHandle};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::actor::Pool;
 use crate::chaos;
 use crate::check::Count;
 use crate::ending::{self, grace};
@@ -17,7 +16,7 @@ use crate::fate::{Fate, Way};
 use crate::findings::Wrong;
 use crate::judge::Allowed;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool};
 use crate::mode::Keeping;
 use crate::outcomes::Outcomes;
 use crate::planted;
@@ -193,7 +192,7 @@ fn set_periodic(
     let records = Arc::clone(records);
     let timer = pool.tell_every(Duration::from_millis(2), move || {
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = Kind::draw(&mut rng, &records);
+        let kind = Kind::draw(&mut rng, &records.saboteur);
         let later = kind.draw_later(&mut rng);
         if rng.u8(..100) == 0 {
             drop(rng);

@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use raddle::Replier;
 
-use crate::actor::{Failure, Reply};
 use crate::fate::Step;
 use crate::findings::Wrong;
 use crate::kind::Kind;
 use crate::life::Life;
-use crate::message::{Answer, Message};
+use crate::message::{Answer, Failure, Message, Reply};
 use crate::sabotage::Sabotage;
 use crate::tally::Occurrence;
 

@@ -7,11 +7,10 @@ use fastrand::Rng;
 use raddle::strategies::{Strategy, StrategyName};
 use raddle::{Capability, Overflow, Priority, TaskBuilder, WorkerId};
 
-use crate::actor::{Pool, Reply};
 use crate::fate::{Fate, Way};
 use crate::keys::Key;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool, Reply};
 use crate::plan::{SPECIAL, is_special};
 use crate::records::{KEYS, Records};
 use crate::sabotage::Sabotage;

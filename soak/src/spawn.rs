@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use raddle::{SpawnError, Worker};
 
-use crate::actor::{Faulty, Pool};
+use crate::actor::Faulty;
 use crate::callbacks;
+use crate::message::Pool;
 use crate::mode::{CONCURRENCY, Keeping, Mode};
 use crate::records::Records;
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use raddle::Registry;
 
-use crate::actor::Reply;
-use crate::message::Message;
+use crate::message::{Message, Reply};
 
 /// Ends a run that has got stuck, and prints its state.
 #[derive(Clone, Default)]

@@ -5,11 +5,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use raddle::TimerHandle;
 
-use crate::actor::Pool;
 use crate::fate::{Fate, Mark, Way};
 use crate::findings::Wrong;
 use crate::kind::Kind;
-use crate::message::Message;
+use crate::message::{Message, Pool};
 use crate::records::Records;
 use crate::shape::FOREVER;
 use crate::tally::Occurrence;
@@ -44,7 +43,7 @@ impl Timers {
     /// Sets a timer, and cancels some.
     pub fn set(&mut self, rng: &mut Rng) {
         let way = if rng.u8(..50) == 0 { Way::Distant } else { Way::Timer };
-        let kind = Kind::draw(rng, &self.records);
+        let kind = Kind::draw(rng, &self.records.saboteur);
         let fate = Fate::new(kind, way, self.number).under(self.records.plan.overflow);
         let message = Message::new(&self.records, fate.later(kind.draw_later(rng)), None);
         if rng.u8(..50) == 0 {
