@@ -23,7 +23,8 @@ const DEEP: &str = "loom-tests/executions-deep.csv";
 ///
 /// # Errors
 /// When a model fails, a twin does not, two have the same name, a file has no model, a number of
-/// executions differs, or those of deep runs are out of date.
+/// executions differs. Numbers of deep runs that are out of date are printed: a deep run takes too long
+/// to be made with each change.
 pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<Skipped, Box<dyn Error>> {
     let path = shell.current_dir().join("target/loom/report.tsv");
     shell.create_dir("target/loom")?;
@@ -52,14 +53,13 @@ pub(crate) fn run(shell: &Shell, deep: bool, update: bool) -> Result<Skipped, Bo
     }
     let expected: Executions = shell.read_file(committed)?.parse()?;
     let differences = expected.differences(&Executions::of(&models));
-    let outdated =
-        if deep { Vec::new() } else { expected.outdated(&shell.read_file(DEEP)?.parse()?) };
-    if differences.is_empty() && !outdated.is_empty() {
-        let outdated = outdated.join("\n  ");
-        return Err(format!(
-            "{DEEP} is out of date:\n  {outdated}\n`cargo xtask loom --deep --update`"
-        )
-        .into());
+    if !deep {
+        let outdated = expected.outdated(&shell.read_file(DEEP)?.parse()?);
+        if !outdated.is_empty() {
+            let outdated = outdated.join("\n  ");
+            println!("\n{DEEP} is older than these models:\n  {outdated}");
+            println!("`cargo xtask loom --deep --update`");
+        }
     }
     if differences.is_empty() {
         return Ok(skipped);
