@@ -6,7 +6,7 @@ use raddle::{DropReason, Event, EventKind, Events};
 use crate::records::Records;
 use crate::tally::Occurrence;
 
-/// A subscriber that has so many unread events misses those that follow.
+/// A subscriber that has this many unread events misses those that follow.
 const BACKLOG: u32 = 1_024;
 
 /// Counts events until `over` is set.

@@ -68,7 +68,7 @@ impl<const HANDS_OVER: bool> Faulty<HANDS_OVER> {
         iter::repeat_n(piece, if is_slow { PIECES } else { 0 })
     }
 
-    /// Draws after which time the reply of a message comes that comes later.
+    /// Draws how long after its message a late reply comes.
     fn delay(&self, message: &Message) -> Duration {
         let micros = match message.kind {
             Kind::Hang => return self.records.plan.hang(),

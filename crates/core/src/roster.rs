@@ -76,7 +76,7 @@ pub enum RosterError {
     /// More workers than [`Roster::MAX_WORKERS`], those that the roster has included.
     #[error("{0} workers were requested; at most {max} are allowed", max = Roster::MAX_WORKERS)]
     TooManyWorkers(usize),
-    /// The statistics of so many workers do not fit into memory.
+    /// The statistics of this many workers do not fit into memory.
     #[error(
         "no memory for the statistics of {workers} workers, which take {bytes} bytes; \
          use fewer workers or a shorter window"

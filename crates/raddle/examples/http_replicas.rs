@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// The limit of everything that ends by itself, also on a busy machine.
+/// The limit of everything that ends by itself, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The client of one server, with its open connections.
@@ -53,7 +53,7 @@ impl SharedHandler<String> for Replica {
 
     async fn handle(&self, path: String, _: &mut AsyncContext<'_, Self>) -> Answer {
         // A handler that is dropped, at a deadline or at an await limit, is no failure of the server.
-        // That the server does not answer for so long is one.
+        // A server that does not answer for this long has failed.
         timeout(self.patience, self.get(&path)).await?
     }
 }

@@ -121,7 +121,7 @@ impl Search {
         if stuck.is_empty() || !pairs.all(|(now, then)| now.wait.checks > then.wait.checks) {
             return None;
         }
-        // One error is enough. Who waits for a limited time only is not seen as stuck by all others.
+        // One error is enough. Others do not all see a handler as stuck that waits for a limited time only.
         let last = stuck.iter().max_by_key(|suspect| suspect.wait.since)?;
         let must = Arc::ptr_eq(&last.waiter, &self.waiter)
             || stuck.iter().any(|suspect| suspect.wait.until.is_some());

@@ -1,4 +1,4 @@
-//! The end of a pool or worker, and who waits for it.
+//! The end of a pool or worker, and those who wait for it.
 
 use std::fmt;
 use std::future::Future;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::signal::Signal;
 use common::waiting::{
-    Answer, Order, Waiting, assert_hangs, at, builder, by, call, hold, nothing, number, order,
-    spawn, wait_for,
+    Answer, Order, Waiting, assert_hangs, at, builder, by, call, hold, made_on, nothing, number,
+    order, spawn, wait_for,
 };
 use common::{At, LONG, admitted, await_event, counted, end, so_far, watchdog, worker};
 use raddle_core::{Clock, Priority, WorkerSpec};
@@ -179,15 +179,12 @@ fn a_hung_handler_is_dropped_at_the_await_limit_a_thousand_times_in_a_row() {
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let limit = Duration::from_millis(1);
-    let (threads, its_threads) = channel();
+    let (make, its_threads) = made_on();
     let pool = builder(1)
         .clock(clock)
         .await_limit(limit)
         .watchdog(Watchdog::after(LONG))
-        .spawn_async(move |_| {
-            threads.send(std::thread::current().id()).unwrap();
-            Waiting::default()
-        })
+        .spawn_async(make)
         .unwrap();
     for _ in 0..1_000 {
         let signal = Signal::default();

@@ -2,13 +2,12 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::signal::Signal;
 use common::waiting::{
-    Waiting, assert_hangs, at, builder, by, call, hold, nothing, number, order, spawn_concurrent,
-    wait_for,
+    Waiting, assert_hangs, at, builder, by, call, hold, made_on, nothing, number, order,
+    spawn_concurrent, wait_for,
 };
 use common::{At, LONG, admitted, await_event, counted, end, so_far, watchdog, worker};
 use raddle_core::Clock;
@@ -148,15 +147,12 @@ fn a_hung_handler_is_dropped_a_thousand_times_in_a_row_beside_one_that_goes_on()
     let _watchdog = watchdog();
     let (clock, time) = Clock::simulated();
     let limit = Duration::from_millis(1);
-    let (threads, its_threads) = channel();
+    let (make, its_threads) = made_on();
     let pool = builder(1)
         .clock(clock)
         .await_limit(limit)
         .watchdog(Watchdog::after(LONG))
-        .spawn_concurrent(2, move |_| {
-            threads.send(std::thread::current().id()).unwrap();
-            Waiting::default()
-        })
+        .spawn_concurrent(2, make)
         .unwrap();
     let other = spawn_concurrent(1, builder(1));
     let signal = Signal::default();

@@ -138,7 +138,7 @@ fn a_weak_pool_keeps_nothing_alive() {
 /// What an actor that uses its own pool does.
 enum Tell {
     Nothing,
-    /// Tells its pool to do nothing, so many times.
+    /// Tells its pool this many times to do nothing.
     Others(u64),
     /// Keeps its pool, without keeping it alive.
     Keep,

@@ -122,7 +122,7 @@ impl HotCold {
         let level = self.level.get();
         let busiest =
             if seen.iter().any(|candidate| candidate.failing) { busiest(seen) } else { 0 };
-        // One that was drawn, also if all of them are closed.
+        // One that was drawn, even if all of them are closed.
         let (mut best, mut lowest) = (seen.first().map_or(0, |first| first.index), u64::MAX);
         for candidate in seen {
             let score = candidate.score(level, busiest);

@@ -174,7 +174,7 @@ impl<T> Lanes<T> {
         {}
     }
 
-    /// Takes the first task of a lane that is not in hand, and gives the room to who waits for it.
+    /// Takes the first task of a lane that is not in hand, and gives the room to whoever waits for it.
     #[inline]
     pub(super) fn take_sent(&self, lane: Lane) -> Option<T> {
         let taken = self.displace(lane);

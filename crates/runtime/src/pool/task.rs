@@ -126,7 +126,7 @@ impl<'p, M: Send + 'static, R: Send + 'static, P> TaskBuilder<'p, M, R, P> {
         self
     }
 
-    /// Lets this strategy pick the worker, for this task alone, also if it is rerouted. The strategy
+    /// Lets this strategy pick the worker, for this task alone, even if it is rerouted. The strategy
     /// is used as it is: a pool would [prepare](Strategy::prepare) it for its workers. Replaces a
     /// [`shared_strategy`](Self::shared_strategy).
     ///

@@ -23,7 +23,7 @@ pub(super) trait Publish: Send + Sync {
     fn plan(&self) -> Plan;
     /// Publishes a plan, and opens an inlet for each member that has none.
     fn publish(&self, plan: Plan);
-    /// Checks that inlets for so many more workers can be allocated.
+    /// Checks that inlets for this many more workers can be allocated.
     fn probe(&self, workers: usize) -> Result<(), TooLarge>;
     /// Raises the attention of a worker's mailbox.
     fn raise(&self, worker: ShortId);

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use raddle_core::VirtualTime;
+use raddle_core::{VirtualTime, Worker};
 use raddle_runtime::{
     Actor, Ask, AskError, AsyncContext, AsyncHandler, Pool, PoolBuilder, SharedHandler, TaskBuilder,
 };
@@ -120,6 +122,16 @@ pub fn call(function: impl Fn(&mut AsyncContext<'_, Waiting>) + Send + Sync + 's
 /// Workers in rotation, `w-0` and so on, without stealing.
 pub fn builder(workers: usize) -> PoolBuilder<Order, Answer> {
     super::builder(workers)
+}
+
+/// Makes actors, and tells on which thread each was made.
+pub fn made_on() -> (impl Fn(&Worker) -> Waiting + Send + Sync + 'static, Receiver<ThreadId>) {
+    let (threads, its_threads) = channel();
+    let make = move |_: &Worker| {
+        threads.send(thread::current().id()).unwrap();
+        Waiting::default()
+    };
+    (make, its_threads)
 }
 
 /// Spawns the pool that a builder describes.
